@@ -1,0 +1,31 @@
+# llem_room(NAME SOURCES a.c b.c [DEPS room ...] [LIBS target ...])
+#   One static library per room. DEPS are rooms above this one in the order of src/CMakeLists.txt;
+#   tools/check_layers.py holds the #includes to the same list.
+function(llem_room NAME)
+    cmake_parse_arguments(A "" "" "SOURCES;DEPS;LIBS" ${ARGN})
+    add_library(room_${NAME} STATIC ${A_SOURCES})
+    target_link_libraries(room_${NAME} PUBLIC llem_deps)
+    foreach(dep IN LISTS A_DEPS)
+        if(NOT TARGET room_${dep})
+            message(FATAL_ERROR "room ${NAME} depends on ${dep}, which does not stand above it")
+        endif()
+        target_link_libraries(room_${NAME} PUBLIC room_${dep})
+    endforeach()
+    target_link_libraries(room_${NAME} PRIVATE ${A_LIBS})
+endfunction()
+
+# llem_unit_test(NAME SOURCES test_x.c DEPS room ... [LIBS ...] [LABELS ...])
+#   A GTest program (GLib's) run by ctest. Exit 77 of a whole program is a skip; single skips print their reason.
+function(llem_unit_test NAME)
+    cmake_parse_arguments(A "" "" "SOURCES;DEPS;LIBS;LABELS" ${ARGN})
+    add_executable(test_${NAME} ${A_SOURCES})
+    target_link_libraries(test_${NAME} PRIVATE llem_deps ${A_LIBS})
+    foreach(dep IN LISTS A_DEPS)
+        target_link_libraries(test_${NAME} PRIVATE room_${dep})
+    endforeach()
+    target_compile_definitions(test_${NAME} PRIVATE
+        LLEM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" LLEM_BINARY_DIR="${PROJECT_BINARY_DIR}")
+    set_target_properties(test_${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    add_test(NAME unit.${NAME} COMMAND test_${NAME})
+    set_tests_properties(unit.${NAME} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS "unit;${A_LABELS}")
+endfunction()

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base: what every other room stands on. The one door to this room; it opens onto one header per concern:
+ *
+ *   error.h     the GError domain, one code per class of failure, with the name a record carries
+ *   clock.h     monotonic and wall time as int64 nanoseconds; absolute-deadline sleep
+ *   file.h      bounded reads, durable writes (temp, fsync, rename, fsync of the folder), SHA-256
+ *   json.h      jansson with shortest round-trip doubles, canonical form, located errors
+ *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
+ *   quantity.h  a number or a reason: value, status, method, sensor
+ *   limits.h    every bound on input from outside, by name
+ *
+ * Ownership: functions returning char * or json_t * hand over a new reference (free with g_free, json_decref);
+ * "borrowed" is said where it is not so. Threading: no mutable state; call from any thread.
+ * Errors: GError ** last, touched only on failure; context is prefixed by the caller on the way up.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/num.h"
+#include "base/quantity.h"

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Every bound on input from outside, by name. Going over one is LLEM_ERROR_LIMIT, with the name's meaning in words. */
+#pragma once
+
+#define LIMIT_CONFIG_BYTES     (4 << 20)  /* a YAML or JSON file written by a user */
+#define LIMIT_RESULT_BYTES     (64 << 20) /* a result.json read back */
+#define LIMIT_DOC_DEPTH        64         /* nesting of a YAML or JSON document */
+#define LIMIT_DOC_NODES        500000     /* nodes of a YAML document after aliases are expanded */
+#define LIMIT_DIAGNOSTICS      50         /* errors shown of one file */
+#define LIMIT_SWEEP_CELLS      100000     /* cells of one study */
+#define LIMIT_DATASET_BYTES    (256 << 20)
+#define LIMIT_PROMPTS          100000
+#define LIMIT_PROMPT_TOKENS    (1 << 20)
+#define LIMIT_PROTOCOL_LINE    (64 << 20) /* one line of the engine protocol, bytes without the newline */
+#define LIMIT_ENGINE_LOG_BYTES (8 << 20)  /* kept of an engine's stdout and stderr: head and tail */
+#define LIMIT_ERROR_LOG_LINES  20         /* last lines of a log quoted in an error record */
