@@ -7,6 +7,7 @@
  *   file.h      bounded reads, durable writes (temp, fsync, rename, fsync of the folder), SHA-256
  *   json.h      jansson with shortest round-trip doubles, canonical form, located errors
  *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
+ *   proc.h      descendants, subreaper, leftovers: nothing is left running
  *   quantity.h  a number or a reason: value, status, method, sensor
  *   limits.h    every bound on input from outside, by name
  *
@@ -22,4 +23,5 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/num.h"
+#include "base/proc.h"
 #include "base/quantity.h"

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes: what the runner and the engine client both need to be sure that nothing is left running.
+ * Descendants are found by parentage in /proc, not by name: engine children rename themselves and change session.
+ * After an intermediate process died its children hang below the nearest subreaper, so call proc_become_subreaper()
+ * before the first spawn.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* PR_SET_CHILD_SUBREAPER: orphaned descendants become children of this process. */
+bool proc_become_subreaper(void);
+/* A pidfd (poll it for the end of the process), or -1 with errno (ENOSYS before Linux 5.3). */
+int proc_pidfd(pid_t pid);
+/* All living (not zombie) descendants of pid, pid itself left out. New array of pid_t. */
+GArray *proc_descendants(pid_t pid);
+/* Sends a signal to every descendant of pid. Returns how many it was sent to. */
+int proc_signal_descendants(pid_t pid, int signal_number);
+/* Reaps children of this process that have ended, without waiting. The pids in keep (may be NULL) are left alone. */
+void proc_reap(pid_t keep);
+/* Kills (SIGKILL, again for those that fork meanwhile) and reaps every descendant of this process until none is left
+ * or the deadline passes; keep (0: none) and its descendants are spared. Returns how many were still there. */
+int proc_kill_leftovers(pid_t keep, int64_t deadline_ns);
+/* "exit status 3", "killed by signal 9 (Killed)". New string. */
+char *proc_describe_status(int wait_status);
