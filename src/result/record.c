@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "result/result.h"
+
+#include "version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct result {
+    json_t *root;
+    json_t *warnings, *flags; /* borrowed from root */
+    struct quantity metrics[METRIC_COUNT];
+    bool set[METRIC_COUNT];
+    GStringChunk *strings; /* keeps the words of quantities alive as long as the record */
+};
+
+static json_t *identity_of(const json_t *exchange)
+{
+    json_t *identity = json_object();
+    const json_t *context = json_object_get(exchange, "context");
+    json_object_set(identity, "config_hash", json_object_get(exchange, "config_hash"));
+    json_object_set(identity, "cycle", json_object_get(context, "cycle"));
+    json_object_set(identity, "study", json_object_get(context, "study"));
+    return identity;
+}
+
+static json_t *program(void)
+{
+    return json_pack("{s:s, s:s}", "version", LLEM_VERSION, "revision", LLEM_REVISION);
+}
+
+struct result *result_new(const json_t *exchange)
+{
+    struct result *r = g_new0(struct result, 1);
+    r->strings = g_string_chunk_new(1024);
+    r->root = json_object();
+    json_object_set_new(r->root, "schema", json_string(RESULT_SCHEMA));
+    json_object_set_new(r->root, "llem", program());
+    json_object_set_new(r->root, "identity", identity_of(exchange));
+    json_object_set_new(r->root, "config", json_deep_copy(json_object_get(exchange, "config")));
+    json_object_set_new(r->root, "origins", json_deep_copy(json_object_get(exchange, "origins")));
+    json_object_set_new(r->root, "context", json_deep_copy(json_object_get(exchange, "context")));
+    r->warnings = json_array();
+    r->flags = json_array();
+    json_object_set_new(r->root, "flags", r->flags);
+    json_object_set_new(r->root, "warnings", r->warnings);
+    json_object_set_new(r->root, "metrics", json_object()); /* filled on writing; holds its place in the order */
+    return r;
+}
+
+void result_free(struct result *r)
+{
+    if (!r)
+        return;
+    json_decref(r->root);
+    g_string_chunk_free(r->strings);
+    g_free(r);
+}
+
+static const char *keep(struct result *r, const char *text)
+{
+    return text ? g_string_chunk_insert_const(r->strings, text) : NULL;
+}
+
+void result_set(struct result *r, enum result_metric metric, struct quantity q)
+{
+    q.reason = keep(r, q.reason);
+    q.method = keep(r, q.method);
+    q.sensor = keep(r, q.sensor);
+    r->metrics[metric] = q;
+    r->set[metric] = true;
+}
+
+struct quantity result_get(const struct result *r, enum result_metric metric)
+{
+    return r->set[metric] ? r->metrics[metric] : quantity_absent("not collected");
+}
+
+void result_absent_group(struct result *r, const char *group, const char *reason)
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (!r->set[i] && !strcmp(result_metric_row(i)->group, group))
+            result_set(r, i, quantity_absent(reason));
+}
+
+void result_part(struct result *r, const char *name, json_t *tree)
+{
+    json_object_set_new(r->root, name, tree);
+}
+
+void result_warn(struct result *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    json_array_append_new(r->warnings, json_string(text));
+}
+
+void result_flag(struct result *r, const char *flag)
+{
+    size_t i;
+    json_t *have;
+    json_array_foreach(r->flags, i, have) {
+        if (!strcmp(json_string_value(have), flag))
+            return;
+    }
+    json_array_append_new(r->flags, json_string(flag));
+}
+
+json_t *result_json(const struct result *r)
+{
+    json_t *root = json_deep_copy(r->root);
+    json_t *metrics = json_object_get(root, "metrics");
+    bool simulated = false;
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        struct quantity q = result_get(r, i);
+        simulated = simulated || q.status == QUANTITY_SIMULATED;
+        json_t *tree = quantity_json(&q);
+        json_object_set_new(tree, "unit", json_string(result_metric_row(i)->unit));
+        json_object_set_new(metrics, result_metric_row(i)->id, tree);
+    }
+    json_object_set_new(root, "simulated", json_boolean(simulated));
+    return root;
+}
+
+bool result_write(const struct result *r, const char *path, GError **error)
+{
+    g_autoptr(json_t) root = result_json(r);
+    return jsonx_save(path, root, error);
+}
+
+json_t *result_log_tail(const char *log_path, int lines)
+{
+    json_t *list = json_array();
+    FILE *file = log_path ? fopen(log_path, "re") : NULL;
+    if (!file)
+        return list;
+    static const long window = 65536;
+    if (fseek(file, -window, SEEK_END) != 0)
+        rewind(file);
+    g_autofree char *text = g_malloc(window + 1);
+    size_t n = fread(text, 1, window, file);
+    fclose(file);
+    text[n] = 0;
+    g_autofree char *valid = g_utf8_make_valid(text, (gssize)n);
+    g_auto(GStrv) all = g_strsplit(g_strchomp(valid), "\n", -1);
+    int total = (int)g_strv_length(all);
+    for (int i = MAX(0, total - lines); i < total; i++)
+        json_array_append_new(list, json_string(all[i]));
+    return list;
+}
+
+bool result_error_write(const char *path, const json_t *exchange, const GError *failure, const char *phase,
+                        const json_t *engine_error, const char *log_path, GError **error)
+{
+    g_autoptr(json_t) root = json_object();
+    bool ours = failure->domain == LLEM_ERROR;
+    json_object_set_new(root, "schema", json_string(RESULT_ERROR_SCHEMA));
+    json_object_set_new(root, "llem", program());
+    json_object_set_new(root, "identity", identity_of(exchange));
+    json_object_set_new(root, "class", json_string(llem_error_name(ours ? failure->code : -1)));
+    g_autofree char *message = g_utf8_make_valid(failure->message, -1);
+    json_object_set_new(root, "message", json_string(message));
+    json_object_set_new(root, "phase", json_string(phase));
+    if (engine_error)
+        json_object_set_new(root, "engine_error", json_deep_copy(engine_error));
+    json_object_set_new(root, "log_tail", result_log_tail(log_path, LIMIT_ERROR_LOG_LINES));
+    json_object_set_new(root, "config", json_deep_copy(json_object_get(exchange, "config")));
+    json_object_set_new(root, "context", json_deep_copy(json_object_get(exchange, "context")));
+    return jsonx_save(path, root, error);
+}
+
+GError *result_error_parse(const json_t *record)
+{
+    const char *class = json_string_value(json_object_get(record, "class"));
+    const char *message = json_string_value(json_object_get(record, "message"));
+    int code = class ? llem_error_from_name(class) : -1;
+    return g_error_new(LLEM_ERROR, code < 0 ? LLEM_ERROR_RUNNER : code, "%s",
+                       message ? message : "the error record has no message");
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * result: the record of one run, its schema, and where it lies on disk.
+ *
+ * The record (result.json) is one JSON object with named parts; its figures are the rows of RESULT_METRICS below, and
+ * every row is present in every record: a number with its status, or absent with the reason. The JSON Schema and the
+ * documentation are made from the same rows.
+ *
+ * Calling sequence, in the worker:
+ *     r = result_new(exchange);           identity, configuration and context are copied from the exchange file
+ *     result_set(r, METRIC_…, quantity);  any order, the last word counts
+ *     result_part(r, "engine", tree);     the free parts: engine, workload, energy, environment, timing …
+ *     result_warn(r, "…");
+ *     result_write(r, path, &error);      refuses nothing: a row that was never set is absent, "not collected: …"
+ * A run that failed writes an error record instead (result_error_write()).
+ *
+ * In the parent: run_folder_new() → run_folder_collect() moves what the worker left into the run folder; the files
+ * are the truth and nobody rewrites result.json. result_load() joins what lies in a run folder.
+ *
+ * Ownership: struct result is opaque and owned by the caller; trees handed in are taken over (reference stolen).
+ * Threading: one thread at a time.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#define RESULT_SCHEMA          "llem-result/1"
+#define RESULT_ERROR_SCHEMA    "llem-error/1"
+#define RESULT_EXCHANGE_SCHEMA "llem-exchange/1"
+
+/* id, group, unit, meaning */
+#define RESULT_METRICS(X)                                                                                              \
+    X(REQUESTS, "requests", "tokens", "1", "requests completed in the measured window")                                \
+    X(TOKENS_IN, "tokens_in", "tokens", "token", "input tokens of all requests, after truncation")                     \
+    X(TOKENS_IN_CACHED, "tokens_in_cached", "tokens", "token", "input tokens served from a prefix cache")              \
+    X(TOKENS_IN_COMPUTED, "tokens_in_computed", "tokens", "token", "input tokens computed: input less cached")         \
+    X(TOKENS_OUT, "tokens_out", "tokens", "token", "output tokens, counted as token ids")                              \
+    X(TTFT_MEAN, "ttft_mean_s", "latency", "s", "time to first token: admission of the request to its first token")    \
+    X(TTFT_P50, "ttft_p50_s", "latency", "s", "median time to first token")                                            \
+    X(TTFT_P95, "ttft_p95_s", "latency", "s", "95th percentile of the time to first token")                            \
+    X(TTFT_P99, "ttft_p99_s", "latency", "s", "99th percentile of the time to first token")                            \
+    X(TPOT_MEAN, "tpot_mean_s", "latency", "s",                                                                        \
+      "time per output token of a request: (last - first token) / (output tokens - 1), mean over requests")            \
+    X(TPOT_P50, "tpot_p50_s", "latency", "s", "median over requests of the time per output token")                     \
+    X(TPOT_P95, "tpot_p95_s", "latency", "s", "95th percentile over requests of the time per output token")            \
+    X(ITL_MEAN, "itl_mean_s", "latency", "s", "inter-token latency: gap between successive tokens, mean over gaps")    \
+    X(ITL_P50, "itl_p50_s", "latency", "s", "median inter-token latency")                                              \
+    X(ITL_P95, "itl_p95_s", "latency", "s", "95th percentile of the inter-token latency")                              \
+    X(ITL_P99, "itl_p99_s", "latency", "s", "99th percentile of the inter-token latency")                              \
+    X(ITL_MAX, "itl_max_s", "latency", "s", "longest inter-token latency")                                             \
+    X(LATENCY_MEAN, "latency_mean_s", "latency", "s", "admission of the request to its last token, mean")              \
+    X(LATENCY_P50, "latency_p50_s", "latency", "s", "median request latency")                                          \
+    X(LATENCY_P95, "latency_p95_s", "latency", "s", "95th percentile of the request latency")                          \
+    X(LATENCY_P99, "latency_p99_s", "latency", "s", "99th percentile of the request latency")                          \
+    X(PREFILL_RATE, "prefill_tokens_per_s", "throughput", "token/s",                                                   \
+      "computed input tokens over the time in which some request was between admission and first token")               \
+    X(DECODE_RATE, "decode_tokens_per_s", "throughput", "token/s",                                                     \
+      "output tokens after the first of each request, over the time in which some request was decoding")               \
+    X(OUTPUT_RATE, "output_tokens_per_s", "throughput", "token/s", "output tokens over the window")                    \
+    X(TOTAL_RATE, "total_tokens_per_s", "throughput", "token/s", "input and output tokens over the window")            \
+    X(REQUEST_RATE, "requests_per_s", "throughput", "1/s", "requests over the window")                                 \
+    X(ENERGY, "energy_j", "energy", "J", "gross energy of the measured window in the named scope")                     \
+    X(J_OUTPUT, "joules_per_output_token", "energy", "J/token", "gross energy over output tokens")                     \
+    X(J_TOTAL, "joules_per_total_token", "energy", "J/token", "gross energy over input and output tokens")             \
+    X(J_REQUEST, "joules_per_request", "energy", "J", "gross energy over requests")                                    \
+    X(NET_CONTEXT, "energy_net_context_idle_j", "energy", "J",                                                         \
+      "energy less the idle power with the engine loaded; may be negative")                                            \
+    X(NET_COLD, "energy_net_cold_idle_j", "energy", "J",                                                               \
+      "energy less the idle power before the engine was started; may be negative")                                     \
+    X(J_OUTPUT_NET, "joules_per_output_token_net", "energy", "J/token", "energy net of context idle, over output tokens") \
+    X(TAIL, "tail_energy_j", "energy", "J", "energy above the settled level after the last token; not in energy_j")    \
+    X(LOAD_ENERGY, "load_energy_j", "energy", "J", "energy of loading the model; not in energy_j")                     \
+    X(WARMUP_ENERGY, "warmup_energy_j", "energy", "J", "energy of the warm-up; not in energy_j")                       \
+    X(POWER_MEAN, "power_mean_w", "energy", "W", "energy over the length of the window")                               \
+    X(POWER_PEAK, "power_peak_w", "energy", "W", "highest power sample in the window")                                 \
+    X(IDLE_CONTEXT, "idle_power_context_w", "energy", "W", "power with the engine loaded and no requests")             \
+    X(IDLE_COLD, "idle_power_cold_w", "energy", "W", "power before the engine was started")                            \
+    X(THROTTLE, "throttle_s", "energy", "s", "time throttled in the window, worst board, largest reason")              \
+    X(PEAK_MEMORY, "peak_memory_mb", "memory", "MB", "engine allocator peak in the window, weights included (10^6 B)") \
+    X(LOAD_MEMORY, "load_memory_mb", "memory", "MB", "engine memory after loading, weights included")                  \
+    X(RESERVED_MEMORY, "reserved_memory_mb", "memory", "MB", "memory the engine's allocator holds reserved")           \
+    X(WEIGHTS_MEMORY, "weights_mb", "memory", "MB", "size of the weights as loaded")                                   \
+    X(KV_MEMORY, "kv_cache_mb", "memory", "MB", "size of the KV cache as allocated")                                   \
+    X(DEVICE_MEMORY, "device_peak_memory_mb", "memory", "MB", "highest device memory sample in the window, all tenants") \
+    X(HOST_MEMORY, "host_peak_memory_mb", "memory", "MB", "peak resident memory of the engine's processes")            \
+    X(WINDOW, "window_s", "time", "s", "length of the measured window: work released to last token of the last request") \
+    X(LOAD_TIME, "load_s", "time", "s", "time to load the model")                                                      \
+    X(WARMUP_TIME, "warmup_s", "time", "s", "time of the warm-up")                                                     \
+    X(REPEATS, "repeats", "time", "1", "how often the work was repeated back to back inside the window")               \
+    X(FLOPS, "flops", "work", "FLOP", "estimated floating point operations of the window")                             \
+    X(FLOPS_PER_J, "flops_per_joule", "work", "FLOP/J", "estimated operations over gross energy")
+
+enum result_metric {
+#define X(code, id, group, unit, help) METRIC_##code,
+    RESULT_METRICS(X)
+#undef X
+        METRIC_COUNT
+};
+
+struct result_metric_row {
+    const char *id, *group, *unit, *help;
+};
+
+const struct result_metric_row *result_metric_row(enum result_metric metric); /* borrowed, static */
+int result_metric_from_id(const char *id);                                    /* or -1 */
+
+struct result;
+
+/* From the parsed exchange file (borrowed). */
+struct result *result_new(const json_t *exchange);
+void result_free(struct result *r);
+typedef struct result result_handle;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(result_handle, result_free)
+void result_set(struct result *r, enum result_metric metric, struct quantity q);
+struct quantity result_get(const struct result *r, enum result_metric metric);
+/* Every row of a group that was not set yet becomes absent for this reason. */
+void result_absent_group(struct result *r, const char *group, const char *reason);
+/* A free part of the record; takes over the reference. */
+void result_part(struct result *r, const char *name, json_t *tree);
+G_GNUC_PRINTF(2, 3) void result_warn(struct result *r, const char *format, ...);
+/* A machine-readable flag ("phase_locked"); each once. */
+void result_flag(struct result *r, const char *flag);
+json_t *result_json(const struct result *r);
+bool result_write(const struct result *r, const char *path, GError **error);
+
+/* An error record: class and message of the error, the phase it happened in, what the engine said, last log lines. */
+bool result_error_write(const char *path, const json_t *exchange, const GError *failure, const char *phase,
+                        const json_t *engine_error, const char *log_path, GError **error);
+/* The last lines of a text file as a JSON list of strings (empty when there is none). */
+json_t *result_log_tail(const char *log_path, int lines);
+/* Turns a loaded error record back into a GError with its class. */
+GError *result_error_parse(const json_t *record);
+
+/* The JSON Schema (draft 2020-12) of result.json and of error.json, made from the rows. */
+json_t *result_schema(void);
+json_t *result_error_schema(void);
+
+/* --- run folders --------------------------------------------------------------------------------------------- */
+
+/* RESULTS/NAME_2026-11-25T02-44-37[_n]: a new study folder, never an existing one. New string. */
+char *run_folder_new_study(const char *results_dir, const char *name, GError **error);
+/* STUDY/NNN_cC_MODEL-BACKEND_HASH8: the folder of one run (not made). New string. */
+char *run_folder_path(const char *study_dir, int index, int cycle, const char *model, const char *backend,
+                      const char *config_hash);
+/* Moves what a worker left in an exchange folder into a new run folder, under their lasting names; the folder is
+ * renamed into place complete, so that it is there whole or not at all. */
+bool run_folder_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error);
+/* result.json of a run folder, with host_energy.json joined where it lies beside it; LLEM_ERROR_MISSING if none. */
+json_t *result_load(const char *run_dir, GError **error);
+json_t *result_load_error(const char *run_dir, GError **error);
+/* The quantity of a metric in a loaded record. Strings are borrowed from the record. */
+struct quantity result_metric_of(const json_t *record, enum result_metric metric);

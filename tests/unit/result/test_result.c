@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "result/result.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static json_t *exchange(void)
+{
+    return json_pack("{s:s, s:s, s:{s:s}, s:{}, s:{s:i, s:s}}", "schema", RESULT_EXCHANGE_SCHEMA, "config_hash",
+                     "0123456789abcdef", "config", "model", "m", "origins", "context", "cycle", 2, "study", "s");
+}
+
+static void test_every_row_is_present(void)
+{
+    g_autoptr(json_t) ex = exchange();
+    g_autoptr(result_handle) r = result_new(ex);
+    result_set(r, METRIC_TOKENS_OUT, quantity_of(QUANTITY_MEASURED, 64, NULL, NULL));
+    result_set(r, METRIC_TTFT_MEAN, quantity_of(QUANTITY_MEASURED, NAN, NULL, NULL));
+    result_absent_group(r, "energy", "no sensor: see llem meter");
+    g_autoptr(json_t) root = result_json(r);
+    const json_t *metrics = json_object_get(root, "metrics");
+    g_assert_cmpuint(json_object_size(metrics), ==, METRIC_COUNT);
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        struct quantity q = result_metric_of(root, i);
+        bool number = i == METRIC_TOKENS_OUT;
+        g_assert_true((q.status != QUANTITY_ABSENT) == number);
+        if (!number)
+            g_assert_true(q.reason && *q.reason);
+    }
+    g_assert_cmpstr(result_metric_of(root, METRIC_ENERGY).reason, ==, "no sensor: see llem meter");
+    g_assert_cmpint(json_integer_value(jsonx_at(root, "identity.cycle")), ==, 2);
+    g_assert_true(json_is_false(json_object_get(root, "simulated")));
+}
+
+static void test_simulated_shows(void)
+{
+    g_autoptr(json_t) ex = exchange();
+    g_autoptr(result_handle) r = result_new(ex);
+    result_set(r, METRIC_ENERGY, quantity_of(QUANTITY_SIMULATED, 1, "padded_counter", "nvml-sim"));
+    g_autoptr(json_t) root = result_json(r);
+    g_assert_true(json_is_true(json_object_get(root, "simulated")));
+}
+
+static void test_ids_are_unique_and_named_with_units(void)
+{
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        g_assert_cmpint(result_metric_from_id(result_metric_row(i)->id), ==, i);
+        if (!strcmp(result_metric_row(i)->unit, "s"))
+            g_assert_true(g_str_has_suffix(result_metric_row(i)->id, "_s"));
+    }
+    g_assert_cmpint(result_metric_from_id("nonsense"), ==, -1);
+}
+
+static void test_error_record_round_trip(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("llem-test-XXXXXX", NULL);
+    g_autofree char *log = g_build_filename(dir, "engine.log", NULL);
+    g_autofree char *path = g_build_filename(dir, "e.json", NULL);
+    GString *text = g_string_new(NULL);
+    for (int i = 0; i < 50; i++)
+        g_string_append_printf(text, "line %d \xff\n", i);
+    g_assert_true(g_file_set_contents(log, text->str, -1, NULL));
+    g_string_free(text, TRUE);
+    g_autoptr(json_t) ex = exchange();
+    g_autoptr(GError) failure = g_error_new(LLEM_ERROR, LLEM_ERROR_ENGINE_DIED, "the engine was killed by signal 9");
+    g_autoptr(GError) error = NULL;
+    g_assert_true(result_error_write(path, ex, failure, "measure", NULL, log, &error));
+    g_autoptr(json_t) record = jsonx_load(path, 1 << 20, &error);
+    g_assert_no_error(error);
+    const json_t *tail = json_object_get(record, "log_tail");
+    g_assert_cmpuint(json_array_size(tail), ==, LIMIT_ERROR_LOG_LINES);
+    g_assert_true(g_str_has_prefix(json_string_value(json_array_get(tail, LIMIT_ERROR_LOG_LINES - 1)), "line 49"));
+    g_autoptr(GError) back = result_error_parse(record);
+    g_assert_error(back, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED);
+    g_assert_cmpstr(back->message, ==, failure->message);
+    g_assert_true(file_remove_tree(dir, NULL));
+}
+
+static void test_run_folders(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("llem-test-XXXXXX", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *first = run_folder_new_study(dir, "a/b c", &error);
+    g_autofree char *second = run_folder_new_study(dir, "a/b c", &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(first, !=, second);
+    g_assert_nonnull(strstr(first, "/b-c_"));
+    g_autofree char *run = run_folder_path(first, 7, 2, "/models/Smol LM.gguf", "sim", "0123456789abcdef");
+    g_assert_true(g_str_has_suffix(run, "/007_c2_Smol-LM.gguf-sim_01234567"));
+
+    g_autofree char *ex = g_build_filename(dir, "exchange", NULL);
+    g_assert_true(file_make_dirs(ex, NULL));
+    static const char *const left[] = {"0123456789abcdef_config.json", "0123456789abcdef_result.json", "engine.log"};
+    for (size_t i = 0; i < G_N_ELEMENTS(left); i++) {
+        g_autofree char *path = g_build_filename(ex, left[i], NULL);
+        g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
+    }
+    g_assert_true(run_folder_collect(ex, "0123456789abcdef", run, &error));
+    g_assert_no_error(error);
+    g_autoptr(json_t) record = result_load(run, &error);
+    g_assert_nonnull(record);
+    g_autoptr(json_t) none = result_load_error(run, &error);
+    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_MISSING);
+    g_assert_null(none);
+    g_assert_true(file_remove_tree(dir, NULL));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/result/every-row-is-present", test_every_row_is_present);
+    g_test_add_func("/result/simulated-shows", test_simulated_shows);
+    g_test_add_func("/result/ids", test_ids_are_unique_and_named_with_units);
+    g_test_add_func("/result/error-record", test_error_record_round_trip);
+    g_test_add_func("/result/run-folders", test_run_folders);
+    return g_test_run();
+}
