@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#include "workload/workload.h"
+
+static void add_u32(GChecksum *sum, uint32_t value)
+{
+    uint32_t little = GUINT32_TO_LE(value);
+    g_checksum_update(sum, (const guchar *)&little, sizeof little);
+}
+
+char *workload_ids_sha256(const int32_t *const *ids, const size_t *n_ids, size_t n)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    for (size_t i = 0; i < n; i++) {
+        add_u32(sum, (uint32_t)n_ids[i]);
+        for (size_t k = 0; k < n_ids[i]; k++)
+            add_u32(sum, (uint32_t)ids[i][k]);
+    }
+    return g_strdup(g_checksum_get_string(sum));
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * workload: what a cell works on. Five concerns, one door:
+ *
+ *   catalogue   the models llem knows by name, each in its forms (precisions and quantisations), who finds the file
+ *               of a form on this machine, and who brings it
+ *   facts       what a GGUF file or a Hugging Face folder says of its model: layers, heads, sizes (plain C, bounded)
+ *   estimates   floating-point operations of a request, bytes of weights and KV cache, from the facts
+ *   data sets   prompts from a .jsonl file: which n, in which order, and others like them for the warm-up
+ *   identity    SHA-256 of the token ids a cell worked on ("equal work")
+ *
+ * Calling sequence of a cell: workload_model_resolve() → workload_facts_read() → workload_dataset_open() →
+ * workload_dataset_select() and _warmup() → the engine tokenizes → workload_ids_sha256().
+ *
+ * Ownership: structs with a _clear() own their strings; text of prompts is borrowed from the data set.
+ * Threading: no mutable state; different objects may be used by different threads.
+ * Errors: CONFIG (a name or value the user can correct), MISSING (a file to get; the message holds the command),
+ * DATA (a file that is torn or not what it claims, located), LIMIT, IO.
+ */
+#pragma once
+
+#include "base/base.h"
+
+/* ---- facts ------------------------------------------------------------------------------------------------- */
+
+enum workload_format {
+    WORKLOAD_FORMAT_GGUF, /* one file, for llama.cpp */
+    WORKLOAD_FORMAT_HF,   /* a folder with config.json, for the Python engines */
+};
+
+/* Integers are 0 where the file does not say (and the reader did not need to refuse it). */
+struct workload_facts {
+    enum workload_format format;
+    char *architecture; /* "llama" (GGUF), "LlamaForCausalLM" (config.json) */
+    char *name;         /* general.name, or NULL */
+    char *licence;      /* general.license, or NULL */
+    char *form;         /* "f32", "f16", "bf16", "q8_0", "q4_1", …: the file type, or the folder's dtype */
+    int64_t n_layers;
+    int64_t n_heads;    /* query heads */
+    int64_t n_kv_heads; /* key/value heads: fewer than n_heads with grouped-query attention */
+    int64_t head_dim_k; /* width of one key head; queries have the same */
+    int64_t head_dim_v;
+    int64_t d_model;
+    int64_t d_ffn;
+    int64_t n_vocab;
+    int64_t context_length; /* tokens the model was trained for */
+    int64_t n_experts;      /* 0: dense */
+    int64_t n_experts_used; /* per token */
+    bool gated_mlp;         /* three matrices in the MLP instead of two */
+    bool tied_embeddings;   /* the output matrix is the embedding matrix */
+    int64_t n_params;       /* elements of all tensors; 0 when a folder does not tell */
+    int64_t weights_bytes;  /* of all tensors as stored; 0 likewise */
+    int64_t file_bytes;     /* size of the file(s) */
+};
+
+/* Reads a GGUF file's header and tensor table, or a folder's config.json; never the weights. A file that ends before
+ * its last tensor is an error. */
+bool workload_facts_read(const char *path, struct workload_facts *ret, GError **error);
+/* The same from memory that holds (the head of) a GGUF; file_bytes is the size the whole file claims. For fuzzing. */
+bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes, const char *name,
+                               struct workload_facts *ret, GError **error);
+void workload_facts_clear(struct workload_facts *facts);
+typedef struct workload_facts workload_facts;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_facts, workload_facts_clear)
+/* New reference: every member under its own name, units in names; unknown ones left out. For records. */
+json_t *workload_facts_json(const struct workload_facts *facts);
+
+/* ---- estimates --------------------------------------------------------------------------------------------- */
+
+/* Floating-point operations (multiply and add are two) of one request. */
+struct workload_flops {
+    double prefill; /* all input positions, causal, and the logits of the first output token */
+    double decode;  /* the other output tokens, each attending to all before it */
+    double total;
+};
+
+/* From the matrix shapes: grouped key/value heads, gated or plain MLP, routed experts, causal attention, logits once
+ * per sampled token; embedding look-ups and norms are not counted. Source: the accounting of vLLM's
+ * vllm/v1/metrics/perf.py, per step and summed. False when the facts do not suffice (reason in words, static). */
+bool workload_flops_estimate(const struct workload_facts *facts, int64_t n_input, int64_t n_output,
+                             struct workload_flops *ret, const char **ret_reason);
+
+/* Bytes of keys and values of n_tokens positions (all layers); type names "f32", "f16", "bf16", "q8_0", "q4_0", …
+ * as llama.cpp stores them. -1 for an unknown type or insufficient facts. */
+int64_t workload_kv_bytes(const struct workload_facts *facts, int64_t n_tokens, const char *type_k,
+                          const char *type_v);
+/* Bytes of the weights in another form ("f16", "q8_0", …), or -1. Exact for the plain forms, for the quantised ones
+ * an estimate that takes every matrix as quantised. */
+int64_t workload_weights_bytes(const struct workload_facts *facts, const char *form);
+
+/* ---- catalogue --------------------------------------------------------------------------------------------- */
+
+/* One file of a model. A derived form is made on this machine from the form the package carries. */
+struct workload_form {
+    const char *name;         /* "q4_1" */
+    const char *precision;    /* "fp16" when `precision:` picks it, or NULL */
+    const char *quantization; /* "q4_1" when `llamacpp.quantization:` picks it, or NULL */
+    const char *file;         /* its name in the model's folder */
+    int64_t bytes;
+    const char *sha256; /* of the packaged form; NULL for derived ones */
+    bool derived;
+};
+
+struct workload_model {
+    const char *name;   /* "smollm2-135m-instruct" */
+    const char *hub_id; /* "HuggingFaceTB/SmolLM2-135M-Instruct": the same model by its public name */
+    const char *summary;
+    const char *licence;
+    const char *note; /* what the forms serve and what they do not */
+    const struct workload_form *forms;
+    size_t n_forms;
+    const char *package; /* the pinned requirement that carries it, and where it lies inside */
+    const char *package_sha256;
+    const char *package_member;
+    const char *package_licence;
+};
+
+const struct workload_model *workload_catalogue(size_t *ret_n);
+/* By name or hub id, without regard to case; NULL when it is not there. */
+const struct workload_model *workload_catalogue_find(const char *name);
+const struct workload_form *workload_model_form(const struct workload_model *model, const char *form);
+/* Where a model's files lie: ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}/NAME. New string. */
+char *workload_model_dir(const struct workload_model *model);
+/* The file of a form, whether it is there or not. New string. */
+char *workload_form_path(const struct workload_model *model, const struct workload_form *form);
+/* Whether the file is there with its full size. */
+bool workload_form_present(const struct workload_model *model, const struct workload_form *form);
+
+struct workload_resolved {
+    char *path;                         /* the file or folder to give to the engine */
+    const struct workload_model *model; /* NULL for a path */
+    const struct workload_form *form;   /* NULL for a path */
+    enum workload_format format;
+};
+
+/* Which file is meant. `model` is a catalogue name, a hub id, a path of a GGUF file or of a folder with config.json.
+ * precision ("fp32", "fp16", "bf16") and quantization ("q8_0", …) pick a catalogue model's form; each may be NULL,
+ * both NULL is the packaged form, both given is CONFIG. For a path they only check: quantization against the file's type.
+ * backend "llamacpp" takes GGUF files, "pytorch" and "vllm" folders; NULL takes either.
+ * MISSING: the form is not here; the message holds the exact command that gets it. */
+bool workload_model_resolve(const char *model, const char *backend, const char *precision, const char *quantization,
+                            struct workload_resolved *ret, GError **error);
+void workload_resolved_clear(struct workload_resolved *resolved);
+typedef struct workload_resolved workload_resolved;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_resolved, workload_resolved_clear)
+
+/* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running `quantizer`
+ * (llem-llama-quantize) on it. Files appear whole or not at all; a form that is there already costs nothing.
+ * say() is told each step in words; it may be NULL. */
+bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, const char *quantizer,
+                         void (*say)(const char *line, void *data), void *data, GError **error);
+
+/* ---- data sets --------------------------------------------------------------------------------------------- */
+
+#define WORKLOAD_ORDER_ROWS(X)                                                                      \
+    X(INTERLEAVED, "interleaved") /* one of each source in turn; file order when there is one source */ \
+    X(GROUPED, "grouped")         /* source by source; shortest to longest when there is one source */  \
+    X(SHUFFLED, "shuffled")       /* a permutation by the seed */
+
+enum workload_order {
+#define X(code, name) WORKLOAD_ORDER_##code,
+    WORKLOAD_ORDER_ROWS(X)
+#undef X
+        WORKLOAD_ORDER_COUNT
+};
+const char *workload_order_name(enum workload_order order);
+int workload_order_from_name(const char *name); /* or -1 */
+
+/* The file of a data set: an alias ("aienergyscore", shipped with llem) or a path of a .jsonl file. New string. */
+char *workload_dataset_path(const char *alias_or_path, GError **error);
+
+/* A .jsonl file in memory: one object a line, its prompt the first present of prompt, text, instruction, input,
+ * question; `source` is optional; an object whose keys all begin with _ is provenance. Anything else in a line is DATA
+ * "FILE:LINE:COLUMN: …"; all bad lines are told at once (up to LIMIT_DIAGNOSTICS). */
+typedef struct workload_dataset workload_dataset;
+struct workload_dataset *workload_dataset_open(const char *path, GError **error);
+struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error);
+void workload_dataset_free(struct workload_dataset *dataset);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(workload_dataset, workload_dataset_free)
+size_t workload_dataset_size(const struct workload_dataset *dataset);
+/* Lower-case hex SHA-256 of the file's bytes. Borrowed. */
+const char *workload_dataset_sha256(const struct workload_dataset *dataset);
+/* The provenance object of the file, or NULL. Borrowed. */
+const json_t *workload_dataset_provenance(const struct workload_dataset *dataset);
+
+struct workload_prompts {
+    size_t n;
+    const char **text; /* n texts, borrowed from the data set (warm-up variants: owned here) */
+    int64_t *line;     /* n line numbers in the file, from 1 */
+    size_t n_variants; /* how many are re-arrangements of measured prompts, because the file had no others */
+    GPtrArray *owned;
+};
+/* n prompts. Which n does not depend on the order: always the first n of the interleaved file, so that a sweep over
+ * orders is over equal work. CONFIG when the data set has fewer than n. */
+bool workload_dataset_select(const struct workload_dataset *dataset, size_t n, enum workload_order order,
+                             uint64_t seed, struct workload_prompts *ret, GError **error);
+/* n_warmup prompts that are none of the measured ones, with lengths spread as theirs are. Where the file has no
+ * others left, the words of measured ones are rotated by half: another text of the same length. */
+bool workload_dataset_warmup(const struct workload_dataset *dataset, const struct workload_prompts *measured,
+                             size_t n_warmup, struct workload_prompts *ret, GError **error);
+void workload_prompts_clear(struct workload_prompts *prompts);
+typedef struct workload_prompts workload_prompts;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_prompts, workload_prompts_clear)
+
+/* ---- identity ---------------------------------------------------------------------------------------------- */
+
+/* Lower-case hex SHA-256 over n sequences of token ids: per sequence its length as u32 and each id as i32, all
+ * little-endian. Independent of machine, engine and how requests were batched. New string. */
+char *workload_ids_sha256(const int32_t *const *ids, const size_t *n_ids, size_t n);
