@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sampler: reads the channels of a meter on absolute deadlines and keeps what it saw. Part of the room meter; include
+ * meter/meter.h.
+ *
+ * One thread ticks (clock_nanosleep with TIMER_ABSTIME on CLOCK_MONOTONIC, timer slack 1 ns, SCHED_FIFO and locked
+ * memory where allowed) and only reads sensors and fills a preallocated ring: no allocation, lock, log or I/O of its
+ * own. A second thread reads the slow channels into a ring of its own. A writer thread drains both into the series and
+ * into trace.csv.gz. Ticks that came too late are skipped and counted: missed ticks are data.
+ *
+ * sampler_mark(), sampler_series(), sampler_stats() may be called from any thread while it runs and after it stopped.
+ */
+#pragma once
+
+#include "meter/meter.h"
+
+struct sampler;
+
+struct sampler_options {
+    int64_t step_ns;        /* 0: 10 ms */
+    int64_t slow_step_ns;   /* 0: 100 ms */
+    const char *trace_path; /* NULL: no file. Written beside it and renamed by sampler_stop() */
+    /* NULL: real time, own threads. Otherwise sampler_advance() ticks in the caller's thread: for tests with simulated
+     * sensors. now_ns() must not go back; sleep_until_ns() moves it. */
+    const struct sampler_clock *clock;
+};
+
+struct sampler_clock {
+    int64_t (*now_ns)(void *context);
+    void (*sleep_until_ns)(void *context, int64_t deadline_ns);
+    void *context;
+};
+
+struct sampler_stats {
+    int64_t ticks, missed;        /* done, skipped because a tick came more than a step late */
+    int64_t dropped;              /* readings lost because the ring was full */
+    int64_t late_p50_ns, late_p99_ns, late_max_ns; /* upper bounds of histogram bins (1/16 octave) */
+    int64_t tick_max_ns;          /* longest tick: a driver that stalled shows here */
+    int64_t cpu_ns;               /* CPU time of the ticking thread */
+    int64_t slow_cpu_ns, writer_cpu_ns;
+    int64_t elapsed_ns;           /* from start to stop (or now) */
+    bool realtime, locked;        /* SCHED_FIFO granted; memory locked */
+    const char *notice;           /* NULL, or what was not granted and what it costs. Borrowed from the sampler */
+};
+
+struct sampler_mark {
+    const char *name; /* borrowed from the sampler */
+    int64_t t_ns;
+};
+
+struct sampler *sampler_new(struct meter *meter, const struct sampler_options *options, GError **error);
+/* Starts the threads and waits for the first complete tick. */
+bool sampler_start(struct sampler *sampler, GError **error);
+/* Stops, drains, closes the trace (fsync, rename). Idempotent. Errors: IO when the trace could not be written; the
+ * series stay readable. */
+bool sampler_stop(struct sampler *sampler, GError **error);
+void sampler_free(struct sampler *sampler);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(struct sampler, sampler_free)
+
+/* Only with options.clock: runs every tick up to and including until_ns, in this thread. */
+void sampler_advance(struct sampler *sampler, int64_t until_ns);
+
+/* Names a moment (t_ns monotonic): kept and written into the trace. */
+void sampler_mark(struct sampler *sampler, const char *name, int64_t t_ns);
+size_t sampler_mark_count(struct sampler *sampler);
+struct sampler_mark sampler_mark_at(struct sampler *sampler, size_t index);
+
+/* The points (struct meter_point, in order) seen so far that say something about [from_ns, to_ns]: the run that held
+ * at from_ns, all that began inside, and the first that began after to_ns. New array, empty for an absent channel. */
+GArray *sampler_series(struct sampler *sampler, size_t channel, int64_t from_ns, int64_t to_ns);
+
+void sampler_stats(struct sampler *sampler, struct sampler_stats *ret);
+json_t *sampler_stats_json(struct sampler *sampler);
