@@ -5,6 +5,7 @@
  *   error.h     the GError domain, one code per class of failure, with the name a record carries
  *   clock.h     monotonic and wall time as int64 nanoseconds; absolute-deadline sleep
  *   file.h      bounded reads, durable writes (temp, fsync, rename, fsync of the folder), SHA-256
+ *   interrupt.h Ctrl-C and SIGTERM as a file descriptor
  *   json.h      jansson with shortest round-trip doubles, canonical form, located errors
  *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
@@ -20,6 +21,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/num.h"

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ctrl-C and SIGTERM as a file descriptor. Call interrupt_open() at the top of main(), before any thread or child:
+ * the signals are blocked for good and wait in a signalfd. Whoever waits for something polls the descriptor too; it
+ * stays readable until interrupt_take() takes a signal off it, so a library that only polls leaves the signal to the
+ * one who decides. A child must get its signals back before exec: interrupt_reset_child().
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* Blocks SIGINT, SIGTERM and SIGHUP (SIGPIPE is ignored) and returns a non-blocking, close-on-exec signalfd, or -1. */
+int interrupt_open(void);
+/* Takes one waiting signal off; its number, or 0 when none waits. fd -1 is fine: 0. */
+int interrupt_take(int fd);
+/* Whether a signal waits, without taking it. */
+bool interrupt_pending(int fd);
+/* Between fork and exec: unblocks every signal and restores SIGPIPE. Async-signal-safe. */
+void interrupt_reset_child(void);

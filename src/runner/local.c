@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/runner.h"
+
+#include "result/result.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROGRESS_TICK_MS 100
+
+/* A run in flight. */
+struct flight {
+    const struct runner_job *job;
+    struct runner_report *report;
+    GPid pid;
+    int pidfd;
+    int64_t started_ns, kill_at_ns; /* kill_at_ns 0: nobody asked the worker to stop yet */
+    bool timed_out, killed;
+    char *progress_path;
+    off_t progress_at;
+    int wait_status;
+};
+
+char *runner_exchange_new(const char *parent, const json_t *exchange, GError **error)
+{
+    g_autofree char *dir = g_build_filename(parent, ".exchange-XXXXXX", NULL);
+    if (!mkdtemp(dir)) {
+        file_error(error, "cannot create an exchange folder in", parent);
+        return NULL;
+    }
+    const char *hash = json_string_value(json_object_get(exchange, "config_hash"));
+    g_autofree char *name = g_strdup_printf("%s_config.json", hash);
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    if (!jsonx_save(path, exchange, error)) {
+        file_remove_tree(dir, NULL);
+        return NULL;
+    }
+    return g_steal_pointer(&dir);
+}
+
+static char *file_of(const struct runner_job *job, const char *suffix)
+{
+    return g_strdup_printf("%s/%s_%s", job->exchange_dir, job->config_hash, suffix);
+}
+
+/* System-wide count of OOM kills (Documentation/admin-guide: /proc/vmstat oom_kill), or -1. */
+static int64_t oom_kills(void)
+{
+    g_autofree char *text = file_read("/proc/vmstat", 1 << 20, NULL, NULL);
+    const char *at = text ? strstr(text, "\noom_kill ") : NULL;
+    return at ? g_ascii_strtoll(at + strlen("\noom_kill "), NULL, 10) : -1;
+}
+
+static void child_setup(gpointer data)
+{
+    (void)data;
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    interrupt_reset_child();
+}
+
+static bool spawn(struct flight *f, GError **error)
+{
+    g_autofree char *log = g_build_filename(f->job->exchange_dir, "worker.log", NULL);
+    g_autofree char *config = file_of(f->job, "config.json");
+    g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LLEM_CONFIG_PATH", config, TRUE);
+    g_autofree char *program = g_strdup(f->job->worker_path);
+    char *argv[] = {program, NULL};
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return file_error(error, "cannot create", log);
+    bool ok = g_spawn_async_with_fds(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, NULL, &f->pid, -1, fd,
+                                     fd, error);
+    close(fd);
+    if (!ok)
+        g_prefix_error(error, "cannot start the worker: ");
+    return ok;
+}
+
+/* Hands complete new lines of progress.jsonl to the listener. */
+static void follow_progress(struct flight *f)
+{
+    if (!f->job->progress)
+        return;
+    FILE *file = fopen(f->progress_path, "re");
+    if (!file)
+        return;
+    char line[8192];
+    fseeko(file, f->progress_at, SEEK_SET);
+    while (fgets(line, sizeof line, file) && strchr(line, '\n')) {
+        f->progress_at = ftello(file);
+        g_autoptr(json_t) event = jsonx_parse(line, -1, "progress", NULL);
+        if (event)
+            f->job->progress(event, f->job->progress_data);
+    }
+    fclose(file);
+}
+
+static void ask_to_stop(struct flight *f)
+{
+    if (f->kill_at_ns)
+        return;
+    kill(f->pid, SIGTERM);
+    f->kill_at_ns = clock_mono_ns() + f->job->grace_ns;
+}
+
+static void kill_now(struct flight *f)
+{
+    proc_signal_descendants(f->pid, SIGKILL);
+    kill(-f->pid, SIGKILL);
+    kill(f->pid, SIGKILL);
+    f->killed = true;
+}
+
+static void on_signal(struct flight *f, int signal_number)
+{
+    bool again = f->report->interrupted != 0;
+    f->report->interrupted = signal_number;
+    if (again)
+        kill_now(f);
+    else
+        ask_to_stop(f);
+}
+
+static bool has_ended(struct flight *f)
+{
+    pid_t pid = waitpid(f->pid, &f->wait_status, WNOHANG);
+    return pid == f->pid || (pid < 0 && errno == ECHILD);
+}
+
+static void watch(struct flight *f)
+{
+    while (!has_ended(f)) {
+        struct pollfd fds[] = {{.fd = f->pidfd, .events = POLLIN},
+                               {.fd = f->job->interrupt_fd, .events = POLLIN}};
+        poll(fds, G_N_ELEMENTS(fds), PROGRESS_TICK_MS);
+        follow_progress(f);
+        int signal_number = interrupt_take(f->job->interrupt_fd);
+        if (signal_number)
+            on_signal(f, signal_number);
+        int64_t now = clock_mono_ns();
+        if (!f->kill_at_ns && now > f->started_ns + f->job->timeout_ns) {
+            f->timed_out = true;
+            ask_to_stop(f);
+        }
+        if (f->kill_at_ns && now > f->kill_at_ns && !f->killed)
+            kill_now(f);
+    }
+    follow_progress(f);
+}
+
+/* Why there is neither a result nor an error record. */
+static GError *explain_death(const struct flight *f, int64_t oom_before)
+{
+    g_autofree char *how = proc_describe_status(f->wait_status);
+    bool sigkill = WIFSIGNALED(f->wait_status) && WTERMSIG(f->wait_status) == SIGKILL;
+    if (f->timed_out) {
+        g_autofree char *limit = num_format_duration_ns(f->job->timeout_ns);
+        return g_error_new(LLEM_ERROR, LLEM_ERROR_TIMEOUT,
+                           "the run took longer than %s and was killed; raise limits.timeout_seconds or make the work "
+                           "smaller",
+                           limit);
+    }
+    if (f->report->interrupted)
+        return g_error_new(LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by signal %d (%s)",
+                           f->report->interrupted, strsignal(f->report->interrupted));
+    if (sigkill && oom_before >= 0 && oom_kills() > oom_before)
+        return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
+                           "the worker was killed while the kernel's OOM killer was at work: the machine or its memory "
+                           "limit is too small for this run; take a smaller model, batch or context");
+    return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without a result (%s)", how);
+}
+
+static GError *record_death(const struct flight *f, int64_t oom_before)
+{
+    GError *failure = explain_death(f, oom_before);
+    g_autofree char *config = file_of(f->job, "config.json");
+    g_autofree char *path = file_of(f->job, "error.json");
+    g_autofree char *log = g_build_filename(f->job->exchange_dir, "worker.log", NULL);
+    g_autoptr(json_t) exchange = jsonx_load(config, LIMIT_RESULT_BYTES, NULL);
+    g_autoptr(GError) second = NULL;
+    if (exchange && !result_error_write(path, exchange, failure, "worker", NULL, log, &second))
+        g_prefix_error(&failure, "(its error record could not be written: %s) ", second->message);
+    return failure;
+}
+
+/* The failure of a run whose worker has ended; NULL when the result is there. */
+static GError *judge(const struct flight *f, int64_t oom_before)
+{
+    g_autofree char *result_path = file_of(f->job, "result.json");
+    g_autofree char *error_path = file_of(f->job, "error.json");
+    bool clean = WIFEXITED(f->wait_status) && WEXITSTATUS(f->wait_status) == 0;
+    GError *failure = NULL;
+    if (access(error_path, F_OK) == 0) {
+        g_autoptr(json_t) record = jsonx_load(error_path, LIMIT_RESULT_BYTES, &failure);
+        return record ? result_error_parse(record) : failure;
+    }
+    if (clean && access(result_path, F_OK) == 0) {
+        g_autoptr(json_t) record = jsonx_load(result_path, LIMIT_RESULT_BYTES, &failure);
+        return failure;
+    }
+    return record_death(f, oom_before);
+}
+
+void runner_local(const struct runner_job *job, struct runner_report *ret)
+{
+    *ret = (struct runner_report){0};
+    struct flight f = {.job = job, .report = ret, .started_ns = clock_mono_ns()};
+    int64_t oom_before = oom_kills();
+    if (!spawn(&f, &ret->failure))
+        return;
+    f.pidfd = proc_pidfd(f.pid);
+    f.progress_path = g_build_filename(job->exchange_dir, "progress.jsonl", NULL);
+    watch(&f);
+    g_autoptr(GArray) left = proc_descendants(getpid());
+    ret->leftovers = (int)left->len;
+    proc_kill_leftovers(0, clock_mono_ns() + 5 * NS_PER_S);
+    ret->wall_ns = clock_mono_ns() - f.started_ns;
+    ret->failure = judge(&f, oom_before);
+    if (f.pidfd >= 0)
+        close(f.pidfd);
+    g_spawn_close_pid(f.pid);
+    g_free(f.progress_path);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runner: gives one run a process of its own. A runner knows "configuration file in, result file out, exit status"
+ * and nothing about engines or studies.
+ *
+ * Calling sequence:
+ *     dir = runner_exchange_new(study_dir, exchange, &error);       {hash}_config.json is written
+ *     runner_local(&job, &report);                                   blocks until the worker and all it started ended
+ *     report.failure ? … : …                                         the files lie in dir either way
+ *     run_folder_collect(dir, …), file_remove_tree(dir)
+ *
+ * The local runner spawns llem-worker in its own process group, watches it by pidfd, passes an interrupt on, enforces
+ * the deadline (SIGTERM, grace, SIGKILL), and ends whatever the worker left behind. A worker that ends without a
+ * result or an error record gets an error record written for it: exit status, signal, OOM kill, last lines of its log.
+ *
+ * The caller must be a subreaper (proc_become_subreaper()) and have no other children. Threading: one run at a time.
+ */
+#pragma once
+
+#include "base/base.h"
+
+/* One line of the worker's progress.jsonl, parsed. Borrowed during the call. */
+typedef void runner_progress_fn(const json_t *event, void *data);
+
+struct runner_job {
+    const char *worker_path;
+    const char *exchange_dir;
+    const char *config_hash;
+    int64_t timeout_ns; /* of the whole run, from the spawn */
+    int64_t grace_ns;   /* between SIGTERM and SIGKILL; the worker needs it to stop its engine */
+    int interrupt_fd;   /* of interrupt_open(), or -1 */
+    runner_progress_fn *progress; /* NULL: nobody listens */
+    void *progress_data;
+};
+
+struct runner_report {
+    GError *failure;  /* NULL: {hash}_result.json is there and whole. Owned by the caller. */
+    int interrupted;  /* the signal that ended the run, or 0 */
+    int64_t wall_ns;  /* spawn to end */
+    int leftovers;    /* processes that had to be killed after the worker ended */
+};
+
+/* A new folder below parent for one run, with the exchange file in it. New string. */
+char *runner_exchange_new(const char *parent, const json_t *exchange, GError **error);
+void runner_local(const struct runner_job *job, struct runner_report *ret);
