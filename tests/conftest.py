@@ -1,0 +1,69 @@
+"""Shared by every pytest test: where the build is, private folders, commands with a time limit, skips under strict."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tests"))
+
+import check_skips  # noqa: E402
+import support  # noqa: E402
+
+STRICT = os.environ.get("LLEM_TEST_STRICT", "") not in ("", "0")
+_skips = []
+
+
+@pytest.fixture(scope="session")
+def build_dir():
+    """The build under test: LLEM_BUILD_DIR, else build/release."""
+    folder = Path(os.environ.get("LLEM_BUILD_DIR", ROOT / "build" / "release")).resolve()
+    assert (folder / "bin" / "llem").exists(), f"no llem in {folder}/bin: run `make build` first"
+    return folder
+
+
+@pytest.fixture
+def llem(build_dir, tmp_path):
+    """The built llem in private folders; after the test nothing that it started may be left."""
+    runner = support.Llem(build_dir / "bin" / "llem", tmp_path)
+    yield runner
+    left = runner.left_running()
+    for process in left:
+        process.kill()
+    assert not left, f"left running after the test: {[str(p) for p in left]}"
+
+
+@pytest.fixture
+def golden():
+    """golden(name, text): text equals tests/golden/NAME; LLEM_UPDATE_GOLDEN=1 rewrites it."""
+    return support.check_golden
+
+
+def campaign_rounds(default):
+    """Rounds of a random test: LLEM_CAMPAIGN_N (set by `make campaign`), else the small default."""
+    return int(os.environ.get("LLEM_CAMPAIGN_N", default))
+
+
+def pytest_runtest_logreport(report):
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _skips.append((report.nodeid, reason.removeprefix("Skipped: ")))
+
+
+def pytest_collectreport(report):
+    if report.skipped:
+        _skips.append((report.nodeid, str(report.longrepr)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    needs = check_skips.load_needs()
+    unlisted = [s for s in _skips if check_skips.need_of(s[1], needs) is None]
+    if STRICT and unlisted and exitstatus == 0:
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    check_skips.report(_skips, check_skips.load_needs(), STRICT)

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Set-up, build and every test; `make test` and CI run this. A failing stage fails the whole, but the stages
+# after it still run. LLEM_TEST_STRICT=1: a skip passes only when its reason names a need listed in tests/needs.txt.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p build
+summary=()
+failed=0
+
+now_ms() { date +%s%3N; }
+
+stage() { # NAME COMMAND…
+    local name=$1 begin rc=0 line
+    shift
+    printf '\n== %s\n' "$name"
+    begin=$(now_ms)
+    "$@" </dev/null || rc=$?
+    line=$(awk -v ms=$(($(now_ms) - begin)) -v n="$name" -v rc=$rc \
+        'BEGIN { printf "%-28s %7.1f s  %s", n, ms / 1000, rc ? "FAILED (exit " rc ")" : "passed" }')
+    summary+=("$line")
+    [ $rc -eq 0 ] || failed=1
+    return $rc
+}
+
+run_ctest() { # PRESET [CTEST ARGUMENT…]
+    local preset=$1 junit=$PWD/build/$1/ctest.xml rc=0
+    shift
+    rm -f "$junit"
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$junit" \
+        --test-output-size-passed 10000000 -j2 "$@" || rc=$?
+    build/venv/bin/python tools/check_skips.py --junit "$junit" || rc=1
+    return $rc
+}
+
+run_pytest() {
+    LLEM_BUILD_DIR=${LLEM_BUILD_DIR:-$PWD/build/release} build/venv/bin/python -m pytest -q --durations=5 tests
+}
+
+if stage "set-up" tools/setup.sh test; then
+    if stage "build release" tools/build.sh release -DLLEM_WERROR=ON; then
+        stage "ctest release" run_ctest release
+        stage "pytest" run_pytest
+    fi
+    if stage "build asan+ubsan" tools/build.sh asan -DLLEM_WERROR=ON; then
+        stage "ctest asan+ubsan (unit)" run_ctest asan -L unit
+    fi
+    if stage "build tsan" tools/build.sh tsan -DLLEM_WERROR=ON; then
+        stage "ctest tsan (threads)" run_ctest tsan -L threads
+    fi
+fi
+
+printf '\n== seconds per stage\n'
+printf '%s\n' "${summary[@]}"
+exit $failed
