@@ -45,7 +45,7 @@ if stage "set-up" tools/setup.sh test; then
         stage "ctest asan+ubsan (unit)" run_ctest asan -L unit
     fi
     if stage "build tsan" tools/build.sh tsan -DLLEM_WERROR=ON; then
-        stage "ctest tsan (threads)" run_ctest tsan -L threads
+        stage "ctest tsan (unit)" run_ctest tsan -L unit
     fi
 fi
 
