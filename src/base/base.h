@@ -11,6 +11,7 @@
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
  *   quantity.h  a number or a reason: value, status, method, sensor
  *   limits.h    every bound on input from outside, by name
+ *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
  * Ownership: functions returning char * or json_t * hand over a new reference (free with g_free, json_decref);
  * "borrowed" is said where it is not so. Threading: no mutable state; call from any thread.
@@ -23,6 +24,7 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/json.h"
+#include "base/line.h"
 #include "base/limits.h"
 #include "base/num.h"
 #include "base/proc.h"
