@@ -10,6 +10,8 @@
  *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
  *   quantity.h  a number or a reason: value, status, method, sensor
+ *   diag.h      located diagnostics: every error of a file at once, with line and caret; did-you-mean
+ *   doc.h       YAML and JSON documents with a position for every node
  *   limits.h    every bound on input from outside, by name
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
@@ -20,6 +22,8 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/diag.h"
+#include "base/doc.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config: what an experiment is. One table of rows describes every field (path, type, unit, default, range, choices,
+ * help, backend scope); validation, help, JSON Schema and the reference page are made from the rows.
+ *
+ * Values come in layers, the later wins: default < user file (~/.config/llem/config.yaml) < experiment or study file <
+ * environment < command line; a cell of a sweep stands above the file and below the command line. Each value
+ * remembers where it came from.
+ *
+ * A `struct config` is one resolved experiment: immutable, complete, checked. Only fields that *apply* are in it:
+ * those of its backend, and those that the other values leave a meaning (decoder.top_p has none when decoding is
+ * greedy, precision none when llamacpp.quantization picks the file). Its hash is the first 16 hex digits of SHA-256
+ * over the canonical JSON {"fields": {"path": value, …}, "schema": CONFIG_HASH_SCHEMA} of the hashed fields that
+ * apply; local files enter by their content.
+ *
+ * Calling sequence:
+ *   struct diag *diag = diag_new();
+ *   struct study_file *study = study_load(path, &options, diag);   NULL: diag_render() says everything
+ *   struct plan *plan = plan_new(study, diag);                     (room sweep)
+ *   struct config *config = plan_cell_config(plan, cell);
+ *   config_int(config, "max_output_tokens"); config_has(config, "llamacpp.quantization"); config_hash(config);
+ *   exchange = config_exchange(config);                            parent: add "context", save
+ *   config = config_from_exchange(exchange, &error);               worker
+ *
+ * Ownership: config_free, study_free; "borrowed" strings live as long as the struct. Threading: a config may be read
+ * from any thread; nothing here is changed after it was made.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#define CONFIG_HASH_SCHEMA 1
+
+/* --- The rows ------------------------------------------------------------------------------------------------- */
+
+enum config_backend {
+    CONFIG_LLAMACPP = 1 << 0,
+    CONFIG_PYTORCH = 1 << 1,
+    CONFIG_VLLM = 1 << 2,
+    CONFIG_SIM = 1 << 3,
+    CONFIG_ALL = CONFIG_LLAMACPP | CONFIG_PYTORCH | CONFIG_VLLM | CONFIG_SIM,
+};
+
+enum config_type {
+    CONFIG_BOOL,
+    CONFIG_INT,
+    CONFIG_REAL,
+    CONFIG_TEXT,
+    CONFIG_CHOICE, /* one of the row's choices */
+    CONFIG_SPAN,   /* [low, high], two numbers in ascending order */
+    CONFIG_INTS,   /* a list of integers */
+    CONFIG_MAP,    /* a mapping that is handed on as it is */
+};
+
+enum config_flags {
+    CONFIG_HASHED = 1 << 0,
+    CONFIG_SWEEP = 1 << 1,    /* may be an axis of a sweep */
+    CONFIG_REQUIRED = 1 << 2, /* no default: the file must say it */
+    CONFIG_USER = 1 << 3,     /* may stand in the user's own configuration file */
+    CONFIG_STUDY = 1 << 4,    /* belongs to the study (name, execution), not to an experiment */
+};
+
+struct config_choice {
+    const char *name;
+    const char *help;
+};
+
+struct config_field {
+    const char *path; /* dotted: "llamacpp.n_threads" */
+    enum config_type type;
+    unsigned flags;
+    unsigned backends;                   /* enum config_backend bits */
+    const char *unit;                    /* "s", "ms", "tokens", … or NULL */
+    const char *initial;                 /* default as JSON text; NULL: unset unless written */
+    double min, max;                     /* CONFIG_INT, _REAL, _SPAN, _INTS: inclusive; -INFINITY, INFINITY: unbounded */
+    const struct config_choice *choices; /* CONFIG_CHOICE: rows ended by {0} */
+    const char *env;                     /* environment variable that sets it, or NULL */
+    const char *help;
+};
+
+/* All rows, experiment fields first, then the study's. Returns their number. */
+size_t config_fields(const struct config_field **ret);
+/* The row of a path, or NULL. */
+const struct config_field *config_field(const char *path);
+/* "llamacpp" …; NULL when bits is not exactly one backend. */
+const char *config_backend_name(unsigned bits);
+/* "an integer from 1 to 100000", "one of fp32, fp16, bf16", …: what a row accepts. New string. */
+char *config_field_expects(const struct config_field *field);
+/* JSON Schema (2020-12) of an experiment file or a study file. */
+json_t *config_schema(bool study);
+/* docs/configuration.md. New string. */
+char *config_reference(void);
+
+/* --- One resolved experiment ---------------------------------------------------------------------------------- */
+
+struct config;
+
+void config_free(struct config *config);
+typedef struct config config; /* for g_autoptr(config) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(config, config_free)
+
+/* The whole resolved experiment as a tree of sections, in the order of the rows. New reference. */
+json_t *config_tree(const struct config *config);
+/* {"path": "study.yaml:7:20" | "default" | "environment LLEM_…" | "command line" | …}. New reference. */
+json_t *config_origins(const struct config *config);
+/* Where one value came from. New string. */
+char *config_origin(const struct config *config, const char *path);
+/* 16 hex digits. Borrowed. */
+const char *config_hash(const struct config *config);
+/* Lower-case hex SHA-256 of the local file or folder that `path` ("model", "dataset") names, or NULL when it is a
+ * name of the catalogue or of a hub. Borrowed. */
+const char *config_digest(const struct config *config, const char *path);
+/* Whether a field applies and is set. */
+bool config_has(const struct config *config, const char *path);
+/* Values by path. The path must be a row of the right type, and config_has() it: anything else is a bug and aborts.
+ * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed, as is config_json (any type). */
+bool config_bool(const struct config *config, const char *path);
+int64_t config_int(const struct config *config, const char *path);
+double config_real(const struct config *config, const char *path);
+const char *config_string(const struct config *config, const char *path);
+void config_span(const struct config *config, const char *path, double *ret_low, double *ret_high);
+json_t *config_json(const struct config *config, const char *path);
+
+/* {"schema": "llem-exchange/1", "config_hash", "config", "origins", "digests"}; the caller adds "context". */
+json_t *config_exchange(const struct config *config);
+/* The inverse; checked like a file, and the hash must agree. Errors: CONFIG, DATA. */
+struct config *config_from_exchange(const json_t *root, GError **error);
+
+/* --- A file of the user --------------------------------------------------------------------------------------- */
+
+struct study_file;
+struct config_value; /* one typed value with its origin; owned by the study */
+
+struct study_options {
+    const char *const *overrides; /* NULL-terminated "key=value" of the command line, or NULL */
+    const char *user_file;        /* path of the user's file; missing is fine; NULL: none. See config_user_file() */
+    bool environment;             /* read the LLEM_… variables that rows name */
+    bool skip_digests;            /* do not read local model and data set files: no hash can be had */
+};
+
+/* One axis of a sweep as the file gives it: a field and its levels. */
+struct study_axis {
+    const struct config_field *field;
+    size_t n;
+    const struct config_value *const *values;
+    struct diag_span at;
+};
+
+/* ${XDG_CONFIG_HOME:-~/.config}/llem/config.yaml. New string. */
+char *config_user_file(void);
+/* Reads an experiment or study file and checks everything that does not depend on a cell. NULL after errors in diag. */
+struct study_file *study_load(const char *path, const struct study_options *options, struct diag *diag);
+/* The same from memory; relative paths in it are relative to folder. */
+struct study_file *study_parse(const char *name, const char *text, size_t length, const char *folder,
+                               const struct study_options *options, struct diag *diag);
+void study_free(struct study_file *study);
+typedef struct study_file study_file; /* for g_autoptr(study_file) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(study_file, study_free)
+
+/* Whether it is a study (sweep, execution) and not a single experiment. */
+bool study_is_study(const struct study_file *study);
+/* `name`, or the file's name without its ending. Borrowed. */
+const char *study_name(const struct study_file *study);
+/* Values of the study's own rows ("execution.n_cycles", …), as above. */
+bool study_has(const struct study_file *study, const char *path);
+int64_t study_int(const struct study_file *study, const char *path);
+double study_real(const struct study_file *study, const char *path);
+const char *study_string(const struct study_file *study, const char *path);
+size_t study_axes(const struct study_file *study, const struct study_axis **ret);
+
+/* One experiment of the study: the file's values with some set by axes. Rule violations go to diag (located where the
+ * values came from) and NULL is returned. The study must outlive the config. */
+struct study_setting {
+    const struct config_field *field;
+    const struct config_value *value;
+};
+struct config *study_config(const struct study_file *study, const struct study_setting *settings, size_t n,
+                            struct diag *diag);
+/* The value of a level; borrowed. null: the axis unsets the field. */
+json_t *config_value_json(const struct config_value *value);
