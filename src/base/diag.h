@@ -29,8 +29,8 @@ struct diag;
 
 struct diag *diag_new(void);
 void diag_free(struct diag *diag);
-typedef struct diag diag; /* for g_autoptr(diag) alone */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(diag, diag_free)
+typedef struct diag owned_diag; /* for g_autoptr(owned_diag) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_diag, diag_free)
 
 /* Hands the text of a source over (copied), so that its lines can be quoted. Sources sort in the order of this call. */
 void diag_source(struct diag *diag, const char *name, const char *text, size_t length);

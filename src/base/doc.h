@@ -50,8 +50,8 @@ struct doc *doc_load(const char *path, struct diag *diag);
 /* The nodes of a tree made elsewhere; without positions (line 0). NULL as above. */
 struct doc *doc_from_json(const char *name, const json_t *tree, struct diag *diag);
 void doc_free(struct doc *doc);
-typedef struct doc doc; /* for g_autoptr(doc) alone */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(doc, doc_free)
+typedef struct doc owned_doc; /* for g_autoptr(owned_doc) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_doc, doc_free)
 
 const struct doc_node *doc_root(const struct doc *doc);
 /* The node at a JSON pointer ("/sweep/precision/0"; "" is the root), or NULL. */

@@ -96,8 +96,8 @@ char *config_reference(void);
 struct config;
 
 void config_free(struct config *config);
-typedef struct config config; /* for g_autoptr(config) alone */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(config, config_free)
+typedef struct config owned_config; /* for g_autoptr(owned_config) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_config, config_free)
 
 /* The whole resolved experiment as a tree of sections, in the order of the rows. New reference. */
 json_t *config_tree(const struct config *config);
@@ -154,8 +154,8 @@ struct study_file *study_load(const char *path, const struct study_options *opti
 struct study_file *study_parse(const char *name, const char *text, size_t length, const char *folder,
                                const struct study_options *options, struct diag *diag);
 void study_free(struct study_file *study);
-typedef struct study_file study_file; /* for g_autoptr(study_file) alone */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(study_file, study_free)
+typedef struct study_file owned_study; /* for g_autoptr(owned_study_file) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_study, study_free)
 
 /* Whether it is a study (sweep, execution) and not a single experiment. */
 bool study_is_study(const struct study_file *study);
