@@ -1,4 +1,5 @@
 """Shared by every pytest test: where the build is, private folders, commands with a time limit, skips under strict."""
+
 import os
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 """What the pytest tests share besides fixtures: running llem, finding what it left behind, golden texts."""
+
 import json
 import os
 import signal
@@ -104,6 +105,8 @@ def validate(schema, path):
 
     document = json.loads(Path(path).read_text())
     validator = jsonschema.Draft202012Validator(schema)
-    errors = [f"{'/'.join(map(str, e.absolute_path)) or '(root)'}: {e.message}" for e in validator.iter_errors(document)]
+    errors = [
+        f"{'/'.join(map(str, e.absolute_path)) or '(root)'}: {e.message}" for e in validator.iter_errors(document)
+    ]
     assert not errors, f"{path} does not fit its schema:\n" + "\n".join(errors)
     return document

@@ -4,6 +4,7 @@
 A GTest program prints TAP (`ok 3 /meter/rapl # SKIP needs:rapl …`); a program that skips as a whole exits with 77.
 The needs are the first words of the lines of tests/needs.txt.
 """
+
 import argparse
 import os
 import re

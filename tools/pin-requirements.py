@@ -4,6 +4,7 @@
 Asks pip itself (a dry run per Python version and processor, wheels only) and writes tools/requirements-test.txt.
 Run by hand when a version is to move; the result is committed.
 """
+
 import json
 import os
 import subprocess
@@ -13,7 +14,15 @@ from pathlib import Path
 
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]  # Ubuntu 22.04, Debian 12, Ubuntu 24.04, Debian 13, Ubuntu 26.04
 PROCESSORS = ["x86_64", "aarch64"]
-GLIBCS = ["manylinux_2_17", "manylinux2014", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28", "manylinux_2_31", "manylinux_2_34"]
+GLIBCS = [
+    "manylinux_2_17",
+    "manylinux2014",
+    "manylinux_2_26",
+    "manylinux_2_27",
+    "manylinux_2_28",
+    "manylinux_2_31",
+    "manylinux_2_34",
+]
 TOOLS = Path(__file__).resolve().parent
 
 
@@ -28,9 +37,23 @@ def wanted(python):
 def resolve(python, processor, scratch):
     """pip's own answer: [(name, version, sha256)]."""
     report = Path(scratch) / "report.json"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed",
-               "--only-binary", ":all:", "--target", str(Path(scratch) / "target"),
-               "--report", str(report), "--python-version", python]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--ignore-installed",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(Path(scratch) / "target"),
+        "--report",
+        str(report),
+        "--python-version",
+        python,
+    ]
     for glibc in GLIBCS:
         command += ["--platform", f"{glibc}_{processor}"]
     environment = {k: v for k, v in os.environ.items() if k != "PIP_FIND_LINKS"}

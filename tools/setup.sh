@@ -102,8 +102,8 @@ install_packages
 mkdir -p "$cache"
 make_venv
 export LLEM_PYTHON=$venv/bin/python
-if [ -x tools/setup-llama.sh ]; then
-    tools/setup-llama.sh
+if [ -z "${LLEM_LLAMA_PREFIX:-}" ]; then
+    tools/setup-llama.sh >/dev/null
 fi
 if [ "$what" = test ]; then
     install_python_packages

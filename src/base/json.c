@@ -19,7 +19,7 @@ void jsonx_format_real(double value, char buffer[static 32])
             break;
     }
     if (!strpbrk(buffer, ".eEn"))
-        strcat(buffer, ".0");
+        g_strlcat(buffer, ".0", 32);
 }
 
 json_t *jsonx_real(double value)

@@ -1,4 +1,5 @@
 """The command line before any work: version, help, wrong words, output that cannot be written."""
+
 import re
 import subprocess
 
@@ -58,6 +59,8 @@ def test_full_disk_is_an_error(llem, arguments):
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
 def test_closed_stdout_is_an_error(llem, arguments):
     command = " ".join(map(str, llem.command(*arguments)))
-    done = subprocess.run(["sh", "-c", f"exec {command} >&-"], env=llem.env, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(
+        ["sh", "-c", f"exec {command} >&-"], env=llem.env, stderr=subprocess.PIPE, text=True, timeout=60
+    )
     assert done.returncode == 1
     assert "cannot write the output" in done.stderr

@@ -1,0 +1,198 @@
+"""The checks of the house can fail: each is shown a small tree that breaks its rule, and one that does not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import check_layers
+import check_skips
+import check_style
+import check_worker
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ARCHITECTURE = """# Architecture
+## Rooms
+
+| room | what it holds | may include |
+|---|---|---|
+| `base` | errors | – |
+| `config` | tables | base |
+| `meter` | sensors | base |
+| `top` | the rest | all above but config |
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A checkout of three rooms that breaks nothing; tree(path, text) writes one more file."""
+
+    def write(path, text):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+        return tmp_path
+
+    write("docs/architecture.md", ARCHITECTURE)
+    write("src/CMakeLists.txt", "add_subdirectory(base)\nadd_subdirectory(config)\nadd_subdirectory(top)\n")
+    write("src/base/CMakeLists.txt", "llem_room(base SOURCES b.c)\n")
+    write("src/config/CMakeLists.txt", "llem_room(config SOURCES c.c DEPS base LIBS x)\n")
+    write("src/top/CMakeLists.txt", "llem_room(top SOURCES t.c\n    DEPS base meter)\n")
+    write("src/config/c.c", '#include "config/config.h"\n#include "base/num.h"\n')
+    return write
+
+
+def test_layers_accept_a_clean_tree(tree):
+    assert check_layers.check(tree("src/top/t.c", '#include "meter/meter.h"\n#include "version.h"\n')) == []
+
+
+@pytest.mark.parametrize(
+    "path, text, complaint",
+    [
+        ("src/base/b.c", '#include "config/config.h"\n', "goes up"),
+        ("src/meter/m.c", '#include "config/config.h"\n', "goes sideways"),
+        ("src/top/t.c", '#include "config/config.h"\n', "goes sideways"),
+        ("src/top/t.c", '#include "meter/ring.h"\n', "a private header of meter"),
+        ("src/top/t.c", '  #  include "meter/ring.h"\n', "a private header of meter"),
+        ("src/top/t.c", '#include "nowhere/x.h"\n', "no room nowhere"),
+        ("src/top/t.c", '#include "x.h"\n', "no such header in its own folder"),
+        ("src/attic/a.c", "int a;\n", "is not a room"),
+        ("engines/sim/e.c", '#include "config/config.h"\n', "goes sideways"),
+        ("src/top/CMakeLists.txt", "llem_room(top SOURCES t.c DEPS config)\n", "depends on config"),
+        ("src/CMakeLists.txt", "add_subdirectory(config)\nadd_subdirectory(base)\n", "the order is not"),
+        ("docs/architecture.md", ARCHITECTURE.replace("| tables | base |", "| tables | meter |"), "not stand above"),
+    ],
+)
+def test_layers_refuse(tree, path, text, complaint):
+    errors = check_layers.check(tree(path, text))
+    assert any(complaint in error for error in errors), errors
+
+
+def test_layers_read_the_real_table():
+    rooms = check_layers.read_table((ROOT / "docs/architecture.md").read_text())
+    assert list(rooms)[0] == "base" and list(rooms)[-1] == "cli"
+    assert "experiment" not in rooms["cli"] and "base" in rooms["cli"]
+
+
+HEAD = "/* SPDX-License-Identifier: MIT */\n"
+
+
+@pytest.mark.parametrize(
+    "path, text, complaint",
+    [
+        ("src/x/a.c", HEAD + "void f(char *s) { strcpy(s, t); }\n", "banned function"),
+        ("src/x/a.c", HEAD + "int f(void) { return system(c); }\n", "banned function"),
+        ("src/x/a.c", HEAD + "long f(void) { return strtol(s, NULL, 10); }\n", "number parsing"),
+        ("src/x/a.c", HEAD + "static gchar *name;\n", "GLib type"),
+        ("src/x/a.c", HEAD + "#include <gio/gio.h>\n", "GObject or gio"),
+        ("src/x/a.c", HEAD + '#include "../base/num.h"\n', "umbrella include"),
+        ("src/x/a.c", HEAD + "\tint a;\n", "tab"),
+        ("src/x/a.c", HEAD + "int a; \n", "trailing blank"),
+        ("src/x/a.c", HEAD + "int " + "a" * 140 + ";\n", "long line"),
+        ("src/x/a.c", HEAD + "/* TO" + "DO later */\n", "unfinished"),
+        ("src/x/a.c", HEAD + "int a;\n" * 701, "is it one thing"),
+        ("src/x/a.c", "int a;\n", "SPDX"),
+        ("src/x/a.c", HEAD + "int a;", "no newline"),
+        ("src/x/a.h", HEAD + "int a;\n", "#pragma once"),
+        ("docs/a.md", "see /wo" + "rk/main\n", "machine path"),
+        ("tools/a.sh", "cd /ro" + "ot/x\n", "machine path"),
+        ("tools/a.sh", "curl https://py" + "pi.org/simple\n", "registry host"),
+    ],
+)
+def test_style_refuses(tree, path, text, complaint):
+    errors = check_style.check(tree(path, text))
+    assert any(complaint in error for error in errors), errors
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + "int a;\n",
+        HEAD + "double f(void) { return x->system(c) + my_strtol(s) + o.rand(); }\n",
+        HEAD + '    {"row", "a row of a table may be longer", ' + "1, " * 40 + "},\n",
+        HEAD + 'const char *template = "/x/XX' + 'XXXX";\n',
+    ],
+)
+def test_style_accepts(tree, text):
+    assert [e for e in check_style.check(tree("src/x/a.c", text)) if e.startswith("src/x/")] == []
+
+
+OBJDUMP_P = (
+    "  NEEDED               libm.so.6\n  NEEDED               libc.so.6\n  NEEDED               ld-linux-x86-64.so.2\n"
+)
+OBJDUMP_T = (
+    "0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.34) __libc_start_main\n"
+    "0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.2.5) free\n"
+)
+NEW_SYMBOL = "0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.36) pidfd_open\n"
+
+
+def test_worker_accepts_what_an_image_has():
+    assert list(check_worker.errors(OBJDUMP_P, OBJDUMP_T, (2, 36))) == []
+
+
+def test_worker_refuses_a_newer_symbol_where_it_is_judged():
+    assert list(check_worker.errors(OBJDUMP_P, OBJDUMP_T + NEW_SYMBOL, (2, 36))) == ["needs pidfd_open of GLIBC_2.36"]
+    assert list(check_worker.errors(OBJDUMP_P, OBJDUMP_T + NEW_SYMBOL, (2, 39))) == []
+    assert check_worker.newer_symbols(OBJDUMP_T + NEW_SYMBOL) == [("2.36", "pidfd_open")]
+
+
+def test_worker_refuses_another_library():
+    assert list(check_worker.errors(OBJDUMP_P + "  NEEDED  libglib-2.0.so.0\n", "", (2, 36))) == [
+        "needs libglib-2.0.so.0"
+    ]
+
+
+JUNIT = """<testsuite><testcase name="unit.meter" status="run"><system-out>TAP version 13
+1..3
+ok 1 /meter/a
+ok 2 /meter/rapl # SKIP {reason}
+ok 3 /meter/b
+</system-out></testcase><testcase name="unit.x" status="run"/></testsuite>"""
+
+
+@pytest.mark.parametrize(
+    "reason, strict, code",
+    [
+        ("needs:rapl no counter moves", True, 0),
+        ("no counter moves", True, 1),
+        ("needs:luck", True, 1),
+        ("no counter moves", False, 0),
+    ],
+)
+def test_skips_are_judged_by_their_need(tmp_path, reason, strict, code):
+    (tmp_path / "ctest.xml").write_text(JUNIT.format(reason=reason))
+    skips = list(check_skips.skips_of_junit(tmp_path / "ctest.xml"))
+    assert skips == [("unit.meter:/meter/rapl", reason)]
+    assert check_skips.report(skips, check_skips.load_needs(), strict) == code
+
+
+def test_a_program_that_skips_as_a_whole_is_a_skip(tmp_path):
+    (tmp_path / "ctest.xml").write_text(
+        '<testsuite><testcase name="unit.x" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/>'
+        "<system-out>no card</system-out></testcase></testsuite>"
+    )
+    assert list(check_skips.skips_of_junit(tmp_path / "ctest.xml")) == [("unit.x", "no card")]
+
+
+@pytest.mark.parametrize("reason, strict, code", [("needs:gpu none", "1", 0), ("why not", "1", 1), ("why not", "", 0)])
+def test_pytest_skips_are_judged_too(tmp_path, reason, strict, code):
+    """The hooks of tests/conftest.py, in a pytest of their own."""
+    (tmp_path / "test_it.py").write_text(f"import pytest\ndef test_it():\n    pytest.skip({reason!r})\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "--rootdir", tmp_path, tmp_path],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "tests"), "LLEM_TEST_STRICT": strict},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert f"skips: 1 in all, {0 if 'needs:' in reason else 1} without a listed need" in done.stdout
+
+
+def test_python_of_the_project_is_tidy():
+    """ruff, with the rules of pyproject.toml."""
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Holds every #include to the layers: a room includes only rooms that its row in docs/architecture.md allows.
+
+The table "Rooms" is the one statement of the order and of who may include whom. Checked against it: the quoted
+#includes of src/, engines/ and sim/; the DEPS of llem_room() in src/*/CMakeLists.txt; the order of src/CMakeLists.txt;
+and the table itself (a room may name only rooms above it).
+"""
+
+import re
+import sys
+from pathlib import Path
+
+# Folders beside src/ and the rooms they may include; programs of their own, so nothing includes them.
+BESIDE = {"engines": {"base", "engine", "workload"}, "sim": {"base", "meter"}}
+# Headers another room may include besides ROOM/ROOM.h. Everything in base is public.
+EXTRA_PUBLIC = {"meter": {"sampler.h"}}
+# Headers made by the build.
+GENERATED = {"version.h"}
+
+
+def read_table(text):
+    """{room: set of rooms it may include}, in the order of the table."""
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*?) \|$", text[text.index("\n## Rooms") :], re.M)
+    rooms = {}
+    for name, allowed in rows:
+        above = list(rooms)
+        if allowed.startswith("all"):  # "all above", "all but x, y", "all above but x"
+            rooms[name] = set(above) - set(re.findall(r"\w+", allowed.partition(" but ")[2]))
+        else:
+            rooms[name] = set(re.findall(r"\w+", allowed))
+        rooms[name].discard(name)
+    return rooms
+
+
+def table_errors(rooms):
+    above = []
+    for name, allowed in rooms.items():
+        for other in sorted(allowed - set(above)):
+            yield f"docs/architecture.md: room {name} names {other}, which does not stand above it"
+        above.append(name)
+
+
+def includes(path):
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        found = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
+        if found:
+            yield number, found.group(1)
+
+
+def sources(folder):
+    return sorted(p for p in folder.rglob("*") if p.suffix in (".c", ".h", ".cc", ".cpp"))
+
+
+def include_errors(root, path, own, allowed, rooms):
+    """The errors of one file of the room `own` (None for folders beside src/)."""
+    for number, name in includes(path):
+        where = f'{path.relative_to(root)}:{number}: includes "{name}"'
+        room, slash, header = name.partition("/")
+        if not slash:
+            if name not in GENERATED and not (path.parent / name).exists():
+                yield f"{where}: no such header in its own folder; name the room"
+        elif room == own:
+            continue
+        elif room not in rooms:
+            yield f"{where}: no room {room} in docs/architecture.md"
+        elif room not in allowed:
+            order = list(rooms)
+            way = "up" if own and order.index(room) > order.index(own) else "sideways"
+            names = ", ".join(sorted(allowed)) or "nothing"
+            yield f"{where}: goes {way}; {own or path.relative_to(root).parts[0]} may include only {names}"
+        elif room != "base" and header != f"{room}.h" and header not in EXTRA_PUBLIC.get(room, ()):
+            yield f"{where}: a private header of {room}"
+
+
+def dep_errors(root, rooms):
+    """llem_room(… DEPS …) against the table, and the order of add_subdirectory."""
+    listed = re.findall(r"add_subdirectory\((\w+)\)", (root / "src/CMakeLists.txt").read_text())
+    order = [room for room in rooms if room in listed]
+    if [room for room in listed if room in rooms] != order:
+        yield f"src/CMakeLists.txt: the order is not the table's: {', '.join(order)}"
+    for room in listed:
+        if room not in rooms:
+            yield f"src/CMakeLists.txt: room {room} is not in docs/architecture.md"
+            continue
+        text = re.sub(r"#.*", "", (root / "src" / room / "CMakeLists.txt").read_text())
+        for body in re.findall(r"llem_room\(\s*" + room + r"\b([^)]*)\)", text):
+            deps = re.search(r"\bDEPS\b((?:\s+\w+)*?)(?=\s+LIBS\b|\s*$)", body)
+            for dep in deps.group(1).split() if deps else []:
+                if dep not in rooms[room]:
+                    yield f"src/{room}/CMakeLists.txt: depends on {dep}, which its row does not allow"
+
+
+def check(root):
+    """Every violation under the checkout `root`, as text."""
+    rooms = read_table((root / "docs/architecture.md").read_text())
+    errors = list(table_errors(rooms)) + list(dep_errors(root, rooms))
+    for path in sources(root / "src"):
+        own = path.relative_to(root / "src").parts[0]
+        if own in rooms:
+            errors += include_errors(root, path, own, rooms[own], rooms)
+        elif path.name != "version.h.in":
+            errors.append(f"{path.relative_to(root)}: folder {own} is not a room of docs/architecture.md")
+    for folder, allowed in BESIDE.items():
+        for path in sources(root / folder):
+            errors += include_errors(root, path, None, allowed, rooms)
+    return errors
+
+
+def main():
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent).resolve()
+    errors = check(root)
+    print("\n".join(errors) if errors else "layers: every include stays inside its row")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
