@@ -52,7 +52,7 @@ def sources(folder):
 
 
 def include_errors(root, path, own, allowed, rooms):
-    """The errors of one file of the room `own` (None for folders beside src/)."""
+    """The errors of one file of the room (or of the folder beside src/) `own`."""
     for number, name in includes(path):
         where = f'{path.relative_to(root)}:{number}: includes "{name}"'
         room, slash, header = name.partition("/")
@@ -65,9 +65,8 @@ def include_errors(root, path, own, allowed, rooms):
             yield f"{where}: no room {room} in docs/architecture.md"
         elif room not in allowed:
             order = list(rooms)
-            way = "up" if own and order.index(room) > order.index(own) else "sideways"
-            names = ", ".join(sorted(allowed)) or "nothing"
-            yield f"{where}: goes {way}; {own or path.relative_to(root).parts[0]} may include only {names}"
+            way = "up" if own in order and order.index(room) > order.index(own) else "sideways"
+            yield f"{where}: goes {way}; {own} may include only {', '.join(sorted(allowed)) or 'nothing'}"
         elif room != "base" and header != f"{room}.h" and header not in EXTRA_PUBLIC.get(room, ()):
             yield f"{where}: a private header of {room}"
 
@@ -102,7 +101,7 @@ def check(root):
             errors.append(f"{path.relative_to(root)}: folder {own} is not a room of docs/architecture.md")
     for folder, allowed in BESIDE.items():
         for path in sources(root / folder):
-            errors += include_errors(root, path, None, allowed, rooms)
+            errors += include_errors(root, path, folder, allowed, rooms)
     return errors
 
 
