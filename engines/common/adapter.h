@@ -113,6 +113,10 @@ struct adapter_ops {
     bool (*memory)(struct adapter *adapter, void *state, json_t *figures);
     /* May be NULL. Lets go of everything; called once before the program ends. */
     void (*close)(struct adapter *adapter, void *state);
+    /* NULL but for the simulated engine, which breaks the protocol on request: each gets a message of that type after
+     * it was read, or before it is written, and may change it. */
+    void (*spoil_request)(struct adapter *adapter, void *state, const char *type, json_t *request);
+    void (*spoil_reply)(struct adapter *adapter, void *state, const char *type, json_t *reply);
 };
 
 /* Serves the protocol on LLEM_ENGINE_FD until shutdown or the end of the socket. Returns the exit status. */
@@ -132,5 +136,6 @@ const json_t *adapter_option(struct adapter *adapter, const struct adapter_load 
  * load does not allow it. */
 bool adapter_substitution(struct adapter *adapter, const struct adapter_load *load, json_t *reply, const char *what,
                           const char *requested, const char *used, const char *reason);
-/* Writes bytes to the socket as they are: for the simulated engine's bad lines only. */
+/* For the simulated engine only: writes bytes to the socket as they are, or closes it. */
 void adapter_write_raw(struct adapter *adapter, const char *bytes, size_t n);
+void adapter_close_socket(struct adapter *adapter);

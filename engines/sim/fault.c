@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything that can go wrong with an engine, on request. */
+#include "sim/sim.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char *const names[SIM_FAULT_COUNT] = {
+#define X(name, what) #name,
+    SIM_FAULT_ROWS(X)
+#undef X
+};
+
+const char *sim_fault_name(enum sim_fault fault)
+{
+    return names[fault];
+}
+
+int sim_fault_from_name(const char *name)
+{
+    for (int i = 0; i < SIM_FAULT_COUNT; i++)
+        if (!strcmp(names[i], name))
+            return i;
+    return -1;
+}
+
+enum sim_fault sim_fault_now(const struct sim *sim)
+{
+    return sim->loaded && sim->script.fail ? sim->script.fail : sim->early;
+}
+
+static void crash(void)
+{
+    fprintf(stderr, "sim: a segmentation fault on request\n");
+    fflush(NULL);
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none); /* no core file is wanted */
+    signal(SIGSEGV, SIG_DFL);
+    raise(SIGSEGV);
+}
+
+static void hang(bool hard)
+{
+    fprintf(stderr, "sim: hanging on request\n");
+    fflush(NULL);
+    if (hard)
+        signal(SIGTERM, SIG_IGN);
+    for (;;)
+        pause();
+}
+
+static void leave_child(bool daemon_of_its_own)
+{
+    if (fork() != 0)
+        return;
+    if (daemon_of_its_own) {
+        setsid();
+        signal(SIGTERM, SIG_IGN);
+    }
+    for (;;)
+        pause();
+}
+
+void fault_flood(const struct sim *sim)
+{
+    char line[256];
+    memset(line, 'x', sizeof line - 1);
+    line[sizeof line - 1] = '\n';
+    size_t n = (size_t)(sim->script.log_mib * 1048576 / sizeof line);
+    for (size_t i = 0; i < n; i++)
+        fwrite(line, 1, sizeof line, stderr);
+    fprintf(stderr, "sim: end of the flood\n");
+}
+
+bool fault_at_load(struct adapter *adapter, struct sim *sim)
+{
+    switch (sim->script.fail ? sim->script.fail : sim->early) {
+    case SIM_FAULT_load_error:
+        fprintf(stderr, "sim: about to fail in load\n");
+        return adapter_fail(adapter, "SimLoadError", "the script asked for a load error");
+    case SIM_FAULT_load_oom:
+        return adapter_fail_oom(adapter, "cannot allocate 42.0 GiB for the weights (the script asked for it)");
+    case SIM_FAULT_load_crash:
+        crash();
+        return false;
+    case SIM_FAULT_load_hang:
+        hang(false);
+        return false;
+    case SIM_FAULT_leave_child:
+        leave_child(false);
+        return true;
+    case SIM_FAULT_leave_daemon:
+        leave_child(true);
+        return true;
+    case SIM_FAULT_no_term:
+        signal(SIGTERM, SIG_IGN);
+        return true;
+    default:
+        return true;
+    }
+}
+
+bool fault_at_token(struct adapter *adapter, struct sim *sim)
+{
+    enum sim_fault fault = sim_fault_now(sim);
+    int64_t at = sim->script.fail ? sim->script.fail_at : sim->early_at;
+    if (fault == SIM_FAULT_none || sim->n_emitted != at)
+        return true;
+    switch (fault) {
+    case SIM_FAULT_generate_error:
+        return adapter_fail(adapter, "SimError", "the script asked for an error at token %lld", (long long)at);
+    case SIM_FAULT_generate_oom:
+        return adapter_fail_oom(adapter, "KV cache: cannot allocate 1.0 GiB (the script asked for it)");
+    case SIM_FAULT_crash:
+        crash();
+        return false;
+    case SIM_FAULT_exit:
+        fprintf(stderr, "sim: leaving with status 3 on request\n");
+        fflush(NULL);
+        _exit(3);
+    case SIM_FAULT_hang:
+    case SIM_FAULT_hang_hard:
+        hang(fault == SIM_FAULT_hang_hard);
+        return false;
+    case SIM_FAULT_early_eof:
+        fprintf(stderr, "sim: closing the socket on request\n");
+        fflush(NULL);
+        adapter_close_socket(adapter);
+        for (;;)
+            pause();
+    default:
+        return true;
+    }
+}
+
+/* ---- Broken messages ------------------------------------------------------------------------------------------- */
+
+static void drop_unknown(json_t *object, const char *const *known)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(object, next, key, value) {
+        if (!g_strv_contains(known, key))
+            json_object_del(object, key);
+    }
+}
+
+static void drop_unknown_of_load(json_t *request)
+{
+    static const char *const config_keys[] = {"model", "model_path", "precision", "max_input_tokens",
+                                              "max_output_tokens", "random_seed", "decoder", "options", NULL};
+    json_t *config = json_object_get(request, "config");
+    g_autoptr(GPtrArray) options = g_ptr_array_new();
+    for (const struct adapter_field *f = sim_schema; f->name; f++)
+        g_ptr_array_add(options, (gpointer)(uintptr_t)f->name);
+    g_ptr_array_add(options, NULL);
+    drop_unknown(config, config_keys);
+    drop_unknown(json_object_get(config, "options"), (const char *const *)options->pdata);
+}
+
+void fault_spoil_request(struct adapter *adapter, void *state, const char *type, json_t *request)
+{
+    struct sim *sim = state;
+    (void)adapter;
+    if (sim_fault_now(sim) == SIM_FAULT_accept_unknown && !strcmp(type, "load"))
+        drop_unknown_of_load(request);
+}
+
+static void write_text(struct adapter *adapter, const char *text)
+{
+    adapter_write_raw(adapter, text, strlen(text));
+}
+
+static void write_long_line(struct adapter *adapter)
+{
+    size_t n = (size_t)LIMIT_PROTOCOL_LINE + 4096;
+    g_autofree char *line = g_malloc(n);
+    memset(line, 'x', n);
+    adapter_write_raw(adapter, line, n);
+}
+
+static void swap_last_stamps(json_t *stamps)
+{
+    size_t n = json_array_size(stamps);
+    if (n < 2)
+        return;
+    json_t *last = json_incref(json_array_get(stamps, n - 1));
+    json_array_set(stamps, n - 1, json_array_get(stamps, n - 2));
+    json_array_set_new(stamps, n - 2, last);
+}
+
+static void spoil_generation(struct adapter *adapter, enum sim_fault fault, json_t *reply)
+{
+    json_t *first = json_array_get(json_object_get(reply, "requests"), 0);
+    json_t *stamps = json_object_get(first, "stamps_ns");
+    json_t *n_in = json_object_get(first, "n_in");
+    switch (fault) {
+    case SIM_FAULT_garbage:
+        write_text(adapter, "Loading checkpoint shards: 100%|##########| 2/2\n");
+        break;
+    case SIM_FAULT_long_line:
+        write_long_line(adapter);
+        break;
+    case SIM_FAULT_unknown_message:
+        write_text(adapter, "{\"id\":987654,\"type\":\"progress\",\"percent\":50}\n");
+        break;
+    case SIM_FAULT_wrong_type:
+        json_object_set_new(reply, "type", json_string("generated"));
+        break;
+    case SIM_FAULT_wrong_counts:
+        json_array_remove(stamps, json_array_size(stamps) - 1);
+        break;
+    case SIM_FAULT_wrong_n_in:
+        json_object_set_new(first, "n_in", json_integer(json_integer_value(n_in) + 1));
+        break;
+    case SIM_FAULT_wrong_order:
+        swap_last_stamps(stamps);
+        break;
+    case SIM_FAULT_outside_window:
+        json_object_set(reply, "t1_ns", json_object_get(reply, "t0_ns"));
+        break;
+    case SIM_FAULT_merged_unreported:
+        json_object_set_new(reply, "merged_chunks", json_integer(0));
+        break;
+    default:
+        break;
+    }
+}
+
+static void spoil_schema(json_t *reply)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(reply, "fields"), i, row) {
+        json_object_del(row, "type");
+    }
+}
+
+void fault_spoil_reply(struct adapter *adapter, void *state, const char *type, json_t *reply)
+{
+    struct sim *sim = state;
+    enum sim_fault fault = sim_fault_now(sim);
+    const char *error_class = json_string_value(json_object_get(reply, "class"));
+    if (!strcmp(type, "error")) {
+        if (fault == SIM_FAULT_bad_line_exit && error_class && !strcmp(error_class, ADAPTER_BAD_LINE))
+            _exit(1);
+        return;
+    }
+    if (!strcmp(type, "generate"))
+        spoil_generation(adapter, fault, reply);
+    else if (fault == SIM_FAULT_wrong_protocol && !strcmp(type, "hello"))
+        json_object_set_new(reply, "protocol", json_integer(2));
+    else if (fault == SIM_FAULT_wrong_clock && !strcmp(type, "hello"))
+        json_object_set_new(reply, "clock_ns", json_integer(clock_mono_ns() + 3600 * NS_PER_S));
+    else if (fault == SIM_FAULT_bad_schema && !strcmp(type, "schema"))
+        spoil_schema(reply);
+    else if (fault == SIM_FAULT_bad_tokens && !strcmp(type, "tokenize"))
+        json_array_remove(json_object_get(reply, "token_ids"), 0);
+    else if (fault == SIM_FAULT_bad_memory && !strcmp(type, "memory"))
+        json_object_set_new(json_object_get(reply, "figures"), "peak_bytes", json_integer(-4096));
+    else if (fault == SIM_FAULT_substitute_silently && !strcmp(type, "load"))
+        json_object_set_new(reply, "substitutions",
+                            json_pack("[{s:s,s:s,s:s,s:s}]", "what", "attention", "requested", "flash", "used", "eager",
+                                      "reason", "the script asked for it"));
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * llem-engine-sim: an engine whose time, tokens, memory, CPU load and failures are written in its options. Output ids
+ * follow from the input ids alone (and from the seed when sampling), so that equal work can be checked across settings.
+ *
+ *   main.c    the ops of the adapter
+ *   script.c  options → struct script
+ *   burn.c    threads that use CPU time at a level
+ *   fault.c   what goes wrong on request, by option `fail` or by the variable LLEM_SIM_FAIL=NAME[:AT]
+ */
+#pragma once
+
+#include "common/adapter.h"
+
+#define SIM_FAULT_ROWS(X)                                                                                              \
+    X(none, "nothing goes wrong")                                                                                      \
+    X(load_error, "load fails with the engine's own class SimLoadError")                                               \
+    X(load_oom, "load runs out of memory")                                                                             \
+    X(load_crash, "a segmentation fault in load")                                                                      \
+    X(load_hang, "load never ends")                                                                                    \
+    X(generate_error, "SimError at token fail_at")                                                                     \
+    X(generate_oom, "out of memory at token fail_at")                                                                  \
+    X(crash, "a segmentation fault at token fail_at")                                                                  \
+    X(exit, "the program ends with status 3 at token fail_at")                                                         \
+    X(hang, "generate stops for ever at token fail_at; abort is not read, SIGTERM works")                              \
+    X(hang_hard, "the same, and SIGTERM is ignored")                                                                   \
+    X(early_eof, "the socket is closed at token fail_at, the program stays")                                           \
+    X(garbage, "a line that is not JSON before each reply to generate")                                                \
+    X(long_line, "a line beyond the limit before the reply to generate")                                               \
+    X(unknown_message, "a reply nobody asked for before each reply to generate")                                       \
+    X(wrong_type, "the reply to generate carries another type")                                                        \
+    X(wrong_counts, "one stamp too few in the first request")                                                          \
+    X(wrong_n_in, "n_in is one too many in the first request")                                                         \
+    X(wrong_order, "the last two stamps of the first request are exchanged")                                           \
+    X(outside_window, "t1 lies before the last stamp")                                                                 \
+    X(short_output, "the last token of each request is missing")                                                       \
+    X(merged_unreported, "chunks carry two tokens and merged_chunks says 0")                                           \
+    X(nondeterministic, "output ids differ from call to call")                                                         \
+    X(slow_abort, "an abort takes five seconds")                                                                       \
+    X(deaf_abort, "an abort is answered only after all tokens are out")                                                \
+    X(accept_unknown, "unknown keys are dropped silently")                                                             \
+    X(accept_bad_model, "a model path that does not exist loads all the same")                                         \
+    X(wrong_protocol, "hello answers protocol 2")                                                                      \
+    X(wrong_clock, "hello reads a clock an hour away")                                                                 \
+    X(bad_schema, "schema rows have no type")                                                                          \
+    X(bad_tokens, "tokenize returns one list too few")                                                                 \
+    X(bad_memory, "a memory figure is negative")                                                                       \
+    X(bad_line_exit, "a line that is not JSON ends the program")                                                       \
+    X(no_shutdown, "shutdown and the end of the socket are ignored; SIGTERM works")                                    \
+    X(no_term, "shutdown, the end of the socket and SIGTERM are ignored")                                              \
+    X(leave_child, "a child is left behind in the process group")                                                      \
+    X(leave_daemon, "a child is left behind in a session of its own that ignores SIGTERM")                             \
+    X(log_flood, "log_mib MiB are printed before each generate")                                                       \
+    X(substitute, "another attention kernel than the one asked for is used")                                           \
+    X(substitute_silently, "the same, against an explicit refusal of substitutions")
+
+enum sim_fault {
+#define X(name, what) SIM_FAULT_##name,
+    SIM_FAULT_ROWS(X)
+#undef X
+        SIM_FAULT_COUNT
+};
+const char *sim_fault_name(enum sim_fault fault);
+int sim_fault_from_name(const char *name); /* or -1 */
+
+struct script {
+    double load_ms, prefill_us;
+    double *token_us; /* one per step, the last for all that follow */
+    size_t n_token_us;
+    double jitter, batch_cost;
+    int64_t threads, merge, eos_after, max_context, vocab, kv_bytes_per_token;
+    double prefill_load, decode_load, idle_load;
+    double memory_mib;
+    bool words, prefix_cache, sample;
+    int64_t seed;
+    enum sim_fault fail;
+    int64_t fail_at;
+    double log_mib;
+    double temperature;
+};
+
+extern const struct adapter_field sim_schema[];
+/* Reads and checks the options of a load; false after adapter_fail(). Empty *script first. */
+bool script_read(struct adapter *adapter, const struct adapter_load *load, struct script *script, json_t *resolved);
+void script_clear(struct script *script);
+
+struct burner;
+/* threads that use no time until a level is set; level: fraction of one CPU each, 0 to 1. */
+struct burner *burner_new(int64_t threads);
+void burner_set(struct burner *burner, double level);
+void burner_free(struct burner *burner);
+
+struct sim {
+    struct script script;
+    struct burner *burner;
+    enum sim_fault early; /* from LLEM_SIM_FAIL: in force before any load */
+    int64_t early_at;
+    GRand *random;
+    GHashTable *cached; /* digests of prompts seen, when prefix_cache */
+    char *memory;       /* really allocated */
+    size_t memory_bytes;
+    int64_t kv_bytes, peak_kv_bytes;
+    int64_t n_emitted; /* tokens since load */
+    int64_t n_generated;
+    bool loaded;
+};
+
+enum sim_fault sim_fault_now(const struct sim *sim);
+/* Before token number sim->n_emitted goes out: crashes, hangs, ends … or returns false after adapter_fail(). */
+bool fault_at_token(struct adapter *adapter, struct sim *sim);
+bool fault_at_load(struct adapter *adapter, struct sim *sim);
+void fault_flood(const struct sim *sim);
+void fault_spoil_request(struct adapter *adapter, void *state, const char *type, json_t *request);
+void fault_spoil_reply(struct adapter *adapter, void *state, const char *type, json_t *reply);
