@@ -5,6 +5,7 @@
 Distributions come from mpmath at 40 digits (quantiles by root finding on the CDF); samples, fits and tests from
 NumPy and SciPy. Run it by hand when a row is added: python3 tests/oracle/stats_oracle.py > tests/data/stats_oracle.json
 """
+
 import json
 
 import mpmath as mp
@@ -56,18 +57,36 @@ def samples():
     ci = welch.confidence_interval(0.95)
     x = np.arange(12.0)
     return {
-        "a": a.tolist(), "b": b.tolist(),
-        "mean": a.mean(), "sd": a.std(ddof=1), "median": float(np.median(a)),
+        "a": a.tolist(),
+        "b": b.tolist(),
+        "mean": a.mean(),
+        "sd": a.std(ddof=1),
+        "median": float(np.median(a)),
         "mad": float(stats.median_abs_deviation(a)),
         "quantiles": [[p, float(np.quantile(a, p))] for p in (0, 0.05, 0.25, 0.5, 0.9, 0.975, 1)],
         "theil_sen": float(stats.theilslopes(a, x).slope),
-        "welch": {"estimate": a.mean() - b.mean(), "low": ci.low, "high": ci.high, "df": float(welch.df),
-                  "p": float(welch.pvalue)},
-        "ratio": {"estimate": float(np.exp(log.mean())), "low": float(np.exp(log.mean() - half)),
-                  "high": float(np.exp(log.mean() + half)), "p": float(stats.ttest_1samp(log, 0).pvalue)},
-        "bootstrap": {k: [float(v) for v in stats.bootstrap((b,), np.mean, n_resamples=200000, method=k,
-                                                            random_state=2).confidence_interval]
-                      for k in ("percentile", "BCa")},
+        "welch": {
+            "estimate": a.mean() - b.mean(),
+            "low": ci.low,
+            "high": ci.high,
+            "df": float(welch.df),
+            "p": float(welch.pvalue),
+        },
+        "ratio": {
+            "estimate": float(np.exp(log.mean())),
+            "low": float(np.exp(log.mean() - half)),
+            "high": float(np.exp(log.mean() + half)),
+            "p": float(stats.ttest_1samp(log, 0).pvalue),
+        },
+        "bootstrap": {
+            k: [
+                float(v)
+                for v in stats.bootstrap(
+                    (b,), np.mean, n_resamples=200000, method=k, random_state=2
+                ).confidence_interval
+            ]
+            for k in ("percentile", "BCa")
+        },
     }
 
 
@@ -77,8 +96,15 @@ def fit():
     y = x @ np.array([2.0, -0.5, 3.0]) + rng.normal(size=20)
     beta, rss, _, _ = np.linalg.lstsq(x, y, rcond=None)
     cov = np.linalg.inv(x.T @ x) * rss[0] / 17
-    return {"x": x.ravel().tolist(), "y": y.tolist(), "rows": 20, "columns": 3, "coef": beta.tolist(),
-            "cov": cov.ravel().tolist(), "rss": float(rss[0])}
+    return {
+        "x": x.ravel().tolist(),
+        "y": y.tolist(),
+        "rows": 20,
+        "columns": 3,
+        "coef": beta.tolist(),
+        "cov": cov.ravel().tolist(),
+        "rss": float(rss[0]),
+    }
 
 
 print(json.dumps({"distributions": distributions(), "samples": samples(), "fit": fit()}, indent=1))
