@@ -11,7 +11,8 @@
 int main(void)
 {
     printf("{\"llama_version\": \"%s\", \"ggml_version\": \"%s\", \"ggml_commit\": \"%s\", "
-           "\"sizeof_model_params\": %zu, \"sizeof_context_params\": %zu, \"sizeof_quantize_params\": %zu, "
+           "\"sizeof_model_params\": %zu, \"sizeof_context_params\": %zu, "
+           "\"sizeof_quantize_params\": %zu, "
            "\"sizeof_batch\": %zu}\n",
            llama_version(), ggml_version(), ggml_commit(), sizeof(struct llama_model_params),
            sizeof(struct llama_context_params), sizeof(struct llama_model_quantize_params),

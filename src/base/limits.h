@@ -14,3 +14,10 @@
 #define LIMIT_PROTOCOL_LINE    (64 << 20) /* one line of the engine protocol, bytes without the newline */
 #define LIMIT_ENGINE_LOG_BYTES (8 << 20)  /* kept of an engine's stdout and stderr: head and tail */
 #define LIMIT_ERROR_LOG_LINES  20         /* last lines of a log quoted in an error record */
+#define LIMIT_GGUF_HEADER      (512 << 20) /* what stands before the weights of a GGUF file */
+#define LIMIT_GGUF_PAIRS       65536       /* metadata pairs */
+#define LIMIT_GGUF_TENSORS     (1 << 20)
+#define LIMIT_GGUF_KEY         65535      /* bytes of a metadata key */
+#define LIMIT_GGUF_STRING      (64 << 20) /* bytes of a metadata string (chat templates, vocabularies) */
+#define LIMIT_GGUF_LAYERS      4096       /* elements of a per-layer array that is looked at */
+#define LIMIT_SAFETENSORS_HEAD (128 << 20) /* the JSON head of a safetensors file */

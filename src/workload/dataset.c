@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT */
+#include "workload/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct record {
+    char *prompt;
+    size_t length; /* bytes of the prompt */
+    char *source;  /* or NULL */
+    int64_t line;
+};
+
+struct workload_dataset {
+    GArray *records; /* struct record, in file order */
+    char sha256[65];
+    json_t *provenance;
+};
+
+static const char *const prompt_keys[] = {"prompt", "text", "instruction", "input", "question"};
+
+/* ---- order names ---- */
+
+static const char *const order_names[] = {
+#define X(code, name) name,
+    WORKLOAD_ORDER_ROWS(X)
+#undef X
+};
+
+const char *workload_order_name(enum workload_order order)
+{
+    return order < WORKLOAD_ORDER_COUNT ? order_names[order] : "?";
+}
+
+int workload_order_from_name(const char *name)
+{
+    for (int i = 0; name && i < WORKLOAD_ORDER_COUNT; i++)
+        if (!strcmp(order_names[i], name))
+            return i;
+    return -1;
+}
+
+/* ---- finding ---- */
+
+static char *self_folder(void)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n <= 0)
+        return g_strdup(".");
+    path[n] = '\0';
+    return g_path_get_dirname(path);
+}
+
+char *workload_dataset_path(const char *alias_or_path, GError **error)
+{
+    if (g_str_has_suffix(alias_or_path, ".jsonl")) {
+        if (g_file_test(alias_or_path, G_FILE_TEST_IS_REGULAR))
+            return g_strdup(alias_or_path);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                    "the data set %s is not there, or not a file", alias_or_path);
+        return NULL;
+    }
+    if (strcmp(alias_or_path, "aienergyscore") != 0) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                    "unknown data set '%s': expected aienergyscore or the path of a .jsonl file",
+                    alias_or_path);
+        return NULL;
+    }
+    const char *dir = g_getenv("LLEM_DATA_DIR");
+    g_autofree char *self = self_folder();
+    g_autofree char *path = dir && *dir ? g_build_filename(dir, "aienergyscore.jsonl", NULL)
+                                        : g_build_filename(self, "..", "share", "llem", "data",
+                                                           "aienergyscore.jsonl", NULL);
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        return g_canonicalize_filename(path, NULL);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                "the data set aienergyscore is not at %s: install llem completely, or name its "
+                "data folder in LLEM_DATA_DIR",
+                path);
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+static void record_clear(void *data)
+{
+    struct record *record = data;
+    g_free(record->prompt);
+    g_free(record->source);
+}
+
+/* Reads one line; a reason in words (static) when it is not a record, with its column. */
+static const char *parse_line(struct workload_dataset *set, const char *text, size_t length,
+                              int64_t line, int *ret_column, char **ret_detail)
+{
+    json_error_t parse_error;
+    json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &parse_error);
+    g_autoptr(json_t) owner = object;
+    *ret_column = 1;
+    if (!object) {
+        *ret_column = MAX(parse_error.column, 1);
+        *ret_detail = g_strdup(parse_error.text);
+        return *ret_detail;
+    }
+    if (!json_is_object(object))
+        return "expected an object like {\"prompt\": \"…\"}";
+    const char *key;
+    json_t *value;
+    bool provenance = json_object_size(object) > 0;
+    json_object_foreach (object, key, value) {
+        provenance = provenance && key[0] == '_';
+    }
+    if (provenance) {
+        if (!set->provenance)
+            set->provenance = json_incref(object);
+        return NULL;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
+        value = json_object_get(object, prompt_keys[i]);
+        if (!value)
+            continue;
+        if (!json_is_string(value) || json_string_length(value) == 0) {
+            *ret_detail =
+                g_strdup_printf("'%s': expected text, found %s", prompt_keys[i],
+                                json_is_string(value) ? "an empty string" : jsonx_type_name(value));
+            return *ret_detail;
+        }
+        struct record record = {.prompt = g_strdup(json_string_value(value)),
+                                .length = json_string_length(value),
+                                .source =
+                                    g_strdup(json_string_value(json_object_get(object, "source"))),
+                                .line = line};
+        g_array_append_val(set->records, record);
+        return NULL;
+    }
+    return "no prompt: expected one of the members prompt, text, instruction, input, question";
+}
+
+static bool is_blank(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (!g_ascii_isspace(text[i]))
+            return false;
+    return true;
+}
+
+struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name,
+                                                GError **error)
+{
+    g_autoptr(workload_dataset) set = g_new0(struct workload_dataset, 1);
+    set->records = g_array_new(FALSE, TRUE, sizeof(struct record));
+    g_array_set_clear_func(set->records, record_clear);
+    g_autofree char *sum =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, length);
+    g_strlcpy(set->sha256, sum, sizeof set->sha256);
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    int n_wrong = 0;
+    int64_t line = 1;
+    for (size_t at = 0; at < length; line++) {
+        const char *end = memchr(text + at, '\n', length - at);
+        size_t line_length = end ? (size_t)(end - text) - at : length - at;
+        int column = 1;
+        g_autofree char *detail = NULL;
+        const char *why = is_blank(text + at, line_length)
+                              ? NULL
+                              : parse_line(set, text + at, line_length, line, &column, &detail);
+        if (why && n_wrong++ < LIMIT_DIAGNOSTICS)
+            g_string_append_printf(wrong, "%s%s:%" G_GINT64_FORMAT ":%d: %s",
+                                   wrong->len ? "\n" : "", name, line, column, why);
+        if (set->records->len > LIMIT_PROMPTS) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", name,
+                        LIMIT_PROMPTS);
+            return NULL;
+        }
+        at += line_length + 1;
+    }
+    if (n_wrong > LIMIT_DIAGNOSTICS)
+        g_string_append_printf(wrong, "\n%s: and %d more lines", name, n_wrong - LIMIT_DIAGNOSTICS);
+    if (n_wrong == 0 && set->records->len == 0)
+        g_string_append_printf(wrong, "%s: no prompts in it", name);
+    if (wrong->len > 0) {
+        g_set_error_literal(error, LLEM_ERROR, LLEM_ERROR_DATA, wrong->str);
+        return NULL;
+    }
+    return g_steal_pointer(&set);
+}
+
+struct workload_dataset *workload_dataset_open(const char *path, GError **error)
+{
+    size_t length;
+    g_autofree char *text = file_read(path, LIMIT_DATASET_BYTES, &length, error);
+    return text ? workload_dataset_parse(text, length, path, error) : NULL;
+}
+
+void workload_dataset_free(struct workload_dataset *set)
+{
+    if (!set)
+        return;
+    g_array_unref(set->records);
+    json_decref(set->provenance);
+    g_free(set);
+}
+
+size_t workload_dataset_size(const struct workload_dataset *set)
+{
+    return set->records->len;
+}
+
+const char *workload_dataset_sha256(const struct workload_dataset *set)
+{
+    return set->sha256;
+}
+
+const json_t *workload_dataset_provenance(const struct workload_dataset *set)
+{
+    return set->provenance;
+}
+
+/* ---- choosing ---- */
+
+static const struct record *record_at(const struct workload_dataset *set, size_t i)
+{
+    return &g_array_index(set->records, struct record, i);
+}
+
+/* A number for each record: which source it is of, in order of first appearance; all 0 without sources. */
+static size_t number_sources(const struct workload_dataset *set, size_t *ret_source)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    for (size_t i = 0; i < set->records->len; i++) {
+        const char *source = record_at(set, i)->source;
+        gpointer number;
+        if (!g_hash_table_lookup_extended(seen, source ? source : "", NULL, &number)) {
+            number = GSIZE_TO_POINTER(g_hash_table_size(seen));
+            g_hash_table_insert(seen, (gpointer)(uintptr_t)(source ? source : ""), number);
+        }
+        ret_source[i] = GPOINTER_TO_SIZE(number);
+    }
+    return g_hash_table_size(seen);
+}
+
+struct place {
+    size_t record;
+    size_t source; /* number of its source */
+    size_t turn;   /* how many of its source stand before it in the file */
+    size_t length;
+};
+
+static int compare_size(size_t a, size_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int by_turn(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+    int c = compare_size(a->turn, b->turn);
+    return c ? c : compare_size(a->source, b->source);
+}
+
+static int by_source(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+    int c = compare_size(a->source, b->source);
+    return c ? c : compare_size(a->record, b->record);
+}
+
+static int by_length(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+    int c = compare_size(a->length, b->length);
+    return c ? c : compare_size(a->record, b->record);
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014): the same permutation on every machine and with every library version. */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* Unbiased in [0, n): values of the last, incomplete round are drawn again. */
+static size_t random_below(uint64_t *state, size_t n)
+{
+    uint64_t limit = UINT64_MAX - UINT64_MAX % n, value;
+    do
+        value = next_random(state);
+    while (value >= limit);
+    return (size_t)(value % n);
+}
+
+static void shuffle(struct place *places, size_t n, uint64_t seed)
+{
+    for (size_t i = n; i > 1; i--) {
+        size_t k = random_below(&seed, i);
+        struct place keep = places[i - 1];
+        places[i - 1] = places[k];
+        places[k] = keep;
+    }
+}
+
+/* All records in interleaved order. Free with g_free. */
+static struct place *interleaved(const struct workload_dataset *set, size_t *ret_n_sources)
+{
+    size_t n = set->records->len;
+    g_autofree size_t *source = g_new(size_t, n);
+    *ret_n_sources = number_sources(set, source);
+    g_autofree size_t *count = g_new0(size_t, *ret_n_sources);
+    struct place *places = g_new(struct place, n);
+    for (size_t i = 0; i < n; i++)
+        places[i] = (struct place){i, source[i], count[source[i]]++, record_at(set, i)->length};
+    qsort(places, n, sizeof *places, by_turn);
+    return places;
+}
+
+static void prompts_init(struct workload_prompts *prompts, size_t n)
+{
+    *prompts = (struct workload_prompts){
+        .n = n, .text = g_new0(const char *, n + 1), .line = g_new0(int64_t, n + 1)};
+}
+
+bool workload_dataset_select(const struct workload_dataset *set, size_t n,
+                             enum workload_order order, uint64_t seed, struct workload_prompts *ret,
+                             GError **error)
+{
+    if (n == 0 || n > set->records->len) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                    "n: %zu prompts asked for, the data set has %u", n, set->records->len);
+        return false;
+    }
+    size_t n_sources;
+    g_autofree struct place *places = interleaved(set, &n_sources);
+    if (order == WORKLOAD_ORDER_GROUPED)
+        qsort(places, n, sizeof *places, n_sources > 1 ? by_source : by_length);
+    else if (order == WORKLOAD_ORDER_SHUFFLED)
+        shuffle(places, n, seed);
+    prompts_init(ret, n);
+    for (size_t i = 0; i < n; i++) {
+        ret->text[i] = record_at(set, places[i].record)->prompt;
+        ret->line[i] = record_at(set, places[i].record)->line;
+    }
+    return true;
+}
+
+/* The words of a text, the second half first. A text of one word gets a word before it. */
+static char *rotate_words(const char *text)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", -1);
+    guint n = g_strv_length(words);
+    if (n < 2)
+        return g_strconcat("Warm-up: ", text, NULL);
+    GString *out = g_string_new(NULL);
+    for (guint i = 0; i < n; i++)
+        g_string_append_printf(out, "%s%s", i ? " " : "", words[(i + n / 2) % n]);
+    if (!strcmp(out->str, text))
+        g_string_prepend(out, "Warm-up: ");
+    return g_string_free(out, FALSE);
+}
+
+/* The unused record whose length is nearest to the wanted one, or -1. */
+static gssize nearest_unused(const struct workload_dataset *set, const bool *used, size_t length)
+{
+    gssize best = -1;
+    size_t best_distance = SIZE_MAX;
+    for (size_t i = 0; i < set->records->len; i++) {
+        size_t other = record_at(set, i)->length;
+        size_t distance = other > length ? other - length : length - other;
+        if (!used[i] && distance < best_distance) {
+            best = (gssize)i;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+bool workload_dataset_warmup(const struct workload_dataset *set,
+                             const struct workload_prompts *measured, size_t n_warmup,
+                             struct workload_prompts *ret, GError **error)
+{
+    if (measured->n == 0 || n_warmup > LIMIT_PROMPTS) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%zu warm-up prompts cannot be chosen",
+                    n_warmup);
+        return false;
+    }
+    /* A text that occurs twice in the file is used when one of the two is. */
+    g_autoptr(GHashTable) texts = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autofree struct place *sorted = g_new(struct place, measured->n);
+    for (size_t i = 0; i < measured->n; i++) {
+        g_hash_table_add(texts, (gpointer)(uintptr_t)measured->text[i]);
+        sorted[i] = (struct place){.record = i, .length = strlen(measured->text[i])};
+    }
+    qsort(sorted, measured->n, sizeof *sorted, by_length);
+    g_autofree bool *used = g_new0(bool, set->records->len);
+    for (size_t i = 0; i < set->records->len; i++)
+        used[i] = g_hash_table_contains(texts, record_at(set, i)->prompt);
+    prompts_init(ret, n_warmup);
+    ret->owned = g_ptr_array_new_with_free_func(g_free);
+    for (size_t i = 0; i < n_warmup; i++) {
+        const struct place *like =
+            &sorted[(2 * i + 1) * measured->n / (2 * n_warmup) % measured->n];
+        gssize found = nearest_unused(set, used, like->length);
+        if (found >= 0) {
+            used[found] = true;
+            ret->text[i] = record_at(set, (size_t)found)->prompt;
+            ret->line[i] = record_at(set, (size_t)found)->line;
+            continue;
+        }
+        char *variant = rotate_words(measured->text[like->record]);
+        g_ptr_array_add(ret->owned, variant);
+        ret->text[i] = variant;
+        ret->line[i] = measured->line[like->record];
+        ret->n_variants++;
+    }
+    return true;
+}
+
+void workload_prompts_clear(struct workload_prompts *prompts)
+{
+    g_free(prompts->text);
+    g_free(prompts->line);
+    g_clear_pointer(&prompts->owned, g_ptr_array_unref);
+    *prompts = (struct workload_prompts){0};
+}
