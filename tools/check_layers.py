@@ -10,8 +10,8 @@ import re
 import sys
 from pathlib import Path
 
-# Folders beside src/ and the rooms they may include; programs of their own, so nothing includes them.
-BESIDE = {"engines": {"base", "engine", "workload"}, "sim": {"base", "meter"}}
+# Folders that hold programs, and the rooms they may include. Nothing includes them.
+PROGRAMS = {"src/worker": {"base", "experiment"}, "engines": {"base", "engine", "workload"}, "sim": {"base", "meter"}}
 # Headers another room may include besides ROOM/ROOM.h. Everything in base is public.
 EXTRA_PUBLIC = {"meter": {"sampler.h"}}
 # Headers made by the build.
@@ -52,14 +52,14 @@ def sources(folder):
 
 
 def include_errors(root, path, own, allowed, rooms):
-    """The errors of one file of the room (or of the folder beside src/) `own`."""
+    """The errors of one file of the room (or of the folder of programs) `own`."""
     for number, name in includes(path):
         where = f'{path.relative_to(root)}:{number}: includes "{name}"'
         room, slash, header = name.partition("/")
         if not slash:
             if name not in GENERATED and not (path.parent / name).exists():
                 yield f"{where}: no such header in its own folder; name the room"
-        elif room == own or (own in BESIDE and (root / own / name).exists()):
+        elif room == own or (own in PROGRAMS and (root / own / name).exists()):
             continue  # its own, or a neighbour's below engines/
         elif room not in rooms:
             yield f"{where}: no room {room} in docs/architecture.md"
@@ -78,6 +78,8 @@ def dep_errors(root, rooms):
     if [room for room in listed if room in rooms] != order:
         yield f"src/CMakeLists.txt: the order is not the table's: {', '.join(order)}"
     for room in listed:
+        if f"src/{room}" in PROGRAMS:
+            continue
         if room not in rooms:
             yield f"src/CMakeLists.txt: room {room} is not in docs/architecture.md"
             continue
@@ -97,9 +99,9 @@ def check(root):
         own = path.relative_to(root / "src").parts[0]
         if own in rooms:
             errors += include_errors(root, path, own, rooms[own], rooms)
-        elif path.name != "version.h.in":
+        elif f"src/{own}" not in PROGRAMS:
             errors.append(f"{path.relative_to(root)}: folder {own} is not a room of docs/architecture.md")
-    for folder, allowed in BESIDE.items():
+    for folder, allowed in PROGRAMS.items():
         for path in sources(root / folder):
             errors += include_errors(root, path, folder, allowed, rooms)
     return errors

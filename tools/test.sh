@@ -42,10 +42,10 @@ if stage "set-up" tools/setup.sh test; then
         stage "pytest" run_pytest
     fi
     if stage "build asan+ubsan" tools/build.sh asan -DLLEM_WERROR=ON; then
-        stage "ctest asan+ubsan (unit)" run_ctest asan -L unit
+        stage "ctest asan+ubsan" run_ctest asan -L "unit|fuzz"
     fi
     if stage "build tsan" tools/build.sh tsan -DLLEM_WERROR=ON; then
-        stage "ctest tsan (unit)" run_ctest tsan -L unit
+        stage "ctest tsan" run_ctest tsan -L unit
     fi
 fi
 
