@@ -34,4 +34,4 @@ llem_library(yaml YAML)
 llem_library(zlib ZLIB)
 
 add_library(llem_deps INTERFACE)
-target_link_libraries(llem_deps INTERFACE llem_flags llem_glib llem_jansson Threads::Threads)
+target_link_libraries(llem_deps INTERFACE llem_flags llem_glib llem_jansson m Threads::Threads)

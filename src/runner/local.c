@@ -76,11 +76,12 @@ static bool spawn(struct flight *f, GError **error)
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)
         return file_error(error, "cannot create", log);
+    g_autoptr(GError) cause = NULL;
     bool ok = g_spawn_async_with_fds(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, NULL, &f->pid, -1, fd,
-                                     fd, error);
+                                     fd, &cause);
     close(fd);
     if (!ok)
-        g_prefix_error(error, "cannot start the worker: ");
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER, "cannot start the worker: %s", cause->message);
     return ok;
 }
 
