@@ -351,6 +351,8 @@ static bool read_prologue(struct reader *r, uint64_t *ret_tensors, uint64_t *ret
     uint64_t version;
     if (r->file_bytes < 4 || (r->length >= 4 && memcmp(r->bytes, "GGUF", 4)))
         return fail(r, LLEM_ERROR_DATA, "not a GGUF file (it does not begin with GGUF)");
+    if (!need(r, 4))
+        return false;
     r->at = 4;
     if (!read_uint(r, 4, &version))
         return false;
