@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * report: what a study says, from its records alone. Reads results, never live objects.
+ *
+ * Calling sequence: fill a struct report_study from run folders, then report_table().
+ * Ownership: everything handed in is borrowed during the call; returned text is new. Threading: no state.
+ */
+#pragma once
+
+#include "base/base.h"
+
+struct report_run {
+    int index, cycle;
+    const json_t *levels;  /* {"axis path": level}; the same keys in the same order in every run; may be empty */
+    const json_t *record;  /* a loaded result, or NULL */
+    const char *state;     /* "ok", "failed", "skipped", "interrupted", "not run" */
+    const char *message;   /* why, where state is not "ok" */
+};
+
+struct report_study {
+    const char *name;
+    int n_cycles;
+    const struct report_run *runs;
+    size_t n_runs;
+};
+
+/* The table with its notes: what the energy column is, why it is not measured and what would give a measured value,
+ * which runs failed and why. width 0: unlimited. Every line ends in a newline. */
+char *report_table(const struct report_study *study, size_t width);

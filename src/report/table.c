@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "report/report.h"
+
+#include "result/result.h"
+
+#include <libsmartcols.h>
+#include <math.h>
+#include <string.h>
+
+struct column {
+    const char *header;
+    int metric;
+    double scale; /* of the metric's unit, for people */
+};
+
+/* One row per figure column of the table. The energy column comes after them: its heading carries its status. */
+static const struct column columns[] = {
+    {"tokens/s", METRIC_OUTPUT_RATE, 1},
+    {"TTFT ms", METRIC_TTFT_MEAN, 1e3},
+    {"TPOT ms", METRIC_TPOT_MEAN, 1e3},
+    {"peak MB", METRIC_PEAK_MEMORY, 1},
+};
+
+static const char *last_part(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+static char *level_text(const json_t *level)
+{
+    if (json_is_string(level))
+        return g_strdup(json_string_value(level));
+    return level ? jsonx_dump(level, JSONX_COMPACT) : g_strdup("-");
+}
+
+/* In how many runs the energy has each status. */
+struct statuses {
+    size_t n[QUANTITY_STATUS_COUNT];
+    int common; /* the one all runs with energy share; -1: none has energy; -2: they differ */
+};
+
+static struct statuses energy_statuses(const struct report_study *study)
+{
+    struct statuses s = {.common = -1};
+    for (size_t i = 0; i < study->n_runs; i++) {
+        if (!study->runs[i].record)
+            continue;
+        int status = (int)result_metric_of(study->runs[i].record, METRIC_J_OUTPUT).status;
+        s.n[status]++;
+        if (status != QUANTITY_ABSENT)
+            s.common = s.common == -1 || s.common == status ? status : -2;
+    }
+    return s;
+}
+
+static char *energy_header(int status)
+{
+    return status >= 0 ? g_strdup_printf("J/token (%s)", quantity_status_name(status)) : g_strdup("J/token");
+}
+
+static char *figure(const json_t *record, const struct column *column)
+{
+    struct quantity q = record ? result_metric_of(record, column->metric) : quantity_absent(NULL);
+    return q.status == QUANTITY_ABSENT ? g_strdup("-") : num_format_3(q.value * column->scale);
+}
+
+/* " [low, high]" with as many decimals as the value was printed with; "" without an interval. */
+static char *interval_text(const struct quantity *q, const char *value)
+{
+    if (!isfinite(q->low) || !isfinite(q->high))
+        return g_strdup("");
+    const char *point = strchr(value, '.');
+    if (strchr(value, 'e')) {
+        g_autofree char *low = num_format_3(q->low), *high = num_format_3(q->high);
+        return g_strdup_printf(" [%s, %s]", low, high);
+    }
+    int decimals = point ? (int)strlen(point + 1) : 0;
+    return g_strdup_printf(" [%.*f, %.*f]", decimals, q->low, decimals, q->high);
+}
+
+static char *energy_figure(const json_t *record, int common_status)
+{
+    struct quantity q = record ? result_metric_of(record, METRIC_J_OUTPUT) : quantity_absent(NULL);
+    if (q.status == QUANTITY_ABSENT)
+        return g_strdup(record ? "absent" : "-");
+    g_autofree char *value = num_format_3(q.value);
+    g_autofree char *interval = interval_text(&q, value);
+    if (common_status == -2)
+        return g_strdup_printf("%s%s %s", value, interval, quantity_status_name(q.status));
+    return g_strdup_printf("%s%s", value, interval);
+}
+
+static void put(struct libscols_line *line, size_t *at, char *text)
+{
+    scols_line_refer_data(line, (*at)++, text);
+}
+
+static const json_t *first_levels(const struct report_study *study)
+{
+    return study->n_runs ? study->runs[0].levels : NULL;
+}
+
+static void add_columns(struct libscols_table *table, const struct report_study *study, int status)
+{
+    const char *path;
+    json_t *level;
+    scols_table_new_column(table, "#", 0, SCOLS_FL_RIGHT);
+    if (study->n_cycles > 1)
+        scols_table_new_column(table, "cycle", 0, SCOLS_FL_RIGHT);
+    json_object_foreach((json_t *)(uintptr_t)first_levels(study), path, level) {
+        scols_table_new_column(table, last_part(path), 0, 0);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
+        scols_table_new_column(table, columns[i].header, 0, SCOLS_FL_RIGHT);
+    g_autofree char *energy = energy_header(status);
+    scols_table_new_column(table, energy, 0, SCOLS_FL_RIGHT);
+    scols_table_new_column(table, "state", 0, 0);
+}
+
+static void add_line(struct libscols_table *table, const struct report_study *study, const struct report_run *run,
+                     int status)
+{
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    size_t at = 0;
+    const char *path;
+    json_t *unused;
+    put(line, &at, g_strdup_printf("%d", run->index));
+    if (study->n_cycles > 1)
+        put(line, &at, g_strdup_printf("%d", run->cycle));
+    json_object_foreach((json_t *)(uintptr_t)first_levels(study), path, unused) {
+        put(line, &at, level_text(json_object_get(run->levels, path)));
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
+        put(line, &at, figure(run->record, &columns[i]));
+    put(line, &at, energy_figure(run->record, status));
+    put(line, &at, g_strdup(run->state));
+}
+
+static const json_t *any_record(const struct report_study *study)
+{
+    for (size_t i = 0; i < study->n_runs; i++)
+        if (study->runs[i].record)
+            return study->runs[i].record;
+    return NULL;
+}
+
+/* Notes are told once, however many runs they hold for. */
+static void note_once(GPtrArray *told, GString *out, const char *text)
+{
+    if (g_ptr_array_find_with_equal_func(told, text, g_str_equal, NULL))
+        return;
+    g_ptr_array_add(told, g_strdup(text));
+    g_string_append_printf(out, "%s\n", text);
+}
+
+static void note_sources(const json_t *record, GString *out)
+{
+    const json_t *sources = jsonx_at(record, "energy.sources");
+    size_t i;
+    json_t *source;
+    if (json_array_size(sources))
+        g_string_append(out, "No sensor measured this. What was looked for, and what would give a measured value:\n");
+    json_array_foreach(sources, i, source) {
+        const char *name = json_string_value(json_object_get(source, "name"));
+        const char *reason = json_string_value(json_object_get(source, "reason"));
+        if (name && reason)
+            g_string_append_printf(out, "  %s: %s\n", name, reason);
+    }
+}
+
+static void note_energy(const struct report_study *study, const struct statuses *s, GString *out)
+{
+    const json_t *record = any_record(study);
+    if (!record)
+        return;
+    struct quantity q = result_metric_of(record, METRIC_ENERGY);
+    const char *scope = json_string_value(jsonx_at(record, "energy.scope"));
+    if (s->n[QUANTITY_SIMULATED])
+        g_string_append(out, "Energy is SIMULATED where it says so: it comes from a simulated sensor, not from this machine.\n");
+    if (s->common == -2)
+        g_string_append(out, "The runs' energies differ in kind (see each row): do not compare them.\n");
+    if (s->common >= 0)
+        g_string_append_printf(out, "J/token is energy over output tokens, scope: %s; 95 %% interval in brackets%s.\n",
+                               scope ? scope : "unknown",
+                               s->common == QUANTITY_MODELLED ? ", from the stated range of the model" : "");
+    if (q.reason)
+        g_string_append_printf(out, "Energy: %s\n", q.reason);
+    if (!s->n[QUANTITY_MEASURED] && !s->n[QUANTITY_SIMULATED])
+        note_sources(record, out);
+}
+
+static void note_runs(const struct report_study *study, GString *out)
+{
+    g_autoptr(GPtrArray) told = g_ptr_array_new_with_free_func(g_free);
+    for (size_t i = 0; i < study->n_runs; i++) {
+        const struct report_run *run = &study->runs[i];
+        size_t k;
+        json_t *warning;
+        if (run->message) {
+            g_autofree char *text = g_strdup_printf("Run %d %s: %s", run->index, run->state, run->message);
+            note_once(told, out, text);
+        }
+        json_array_foreach(json_object_get(run->record, "warnings"), k, warning) {
+            g_autofree char *text = g_strdup_printf("Warning: %s", json_string_value(warning));
+            note_once(told, out, text);
+        }
+    }
+}
+
+char *report_table(const struct report_study *study, size_t width)
+{
+    struct statuses statuses = energy_statuses(study);
+    struct libscols_table *table = scols_new_table();
+    scols_table_set_column_separator(table, "  ");
+    if (width)
+        scols_table_set_termwidth(table, width);
+    else
+        scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+    add_columns(table, study, statuses.common);
+    for (size_t i = 0; i < study->n_runs; i++)
+        add_line(table, study, &study->runs[i], statuses.common);
+    char *text = NULL;
+    GString *out = g_string_new(NULL);
+    if (scols_print_table_to_string(table, &text) == 0)
+        g_string_append(out, text);
+    free(text);
+    scols_unref_table(table);
+    if (out->len && out->str[out->len - 1] != '\n')
+        g_string_append_c(out, '\n');
+    g_string_append_c(out, '\n');
+    note_energy(study, &statuses, out);
+    note_runs(study, out);
+    return g_string_free(out, FALSE);
+}

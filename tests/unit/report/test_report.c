@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* The table against golden texts (LLEM_UPDATE_GOLDEN=1 rewrites them; read the difference before you keep it). */
+#include "report/report.h"
+
+#include "result/result.h"
+
+#include <string.h>
+
+/* A record with the figures of the table; energy is what the case says. */
+static json_t *record_of(struct quantity joules, const char *scope, const char *warning)
+{
+    g_autoptr(json_t) exchange =
+        json_pack("{s:s, s:{}, s:{s:i}}", "config_hash", "0123456789abcdef", "config", "context", "cycle", 1);
+    g_autoptr(result_handle) r = result_new(exchange);
+    result_set(r, METRIC_OUTPUT_RATE, quantity_of(QUANTITY_MEASURED, 48.25, NULL, NULL));
+    result_set(r, METRIC_TTFT_MEAN, quantity_of(QUANTITY_MEASURED, 0.2041, NULL, NULL));
+    result_set(r, METRIC_TPOT_MEAN, quantity_of(QUANTITY_MEASURED, 0.01833, NULL, NULL));
+    result_set(r, METRIC_PEAK_MEMORY, quantity_of(QUANTITY_MEASURED, 141.2, NULL, NULL));
+    result_set(r, METRIC_J_OUTPUT, joules);
+    result_set(r, METRIC_ENERGY, joules);
+    json_t *sources = json_pack("[{s:s, s:b, s:s}, {s:s, s:b, s:s}]", "name", "nvml", "open", 0, "reason",
+                                "libnvidia-ml.so.1 is not installed: no NVIDIA driver here", "name", "rapl", "open", 0,
+                                "reason", "no /sys/class/powercap: a virtual machine hides it; run on the host");
+    result_part(r, "energy", json_pack("{s:s*, s:o}", "scope", scope, "sources", sources));
+    if (warning)
+        result_warn(r, "%s", warning);
+    return result_json(r);
+}
+
+static struct quantity with_interval(enum quantity_status status, double value, double low, double high)
+{
+    struct quantity q = quantity_of(status, value, "padded_counter", "nvml:0:energy");
+    q.low = low;
+    q.high = high;
+    return q;
+}
+
+static void check(const char *name, const char *text)
+{
+    g_autofree char *path = g_strdup_printf(LLEM_SOURCE_DIR "/tests/golden/report/%s.txt", name);
+    g_autofree char *golden = NULL;
+    if (g_getenv("LLEM_UPDATE_GOLDEN"))
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    g_assert_true(g_file_get_contents(path, &golden, NULL, NULL));
+    g_assert_cmpstr(text, ==, golden);
+}
+
+static void show(const char *name, struct report_run *runs, size_t n, int cycles)
+{
+    struct report_study study = {.name = "golden", .n_cycles = cycles, .runs = runs, .n_runs = n};
+    g_autofree char *text = report_table(&study, 0);
+    check(name, text);
+    for (size_t i = 0; i < n; i++) {
+        json_decref((json_t *)(uintptr_t)runs[i].record);
+        json_decref((json_t *)(uintptr_t)runs[i].levels);
+    }
+}
+
+static json_t *levels(const char *quantization, int parallel)
+{
+    return json_pack("{s:s, s:i}", "llamacpp.quantization", quantization, "llamacpp.n_parallel", parallel);
+}
+
+static void test_measured(void)
+{
+    struct report_run runs[] = {
+        {1, 1, levels("q4_1", 1), record_of(with_interval(QUANTITY_MEASURED, 0.8311, 0.79, 0.87), "GPU board", NULL), "ok", NULL},
+        {2, 1, levels("q8_0", 4), record_of(with_interval(QUANTITY_MEASURED, 1.25, 1.2, 1.3), "GPU board", NULL), "ok", NULL},
+    };
+    show("measured", runs, G_N_ELEMENTS(runs), 1);
+}
+
+static void test_modelled(void)
+{
+    struct report_run runs[] = {
+        {1, 1, levels("q4_1", 1),
+         record_of(with_interval(QUANTITY_MODELLED, 0.15, 0.035, 0.27), "CPU cores of the engine", NULL), "ok", NULL},
+        {2, 1, levels("q8_0", 1), NULL, "skipped", "the form q8_0 is not here; get it with: llem model pull m --form q8_0"},
+        {3, 2, levels("q4_1", 1),
+         record_of(with_interval(QUANTITY_MODELLED, 0.16, 0.036, 0.28), "CPU cores of the engine", "the clock is slow"), "ok",
+         NULL},
+    };
+    show("modelled", runs, G_N_ELEMENTS(runs), 2);
+}
+
+static void test_absent(void)
+{
+    struct report_run runs[] = {
+        {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), "ok", NULL},
+        {2, 1, json_object(), NULL, "failed", "the engine died: killed by signal 9 (Killed)"},
+        {3, 1, json_object(), NULL, "not run", NULL},
+    };
+    show("absent", runs, G_N_ELEMENTS(runs), 1);
+}
+
+static void test_mixed_status_is_said_per_row(void)
+{
+    struct report_run runs[] = {
+        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
+        {2, 1, json_object(), record_of(with_interval(QUANTITY_SIMULATED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
+    };
+    show("mixed", runs, G_N_ELEMENTS(runs), 1);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/report/measured", test_measured);
+    g_test_add_func("/report/modelled", test_modelled);
+    g_test_add_func("/report/absent", test_absent);
+    g_test_add_func("/report/mixed", test_mixed_status_is_said_per_row);
+    return g_test_run();
+}
