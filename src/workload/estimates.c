@@ -105,8 +105,8 @@ static int64_t stored_bytes(int64_t n, const char *type_name)
     const struct ggml_type_row *type = ggml_type_by_name(type_name);
     int64_t bytes;
     if (!type || n < 0 ||
-        __builtin_mul_overflow((n + type->block_values - 1) / type->block_values, type->block_bytes,
-                               &bytes))
+        __builtin_mul_overflow(n / type->block_values + (n % type->block_values != 0),
+                               type->block_bytes, &bytes))
         return -1;
     return bytes;
 }
@@ -114,14 +114,15 @@ static int64_t stored_bytes(int64_t n, const char *type_name)
 int64_t workload_kv_bytes(const struct workload_facts *f, int64_t n_tokens, const char *type_k,
                           const char *type_v)
 {
-    int64_t positions, k, v;
+    int64_t positions, rows, k, v, sum;
     if (!f->n_layers || !f->n_kv_heads || !f->head_dim_k || n_tokens < 0 ||
         __builtin_mul_overflow(f->n_layers, n_tokens, &positions) ||
-        __builtin_mul_overflow(positions, f->n_kv_heads * f->head_dim_k, &k) ||
-        __builtin_mul_overflow(positions, f->n_kv_heads * f->head_dim_v, &v))
+        __builtin_mul_overflow(positions, f->n_kv_heads, &rows) ||
+        __builtin_mul_overflow(rows, f->head_dim_k, &k) ||
+        __builtin_mul_overflow(rows, f->head_dim_v, &v))
         return -1;
     int64_t bytes_k = stored_bytes(k, type_k), bytes_v = stored_bytes(v, type_v);
-    return bytes_k < 0 || bytes_v < 0 ? -1 : bytes_k + bytes_v;
+    return bytes_k < 0 || bytes_v < 0 || __builtin_add_overflow(bytes_k, bytes_v, &sum) ? -1 : sum;
 }
 
 int64_t workload_weights_bytes(const struct workload_facts *f, const char *form)
