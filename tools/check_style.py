@@ -74,8 +74,8 @@ LINE_RULES = [
         "long line",
         C + r"|\.sh$",
         "",
-        r"^(?!\s*(X\(|\{|/\* ?---)).{126,}$",
-        "100 columns, 120 with a comment; rows of a table may be longer",
+        r"^(?!\s*(X\(|\{|/\* ?---)).{133,}$",
+        "100 columns, 120 with a comment (over 132 fails); rows of a table may be longer",
     ),
 ]
 
