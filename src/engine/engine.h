@@ -20,7 +20,8 @@
  * Errors: ENGINE (the engine's own class and message), ENGINE_DIED (exit status or signal and the last lines of its
  * log), TIMEOUT, PROTOCOL (what the adapter broke), INTERRUPTED (options.interrupt_fd became readable), IO, LIMIT.
  * engine_last_failure() has the parts. After TIMEOUT or INTERRUPTED the request is still under way: only
- * engine_abort() and engine_stop() may follow. After PROTOCOL and ENGINE_DIED only engine_stop() may.
+ * engine_abort() and engine_stop() may follow; these two cannot be interrupted. After PROTOCOL and ENGINE_DIED only
+ * engine_stop() may.
  *
  * Ownership: results are structs filled by the call and emptied by their _clear function (safe on a zeroed struct);
  * strings and trees inside belong to the struct. Threading: one thread at a time per engine; the thread that calls

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* The reply to generate, read into arrays and held to what was prepared: the numbers everything else stands on. */
+#include "engine/private.h"
+
+#include <string.h>
+
+struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts, size_t n_prompts)
+{
+    struct prepared *p = g_new0(struct prepared, 1);
+    p->batch = batch;
+    p->n_requests = n_prompts;
+    p->requests = g_new0(struct prepared_request, n_prompts);
+    for (size_t i = 0; i < n_prompts; i++)
+        p->requests[i] = (struct prepared_request){
+            .id = g_strdup(prompts[i].id),
+            .n_in = prompts[i].n_tokens,
+            .max_tokens = prompts[i].max_tokens,
+            .ignore_eos = prompts[i].ignore_eos,
+        };
+    return p;
+}
+
+void prepared_free(gpointer data)
+{
+    struct prepared *p = data;
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->n_requests; i++)
+        g_free(p->requests[i].id);
+    g_free(p->requests);
+    g_free(p);
+}
+
+void engine_generation_clear(struct engine_generation *g)
+{
+    for (size_t i = 0; i < g->n_requests; i++) {
+        g_free(g->requests[i].id);
+        g_free(g->requests[i].token_ids);
+        g_free(g->requests[i].stamps_ns);
+        g_free(g->requests[i].finish);
+    }
+    g_free(g->requests);
+    g_free(g->batches);
+    *g = (struct engine_generation){0};
+}
+
+/* DATA "request 'r7': …". Returns false. */
+static bool bad(GError **error, const char *id, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static bool bad(GError **error, const char *id, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *what = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "request '%s': %s", id, what);
+    return false;
+}
+
+static bool read_window(const json_t *object, int64_t *t0_ns, int64_t *t1_ns, GError **error)
+{
+    if (!jsonx_get_int(object, "t0_ns", true, t0_ns, error) || !jsonx_get_int(object, "t1_ns", true, t1_ns, error))
+        return false;
+    if (*t0_ns > 0 && *t0_ns <= *t1_ns)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                "t0_ns %" G_GINT64_FORMAT " and t1_ns %" G_GINT64_FORMAT " are no window", *t0_ns, *t1_ns);
+    return false;
+}
+
+static bool read_tokens(const json_t *ids, const json_t *stamps, struct engine_request *r, GError **error)
+{
+    r->n_out = json_array_size(ids);
+    if (json_array_size(stamps) != r->n_out)
+        return bad(error, r->id, "%zu token ids and %zu stamps", r->n_out, json_array_size(stamps));
+    r->token_ids = g_new0(int32_t, r->n_out);
+    r->stamps_ns = g_new0(int64_t, r->n_out);
+    for (size_t i = 0; i < r->n_out; i++) {
+        const json_t *id = json_array_get(ids, i), *stamp = json_array_get(stamps, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+            return bad(error, r->id, "output token %zu is no token id", i);
+        if (!json_is_integer(stamp))
+            return bad(error, r->id, "the stamp of output token %zu is %s", i, jsonx_type_name(stamp));
+        r->token_ids[i] = (int32_t)json_integer_value(id);
+        r->stamps_ns[i] = json_integer_value(stamp);
+    }
+    return true;
+}
+
+static bool check_stamps(struct engine_request *r, const struct engine_batch_times *window, GError **error)
+{
+    for (size_t i = 0; i < r->n_out; i++) {
+        int64_t stamp = r->stamps_ns[i];
+        if (stamp < window->t0_ns || stamp > window->t1_ns)
+            return bad(error, r->id, "the stamp of output token %zu lies outside its batch's [t0_ns, t1_ns]", i);
+        if (i > 0 && stamp < r->stamps_ns[i - 1])
+            return bad(error, r->id, "the stamp of output token %zu lies before that of token %zu", i, i - 1);
+        bool starts_run = i > 0 && stamp == r->stamps_ns[i - 1] && (i == 1 || stamp != r->stamps_ns[i - 2]);
+        r->merged_chunks += starts_run;
+    }
+    return true;
+}
+
+static bool check_counts(const struct engine_request *r, const struct prepared_request *asked, GError **error)
+{
+    if (r->n_in != (int64_t)asked->n_in)
+        return bad(error, r->id, "n_in is %" G_GINT64_FORMAT ", but %zu token ids were sent", r->n_in, asked->n_in);
+    if (r->n_cached < 0 || r->n_cached > r->n_in)
+        return bad(error, r->id, "n_cached %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " prompt tokens", r->n_cached,
+                   r->n_in);
+    if ((int64_t)r->n_out > asked->max_tokens)
+        return bad(error, r->id, "%zu tokens came out, %" G_GINT64_FORMAT " were allowed", r->n_out,
+                   asked->max_tokens);
+    if (asked->ignore_eos && (int64_t)r->n_out != asked->max_tokens)
+        return bad(error, r->id, "%zu tokens came out, exactly %" G_GINT64_FORMAT " were asked for (ignore_eos)",
+                   r->n_out, asked->max_tokens);
+    if (strcmp(r->finish, "length") && strcmp(r->finish, "stop"))
+        return bad(error, r->id, "finish is '%s', neither 'length' nor 'stop'", r->finish);
+    if (!strcmp(r->finish, "length") && (int64_t)r->n_out != asked->max_tokens)
+        return bad(error, r->id, "finish is 'length' after %zu of %" G_GINT64_FORMAT " tokens", r->n_out,
+                   asked->max_tokens);
+    return true;
+}
+
+static bool read_engine_stamps(const json_t *row, struct engine_request *r, GError **error)
+{
+    json_t *stamps = NULL;
+    return jsonx_get_object(row, "engine_stamps", false, &stamps, error) &&
+           (!stamps || (jsonx_get_int(stamps, "queued_ns", false, &r->queued_ns, error) &&
+                        jsonx_get_int(stamps, "scheduled_ns", false, &r->scheduled_ns, error) &&
+                        jsonx_get_int(stamps, "first_token_ns", false, &r->first_token_ns, error) &&
+                        jsonx_get_int(stamps, "last_token_ns", false, &r->last_token_ns, error)));
+}
+
+static bool read_request(const json_t *row, const struct engine_batch_times *window,
+                         const struct prepared_request *asked, struct engine_request *r, GError **error)
+{
+    const char *id = NULL, *finish = NULL;
+    json_t *ids = NULL, *stamps = NULL;
+    if (!jsonx_get_string(row, "id", true, &id, error))
+        return false;
+    r->id = g_strdup(id);
+    if (strcmp(id, asked->id))
+        return bad(error, asked->id, "'%s' stands in its place; requests come in the order prepared", id);
+    if (!jsonx_get_int(row, "batch", true, &r->batch, error) || !jsonx_get_int(row, "n_in", true, &r->n_in, error) ||
+        !jsonx_get_int(row, "n_cached", true, &r->n_cached, error) ||
+        !jsonx_get_array(row, "token_ids", true, &ids, error) ||
+        !jsonx_get_array(row, "stamps_ns", true, &stamps, error) ||
+        !jsonx_get_string(row, "finish", true, &finish, error) || !read_engine_stamps(row, r, error)) {
+        g_prefix_error(error, "request '%s': ", id);
+        return false;
+    }
+    r->finish = g_strdup(finish);
+    if (r->batch != window->batch)
+        return bad(error, r->id, "it says batch %" G_GINT64_FORMAT ", it was prepared in %" G_GINT64_FORMAT, r->batch,
+                   window->batch);
+    return read_tokens(ids, stamps, r, error) && check_counts(r, asked, error) && check_stamps(r, window, error);
+}
+
+/* The windows of the batches: in order, one after the other, within the whole. */
+static bool read_batches(const json_t *rows, const struct prepared *const *batches, size_t n,
+                         struct engine_generation *g, GError **error)
+{
+    if (json_array_size(rows) != n) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%zu batches in the reply, %zu were asked for",
+                    json_array_size(rows), n);
+        return false;
+    }
+    g->n_batches = n;
+    g->batches = g_new0(struct engine_batch_times, n);
+    int64_t earliest = g->t0_ns;
+    for (size_t i = 0; i < n; i++) {
+        struct engine_batch_times *b = &g->batches[i];
+        const json_t *row = json_array_get(rows, i);
+        if (!jsonx_get_int(row, "batch", true, &b->batch, error) || !read_window(row, &b->t0_ns, &b->t1_ns, error))
+            return false;
+        if (b->batch != batches[i]->batch || b->t0_ns < earliest || b->t1_ns > g->t1_ns) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                        "batch %" G_GINT64_FORMAT ": out of order, or its window overlaps the one before or leaves "
+                        "the whole's", b->batch);
+            return false;
+        }
+        earliest = b->t1_ns;
+    }
+    return true;
+}
+
+static bool read_requests(const json_t *rows, const struct prepared *const *batches, size_t n_batches,
+                          struct engine_generation *g, GError **error)
+{
+    size_t expected = 0, at = 0;
+    for (size_t b = 0; b < n_batches; b++)
+        expected += batches[b]->n_requests;
+    if (json_array_size(rows) != expected) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%zu requests in the reply, %zu were prepared",
+                    json_array_size(rows), expected);
+        return false;
+    }
+    g->n_requests = expected;
+    g->requests = g_new0(struct engine_request, expected);
+    for (size_t b = 0; b < n_batches; b++)
+        for (size_t i = 0; i < batches[b]->n_requests; i++, at++) {
+            if (!read_request(json_array_get(rows, at), &g->batches[b], &batches[b]->requests[i], &g->requests[at],
+                              error))
+                return false;
+            g->merged_chunks += g->requests[at].merged_chunks;
+        }
+    return true;
+}
+
+bool generation_read(const json_t *reply, const struct prepared *const *batches, size_t n_batches,
+                     struct engine_generation *ret, GError **error)
+{
+    json_t *batch_rows = NULL, *request_rows = NULL;
+    int64_t merged = 0;
+    if (!read_window(reply, &ret->t0_ns, &ret->t1_ns, error) ||
+        !jsonx_get_array(reply, "batches", true, &batch_rows, error) ||
+        !jsonx_get_array(reply, "requests", true, &request_rows, error) ||
+        !jsonx_get_int(reply, "merged_chunks", true, &merged, error) ||
+        !read_batches(batch_rows, batches, n_batches, ret, error) ||
+        !read_requests(request_rows, batches, n_batches, ret, error))
+        return false;
+    if (merged == ret->merged_chunks)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                "merged_chunks is %" G_GINT64_FORMAT ", the equal stamps say %" G_GINT64_FORMAT, merged,
+                ret->merged_chunks);
+    return false;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the engine room share: process.c (start, stop), log.c, wire.c (lines), messages.c, generation.c. */
+#pragma once
+
+#include "engine/engine.h"
+
+struct engine_log;
+
+struct engine {
+    pid_t pid;
+    int pidfd; /* -1 where the kernel has none */
+    int fd;    /* our end of the socket, non-blocking; -1 once closed */
+    int interrupt_fd;
+    char *name; /* of the program, for messages */
+    struct line_reader in;
+    struct engine_log *log;
+
+    int64_t last_id;
+    int64_t abandoned_id; /* a request that was given up and may still be answered; 0: none */
+    const char *abandoned_name;
+    bool broken;  /* the stream makes no sense any more, or the adapter is gone */
+    bool stopped; /* the ladder is done and the adapter reaped */
+    int wait_status;
+    bool status_known;
+
+    GArray *bystanders; /* pid_t: children of this process from before, or NULL when it is no subreaper */
+    GArray *seen;       /* struct process: descendants of the adapter seen so far */
+
+    GHashTable *prepared; /* batch number (int64) → struct prepared */
+    struct engine_failure failure;
+    char *failure_class, *failure_message;
+};
+
+/* ---- log.c ----------------------------------------------------------------------------------------------------- */
+
+/* Reads fd (taken over) on a thread of its own until the end or log_close(): head and tail into path (NULL: nowhere). */
+struct engine_log *log_open(int fd, const char *path, size_t max_bytes, GError **error);
+/* Waits, briefly, until what was written so far has been read. */
+void log_sync(struct engine_log *log);
+char **log_tail(struct engine_log *log, size_t max_lines);
+void log_close(struct engine_log *log);
+
+/* ---- process.c ------------------------------------------------------------------------------------------------- */
+
+/* Whether the adapter has ended; it stays a zombie until engine_stop(). Waits until the deadline for it. */
+bool process_ended(struct engine *engine, int64_t deadline_ns);
+/* "exit status 3" of an adapter that has ended. New string. */
+char *process_describe_end(struct engine *engine);
+
+/* ---- wire.c ---------------------------------------------------------------------------------------------------- */
+
+/* Sends {"id", "type", …body} (body taken over, may be NULL) and waits for its reply. */
+json_t *wire_call(struct engine *engine, const char *type, json_t *body, int64_t deadline_ns, GError **error);
+/* The same for abort: sent although a request is under way, whose late reply is dropped; cannot be interrupted. */
+json_t *wire_abort(struct engine *engine, int64_t deadline_ns, GError **error);
+/* Sends the shutdown message and the end of the socket, without waiting and whatever state the stream is in. */
+void wire_shutdown(struct engine *engine);
+/* Reads and drops what comes; keeps an adapter that is writing from blocking. */
+void wire_drain(struct engine *engine);
+/* A line as it is, for the conformance suite. */
+bool wire_send_raw(struct engine *engine, const char *line, int64_t deadline_ns, GError **error);
+/* The next line whatever it is, for the conformance suite. */
+json_t *wire_receive_any(struct engine *engine, int64_t deadline_ns, GError **error);
+/* Marks the engine broken and sets PROTOCOL "NAME broke the protocol: …". Returns false. */
+bool wire_broken(struct engine *engine, const char *type, GError **error, const char *format, ...) G_GNUC_PRINTF(4, 5);
+/* The reply is not what it should be: turns *detail (freed) into PROTOCOL. Returns false. */
+bool wire_bad_reply(struct engine *engine, const char *type, GError *detail, GError **error);
+/* Notes an error of the engine's own. Returns false. */
+bool wire_engine_error(struct engine *engine, const char *type, const char *error_class, const char *message, bool oom,
+                       GError **error);
+
+/* ---- generation.c ---------------------------------------------------------------------------------------------- */
+
+/* What the reply to generate is held to. */
+struct prepared_request {
+    char *id;
+    size_t n_in;
+    int64_t max_tokens;
+    bool ignore_eos;
+};
+struct prepared {
+    int64_t batch;
+    struct prepared_request *requests;
+    size_t n_requests;
+};
+struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts, size_t n_prompts);
+void prepared_free(gpointer prepared);
+/* Reads and checks a reply to generate. Errors: DATA, saying which member of which request. */
+bool generation_read(const json_t *reply, const struct prepared *const *batches, size_t n_batches,
+                     struct engine_generation *ret, GError **error);
