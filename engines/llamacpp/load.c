@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+#include "llamacpp/llamacpp.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define CONTEXT_WITHOUT_LENGTHS                                                                    \
+    2048 /* positions a sequence gets when nobody said how long requests will be */
+
+/* The options of a load, read and checked. */
+struct options {
+    int64_t n_ctx, n_parallel, n_threads, n_threads_batch, n_batch, n_ubatch, n_gpu_layers,
+        main_gpu;
+    enum ggml_type type_k, type_v;
+    enum llama_flash_attn_type flash_attention;
+    enum llama_load_mode load_mode;
+    enum llama_split_mode split_mode;
+    bool offload_kqv, op_offload, kv_unified, repack, add_bos;
+};
+
+/* ---- reading ---- */
+
+static bool read_count(struct adapter *a, const struct adapter_load *load, const char *name,
+                       int64_t low, int64_t high, int64_t *ret)
+{
+    const json_t *value = adapter_option(a, load, name);
+    if (json_is_null(value)) /* the default of n_threads_batch: as n_threads, already in *ret */
+        return true;
+    *ret = json_integer_value(value);
+    if (*ret < low || *ret > high)
+        return adapter_fail(a, ADAPTER_BAD_VALUE,
+                            "load: option '%s' must lie between %" G_GINT64_FORMAT
+                            " and %" G_GINT64_FORMAT,
+                            name, low, high);
+    return true;
+}
+
+static bool read_name(struct adapter *a, const struct adapter_load *load, const char *name,
+                      const struct name_row *rows, int *ret)
+{
+    const char *text = json_string_value(adapter_option(a, load, name));
+    *ret = name_value(rows, text, INT32_MIN);
+    if (*ret != INT32_MIN)
+        return true;
+    g_autofree char *known = name_list(rows);
+    return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option '%s': '%s' is none of %s", name, text,
+                        known);
+}
+
+static bool read_flag(struct adapter *a, const struct adapter_load *load, const char *name)
+{
+    return json_is_true(adapter_option(a, load, name));
+}
+
+static bool read_options(struct adapter *a, const struct adapter_load *load, struct options *o)
+{
+    int type_k, type_v, flash_attention, load_mode, split_mode;
+    if (!read_count(a, load, "n_ctx", 0, LIMIT_PROMPT_TOKENS, &o->n_ctx) ||
+        !read_count(a, load, "n_parallel", 1, (int64_t)llama_max_parallel_sequences(),
+                    &o->n_parallel) ||
+        !read_count(a, load, "n_threads", 1, 512, &o->n_threads))
+        return false;
+    o->n_threads_batch = o->n_threads;
+    if (!read_count(a, load, "n_threads_batch", 1, 512, &o->n_threads_batch) ||
+        !read_count(a, load, "n_batch", 1, LIMIT_PROMPT_TOKENS, &o->n_batch) ||
+        !read_count(a, load, "n_ubatch", 1, LIMIT_PROMPT_TOKENS, &o->n_ubatch) ||
+        !read_count(a, load, "n_gpu_layers", -1, INT32_MAX, &o->n_gpu_layers) ||
+        !read_count(a, load, "main_gpu", 0, 1024, &o->main_gpu) ||
+        !read_name(a, load, "type_k", names_kv_type, &type_k) ||
+        !read_name(a, load, "type_v", names_kv_type, &type_v) ||
+        !read_name(a, load, "flash_attn", names_flash_attention, &flash_attention) ||
+        !read_name(a, load, "load_mode", names_load_mode, &load_mode) ||
+        !read_name(a, load, "split_mode", names_split_mode, &split_mode))
+        return false;
+    o->type_k = (enum ggml_type)type_k;
+    o->type_v = (enum ggml_type)type_v;
+    o->flash_attention = (enum llama_flash_attn_type)flash_attention;
+    o->load_mode = (enum llama_load_mode)load_mode;
+    o->split_mode = (enum llama_split_mode)split_mode;
+    o->offload_kqv = read_flag(a, load, "offload_kqv");
+    o->op_offload = read_flag(a, load, "op_offload");
+    o->kv_unified = read_flag(a, load, "kv_unified");
+    o->repack = read_flag(a, load, "repack");
+    o->add_bos = read_flag(a, load, "add_bos");
+    if (o->n_batch < o->n_parallel)
+        return adapter_fail(a, ADAPTER_BAD_VALUE,
+                            "load: n_batch (%" G_GINT64_FORMAT
+                            ") must be at least n_parallel (%" G_GINT64_FORMAT
+                            "): every sequence puts one token into a call",
+                            o->n_batch, o->n_parallel);
+    if (ggml_is_quantized(o->type_v) && o->flash_attention == LLAMA_FLASH_ATTN_TYPE_DISABLED)
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: type_v %s needs flash_attn: on",
+                            name_of(names_kv_type, type_v));
+    return true;
+}
+
+/* ---- the model ---- */
+
+/* libllama's reader of a file it cannot take says little; ours says what and where. */
+static bool read_facts(struct adapter *a, struct llamacpp *l, const struct adapter_load *load)
+{
+    g_autoptr(GError) error = NULL;
+    if (!load->model_path)
+        return adapter_fail(a, ADAPTER_BAD_VALUE,
+                            "load: 'model_path' is missing: the path of a GGUF file");
+    if (!g_file_test(load->model_path, G_FILE_TEST_EXISTS))
+        return adapter_fail(a, ADAPTER_LOAD_FAILED, "there is no model file %s", load->model_path);
+    if (!workload_facts_read(load->model_path, &l->facts, &error))
+        return adapter_fail(a, ADAPTER_LOAD_FAILED, "%s", error->message);
+    if (l->facts.format != WORKLOAD_FORMAT_GGUF)
+        return adapter_fail(a, ADAPTER_LOAD_FAILED, "%s is a folder; llama.cpp reads GGUF files",
+                            load->model_path);
+    l->path = g_strdup(load->model_path);
+    l->sha256 = workload_file_digest(load->model_path, &error);
+    return l->sha256 || adapter_fail(a, ADAPTER_LOAD_FAILED, "%s", error->message);
+}
+
+/* Whether the log tells of memory that was refused. */
+static bool fail_load(struct adapter *a, const char *what)
+{
+    static const char *const signs[] = {"failed to allocate", "unable to allocate",
+                                        "out of memory"};
+    for (size_t i = 0; i < G_N_ELEMENTS(signs); i++)
+        if (library_log_said(signs[i]))
+            return adapter_fail_oom(a, "%s: %s", what, library_log_errors());
+    return adapter_fail(a, ADAPTER_LOAD_FAILED, "%s: %s", what, library_log_errors());
+}
+
+static bool on_progress(float progress, void *state)
+{
+    (void)progress;
+    return !llamacpp_abort(state);
+}
+
+static bool load_model(struct adapter *a, struct llamacpp *l, const struct options *o)
+{
+    struct llama_model_params params = llama_model_default_params();
+    params.n_gpu_layers = (int32_t)o->n_gpu_layers;
+    params.split_mode = o->split_mode;
+    params.main_gpu = (int32_t)o->main_gpu;
+    params.load_mode = o->load_mode;
+    params.use_extra_bufts = o->repack;
+    params.progress_callback = on_progress;
+    params.progress_callback_user_data = l;
+    l->device_free_bytes = o->n_gpu_layers != 0 ? library_gpu_free_bytes() : -1;
+    library_log_reset();
+    l->model = llama_model_load_from_file(l->path, params);
+    if (l->model)
+        return true;
+    return !l->stop && fail_load(a, "libllama cannot load the model");
+}
+
+/* Positions for n_parallel requests of the lengths asked for. */
+static int64_t wanted_context(const struct llamacpp *l, const struct adapter_load *load,
+                              const struct options *o)
+{
+    if (o->n_ctx > 0)
+        return o->n_ctx;
+    int64_t each = load->max_input_tokens + load->max_output_tokens;
+    if (load->max_input_tokens == 0 || load->max_output_tokens == 0)
+        each = MIN(CONTEXT_WITHOUT_LENGTHS, MAX(llama_model_n_ctx_train(l->model), 1));
+    return (each + 255) / 256 * 256 *
+           o->n_parallel; /* libllama gives a sequence multiples of 256 */
+}
+
+static bool make_context(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
+                         const struct options *o)
+{
+    struct llama_context_params params = llama_context_default_params();
+    params.n_ctx = (uint32_t)wanted_context(l, load, o);
+    params.n_batch = (uint32_t)o->n_batch;
+    params.n_ubatch = (uint32_t)o->n_ubatch;
+    params.n_seq_max = (uint32_t)o->n_parallel;
+    params.n_threads = (int32_t)o->n_threads;
+    params.n_threads_batch = (int32_t)o->n_threads_batch;
+    params.flash_attn_type = o->flash_attention;
+    params.type_k = o->type_k;
+    params.type_v = o->type_v;
+    params.offload_kqv = o->offload_kqv;
+    params.op_offload = o->op_offload;
+    params.kv_unified = o->kv_unified;
+    params.no_perf = true;
+    params.abort_callback = llamacpp_abort;
+    params.abort_callback_data = l;
+    l->context = llama_init_from_model(l->model, params);
+    return l->context || fail_load(a, "libllama cannot make a context");
+}
+
+static bool check_lengths(struct adapter *a, const struct llamacpp *l,
+                          const struct adapter_load *load)
+{
+    int64_t most = load->max_input_tokens + load->max_output_tokens - 1;
+    if (load->max_input_tokens > 0 && load->max_output_tokens > 0 && most > l->n_ctx_seq)
+        return adapter_fail(
+            a, ADAPTER_BAD_VALUE,
+            "load: n_ctx %" G_GINT64_FORMAT " gives each of %" G_GINT64_FORMAT
+            " sequences %" G_GINT64_FORMAT
+            " positions; max_input_tokens and max_output_tokens need %" G_GINT64_FORMAT
+            ". Raise llamacpp.n_ctx or leave it out",
+            l->n_ctx, l->n_seq_max, l->n_ctx_seq, most);
+    return true;
+}
+
+/* ---- what came of it ---- */
+
+static void read_back(struct llamacpp *l, const struct options *o)
+{
+    l->vocab = llama_model_get_vocab(l->model);
+    l->n_vocab = llama_vocab_n_tokens(l->vocab);
+    l->n_ctx = llama_n_ctx(l->context);
+    l->n_ctx_seq = llama_n_ctx_seq(l->context);
+    l->n_batch = llama_n_batch(l->context);
+    l->n_seq_max = llama_n_seq_max(l->context);
+    l->kv_unified = o->kv_unified;
+    l->add_bos = o->add_bos;
+    g_strlcpy(l->type_k, name_of(names_kv_type, (int)o->type_k), sizeof l->type_k);
+    g_strlcpy(l->type_v, name_of(names_kv_type, (int)o->type_v), sizeof l->type_v);
+    bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model) &&
+                 llama_model_n_swa(l->model) == 0;
+    l->kv_bytes = plain ? workload_kv_bytes(&l->facts, l->n_ctx, l->type_k, l->type_v) : -1;
+    l->batch = llama_batch_init((int32_t)l->n_batch, 0, 1);
+}
+
+static void make_samplers(struct llamacpp *l)
+{
+    struct llama_sampler *first = sampling_chain(&l->sampling, l->n_vocab);
+    if (!first)
+        return;
+    l->samplers = g_new(struct llama_sampler *, (size_t)l->n_seq_max);
+    l->samplers[0] = first;
+    for (int64_t i = 1; i < l->n_seq_max; i++)
+        l->samplers[i] = sampling_chain(&l->sampling, l->n_vocab);
+}
+
+/* "auto" is settled while the context is made; the log alone tells how. */
+static const char *flash_attention_used(const struct options *o)
+{
+    if (o->flash_attention != LLAMA_FLASH_ATTN_TYPE_AUTO)
+        return name_of(names_flash_attention, (int)o->flash_attention);
+    if (library_log_said("Flash Attention enabled"))
+        return "on";
+    return library_log_said("Flash Attention not supported") ? "off" : "auto";
+}
+
+/* What libllama replaces with no more than a line in its log. */
+static bool check_substitutions(struct adapter *a, struct llamacpp *l,
+                                const struct adapter_load *load, const struct options *o,
+                                json_t *reply)
+{
+    if (o->n_gpu_layers > 0 && l->device_free_bytes < 0) {
+        g_autofree char *layers =
+            g_strdup_printf("%" G_GINT64_FORMAT " layers on a GPU", o->n_gpu_layers);
+        if (!adapter_substitution(a, load, reply, "n_gpu_layers", layers, "all layers on the CPU",
+                                  "libllama finds no GPU (built without CUDA, or no device)"))
+            return false;
+    }
+    bool lock = o->load_mode == LLAMA_LOAD_MODE_MLOCK || o->load_mode == LLAMA_LOAD_MODE_MMAP_MLOCK;
+    if (lock && library_log_said("mlock"))
+        return adapter_substitution(
+            a, load, reply, "load_mode", name_of(names_load_mode, (int)o->load_mode),
+            "weights that are not locked in memory", "the system refused (see ulimit -l)");
+    if (o->flash_attention == LLAMA_FLASH_ATTN_TYPE_ENABLED && library_log_said("forcing off"))
+        return adapter_substitution(a, load, reply, "flash_attn", "on", "off",
+                                    "this model cannot use it");
+    return true;
+}
+
+static void add_resolved(const struct llamacpp *l, const struct options *o, json_t *resolved)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {
+        {"n_ctx", l->n_ctx},
+        {"n_ctx_seq", l->n_ctx_seq},
+        {"n_batch", l->n_batch},
+        {"n_ubatch", llama_n_ubatch(l->context)},
+        {"n_parallel", l->n_seq_max},
+        {"n_threads", llama_n_threads(l->context)},
+        {"n_threads_batch", llama_n_threads_batch(l->context)},
+        {"n_gpu_layers", l->device_free_bytes < 0 ? 0 : o->n_gpu_layers},
+        {"main_gpu", o->main_gpu},
+    };
+    const struct {
+        const char *name;
+        bool value;
+    } flags[] = {{"offload_kqv", o->offload_kqv},
+                 {"op_offload", o->op_offload},
+                 {"kv_unified", o->kv_unified},
+                 {"repack", o->repack},
+                 {"add_bos", o->add_bos}};
+    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
+        json_object_set_new(resolved, counts[i].name, json_integer(counts[i].value));
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
+        json_object_set_new(resolved, flags[i].name, json_boolean(flags[i].value));
+    json_object_set_new(resolved, "weights", json_string(l->facts.form));
+    json_object_set_new(resolved, "type_k", json_string(l->type_k));
+    json_object_set_new(resolved, "type_v", json_string(l->type_v));
+    json_object_set_new(resolved, "flash_attn", json_string(flash_attention_used(o)));
+    json_object_set_new(resolved, "load_mode",
+                        json_string(name_of(names_load_mode, (int)o->load_mode)));
+    json_object_set_new(resolved, "split_mode",
+                        json_string(name_of(names_split_mode, (int)o->split_mode)));
+    sampling_resolved(&l->sampling, resolved);
+}
+
+static void add_facts(const struct llamacpp *l, json_t *facts)
+{
+    json_object_set_new(facts, "model_sha256", json_string(l->sha256));
+    json_object_set_new(facts, "file_type",
+                        json_string(llama_ftype_name(llama_model_ftype(l->model))));
+    json_object_set_new(facts, "model", workload_facts_json(&l->facts));
+    json_object_set_new(facts, "n_params",
+                        json_integer((json_int_t)llama_model_n_params(l->model)));
+    json_object_set_new(facts, "model_adds_bos", json_boolean(llama_vocab_get_add_bos(l->vocab)));
+    json_object_set_new(facts, "cpu_features", json_string(llama_print_system_info()));
+    json_object_set_new(facts, "devices", library_devices());
+    g_autofree char *backend = library_cpu_backend();
+    if (backend)
+        json_object_set_new(facts, "cpu_backend", json_string(backend));
+}
+
+/* VmHWM or VmRSS of /proc/self/status in bytes, or -1. */
+static int64_t status_bytes(const char *name)
+{
+    size_t length;
+    g_autofree char *status = file_read("/proc/self/status", 1 << 16, &length, NULL);
+    const char *at = status ? strstr(status, name) : NULL;
+    return at ? g_ascii_strtoll(at + strlen(name), NULL, 10) * 1024 : -1;
+}
+
+static void add_figure(json_t *figures, const char *name, int64_t bytes, const char *reason)
+{
+    json_object_set_new(figures, name, bytes >= 0 ? json_integer(bytes) : json_string(reason));
+}
+
+void llamacpp_add_figures(const struct llamacpp *l, json_t *figures)
+{
+    int64_t free_now = l->device_free_bytes >= 0 ? library_gpu_free_bytes() : -1;
+    int64_t on_device = free_now >= 0 ? l->device_free_bytes - free_now : -1;
+    int64_t peak = status_bytes("VmHWM:");
+    add_figure(figures, "weights_bytes", (int64_t)llama_model_size(l->model), NULL);
+    add_figure(figures, "kv_cache_bytes", l->kv_bytes,
+               "not every layer of this model caches every position");
+    add_figure(figures, "rss_bytes", status_bytes("VmRSS:"), "/proc/self/status does not tell");
+    add_figure(figures, "rss_peak_bytes", peak, "/proc/self/status does not tell");
+    add_figure(figures, "device_bytes", on_device, "nothing is on a GPU");
+    /* Everything llama.cpp allocates on a CPU is in the process; on a GPU its interface does not tell a peak. */
+    add_figure(figures, "peak_bytes", l->device_free_bytes < 0 ? peak : -1,
+               "llama.cpp does not tell the peak of its GPU allocations; device_bytes is what it "
+               "holds now");
+}
+
+void llamacpp_unload(struct llamacpp *l)
+{
+    for (int64_t i = 0; l->samplers && i < l->n_seq_max; i++)
+        llama_sampler_free(l->samplers[i]);
+    g_clear_pointer(&l->samplers, g_free);
+    if (l->batch.token)
+        llama_batch_free(l->batch);
+    g_clear_pointer(&l->context, llama_free);
+    g_clear_pointer(&l->model, llama_model_free);
+    workload_facts_clear(&l->facts);
+    g_free(l->path);
+    g_free(l->sha256);
+    *l = (struct llamacpp){0};
+}
+
+static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
+                     json_t *reply)
+{
+    struct options o = {0};
+    if (!library_start(a) || !read_options(a, load, &o) || !sampling_read(a, load, &l->sampling) ||
+        !read_facts(a, l, load) || !load_model(a, l, &o) || !make_context(a, l, load, &o))
+        return false;
+    read_back(l, &o);
+    make_samplers(l);
+    if (!check_lengths(a, l, load) || !check_substitutions(a, l, load, &o, reply))
+        return false;
+    json_t *resolved = json_object(), *facts = json_object(), *figures = json_object();
+    json_object_set_new(reply, "resolved", resolved);
+    json_object_set_new(reply, "facts", facts);
+    json_object_set_new(reply, "memory", figures);
+    add_resolved(l, &o, resolved);
+    add_facts(l, facts);
+    llamacpp_add_figures(l, figures);
+    json_object_set_new(reply, "engine_version", json_string(llama_version()));
+    json_object_set_new(reply, "weights_bytes",
+                        json_integer((json_int_t)llama_model_size(l->model)));
+    return true;
+}
+
+bool llamacpp_load(struct adapter *a, void *state, const struct adapter_load *load, json_t *reply)
+{
+    struct llamacpp *l = state;
+    llamacpp_unload(l);
+    l->adapter = a; /* a load can be stopped as well */
+    bool ok = load_all(a, l, load, reply);
+    l->adapter = NULL;
+    if (!ok)
+        llamacpp_unload(l);
+    return ok;
+}
