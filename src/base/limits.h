@@ -21,3 +21,6 @@
 #define LIMIT_GGUF_STRING      (64 << 20) /* bytes of a metadata string (chat templates, vocabularies) */
 #define LIMIT_GGUF_LAYERS      4096       /* elements of a per-layer array that is looked at */
 #define LIMIT_SAFETENSORS_HEAD (128 << 20) /* the JSON head of a safetensors file */
+#define LIMIT_TRACE_ROWS       200000000  /* rows of a recorded trace */
+#define LIMIT_TRACE_LINE       8192       /* bytes of one of its rows */
+#define LIMIT_TRACE_CHANNELS   4096

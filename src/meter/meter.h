@@ -68,6 +68,7 @@ enum meter_rate {
 #define METER_SCOPE_MIG      "GPU board (parent of MIG)"
 #define METER_SCOPE_PACKAGE  "CPU package"
 #define METER_SCOPE_DRAM     "DRAM"
+#define METER_SCOPE_PLATFORM "platform (psys)" /* contains the package: never added to it */
 #define METER_SCOPE_ENGINE   "CPU cores of the engine"
 
 struct meter_channel {
@@ -134,6 +135,8 @@ struct meter_point {
     enum meter_read_status status;
 };
 
+struct sampler_mark; /* sampler.h */
+
 struct meter_options {
     const char *sysroot;        /* prefix of /sys and /proc; NULL: $LLEM_SYSROOT or none */
     const char *const *sources; /* NULL-terminated names; NULL: every source that is not opt-in */
@@ -150,13 +153,14 @@ struct meter_options {
 
 struct meter;
 
-/* One row of the registration table, for lists and help. */
+/* What a source says of itself, for lists and help. */
 struct meter_source_row {
     const char *name, *summary;
-    bool opt_in;
+    bool opt_in;              /* used only when named: its figures need a decision of the user */
     const char *compiled_out; /* NULL, or why this build lacks it */
 };
-extern const struct meter_source_row meter_source_rows[]; /* ended by a NULL name; in the order of preference */
+/* Row by index, in the order of preference; NULL past the end. */
+const struct meter_source_row *meter_source_row_at(size_t index);
 
 /* What became of a source at opening. */
 struct meter_source_state {
@@ -185,8 +189,9 @@ void meter_read(struct meter *meter, unsigned rates, struct meter_reading *readi
 /* Reads one counter until its value changes: the reading lies within one read of the sensor's own tick. For sensors
  * that tick about every ms (RAPL). Returns false with the last reading when nothing changed for timeout_ns. */
 bool meter_read_tick(struct meter *meter, size_t channel, int64_t timeout_ns, struct meter_reading *ret);
-/* The engine's processes, whose CPU time `modelled` counts. Replaces the list; time already counted is kept. */
-#define METER_ENGINE_PIDS_MAX 64
+/* Names processes of the engine, whose CPU time `modelled` counts from now on. Those named before keep counting, with
+ * what they had used when they ended. More than the maximum: every later reading is an ERROR, not a sum too small. */
+#define METER_ENGINE_PIDS_MAX 256
 void meter_set_engine_pids(struct meter *meter, const pid_t *pids, size_t count);
 
 /* The difference of two readings of a counter, wrap handled. false sets *ret_status to why there is none. */
@@ -234,5 +239,24 @@ json_t *meter_characterise(struct meter *meter, int64_t duration_ns);
 bool meter_characterisation_get(const json_t *tree, const char *channel_id, struct meter_sensor *ret);
 /* "UUID+driver" of all boards, or the names of the CPU sources. New string. */
 char *meter_characterisation_key(struct meter *meter);
+
+/* --- Recorded traces ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * trace.csv.gz: t_mono_ns,t_wall_ns,read_ns,channel,value,status; one row a reading, at full rate. t is the middle of
+ * the read and read_ns its length; value is raw. Rows of status "channel" carry a channel's description as JSON in
+ * value; rows of channel "mark" carry a mark's name in value.
+ */
+struct meter_trace;
+struct meter_trace *meter_trace_load(const char *path, GError **error);
+void meter_trace_free(struct meter_trace *trace);
+typedef struct meter_trace meter_trace_handle; /* for g_autoptr */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(meter_trace_handle, meter_trace_free)
+size_t meter_trace_channel_count(const struct meter_trace *trace);
+const struct meter_channel *meter_trace_channel_at(const struct meter_trace *trace, size_t index);
+/* As sampler_series(). */
+GArray *meter_trace_series(const struct meter_trace *trace, size_t channel, int64_t from_ns, int64_t to_ns);
+size_t meter_trace_mark_count(const struct meter_trace *trace);
+struct sampler_mark meter_trace_mark_at(const struct meter_trace *trace, size_t index);
 
 #include "meter/sampler.h"

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* Start-up characterisation: how often each sensor really refreshes, what a read costs, whether counter and power agree. */
+#include "meter/meter.h"
+
+#include <math.h>
+#include <string.h>
+
+#define POLL_NS      NS_PER_MS
+#define SCHEMA       "llem-characterisation/1"
+#define MIN_CHANGES  3
+#define MIN_SPAN_NS  (NS_PER_S / 2) /* shorter spans say little about a slope */
+
+struct watch {
+    const struct meter_channel *channel;
+    GArray *gaps, *costs; /* int64_t: between changes; of reads */
+    struct meter_reading first, last, changed; /* first and last good reading, last change */
+    int64_t first_change_ns, first_change_raw;
+    double sum;           /* of good readings, SI */
+    int64_t good, bad;
+    bool decreasing, implausible;
+    enum meter_read_status bad_status;
+};
+
+static void see(struct watch *w, const struct meter_reading *r)
+{
+    int64_t cost = r->after_ns - r->before_ns;
+    g_array_append_val(w->costs, cost);
+    if (r->status != METER_READ_OK) {
+        w->bad++;
+        w->bad_status = r->status;
+        return;
+    }
+    w->sum += (double)r->raw * w->channel->scale;
+    if (w->good++ == 0) {
+        w->first = w->last = w->changed = *r;
+        return;
+    }
+    if (meter_kind_cumulative(w->channel->kind)) {
+        int64_t delta;
+        enum meter_read_status status;
+        struct meter_reading from = w->last;
+        from.before_ns = w->changed.before_ns;
+        if (w->channel->wrap)
+            from.before_ns = w->last.before_ns;
+        meter_counter_delta(w->channel, &from, r, &delta, &status);
+        w->decreasing |= status == METER_READ_BACKWARDS;
+        w->implausible |= status == METER_READ_IMPLAUSIBLE || status == METER_READ_WRAP_AMBIGUOUS;
+    }
+    if (r->raw != w->last.raw) {
+        int64_t t_ns = (w->last.before_ns + r->after_ns) / 2;
+        if (w->first_change_ns) {
+            int64_t gap = t_ns - w->changed.after_ns;
+            g_array_append_val(w->gaps, gap);
+        } else {
+            w->first_change_ns = t_ns;
+            w->first_change_raw = r->raw;
+        }
+        w->changed = *r;
+        w->changed.after_ns = t_ns; /* the moment of the change, best known */
+    }
+    w->last = *r;
+}
+
+static int compare_int64(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int64_t quantile(GArray *values, double share)
+{
+    if (!values->len)
+        return 0;
+    g_array_sort(values, compare_int64);
+    return g_array_index(values, int64_t, (unsigned)(share * (values->len - 1) + 0.5));
+}
+
+/* Counter slope between its first and last change, in W; NaN where the span is too short. */
+static double slope_w(const struct watch *w)
+{
+    int64_t span_ns = w->changed.after_ns - w->first_change_ns;
+    if (!w->first_change_ns || span_ns < MIN_SPAN_NS || w->decreasing || w->implausible)
+        return NAN;
+    int64_t delta = w->changed.raw - w->first_change_raw;
+    if (delta < 0)
+        delta += w->channel->wrap;
+    return (double)delta * w->channel->scale / ((double)span_ns * 1e-9);
+}
+
+static double power_ratio(const struct watch *watches, size_t count, const struct watch *counter)
+{
+    static const enum meter_kind order[] = {METER_POWER_AVERAGE, METER_POWER_INSTANT};
+    for (size_t k = 0; k < G_N_ELEMENTS(order); k++)
+        for (size_t i = 0; i < count; i++) {
+            const struct watch *w = &watches[i];
+            if (w->channel->kind == order[k] && w->good && !strcmp(w->channel->device, counter->channel->device) &&
+                w->sum > 0)
+                return slope_w(counter) / (w->sum / (double)w->good);
+        }
+    return NAN;
+}
+
+static json_t *watch_json(const struct watch *watches, size_t count, struct watch *w)
+{
+    json_t *tree = json_object();
+    bool counter = w->channel->kind == METER_ENERGY;
+    bool stuck = counter && w->good > 1 && !w->first_change_ns;
+    bool usable = w->good && !stuck && !w->decreasing && !w->implausible;
+    bool enough = w->gaps->len + 1 >= MIN_CHANGES;
+    json_object_set_new(tree, "period_ns", json_integer(enough ? quantile(w->gaps, 0.5) : 0));
+    json_object_set_new(tree, "period_p95_ns", json_integer(enough ? quantile(w->gaps, 0.95) : 0));
+    json_object_set_new(tree, "read_p50_ns", json_integer(quantile(w->costs, 0.5)));
+    json_object_set_new(tree, "read_p99_ns", json_integer(quantile(w->costs, 0.99)));
+    json_object_set_new(tree, "power_ratio", jsonx_real(counter ? power_ratio(watches, count, w) : NAN));
+    json_object_set_new(tree, "stuck", json_boolean(stuck));
+    json_object_set_new(tree, "decreasing", json_boolean(w->decreasing));
+    json_object_set_new(tree, "implausible", json_boolean(w->implausible));
+    json_object_set_new(tree, "usable", json_boolean(usable));
+    json_object_set_new(tree, "failed_reads", json_integer(w->bad));
+    if (w->bad)
+        json_object_set_new(tree, "failed_with", json_string(meter_read_name(w->bad_status)));
+    return tree;
+}
+
+json_t *meter_characterise(struct meter *meter, int64_t duration_ns)
+{
+    size_t count = meter_channel_count(meter);
+    g_autofree struct watch *watches = g_new0(struct watch, count + 1);
+    g_autofree struct meter_reading *readings = g_new0(struct meter_reading, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        watches[i].channel = meter_channel_at(meter, i);
+        watches[i].gaps = g_array_new(FALSE, FALSE, sizeof(int64_t));
+        watches[i].costs = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    }
+    int64_t next_ns = clock_mono_ns(), end_ns = next_ns + duration_ns;
+    for (int tick = 0; next_ns < end_ns; tick++) {
+        /* Slow channels at a tenth of the rate: reading them must not blur the fast ones. */
+        meter_read(meter, tick % 10 ? METER_FAST : METER_ALL_RATES, readings);
+        for (size_t i = 0; i < count; i++)
+            if (readings[i].status != METER_READ_NONE)
+                see(&watches[i], &readings[i]);
+        next_ns = MAX(next_ns + POLL_NS, clock_mono_ns());
+        clock_sleep_until_ns(next_ns);
+    }
+    json_t *channels = json_object(), *tree = json_object();
+    for (size_t i = 0; i < count; i++)
+        if (watches[i].channel->status != QUANTITY_ABSENT)
+            json_object_set_new(channels, watches[i].channel->id, watch_json(watches, count, &watches[i]));
+    for (size_t i = 0; i < count; i++) {
+        g_array_unref(watches[i].gaps);
+        g_array_unref(watches[i].costs);
+    }
+    g_autofree char *key = meter_characterisation_key(meter);
+    json_object_set_new(tree, "schema", json_string(SCHEMA));
+    json_object_set_new(tree, "key", json_string(key));
+    json_object_set_new(tree, "duration_ns", json_integer(duration_ns));
+    json_object_set_new(tree, "channels", channels);
+    return tree;
+}
+
+bool meter_characterisation_get(const json_t *tree, const char *channel_id, struct meter_sensor *ret)
+{
+    json_t *channels = json_object_get(tree, "channels");
+    json_t *c = json_object_get(channels, channel_id);
+    struct meter_sensor s = {.power_ratio = NAN};
+    const char *schema = NULL;
+    if (!jsonx_get_string(tree, "schema", true, &schema, NULL) || strcmp(schema, SCHEMA) != 0 || !json_is_object(c) ||
+        !jsonx_get_int(c, "period_ns", true, &s.period_ns, NULL) ||
+        !jsonx_get_int(c, "period_p95_ns", true, &s.period_p95_ns, NULL) ||
+        !jsonx_get_int(c, "read_p50_ns", true, &s.read_p50_ns, NULL) ||
+        !jsonx_get_int(c, "read_p99_ns", true, &s.read_p99_ns, NULL) ||
+        !jsonx_get_real(c, "power_ratio", false, &s.power_ratio, NULL) ||
+        !jsonx_get_bool(c, "stuck", true, &s.stuck, NULL) || !jsonx_get_bool(c, "decreasing", true, &s.decreasing, NULL) ||
+        !jsonx_get_bool(c, "implausible", true, &s.implausible, NULL) ||
+        !jsonx_get_bool(c, "usable", true, &s.usable, NULL))
+        return false;
+    *ret = s;
+    return true;
+}
+
+char *meter_characterisation_key(struct meter *meter)
+{
+    g_autoptr(json_t) facts = meter_gpu_facts(meter);
+    g_autoptr(GString) key = g_string_new(NULL);
+    json_t *device;
+    size_t index;
+    json_array_foreach(json_object_get(facts, "devices"), index, device)
+        g_string_append_printf(key, "%s+", json_string_value(json_object_get(device, "uuid")));
+    const char *driver = json_string_value(json_object_get(facts, "driver_version"));
+    if (driver)
+        g_string_append(key, driver);
+    for (size_t i = 0; i < meter_source_count(meter); i++) {
+        const struct meter_source_state *state = meter_source_at(meter, i);
+        if (state->open && strcmp(state->row->name, "nvml") != 0)
+            g_string_append_printf(key, "%s%s", key->len ? "+" : "", state->row->name);
+    }
+    return g_string_free(g_steal_pointer(&key), FALSE);
+}

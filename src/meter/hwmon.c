@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hwmon: energy (energyN_input, µJ, cumulative) and power (powerN_average, powerN_input, µW) of whatever chips the
+ * kernel knows. A chip is known by its `name` file, never by its hwmon number, which changes with the boot.
+ * Facts: Linux Documentation/hwmon/sysfs-interface.
+ */
+#include "meter/source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HWMON          "/sys/class/hwmon"
+#define STUCK_CHECK_NS INT64_C(200000000) /* amd_energy accumulates every 100 ms */
+#define AVERAGE_NS     INT64_C(1000000000)
+
+struct hwmon {
+    struct meter_source head;
+    GPtrArray *paths; /* parallel to the channels */
+};
+
+static bool hwmon_probe(const struct meter_context *context, char **ret_reason)
+{
+    g_auto(GStrv) chips = sysfs_list(context, HWMON);
+    if (chips[0])
+        return true;
+    *ret_reason = g_strdup_printf("%s%s has no chip: the kernel offers no hardware monitoring here (usual in virtual "
+                                  "machines and containers)", context->sysroot, HWMON);
+    return false;
+}
+
+static const struct {
+    const char *format; /* of the file */
+    enum meter_kind kind;
+} file_rows[] = {
+    {"energy%u_input", METER_ENERGY},
+    {"power%u_average", METER_POWER_AVERAGE},
+    {"power%u_input", METER_POWER_INSTANT},
+};
+
+static bool is_file(const char *name, const char *format, unsigned *ret_number)
+{
+    int used = 0;
+    g_autofree char *with_end = g_strconcat(format, "%n", NULL);
+    /* The format is a row of the table above plus %n. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    bool match = sscanf(name, with_end, ret_number, &used) == 1 && name[used] == '\0' && used > 0;
+#pragma GCC diagnostic pop
+    return match;
+}
+
+static int64_t average_window_ns(const struct meter_context *context, const char *chip, unsigned number)
+{
+    g_autofree char *path = g_strdup_printf(HWMON "/%s/power%u_average_interval", chip, number);
+    g_autofree char *text = sysfs_text(context, path);
+    int64_t ms;
+    return text && num_parse_int(text, 1, 3600000, &ms, NULL) ? ms * NS_PER_MS : AVERAGE_NS;
+}
+
+static void add_file(struct hwmon *hwmon, const struct meter_context *context, const char *chip, const char *name,
+                     unsigned twin, const char *file, size_t row, unsigned number)
+{
+    enum meter_kind kind = file_rows[row].kind;
+    const char *stem = kind == METER_ENERGY ? "energy" : "power";
+    g_autofree char *label_path = g_strdup_printf(HWMON "/%s/%s%u_label", chip, stem, number);
+    g_autofree char *label = sysfs_text(context, label_path);
+    if (label && g_str_has_prefix(label, "Ecore"))
+        return; /* amd_energy: cores are parts of the socket */
+    g_autofree char *device = twin ? g_strdup_printf("%s.%u", name, twin) : g_strdup(name);
+    g_autofree char *id = g_strdup_printf("hwmon:%s:%s%u:%s", device, stem, number, meter_kind_name(kind));
+    g_autofree char *shown = label ? g_strdup_printf("%s %s", device, label) : g_strdup_printf("%s %s%u", device, stem, number);
+    g_autofree char *scope = g_strdup_printf("hwmon %s", shown);
+    struct meter_channel channel = {
+        .id = id, .device = device, .label = shown, .scope = scope, .kind = kind, .rate = METER_SLOW,
+        .scale = 1e-6, .raw_unit = kind == METER_ENERGY ? "uJ" : "uW",
+        .window_ns = kind == METER_POWER_AVERAGE ? average_window_ns(context, chip, number) : 0,
+        .sensor_class = METER_CLASS_HWMON, .status = QUANTITY_MEASURED,
+    };
+    size_t index = source_add(&hwmon->head, &channel);
+    char *path = g_strdup_printf("%s" HWMON "/%s/%s", context->sysroot, chip, file);
+    g_ptr_array_add(hwmon->paths, path);
+    if (access(path, R_OK) != 0) {
+        g_autofree char *reason =
+            sysfs_reason(path, errno, errno == EACCES ? "run as root or let a group read the file" : NULL);
+        source_absent(&hwmon->head, index, "%s", reason);
+    }
+}
+
+static void add_chip(struct hwmon *hwmon, const struct meter_context *context, const char *chip, GHashTable *seen)
+{
+    g_autofree char *name_path = g_strdup_printf(HWMON "/%s/name", chip);
+    g_autofree char *folder = g_strdup_printf(HWMON "/%s", chip);
+    g_autofree char *name = sysfs_text(context, name_path);
+    if (!name || !*name)
+        return;
+    unsigned twin = GPOINTER_TO_UINT(g_hash_table_lookup(seen, name));
+    g_hash_table_insert(seen, g_strdup(name), GUINT_TO_POINTER(twin + 1));
+    g_auto(GStrv) files = sysfs_list(context, folder);
+    for (char **f = files; *f; f++)
+        for (size_t row = 0; row < G_N_ELEMENTS(file_rows); row++) {
+            unsigned number;
+            if (is_file(*f, file_rows[row].format, &number))
+                add_file(hwmon, context, chip, name, twin, *f, row, number);
+        }
+}
+
+static void hwmon_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
+{
+    struct hwmon *hwmon = (struct hwmon *)source;
+    for (size_t i = 0; i < source->channels->len; i++) {
+        const struct meter_channel *channel = source_channel(source, i);
+        if (channel->status == QUANTITY_ABSENT || !(channel->rate & rates))
+            continue;
+        readings[i].before_ns = clock_mono_ns();
+        readings[i].status = sysfs_read_int(hwmon->paths->pdata[i], &readings[i].raw);
+        readings[i].after_ns = clock_mono_ns();
+    }
+}
+
+static void hwmon_close(struct meter_source *source)
+{
+    g_ptr_array_unref(((struct hwmon *)source)->paths);
+}
+
+static struct meter_source *hwmon_open(const struct meter_context *context, char **ret_reason, GError **error)
+{
+    (void)error;
+    struct hwmon *hwmon = g_new0(struct hwmon, 1);
+    source_init(&hwmon->head, &meter_hwmon);
+    hwmon->paths = g_ptr_array_new_with_free_func(g_free);
+    g_auto(GStrv) chips = sysfs_list(context, HWMON);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (char **c = chips; *c; c++)
+        add_chip(hwmon, context, *c, seen);
+    size_t count = 0, total = hwmon->head.channels->len;
+    g_autofree size_t *counters = g_new(size_t, total + 1);
+    for (size_t i = 0; i < total; i++) {
+        const struct meter_channel *channel = source_channel(&hwmon->head, i);
+        if (channel->kind == METER_ENERGY && channel->status != QUANTITY_ABSENT)
+            counters[count++] = i;
+    }
+    int64_t wait_ns = context->options->stuck_check_ns ? context->options->stuck_check_ns : STUCK_CHECK_NS;
+    source_check_moving(&hwmon->head, counters, count, wait_ns);
+    if (total)
+        return &hwmon->head;
+    *ret_reason = g_strdup_printf("no chip below %s%s has an energy or power file", context->sysroot, HWMON);
+    hwmon_close(&hwmon->head);
+    g_array_unref(hwmon->head.channels);
+    g_string_chunk_free(hwmon->head.strings);
+    g_free(hwmon);
+    return NULL;
+}
+
+const struct meter_ops meter_hwmon = {
+    .row = {"hwmon", "energy and power files of hardware-monitoring chips", false, NULL},
+    .probe = hwmon_probe,
+    .open = hwmon_open,
+    .read = hwmon_read,
+    .close = hwmon_close,
+};

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* The registration of sources, opening them, and reading all their channels as one list. */
+#include "meter/source.h"
+
+#include <string.h>
+
+/* In the order of preference: the first that covers the work is what a result quotes. */
+static const struct meter_ops *const sources[] = {
+    &meter_nvml, &meter_rapl, &meter_hwmon, &meter_modelled, &meter_replay,
+};
+
+struct meter {
+    char *sysroot;
+    struct meter_source *open[G_N_ELEMENTS(sources)]; /* NULL: not open */
+    struct meter_source_state states[G_N_ELEMENTS(sources)];
+    size_t offset[G_N_ELEMENTS(sources)]; /* of a source's first channel in the list of all */
+    size_t channel_count;
+};
+
+const struct meter_source_row *meter_source_row_at(size_t index)
+{
+    return index < G_N_ELEMENTS(sources) ? &sources[index]->row : NULL;
+}
+
+static bool check_names(const char *const *names, GError **error)
+{
+    for (; names && *names; names++) {
+        bool known = false;
+        for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+            known |= !strcmp(sources[i]->row.name, *names);
+        if (!known) {
+            g_autoptr(GString) all = g_string_new(NULL);
+            for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+                g_string_append_printf(all, "%s%s", i ? ", " : "", sources[i]->row.name);
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "no meter source '%s'; there are: %s", *names, all->str);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void source_free(struct meter_source *source)
+{
+    source->ops->close(source);
+    g_array_unref(source->channels);
+    g_string_chunk_free(source->strings);
+    g_free(source->remark);
+    g_free(source);
+}
+
+static bool open_source(struct meter *meter, size_t index, const struct meter_context *context, GError **error)
+{
+    const struct meter_ops *ops = sources[index];
+    struct meter_source_state *state = &meter->states[index];
+    char *reason = NULL;
+    if (!state->asked) {
+        state->reason = g_strdup("opt-in: used only when it is asked for by name");
+        return true;
+    }
+    if (ops->row.compiled_out) {
+        state->reason = g_strdup(ops->row.compiled_out);
+        return true;
+    }
+    if (!ops->probe(context, &reason)) {
+        state->reason = reason ? reason : g_strdup("not present");
+        return true;
+    }
+    GError *failure = NULL;
+    struct meter_source *source = ops->open(context, &reason, &failure);
+    if (failure) {
+        g_propagate_error(error, failure);
+        return false;
+    }
+    if (!source) {
+        state->reason = reason ? reason : g_strdup("it offers nothing");
+        return true;
+    }
+    g_free(reason);
+    meter->open[index] = source;
+    state->open = true;
+    state->reason = g_strdup(source->remark);
+    return true;
+}
+
+struct meter *meter_open(const struct meter_options *options, GError **error)
+{
+    static const struct meter_options defaults;
+    if (!options)
+        options = &defaults;
+    if (!check_names(options->sources, error))
+        return NULL;
+    struct meter *meter = g_new0(struct meter, 1);
+    const char *root = options->sysroot ? options->sysroot : g_getenv("LLEM_SYSROOT");
+    meter->sysroot = g_strdup(root ? root : "");
+    struct meter_context context = {.options = options, .sysroot = meter->sysroot};
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        const struct meter_source_row *row = &sources[i]->row;
+        meter->states[i].row = row;
+        meter->states[i].asked = options->sources ? g_strv_contains(options->sources, row->name) : !row->opt_in;
+        if (!open_source(meter, i, &context, error)) {
+            g_prefix_error(error, "%s: ", row->name);
+            meter_close(meter);
+            return NULL;
+        }
+        meter->offset[i] = meter->channel_count;
+        if (meter->open[i])
+            meter->channel_count += meter->open[i]->channels->len;
+    }
+    return meter;
+}
+
+void meter_close(struct meter *meter)
+{
+    if (!meter)
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        if (meter->open[i])
+            source_free(meter->open[i]);
+        g_free((gpointer)(uintptr_t)meter->states[i].reason);
+    }
+    g_free(meter->sysroot);
+    g_free(meter);
+}
+
+size_t meter_source_count(const struct meter *meter)
+{
+    return G_N_ELEMENTS(meter->states);
+}
+
+const struct meter_source_state *meter_source_at(const struct meter *meter, size_t index)
+{
+    return &meter->states[index];
+}
+
+size_t meter_channel_count(const struct meter *meter)
+{
+    return meter->channel_count;
+}
+
+static size_t source_of(const struct meter *meter, size_t channel)
+{
+    size_t at = G_N_ELEMENTS(sources) - 1;
+    while (channel < meter->offset[at] || !meter->open[at])
+        at--;
+    return at;
+}
+
+const struct meter_channel *meter_channel_at(const struct meter *meter, size_t index)
+{
+    g_return_val_if_fail(index < meter->channel_count, NULL);
+    size_t at = source_of(meter, index);
+    return source_channel(meter->open[at], index - meter->offset[at]);
+}
+
+ssize_t meter_channel_find(const struct meter *meter, const char *id)
+{
+    for (size_t i = 0; i < meter->channel_count; i++)
+        if (!strcmp(meter_channel_at(meter, i)->id, id))
+            return (ssize_t)i;
+    return -1;
+}
+
+void meter_read(struct meter *meter, unsigned rates, struct meter_reading *readings)
+{
+    memset(readings, 0, meter->channel_count * sizeof *readings);
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (meter->open[i])
+            meter->open[i]->ops->read(meter->open[i], rates, readings + meter->offset[i]);
+}
+
+bool meter_read_tick(struct meter *meter, size_t channel, int64_t timeout_ns, struct meter_reading *ret)
+{
+    size_t at = source_of(meter, channel);
+    struct meter_source *source = meter->open[at];
+    size_t own = channel - meter->offset[at];
+    unsigned rate = source_channel(source, own)->rate;
+    g_autofree struct meter_reading *readings = g_new0(struct meter_reading, source->channels->len);
+    source->ops->read(source, rate, readings);
+    int64_t first = readings[own].raw, end_ns = clock_mono_ns() + timeout_ns;
+    *ret = readings[own];
+    while (ret->status == METER_READ_OK && ret->raw == first && clock_mono_ns() < end_ns) {
+        source->ops->read(source, rate, readings);
+        *ret = readings[own];
+    }
+    return ret->status == METER_READ_OK && ret->raw != first;
+}
+
+void meter_set_engine_pids(struct meter *meter, const pid_t *pids, size_t count)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (meter->open[i] && meter->open[i]->ops->set_pids)
+            meter->open[i]->ops->set_pids(meter->open[i], pids, count);
+}
+
+bool meter_counter_delta(const struct meter_channel *channel, const struct meter_reading *from,
+                         const struct meter_reading *to, int64_t *ret_raw, enum meter_read_status *ret_status)
+{
+    if (from->status != METER_READ_OK || to->status != METER_READ_OK) {
+        *ret_status = from->status != METER_READ_OK ? from->status : to->status;
+        return false;
+    }
+    int64_t delta = to->raw - from->raw;
+    double seconds = (double)(to->after_ns - from->before_ns) * 1e-9;
+    double range = (double)channel->wrap * channel->scale;
+    if (channel->wrap && (channel->max_power_w <= 0 ? delta < 0 : seconds * channel->max_power_w >= range)) {
+        *ret_status = METER_READ_WRAP_AMBIGUOUS;
+        return false;
+    }
+    if (delta < 0 && channel->wrap)
+        delta += channel->wrap;
+    if (delta < 0) {
+        *ret_status = METER_READ_BACKWARDS;
+        return false;
+    }
+    /* A counter adds a whole update period (up to a second) at once. */
+    if (channel->max_power_w > 0 && channel->kind == METER_ENERGY &&
+        (double)delta * channel->scale > channel->max_power_w * (seconds + 1.0)) {
+        *ret_status = channel->wrap && to->raw < from->raw ? METER_READ_BACKWARDS : METER_READ_IMPLAUSIBLE;
+        return false;
+    }
+    *ret_raw = delta;
+    *ret_status = METER_READ_OK;
+    return true;
+}
+
+/* --- GPUs ----------------------------------------------------------------------------------------------------------------- */
+
+json_t *meter_gpu_facts(struct meter *meter)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (meter->open[i] && meter->open[i]->ops->facts)
+            return meter->open[i]->ops->facts(meter->open[i]);
+    const char *reason = "no source of GPU facts is open";
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (sources[i]->facts && meter->states[i].reason)
+            reason = meter->states[i].reason;
+    json_t *tree = json_object();
+    json_object_set_new(tree, "absent", json_string(reason));
+    return tree;
+}
+
+bool meter_gpu_memory(struct meter *meter, const char *uuid, struct meter_gpu_memory *ret, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (meter->open[i] && meter->open[i]->ops->memory)
+            return meter->open[i]->ops->memory(meter->open[i], uuid, ret, error);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "the memory of GPU %s cannot be read: NVML is not open", uuid);
+    return false;
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------------------ */
+
+static void set_text(json_t *tree, const char *key, const char *text)
+{
+    json_object_set_new(tree, key, text ? json_string(text) : json_null());
+}
+
+json_t *meter_channel_json(const struct meter_channel *channel)
+{
+    json_t *tree = json_object();
+    set_text(tree, "id", channel->id);
+    set_text(tree, "source", channel->source);
+    set_text(tree, "device", channel->device);
+    set_text(tree, "label", channel->label);
+    set_text(tree, "scope", channel->scope);
+    set_text(tree, "kind", meter_kind_name(channel->kind));
+    set_text(tree, "status", quantity_status_name(channel->status));
+    set_text(tree, "reason", channel->reason);
+    set_text(tree, "raw_unit", channel->raw_unit);
+    json_object_set_new(tree, "scale", jsonx_real(channel->scale));
+    set_text(tree, "unit", meter_kind_unit(channel->kind));
+    json_object_set_new(tree, "wrap", json_integer(channel->wrap));
+    json_object_set_new(tree, "max_power_w", jsonx_real(channel->max_power_w));
+    json_object_set_new(tree, "assumed_refresh_ns", json_integer(channel->refresh_ns));
+    json_object_set_new(tree, "assumed_window_ns", json_integer(channel->window_ns));
+    set_text(tree, "sensor_class", channel->sensor_class);
+    json_object_set_new(tree, "low_ratio", jsonx_real(channel->low_ratio));
+    json_object_set_new(tree, "high_ratio", jsonx_real(channel->high_ratio));
+    return tree;
+}
+
+json_t *meter_json(const struct meter *meter)
+{
+    json_t *tree = json_object(), *list = json_array(), *channels = json_array();
+    for (size_t i = 0; i < meter_source_count(meter); i++) {
+        const struct meter_source_state *state = &meter->states[i];
+        json_t *row = json_object();
+        set_text(row, "name", state->row->name);
+        set_text(row, "summary", state->row->summary);
+        json_object_set_new(row, "opt_in", json_boolean(state->row->opt_in));
+        json_object_set_new(row, "asked", json_boolean(state->asked));
+        json_object_set_new(row, "open", json_boolean(state->open));
+        set_text(row, "reason", state->reason);
+        json_array_append_new(list, row);
+    }
+    for (size_t i = 0; i < meter->channel_count; i++)
+        json_array_append_new(channels, meter_channel_json(meter_channel_at(meter, i)));
+    json_object_set_new(tree, "sources", list);
+    json_object_set_new(tree, "channels", channels);
+    return tree;
+}

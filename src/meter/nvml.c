@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nvml: NVIDIA boards. Found by UUID, read by one batched nvmlDeviceGetFieldValues a board and tick, with the older
+ * single calls where a field is refused. Which quantity a call shows depends on the architecture: see sensor_rows.
+ */
+#include "meter/nvml.h"
+
+#include <string.h>
+
+#define FIELD_MAX    16
+#define PLAUSIBLE_W  1.5 /* × the power limit: short excursions are real */
+
+enum call { /* how a channel is read when not by a field */
+    CALL_FIELD,
+    CALL_ENERGY,
+    CALL_POWER,
+    CALL_MEMORY,
+    CALL_TEMPERATURE,
+    CALL_UTILISATION,
+    CALL_CLOCK,
+    CALL_PROCESSES,
+};
+
+struct reader {
+    unsigned device;
+    enum call call;
+    uint32_t field, scope;
+};
+
+/* Assumed refresh and window in ms (arXiv 2312.02741, table of results; Hopper's row for Blackwell until measured).
+ * usage_average: nvmlDeviceGetPowerUsage is the 1-s average (nvml.h). GA100 is told apart by its capability 8.0. */
+static const struct sensor_row {
+    unsigned architecture;
+    int capability; /* major × 10 + minor; 0: any */
+    int refresh_ms, window_ms;
+    bool usage_average;
+} sensor_rows[] = {
+    {NVML_ARCH_PASCAL, 0, 20, 10, false},
+    {NVML_ARCH_VOLTA, 0, 20, 10, false},
+    {NVML_ARCH_TURING, 0, 100, 100, false},
+    {NVML_ARCH_AMPERE, 80, 100, 25, false},
+    {NVML_ARCH_AMPERE, 0, 100, 100, true},
+    {NVML_ARCH_ADA, 0, 100, 100, true},
+    {NVML_ARCH_HOPPER, 0, 100, 25, true},
+    {NVML_ARCH_BLACKWELL, 0, 100, 25, true},
+};
+static const struct sensor_row sensor_unknown = {.usage_average = true};
+
+static const struct sensor_row *sensor_row_of(const struct nvml_board *board)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(sensor_rows); i++)
+        if (sensor_rows[i].architecture == board->architecture &&
+            (!sensor_rows[i].capability || sensor_rows[i].capability == board->capability))
+            return &sensor_rows[i];
+    return &sensor_unknown;
+}
+
+static enum meter_read_status status_of(nvml_return code)
+{
+    switch (code) {
+    case NVML_OK:
+        return METER_READ_OK;
+    case NVML_NOT_SUPPORTED:
+    case NVML_FUNCTION_NOT_FOUND:
+        return METER_READ_NOT_SUPPORTED;
+    case NVML_NO_PERMISSION:
+        return METER_READ_NO_PERMISSION;
+    case NVML_GPU_IS_LOST:
+        return METER_READ_LOST;
+    default:
+        return METER_READ_ERROR;
+    }
+}
+
+static bool field_int(const struct nvml_field_value *field, int64_t *ret)
+{
+    switch (field->value_type) {
+    case NVML_VALUE_UINT:
+        *ret = field->value.ui;
+        return true;
+    case NVML_VALUE_ULONG:
+    case NVML_VALUE_ULLONG:
+        *ret = (int64_t)field->value.ull;
+        return *ret >= 0;
+    case NVML_VALUE_LLONG:
+        *ret = field->value.ll;
+        return true;
+    case NVML_VALUE_INT:
+        *ret = field->value.i;
+        return true;
+    case NVML_VALUE_USHORT:
+        *ret = field->value.us;
+        return true;
+    case NVML_VALUE_DOUBLE:
+        *ret = (int64_t)field->value.d;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------------------- */
+
+static nvml_return call_one(const struct nvml_api *api, nvml_device device, enum call call, int64_t *ret)
+{
+    unsigned value = 0;
+    unsigned long long big = 0;
+    struct nvml_utilisation utilisation;
+    nvml_return code = NVML_FUNCTION_NOT_FOUND;
+    switch (call) {
+    case CALL_ENERGY:
+        code = api->energy ? api->energy(device, &big) : code;
+        *ret = (int64_t)big;
+        return code;
+    case CALL_POWER:
+        code = api->power ? api->power(device, &value) : code;
+        *ret = value;
+        return code;
+    case CALL_UTILISATION:
+        code = api->utilisation ? api->utilisation(device, &utilisation) : code;
+        *ret = code == NVML_OK ? utilisation.gpu : 0;
+        return code;
+    case CALL_CLOCK:
+        code = api->clock ? api->clock(device, NVML_CLOCK_SM, &value) : code;
+        *ret = value;
+        return code;
+    case CALL_TEMPERATURE:
+        return nvml_temperature_c(api, device, ret);
+    case CALL_MEMORY:
+        return nvml_memory_used(api, device, ret);
+    case CALL_PROCESSES:
+        return nvml_process_count(api, device, ret);
+    default:
+        return code;
+    }
+}
+
+static void read_fields(struct nvml *nvml, size_t first, size_t end, unsigned rates, struct meter_reading *readings)
+{
+    struct nvml_field_value fields[FIELD_MAX];
+    size_t channels[FIELD_MAX];
+    int count = 0;
+    nvml_device device = NULL;
+    for (size_t i = first; i < end && count < FIELD_MAX; i++) {
+        const struct meter_channel *channel = source_channel(&nvml->head, i);
+        const struct reader *reader = &g_array_index(nvml->readers, struct reader, i);
+        if (reader->call != CALL_FIELD || channel->status == QUANTITY_ABSENT || !(channel->rate & rates))
+            continue;
+        fields[count] = (struct nvml_field_value){.field_id = reader->field, .scope_id = reader->scope};
+        device = nvml->boards[reader->device].device;
+        channels[count++] = i;
+    }
+    if (!count)
+        return;
+    int64_t before_ns = clock_mono_ns();
+    nvml_return code = nvml->api.field_values(device, count, fields);
+    int64_t after_ns = clock_mono_ns();
+    for (int i = 0; i < count; i++) {
+        struct meter_reading *r = &readings[channels[i]];
+        r->before_ns = before_ns;
+        r->after_ns = after_ns;
+        r->status = status_of(code != NVML_OK ? code : fields[i].status);
+        if (r->status == METER_READ_OK && !field_int(&fields[i], &r->raw))
+            r->status = METER_READ_ERROR;
+    }
+}
+
+static void nvml_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
+{
+    struct nvml *nvml = (struct nvml *)source;
+    for (unsigned d = 0; d < nvml->board_count; d++) {
+        size_t first = nvml->boards[d].first_channel, end = nvml->boards[d].end_channel;
+        if (rates & (METER_FAST | METER_MEDIUM))
+            read_fields(nvml, first, end, rates & (METER_FAST | METER_MEDIUM), readings);
+        if (rates & METER_SLOW)
+            read_fields(nvml, first, end, METER_SLOW, readings);
+        for (size_t i = first; i < end; i++) {
+            const struct meter_channel *channel = source_channel(source, i);
+            const struct reader *reader = &g_array_index(nvml->readers, struct reader, i);
+            if (reader->call == CALL_FIELD || channel->status == QUANTITY_ABSENT || !(channel->rate & rates))
+                continue;
+            struct meter_reading *r = &readings[i];
+            r->before_ns = clock_mono_ns();
+            r->status = status_of(call_one(&nvml->api, nvml->boards[d].device, reader->call, &r->raw));
+            r->after_ns = clock_mono_ns();
+        }
+    }
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the driver answers this reader now; the code says why not. */
+static nvml_return try_reader(struct nvml *nvml, const struct reader *reader)
+{
+    nvml_device device = nvml->boards[reader->device].device;
+    int64_t value;
+    if (reader->call != CALL_FIELD)
+        return call_one(&nvml->api, device, reader->call, &value);
+    if (!nvml->api.field_values)
+        return NVML_FUNCTION_NOT_FOUND;
+    struct nvml_field_value field = {.field_id = reader->field, .scope_id = reader->scope};
+    nvml_return code = nvml->api.field_values(device, 1, &field);
+    if (code == NVML_OK)
+        code = field.status;
+    return code == NVML_OK && !field_int(&field, &value) ? NVML_UNKNOWN : code;
+}
+
+struct wanted {
+    const char *suffix;
+    enum meter_kind kind;
+    enum meter_rate rate;
+    double scale;
+    const char *raw_unit, *why; /* what its absence usually means */
+    struct reader readers[3];   /* in the order of preference; ended by a field of 0 with CALL_FIELD */
+};
+
+static const char *scope_of(const struct nvml_board *board, const struct reader *reader)
+{
+    return reader->call == CALL_FIELD && reader->scope == NVML_SCOPE_MODULE ? METER_SCOPE_MODULE
+           : board->mig                                                     ? METER_SCOPE_MIG
+                                                                            : METER_SCOPE_GPU;
+}
+
+static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wanted)
+{
+    const struct nvml_board *board = &nvml->boards[d];
+    const struct sensor_row *row = sensor_row_of(board);
+    struct reader chosen = {0};
+    nvml_return code = NVML_FUNCTION_NOT_FOUND;
+    for (size_t i = 0; i < G_N_ELEMENTS(wanted->readers); i++) {
+        struct reader reader = wanted->readers[i];
+        if (reader.call == CALL_FIELD && !reader.field)
+            break;
+        reader.device = d;
+        nvml_return now = try_reader(nvml, &reader);
+        if (i == 0 || now == NVML_OK)
+            chosen = reader;
+        if (i == 0 || code == NVML_FUNCTION_NOT_FOUND || now == NVML_OK)
+            code = now; /* the first real refusal is the one to quote */
+        if (now == NVML_OK)
+            break;
+    }
+    bool energy = wanted->kind == METER_ENERGY, instant = wanted->kind == METER_POWER_INSTANT;
+    bool power = energy || instant || wanted->kind == METER_POWER_AVERAGE;
+    g_autofree char *id = g_strdup_printf("nvml:%s:%s", board->uuid, wanted->suffix);
+    g_autofree char *label = g_strdup_printf("%s #%u", board->name, d);
+    struct meter_channel channel = {
+        .id = id, .device = board->uuid, .label = label, .scope = scope_of(board, &chosen), .kind = wanted->kind,
+        .rate = wanted->rate, .scale = wanted->scale, .raw_unit = wanted->raw_unit,
+        .max_power_w = energy ? board->limit_w * PLAUSIBLE_W : 0,
+        .refresh_ns = power ? row->refresh_ms * NS_PER_MS : 0,
+        .window_ns = energy || instant ? row->window_ms * NS_PER_MS : power ? NS_PER_S : 0,
+        .sensor_class = !power               ? METER_CLASS_NONE
+                        : board->geforce     ? METER_CLASS_GEFORCE
+                                             : METER_CLASS_NVIDIA,
+        .status = nvml->api.simulated ? QUANTITY_SIMULATED : QUANTITY_MEASURED,
+    };
+    size_t index = source_add(&nvml->head, &channel);
+    g_array_append_val(nvml->readers, chosen);
+    if (code != NVML_OK)
+        source_absent(&nvml->head, index, "the driver says '%s'%s%s", nvml_api_error(&nvml->api, code),
+                      code == NVML_NOT_SUPPORTED && wanted->why ? ": " : "",
+                      code == NVML_NOT_SUPPORTED && wanted->why ? wanted->why
+                      : code == NVML_NO_PERMISSION ? "; run as root or ask for the device's permission" : "");
+}
+
+#define FIELD(id) {.call = CALL_FIELD, .field = (id)}
+#define CALL(name) {.call = CALL_##name}
+static void add_power(struct nvml *nvml, unsigned d)
+{
+    const struct sensor_row *row = sensor_row_of(&nvml->boards[d]);
+    struct wanted instant = {"power_instant", METER_POWER_INSTANT, METER_FAST, 1e-3, "mW",
+                             "field 186 appeared with driver 530", {FIELD(NVML_FI_POWER_INSTANT)}};
+    struct wanted average = {"power_average", METER_POWER_AVERAGE, METER_FAST, 1e-3, "mW",
+                             "this architecture or driver has no 1-s average", {FIELD(NVML_FI_POWER_AVERAGE)}};
+    struct wanted *usage = row->usage_average ? &average : &instant;
+    usage->readers[1] = (struct reader)CALL(POWER);
+    add_wanted(nvml, d, &instant);
+    add_wanted(nvml, d, &average);
+}
+
+static const struct wanted energy_row = {
+    "energy", METER_ENERGY, METER_FAST, 1e-3, "mJ", "boards before Volta and many vGPUs have no energy counter",
+    {FIELD(NVML_FI_ENERGY), CALL(ENERGY),
+     {.call = CALL_FIELD, .field = NVML_FI_ENERGY, .scope = NVML_SCOPE_MODULE}}};
+
+static const struct wanted other_rows[] = {
+    {"throttle_sw_power", METER_THROTTLE, METER_MEDIUM, 1e-9, "ns", NULL, {FIELD(NVML_FI_THROTTLE_SW_POWER)}},
+    {"throttle_sync_boost", METER_THROTTLE, METER_MEDIUM, 1e-9, "ns", NULL, {FIELD(NVML_FI_THROTTLE_SYNC_BOOST)}},
+    {"throttle_sw_thermal", METER_THROTTLE, METER_MEDIUM, 1e-9, "ns", NULL, {FIELD(NVML_FI_THROTTLE_SW_THERMAL)}},
+    {"throttle_hw_thermal", METER_THROTTLE, METER_MEDIUM, 1e-9, "ns", NULL, {FIELD(NVML_FI_THROTTLE_HW_THERMAL)}},
+    {"throttle_power_brake", METER_THROTTLE, METER_MEDIUM, 1e-9, "ns", NULL, {FIELD(NVML_FI_THROTTLE_POWER_BRAKE)}},
+    {"temperature", METER_TEMPERATURE, METER_SLOW, 1, "degC", NULL, {CALL(TEMPERATURE)}},
+    {"temperature_memory", METER_TEMPERATURE, METER_SLOW, 1, "degC", "not on all boards", {FIELD(NVML_FI_MEMORY_TEMP)}},
+    {"memory_used", METER_MEMORY_USED, METER_SLOW, 1, "B", NULL, {CALL(MEMORY)}},
+    {"utilisation", METER_UTILISATION, METER_SLOW, 1e-2, "%", "not with MIG", {CALL(UTILISATION)}},
+    {"clock_sm", METER_CLOCK, METER_SLOW, 1e6, "MHz", NULL, {CALL(CLOCK)}},
+    {"processes", METER_PROCESSES, METER_SLOW, 1, "processes", NULL, {CALL(PROCESSES)}},
+};
+
+static bool open_board(struct nvml *nvml, unsigned index, struct nvml_board *board)
+{
+    const struct nvml_api *api = &nvml->api;
+    if (api->by_index(index, &board->device) != NVML_OK ||
+        api->uuid(board->device, board->uuid, sizeof board->uuid) != NVML_OK)
+        return false;
+    if (!api->name || api->name(board->device, board->name, sizeof board->name) != NVML_OK)
+        g_strlcpy(board->name, "NVIDIA GPU", sizeof board->name);
+    int major = 0, minor = 0;
+    unsigned limit_mw = 0, mig = 0, pending;
+    if (api->architecture)
+        api->architecture(board->device, &board->architecture);
+    if (api->capability && api->capability(board->device, &major, &minor) == NVML_OK)
+        board->capability = major * 10 + minor;
+    if (!api->enforced_limit || api->enforced_limit(board->device, &limit_mw) != NVML_OK)
+        if (api->limit && api->limit(board->device, &limit_mw) != NVML_OK)
+            limit_mw = 0;
+    board->limit_w = limit_mw * 1e-3;
+    board->mig = api->mig && api->mig(board->device, &mig, &pending) == NVML_OK && mig == 1;
+    board->geforce = strstr(board->name, "GeForce") != NULL;
+    return true;
+}
+
+static void add_board(struct nvml *nvml, unsigned d)
+{
+    struct nvml_board *board = &nvml->boards[d];
+    board->first_channel = nvml->head.channels->len;
+    add_wanted(nvml, d, &energy_row);
+    add_power(nvml, d);
+    for (size_t i = 0; i < G_N_ELEMENTS(other_rows); i++)
+        add_wanted(nvml, d, &other_rows[i]);
+    board->end_channel = nvml->head.channels->len;
+}
+
+static void nvml_close(struct meter_source *source)
+{
+    struct nvml *nvml = (struct nvml *)source;
+    if (nvml->initialised)
+        nvml->api.shutdown();
+    nvml_api_unload(&nvml->api);
+    g_array_unref(nvml->readers);
+    g_free(nvml->boards);
+}
+
+static struct meter_source *give_up(struct nvml *nvml)
+{
+    nvml_close(&nvml->head);
+    g_array_unref(nvml->head.channels);
+    g_string_chunk_free(nvml->head.strings);
+    g_free(nvml->head.remark);
+    g_free(nvml);
+    return NULL;
+}
+
+static const struct {
+    nvml_return code;
+    const char *advice;
+} init_advice[] = {
+    {NVML_DRIVER_NOT_LOADED, "the kernel module is not loaded: try 'sudo modprobe nvidia' or 'nvidia-smi'"},
+    {NVML_NO_PERMISSION, "this user may not open /dev/nvidia*: run as root or join the group that owns the files"},
+    {NVML_OPERATING_SYSTEM, "the container or cgroup blocks the devices: start it with --gpus"},
+    {NVML_LIB_RM_VERSION_MISMATCH, "library and kernel module are of different drivers: reboot or reload the module"},
+};
+
+static char *init_reason(const struct nvml_api *api, nvml_return code)
+{
+    const char *advice = "run 'nvidia-smi' to see whether the driver works";
+    for (size_t i = 0; i < G_N_ELEMENTS(init_advice); i++)
+        if (init_advice[i].code == code)
+            advice = init_advice[i].advice;
+    return g_strdup_printf("NVML does not start: '%s'; %s", nvml_api_error(api, code), advice);
+}
+
+static const char *library_path(const struct meter_context *context)
+{
+    const char *path = context->options->nvml_library;
+    if (!path || !*path)
+        path = g_getenv("LLEM_NVML_LIBRARY");
+    return path && *path ? path : NULL;
+}
+
+static bool nvml_probe(const struct meter_context *context, char **ret_reason)
+{
+    struct nvml_api api;
+    if (!nvml_api_load(&api, library_path(context), ret_reason))
+        return false;
+    nvml_api_unload(&api);
+    return true;
+}
+
+static struct meter_source *nvml_open(const struct meter_context *context, char **ret_reason, GError **error)
+{
+    (void)error;
+    struct nvml *nvml = g_new0(struct nvml, 1);
+    source_init(&nvml->head, &meter_nvml);
+    nvml->readers = g_array_new(FALSE, FALSE, sizeof(struct reader));
+    if (!nvml_api_load(&nvml->api, library_path(context), ret_reason))
+        return give_up(nvml);
+    nvml_return code = nvml->api.init();
+    unsigned count = 0;
+    if (code == NVML_OK) {
+        nvml->initialised = true;
+        code = nvml->api.count(&count);
+    }
+    if (code != NVML_OK || count == 0) {
+        *ret_reason = code != NVML_OK ? init_reason(&nvml->api, code)
+                                      : g_strdup("NVML finds no GPU; in a container start it with --gpus");
+        return give_up(nvml);
+    }
+    nvml->boards = g_new0(struct nvml_board, count);
+    unsigned lost = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (open_board(nvml, i, &nvml->boards[nvml->board_count]))
+            nvml->board_count++;
+        else
+            lost++;
+    }
+    if (!nvml->board_count) {
+        *ret_reason = g_strdup_printf("NVML lists %u GPU(s) and opens none; run 'nvidia-smi'", count);
+        return give_up(nvml);
+    }
+    for (unsigned d = 0; d < nvml->board_count; d++)
+        add_board(nvml, d);
+    if (nvml->api.simulated)
+        nvml->head.remark = g_strdup("a simulated NVML: every value is 'simulated'");
+    else if (lost)
+        nvml->head.remark = g_strdup_printf("%u of %u GPU(s) cannot be opened", lost, count);
+    return &nvml->head;
+}
+
+const struct meter_ops meter_nvml = {
+    .row = {"nvml", "NVIDIA GPUs through the driver's management library", false, NULL},
+    .probe = nvml_probe,
+    .open = nvml_open,
+    .read = nvml_read,
+    .close = nvml_close,
+    .facts = nvml_facts,
+    .memory = nvml_memory_of,
+};

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * RAPL: energy counters of CPU packages, DRAM and the platform. Each domain by perf events where they work (64 bits,
+ * one read), else by powercap (32-bit counter behind it, wraps). Core and uncore domains are parts of the package and
+ * never offered; intel-rapl-mmio shows the package a second time and is skipped.
+ * Facts: Linux arch/x86/events/rapl.c, Documentation/power/powercap; files are root-only since 5.10 (CVE-2020-8694).
+ */
+#include "meter/source.h"
+
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PMU       "/sys/bus/event_source/devices/power"
+#define POWERCAP  "/sys/class/powercap"
+#define TOPOLOGY  "/sys/devices/system/cpu/cpu%d/topology/physical_package_id"
+#define REFRESH_NS INT64_C(1000000) /* the hardware updates about every ms */
+#define STUCK_CHECK_NS INT64_C(50000000)
+/* No socket sold draws more; the largest are specified at 500 W. Bounds plausibility and the time to a second wrap. */
+#define MAX_PACKAGE_W 1000.0
+
+#define PERMISSION_REMEDY                                                                          \
+    "energy counters are readable by root alone since Linux 5.10. Run as root, or let a group read them: "         \
+    "sudo chgrp GROUP FILE && sudo chmod g+r FILE"
+
+struct domain {
+    int fd;     /* perf event, or -1 */
+    char *path; /* powercap file, or NULL */
+};
+
+struct rapl {
+    struct meter_source head;
+    GArray *domains; /* struct domain, parallel to the channels */
+    GString *perf_notes;
+};
+
+/* The domains worth a channel; core, uncore ("cores", "gpu") are contained in the package. */
+static const struct {
+    const char *event, *zone, *device, *scope;
+} domain_rows[] = {
+    {"energy-pkg", "package-", "package", METER_SCOPE_PACKAGE},
+    {"energy-ram", "dram", "dram", METER_SCOPE_DRAM},
+    {"energy-psys", "psys", "psys", METER_SCOPE_PLATFORM},
+};
+
+static bool cpu_is_amd(const struct meter_context *context)
+{
+    g_autofree char *text = sysfs_text(context, "/proc/cpuinfo");
+    return text && (strstr(text, "AuthenticAMD") || strstr(text, "HygonGenuine"));
+}
+
+static bool rapl_probe(const struct meter_context *context, char **ret_reason)
+{
+    g_autofree char *pmu = g_strconcat(context->sysroot, PMU, NULL);
+    g_autofree char *powercap = g_strconcat(context->sysroot, POWERCAP, NULL);
+    if (access(pmu, F_OK) == 0 || access(powercap, F_OK) == 0)
+        return true;
+    *ret_reason = g_strdup_printf("neither %s nor %s exists: the kernel offers no RAPL here (usual in virtual machines "
+                                  "and containers). Measure on the host; on bare metal try 'sudo modprobe intel_rapl_msr'",
+                                  pmu, powercap);
+    return false;
+}
+
+static void add_domain(struct rapl *rapl, size_t row, int package, double scale, const char *raw_unit, int64_t wrap,
+                       bool amd, struct domain domain)
+{
+    bool platform = !strcmp(domain_rows[row].device, "psys");
+    g_autofree char *device = platform ? g_strdup("psys") : g_strdup_printf("%s-%d", domain_rows[row].device, package);
+    g_autofree char *id = g_strdup_printf("rapl:%s:energy", device);
+    g_autofree char *label = g_strdup_printf("RAPL %s (%s)", device, domain.path ? "powercap" : "perf");
+    struct meter_channel channel = {
+        .id = id, .device = device, .label = label, .scope = domain_rows[row].scope,
+        .kind = METER_ENERGY, .rate = domain.path ? METER_SLOW : METER_FAST,
+        .scale = scale, .raw_unit = raw_unit, .wrap = wrap, .max_power_w = MAX_PACKAGE_W,
+        .refresh_ns = REFRESH_NS, .window_ns = REFRESH_NS,
+        .sensor_class = amd ? METER_CLASS_RAPL_AMD : METER_CLASS_RAPL,
+        .status = QUANTITY_MEASURED,
+    };
+    source_add(&rapl->head, &channel);
+    g_array_append_val(rapl->domains, domain);
+}
+
+/* --- perf ----------------------------------------------------------------------------------------------------------------- */
+
+static int open_event(uint32_t type, uint64_t config, int cpu)
+{
+    struct perf_event_attr attr = {.type = type, .size = sizeof attr, .config = config};
+    return (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+/* "event=0x02" (and further terms, none known for this PMU). */
+static bool parse_event(const char *text, uint64_t *ret)
+{
+    const char *value = text ? strstr(text, "event=") : NULL;
+    if (!value)
+        return false;
+    *ret = g_ascii_strtoull(value + strlen("event="), NULL, 0);
+    return true;
+}
+
+static int package_of(const struct meter_context *context, int cpu)
+{
+    g_autofree char *path = g_strdup_printf(TOPOLOGY, cpu);
+    g_autofree char *text = sysfs_text(context, path);
+    int64_t package;
+    return text && num_parse_int(text, 0, 4096, &package, NULL) ? (int)package : cpu;
+}
+
+static void note_perf(struct rapl *rapl, const char *event, int error_number)
+{
+    if (rapl->perf_notes->len)
+        return; /* the first says it all: it is the same cause for all events */
+    bool denied = error_number == EACCES || error_number == EPERM;
+    g_string_printf(rapl->perf_notes, "perf event power/%s/: %s%s", event, g_strerror(error_number),
+                    denied ? "; it needs CAP_PERFMON (root) or kernel.perf_event_paranoid <= 0: "
+                             "sudo sysctl kernel.perf_event_paranoid=0"
+                           : "");
+}
+
+static void add_perf_row(struct rapl *rapl, const struct meter_context *context, size_t row, uint32_t type,
+                         const char *cpumask, bool amd)
+{
+    g_autofree char *event_path = g_strdup_printf(PMU "/events/%s", domain_rows[row].event);
+    g_autofree char *scale_path = g_strconcat(event_path, ".scale", NULL);
+    g_autofree char *event = sysfs_text(context, event_path);
+    g_autofree char *scale_text = sysfs_text(context, scale_path);
+    uint64_t config;
+    double scale;
+    if (!parse_event(event, &config) || !scale_text || !num_parse_real(scale_text, &scale, NULL) || scale <= 0)
+        return;
+    g_auto(GStrv) cpus = g_strsplit(cpumask, ",", -1);
+    for (char **c = cpus; *c; c++) {
+        int64_t cpu;
+        g_auto(GStrv) range = g_strsplit(*c, "-", 2); /* one CPU a package; a range would list its first */
+        if (!range[0] || !num_parse_int(range[0], 0, 1 << 20, &cpu, NULL))
+            continue;
+        int fd = open_event(type, config, (int)cpu);
+        if (fd < 0) {
+            note_perf(rapl, domain_rows[row].event, errno);
+            continue;
+        }
+        add_domain(rapl, row, package_of(context, (int)cpu), scale, "perf count", 0, amd, (struct domain){.fd = fd});
+    }
+}
+
+static void add_perf(struct rapl *rapl, const struct meter_context *context, bool amd)
+{
+    g_autofree char *type_text = sysfs_text(context, PMU "/type");
+    g_autofree char *cpumask = sysfs_text(context, PMU "/cpumask");
+    int64_t type;
+    if (!type_text || !num_parse_int(type_text, 0, UINT32_MAX, &type, NULL) || !cpumask)
+        return;
+    for (size_t row = 0; row < G_N_ELEMENTS(domain_rows); row++)
+        add_perf_row(rapl, context, row, (uint32_t)type, cpumask, amd);
+}
+
+/* --- powercap -------------------------------------------------------------------------------------------------------------- */
+
+static bool has_channel(struct rapl *rapl, const char *device)
+{
+    for (size_t i = 0; i < rapl->head.channels->len; i++) {
+        const struct meter_channel *channel = source_channel(&rapl->head, i);
+        if (!strcmp(channel->device, device) && channel->status != QUANTITY_ABSENT)
+            return true;
+    }
+    return false;
+}
+
+static void add_zone(struct rapl *rapl, const struct meter_context *context, const char *zone, bool amd)
+{
+    g_autofree char *name_path = g_strdup_printf(POWERCAP "/%s/name", zone);
+    g_autofree char *range_path = g_strdup_printf(POWERCAP "/%s/max_energy_range_uj", zone);
+    g_autofree char *name = sysfs_text(context, name_path);
+    g_autofree char *range_text = sysfs_text(context, range_path);
+    int package = 0;
+    int64_t range = 0;
+    if (!name)
+        return;
+    if (range_text)
+        num_parse_int(range_text, 1, INT64_MAX / 2, &range, NULL);
+    if (sscanf(name, "package-%d", &package) != 1)
+        sscanf(zone, "intel-rapl:%d", &package); /* a subzone belongs to the package of its zone */
+    for (size_t row = 0; row < G_N_ELEMENTS(domain_rows); row++) {
+        if (!g_str_has_prefix(name, domain_rows[row].zone))
+            continue;
+        bool platform = !strcmp(domain_rows[row].device, "psys");
+        g_autofree char *device =
+            platform ? g_strdup("psys") : g_strdup_printf("%s-%d", domain_rows[row].device, package);
+        if (has_channel(rapl, device))
+            return;
+        struct domain domain = {
+            .fd = -1, .path = g_strdup_printf("%s" POWERCAP "/%s/energy_uj", context->sysroot, zone)};
+        add_domain(rapl, row, package, 1e-6, "uJ", range, amd, domain);
+        size_t index = rapl->head.channels->len - 1;
+        if (access(domain.path, R_OK) != 0) {
+            g_autofree char *reason =
+                sysfs_reason(domain.path, errno, errno == EACCES || errno == EPERM ? PERMISSION_REMEDY : NULL);
+            source_absent(&rapl->head, index, "%s", reason);
+        } else if (!range) {
+            source_absent(&rapl->head, index, "%s%s cannot be read: the counter wraps at an unknown value",
+                          context->sysroot, range_path);
+        }
+        return;
+    }
+}
+
+/* Powercap zones; the plain ones before their subzones, by the sorted names. */
+static void add_powercap(struct rapl *rapl, const struct meter_context *context, bool amd)
+{
+    g_auto(GStrv) zones = sysfs_list(context, POWERCAP);
+    for (char **z = zones; *z; z++)
+        if (g_str_has_prefix(*z, "intel-rapl:"))
+            add_zone(rapl, context, *z, amd);
+}
+
+/* --- the source ------------------------------------------------------------------------------------------------------------ */
+
+static void check_moving(struct rapl *rapl, size_t from, const struct meter_context *context)
+{
+    g_autofree size_t *indices = g_new(size_t, rapl->head.channels->len + 1);
+    size_t count = 0;
+    for (size_t i = from; i < rapl->head.channels->len; i++)
+        if (source_channel(&rapl->head, i)->status != QUANTITY_ABSENT)
+            indices[count++] = i;
+    int64_t wait_ns = context->options->stuck_check_ns ? context->options->stuck_check_ns : STUCK_CHECK_NS;
+    source_check_moving(&rapl->head, indices, count, wait_ns);
+}
+
+static bool any_usable(struct rapl *rapl)
+{
+    for (size_t i = 0; i < rapl->head.channels->len; i++)
+        if (source_channel(&rapl->head, i)->status != QUANTITY_ABSENT)
+            return true;
+    return false;
+}
+
+static struct meter_source *rapl_open(const struct meter_context *context, char **ret_reason, GError **error)
+{
+    (void)error;
+    bool amd = cpu_is_amd(context);
+    struct rapl *rapl = g_new0(struct rapl, 1);
+    source_init(&rapl->head, &meter_rapl);
+    rapl->domains = g_array_new(FALSE, FALSE, sizeof(struct domain));
+    rapl->perf_notes = g_string_new(NULL);
+    add_perf(rapl, context, amd);
+    check_moving(rapl, 0, context);
+    size_t perf_count = rapl->head.channels->len;
+    add_powercap(rapl, context, amd);
+    check_moving(rapl, perf_count, context);
+    if (rapl->head.channels->len == 0)
+        *ret_reason = rapl->perf_notes->len ? g_strdup(rapl->perf_notes->str)
+                                            : g_strdup("it lists no package, DRAM or platform domain");
+    if (rapl->perf_notes->len && any_usable(rapl))
+        rapl->head.remark = g_strdup_printf("read through powercap, which is slower: %s", rapl->perf_notes->str);
+    else if (rapl->perf_notes->len)
+        rapl->head.remark = g_strdup(rapl->perf_notes->str);
+    if (rapl->head.channels->len)
+        return &rapl->head;
+    meter_rapl.close(&rapl->head);
+    g_array_unref(rapl->head.channels);
+    g_string_chunk_free(rapl->head.strings);
+    g_free(rapl->head.remark);
+    g_free(rapl);
+    return NULL;
+}
+
+static enum meter_read_status read_perf(int fd, int64_t *ret)
+{
+    uint64_t value;
+    ssize_t n = read(fd, &value, sizeof value);
+    if (n != sizeof value)
+        return METER_READ_LOST; /* 0: the event is in an error state, its CPU went away */
+    *ret = (int64_t)value;
+    return METER_READ_OK;
+}
+
+static void rapl_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
+{
+    struct rapl *rapl = (struct rapl *)source;
+    for (size_t i = 0; i < source->channels->len; i++) {
+        const struct meter_channel *channel = source_channel(source, i);
+        if (channel->status == QUANTITY_ABSENT || !(channel->rate & rates))
+            continue;
+        const struct domain *domain = &g_array_index(rapl->domains, struct domain, i);
+        struct meter_reading *r = &readings[i];
+        r->before_ns = clock_mono_ns();
+        r->status = domain->path ? sysfs_read_int(domain->path, &r->raw) : read_perf(domain->fd, &r->raw);
+        r->after_ns = clock_mono_ns();
+    }
+}
+
+static void rapl_close(struct meter_source *source)
+{
+    struct rapl *rapl = (struct rapl *)source;
+    for (size_t i = 0; i < rapl->domains->len; i++) {
+        struct domain *domain = &g_array_index(rapl->domains, struct domain, i);
+        if (!domain->path)
+            close(domain->fd);
+        g_free(domain->path);
+    }
+    g_array_unref(rapl->domains);
+    g_string_free(rapl->perf_notes, TRUE);
+}
+
+const struct meter_ops meter_rapl = {
+    .row = {"rapl", "CPU package, DRAM and platform energy counters (perf events, else powercap)", false, NULL},
+    .probe = rapl_probe,
+    .open = rapl_open,
+    .read = rapl_read,
+    .close = rapl_close,
+};
