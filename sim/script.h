@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of the NVML simulator: the script (docs: sim/README.md) as structs. Every time in a script is seconds after
+ * its epoch; here everything is absolute ns of the script's clock.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "meter/nvml_abi.h"
+#include "sim/model.h"
+
+struct sim_process {
+    uint32_t pid;
+    uint64_t memory_bytes;
+    int64_t from_ns, to_ns;
+};
+
+struct sim_memory_step {
+    int64_t from_ns;
+    uint64_t used_bytes;
+};
+
+/* Power that follows the CPU time of a process group. */
+struct sim_live {
+    struct sim_trace *trace; /* owned by the board */
+    char *pid_file;
+    double watts_per_core;
+    int64_t scanned_ns; /* when /proc was last looked through */
+    GHashTable *seen;   /* pid → int64_t: CPU time last seen, kept when the process has ended */
+    double cpu_s;       /* sum when the trace was last extended */
+};
+
+struct sim_device {
+    char *name, *uuid, *pci, *vbios;
+    unsigned index, architecture, capability;
+    unsigned limit_mw, default_limit_mw, min_limit_mw, max_limit_mw;
+    unsigned temperature_c, memory_temperature_c, utilisation, clock_mhz, max_clock_mhz, memory_clock_mhz;
+    bool mig, ecc, persistence, module;
+    unsigned process_stride;
+    uint64_t memory_total, memory_reserved;
+    int64_t lost_ns; /* SIM_NEVER */
+    GArray *memory;    /* struct sim_memory_step, in order */
+    GArray *processes; /* struct sim_process */
+    struct sim_board *board;
+    GPtrArray *lives; /* struct sim_live */
+    bool has_instant, has_average;
+    struct sim_sensor instant, average;
+    struct sim_counting *counter; /* NULL: none */
+};
+
+struct sim_fault {
+    char *call;   /* NULL: any */
+    int field;    /* -1: not about a field */
+    int device;   /* -1: any */
+    nvml_return code;
+    int64_t from_ns, to_ns;
+    unsigned every; /* 0 or 1: each call; n: every n-th */
+    unsigned seen;
+};
+
+struct sim_script {
+    char *driver_version, *nvml_version;
+    int cuda_version;
+    volatile _Atomic int64_t *clock; /* NULL: CLOCK_MONOTONIC */
+    int64_t epoch_ns;
+    int64_t latency_ns, latency_jitter_ns, stall_ns;
+    unsigned stall_every;
+    struct sim_rng latency_rng;
+    GPtrArray *devices; /* struct sim_device */
+    GArray *faults;     /* struct sim_fault */
+};
+
+/* path NULL: one idle board. Errors: DATA, CONFIG, IO. */
+struct sim_script *sim_script_load(const char *path, GError **error);
+void sim_script_free(struct sim_script *script);
+int64_t sim_script_now_ns(const struct sim_script *script);
+/* Extends the traces that follow CPU time up to now. */
+void sim_live_update(struct sim_device *device, int64_t now_ns);
+void sim_live_free(struct sim_live *live);
