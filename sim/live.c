@@ -33,10 +33,11 @@ static int group_of(const char *pid)
     g_autofree char *path = g_strdup_printf("/proc/%s/stat", pid);
     g_autofree char *text = file_read(path, 4096, NULL, NULL);
     const char *after = text ? strrchr(text, ')') : NULL;
-    int group = -1;
-    if (!after || sscanf(after + 1, " %*c %*d %d", &group) != 1)
+    g_auto(GStrv) words = after ? g_strsplit(after, " ", 5) : NULL; /* ")", state, parent, group, the rest */
+    int64_t group;
+    if (!words || g_strv_length(words) < 5 || !num_parse_int(words[3], 0, INT32_MAX, &group, NULL))
         return -1;
-    return group;
+    return (int)group;
 }
 
 static void scan(struct sim_live *live)

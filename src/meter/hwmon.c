@@ -7,7 +7,6 @@
 #include "meter/source.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,24 +30,26 @@ static bool hwmon_probe(const struct meter_context *context, char **ret_reason)
 }
 
 static const struct {
-    const char *format; /* of the file */
+    const char *stem, *end; /* of the file: stem, a number, end */
     enum meter_kind kind;
 } file_rows[] = {
-    {"energy%u_input", METER_ENERGY},
-    {"power%u_average", METER_POWER_AVERAGE},
-    {"power%u_input", METER_POWER_INSTANT},
+    {"energy", "_input", METER_ENERGY},
+    {"power", "_average", METER_POWER_AVERAGE},
+    {"power", "_input", METER_POWER_INSTANT},
 };
 
-static bool is_file(const char *name, const char *format, unsigned *ret_number)
+static bool is_file(const char *name, size_t row, unsigned *ret_number)
 {
-    int used = 0;
-    g_autofree char *with_end = g_strconcat(format, "%n", NULL);
-    /* The format is a row of the table above plus %n. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    bool match = sscanf(name, with_end, ret_number, &used) == 1 && name[used] == '\0' && used > 0;
-#pragma GCC diagnostic pop
-    return match;
+    if (!g_str_has_prefix(name, file_rows[row].stem))
+        return false;
+    const char *start = name + strlen(file_rows[row].stem);
+    size_t length = strspn(start, "0123456789");
+    g_autofree char *digits = g_strndup(start, length);
+    int64_t number;
+    if (strcmp(start + length, file_rows[row].end) != 0 || !num_parse_int(digits, 0, 65535, &number, NULL))
+        return false;
+    *ret_number = (unsigned)number;
+    return true;
 }
 
 static int64_t average_window_ns(const struct meter_context *context, const char *chip, unsigned number)
@@ -63,7 +64,7 @@ static void add_file(struct hwmon *hwmon, const struct meter_context *context, c
                      unsigned twin, const char *file, size_t row, unsigned number)
 {
     enum meter_kind kind = file_rows[row].kind;
-    const char *stem = kind == METER_ENERGY ? "energy" : "power";
+    const char *stem = file_rows[row].stem;
     g_autofree char *label_path = g_strdup_printf(HWMON "/%s/%s%u_label", chip, stem, number);
     g_autofree char *label = sysfs_text(context, label_path);
     if (label && g_str_has_prefix(label, "Ecore"))
@@ -101,7 +102,7 @@ static void add_chip(struct hwmon *hwmon, const struct meter_context *context, c
     for (char **f = files; *f; f++)
         for (size_t row = 0; row < G_N_ELEMENTS(file_rows); row++) {
             unsigned number;
-            if (is_file(*f, file_rows[row].format, &number))
+            if (is_file(*f, row, &number))
                 add_file(hwmon, context, chip, name, twin, *f, row, number);
         }
 }

@@ -168,31 +168,40 @@ static bool has_channel(struct rapl *rapl, const char *device)
     return false;
 }
 
+/* The number between a prefix and the next colon (or the end): "intel-rapl:1:0" → 1. */
+static bool number_after(const char *text, const char *prefix, int64_t *ret)
+{
+    if (!g_str_has_prefix(text, prefix))
+        return false;
+    const char *start = text + strlen(prefix);
+    g_autofree char *digits = g_strndup(start, strcspn(start, ":"));
+    return num_parse_int(digits, 0, 4096, ret, NULL);
+}
+
 static void add_zone(struct rapl *rapl, const struct meter_context *context, const char *zone, bool amd)
 {
     g_autofree char *name_path = g_strdup_printf(POWERCAP "/%s/name", zone);
     g_autofree char *range_path = g_strdup_printf(POWERCAP "/%s/max_energy_range_uj", zone);
     g_autofree char *name = sysfs_text(context, name_path);
     g_autofree char *range_text = sysfs_text(context, range_path);
-    int package = 0;
-    int64_t range = 0;
+    int64_t package = 0, range = 0;
     if (!name)
         return;
     if (range_text)
         num_parse_int(range_text, 1, INT64_MAX / 2, &range, NULL);
-    if (sscanf(name, "package-%d", &package) != 1)
-        sscanf(zone, "intel-rapl:%d", &package); /* a subzone belongs to the package of its zone */
+    if (!number_after(name, "package-", &package))
+        number_after(zone, "intel-rapl:", &package); /* a subzone belongs to the package of its zone */
     for (size_t row = 0; row < G_N_ELEMENTS(domain_rows); row++) {
         if (!g_str_has_prefix(name, domain_rows[row].zone))
             continue;
         bool platform = !strcmp(domain_rows[row].device, "psys");
         g_autofree char *device =
-            platform ? g_strdup("psys") : g_strdup_printf("%s-%d", domain_rows[row].device, package);
+            platform ? g_strdup("psys") : g_strdup_printf("%s-%d", domain_rows[row].device, (int)package);
         if (has_channel(rapl, device))
             return;
         struct domain domain = {
             .fd = -1, .path = g_strdup_printf("%s" POWERCAP "/%s/energy_uj", context->sysroot, zone)};
-        add_domain(rapl, row, package, 1e-6, "uJ", range, amd, domain);
+        add_domain(rapl, row, (int)package, 1e-6, "uJ", range, amd, domain);
         size_t index = rapl->head.channels->len - 1;
         if (access(domain.path, R_OK) != 0) {
             g_autofree char *reason =
