@@ -23,6 +23,7 @@ struct cli_command {
 extern const struct cli_command *const cli_commands[]; /* NULL-terminated, in the order of the help text */
 
 extern const struct cli_command cli_model;
+extern const struct cli_command cli_engine;
 
 /* Parses argv by self->options; min and max bound the positional arguments left in argv[1…] (max -1: any).
  * Returns 0, or an exit code after the message was printed (also for --help, where it is 0 and *ret_done is set). */

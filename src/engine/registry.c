@@ -12,10 +12,10 @@ const struct engine_backend engine_backends[] = {
      "(`make demo` does all of it)"},
     {"sim", "llem-engine-sim", "LLEM_ENGINE_SIM", "a scripted engine for tests", "build llem: it comes with every build"},
     {"pytorch", NULL, "LLEM_ENGINE_PYTORCH", "PyTorch with transformers",
-     "this version of llem has no adapter for it; a program that speaks the protocol of docs/engine-protocol.md can "
+     "none comes with this version; a program that speaks the protocol of docs/engine-protocol.md can "
      "be named in LLEM_ENGINE_PYTORCH"},
     {"vllm", NULL, "LLEM_ENGINE_VLLM", "vLLM",
-     "this version of llem has no adapter for it; a program that speaks the protocol of docs/engine-protocol.md can "
+     "none comes with this version; a program that speaks the protocol of docs/engine-protocol.md can "
      "be named in LLEM_ENGINE_VLLM"},
     {0},
 };

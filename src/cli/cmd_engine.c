@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* llem engine list | check: which adapters there are, and whether a program keeps the engine protocol. */
+#include "cli/cli.h"
+
+#include "base/proc.h"
+#include "engine/engine.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *option_model, *option_precision, *option_case;
+static char **option_set;
+static int option_timeout_s;
+static gboolean option_json;
+
+static const GOptionEntry options[] = {
+    {"model", 'm', 0, G_OPTION_ARG_FILENAME, &option_model, "check: the model to load", "PATH"},
+    {"precision", 'p', 0, G_OPTION_ARG_STRING, &option_precision, "check: fp32, fp16 or bf16", "NAME"},
+    {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &option_set,
+     "check: an option of the engine for every load (repeat); VALUE is JSON, or text", "KEY=VALUE"},
+    {"timeout", 't', 0, G_OPTION_ARG_INT, &option_timeout_s, "check: how long an answer may take", "SECONDS"},
+    {"case", 'c', 0, G_OPTION_ARG_STRING, &option_case, "check: this case only", "NAME"},
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "list: as JSON", NULL},
+    {0},
+};
+
+/* ---- list ------------------------------------------------------------------------------------------------------ */
+
+/* "llama.cpp 0.9.1", asked of the adapter itself; NULL with the reason. New string. */
+static char *ask_version(char **argv, GError **error)
+{
+    const struct engine_options start = {.argv = (const char *const *)argv, .interrupt_fd = -1};
+    struct engine *engine = engine_start(&start, error);
+    struct engine_identity identity;
+    char *version = NULL;
+    if (engine && engine_hello(engine, clock_mono_ns() + 60 * NS_PER_S, &identity, error)) {
+        version = g_strdup_printf("%s %s", identity.engine, identity.engine_version ? identity.engine_version : "");
+        engine_identity_clear(&identity);
+    }
+    engine_free(engine);
+    return g_strchomp(version ? version : g_strdup(""));
+}
+
+static json_t *backend_json(const struct engine_backend *row, const char *path, const char *version,
+                            const GError *error)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "backend", json_string(row->name));
+    json_object_set_new(object, "description", json_string(row->description));
+    json_object_set_new(object, "works", json_boolean(!error));
+    if (path)
+        json_object_set_new(object, "path", json_string(path));
+    if (!error)
+        json_object_set_new(object, "version", json_string(version));
+    else
+        json_object_set_new(object, "reason", json_string(error->message));
+    return object;
+}
+
+static void print_backend(const struct engine_backend *row, const char *path, const char *version, const GError *error)
+{
+    if (error)
+        printf("%-9s  no   %s\n%16s%s\n", row->name, row->description, "", error->message);
+    else
+        printf("%-9s  yes  %s: %s\n%16s%s\n", row->name, row->description, version, "", path);
+}
+
+static int list(void)
+{
+    g_autoptr(json_t) all = json_array();
+    for (const struct engine_backend *row = engine_backends; row->name; row++) {
+        g_autoptr(GError) error = NULL;
+        g_auto(GStrv) argv = engine_find(row->name, NULL, &error);
+        g_autofree char *version = argv ? ask_version(argv, &error) : NULL;
+        const char *path = argv ? argv[0] : NULL;
+        if (option_json)
+            json_array_append_new(all, backend_json(row, path, version, error));
+        else
+            print_backend(row, path, version, error);
+    }
+    if (option_json) {
+        g_autofree char *text = jsonx_dump(all, JSONX_PRETTY);
+        fputs(text, stdout);
+    }
+    return 0;
+}
+
+/* ---- check ----------------------------------------------------------------------------------------------------- */
+
+struct tally {
+    int passed, failed, skipped;
+};
+
+static void report(const struct engine_check_case *row, enum engine_check_status status, const char *message,
+                   void *data)
+{
+    static const struct {
+        const char *word, *colour;
+    } looks[] = {[ENGINE_CHECK_PASS] = {"ok  ", "\033[32m"},
+                 [ENGINE_CHECK_FAIL] = {"FAIL", "\033[31m"},
+                 [ENGINE_CHECK_SKIP] = {"skip", "\033[33m"}};
+    struct tally *tally = data;
+    bool colour = cli_colour(STDOUT_FILENO);
+    printf("%s%s%s  %-15s  %s\n", colour ? looks[status].colour : "", looks[status].word, colour ? "\033[0m" : "",
+           row->name, message ? message : row->summary);
+    fflush(stdout); /* the next case may take minutes */
+    tally->passed += status == ENGINE_CHECK_PASS;
+    tally->failed += status == ENGINE_CHECK_FAIL;
+    tally->skipped += status == ENGINE_CHECK_SKIP;
+}
+
+/* KEY=VALUE into options; VALUE is JSON where it parses, else text. */
+static bool set_option(json_t *object, const char *text, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, "=", 2);
+    if (!parts[0] || !*parts[0] || !parts[1]) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "--option %s: KEY=VALUE is wanted", text);
+        return false;
+    }
+    json_t *value = jsonx_parse(parts[1], -1, "option", NULL);
+    if (!value)
+        value = json_string(parts[1]);
+    if (!value) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "--option %s: the value is not UTF-8", parts[0]);
+        return false;
+    }
+    json_object_set_new(object, parts[0], value);
+    return true;
+}
+
+static bool known_case(const char *name, GError **error)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (const struct engine_check_case *row = engine_check_cases; row->name; row++) {
+        if (!strcmp(row->name, name))
+            return true;
+        g_string_append_printf(names, "%s%s", names->len ? ", " : "", row->name);
+    }
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "no case is called '%s'; the cases are %s", name, names->str);
+    return false;
+}
+
+/* The program's command line: a backend's name, or a program with its arguments. */
+static char **program_of(int argc, char **argv, GError **error)
+{
+    if (argc == 1 && engine_backend_find(argv[0]))
+        return engine_find(argv[0], NULL, error);
+    char **words = g_new0(char *, (gsize)argc + 1);
+    for (int i = 0; i < argc; i++)
+        words[i] = g_strdup(argv[i]);
+    return words;
+}
+
+static int check(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) set = json_object();
+    g_auto(GStrv) program = program_of(argc, argv, &error);
+    bool ok = program && (!option_case || known_case(option_case, &error));
+    for (char **text = option_set; ok && text && *text; text++)
+        ok = set_option(set, *text, &error);
+    if (!ok)
+        return cli_fail(error);
+    const struct engine_check_options suite = {
+        .argv = (const char *const *)program,
+        .model_path = option_model,
+        .precision = option_precision,
+        .options = set,
+        .patience_ns = option_timeout_s * NS_PER_S,
+        .only = option_case,
+    };
+    struct tally tally = {0};
+    proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
+    engine_check(&suite, report, &tally);
+    printf("%s: %d passed, %d failed, %d skipped\n", program[0], tally.passed, tally.failed, tally.skipped);
+    return tally.failed > 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- */
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    bool done;
+    int code = cli_parse(self, &argc, &argv, 1, -1, &done);
+    if (code || done)
+        return code;
+    if (!strcmp(argv[1], "list") && argc == 2)
+        return list();
+    /* `--` in front of a program with options of its own */
+    int first = argc > 2 && !strcmp(argv[2], "--") ? 3 : 2;
+    if (!strcmp(argv[1], "check") && argc > first)
+        return check(argc - first, argv + first);
+    g_autoptr(GError) error = NULL;
+    if (!strcmp(argv[1], "check"))
+        g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE,
+                    "engine check: which program? A backend's name, or an adapter's path");
+    else
+        g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE,
+                    "engine: '%s' is not 'list' or 'check PROGRAM'; see 'llem engine --help'", argv[1]);
+    return cli_fail(error);
+}
+
+const struct cli_command cli_engine = {
+    .name = "engine",
+    .arguments = "[OPTION…] list | check PROGRAM [ARGUMENT…]",
+    .summary = "List the engine adapters, or hold one to the protocol",
+    .details = "list shows each backend, where its adapter was found (or why not, and how to get it), and the\n"
+               "engine's version as the adapter reports it.\n\n"
+               "check runs the conformance suite of docs/engine-protocol.md against PROGRAM: the name of a\n"
+               "backend, or any program that speaks the protocol; write -- before a program with options of its\n"
+               "own. One line a case; the exit code is 1 when one failed.\n\n"
+               "  llem engine check sim\n"
+               "  llem engine check --model model.gguf --option threads=1 llamacpp\n"
+               "  llem engine check -- python3 my_adapter.py",
+    .run = run,
+    .options = options,
+};
