@@ -12,6 +12,7 @@
 
 /* One row a subcommand; main() knows nothing else of them. */
 const struct cli_command *const cli_commands[] = {
+    &cli_config,
     &cli_model,
     &cli_engine,
     NULL,

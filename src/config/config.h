@@ -49,6 +49,7 @@ enum config_type {
     CONFIG_CHOICE, /* one of the row's choices */
     CONFIG_SPAN,   /* [low, high], two numbers in ascending order */
     CONFIG_INTS,   /* a list of integers */
+    CONFIG_REALS,  /* a number, or a list of numbers */
     CONFIG_MAP,    /* a mapping that is handed on as it is */
 };
 
@@ -72,7 +73,7 @@ struct config_field {
     unsigned backends;                   /* enum config_backend bits */
     const char *unit;                    /* "s", "ms", "tokens", … or NULL */
     const char *initial;                 /* default as JSON text; NULL: unset unless written */
-    double min, max;                     /* CONFIG_INT, _REAL, _SPAN, _INTS: inclusive; -INFINITY, INFINITY: unbounded */
+    double min, max;                     /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
     const struct config_choice *choices; /* CONFIG_CHOICE: rows ended by {0} */
     const char *env;                     /* environment variable that sets it, or NULL */
     const char *help;

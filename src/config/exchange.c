@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* A resolved experiment on its way to the worker and back. Needs no YAML. */
+#include "config/internal.h"
+
+#include <string.h>
+
+#define EXCHANGE_SCHEMA "llem-exchange/1"
+
+json_t *config_exchange(const struct config *config)
+{
+    const struct field_table *table = field_table();
+    json_t *digests = json_object();
+    for (size_t i = 0; i < table->n; i++)
+        if (config->applies[i] && config->values[i]->digest)
+            json_object_set_new(digests, table->rows[i].path, json_string(config->values[i]->digest));
+    json_t *root = json_object();
+    json_object_set_new(root, "schema", json_string(EXCHANGE_SCHEMA));
+    json_object_set_new(root, "config_hash", json_string(config->hash));
+    json_object_set_new(root, "config", config_tree(config));
+    json_object_set_new(root, "origins", config_origins(config));
+    json_object_set_new(root, "digests", digests);
+    return root;
+}
+
+static void restore_origins(struct study_file *study, const json_t *origins)
+{
+    const struct field_table *table = field_table();
+    for (unsigned i = 0; i < study->layers.pool->len; i++) {
+        struct config_value *value = study->layers.pool->pdata[i];
+        value->at = (struct diag_span){0};
+        value->note = "exchange file";
+    }
+    for (size_t i = 0; i < table->n; i++) {
+        const char *origin = json_string_value(json_object_get(origins, table->rows[i].path));
+        const struct config_value *now = study->layers.values[i];
+        if (!origin || now == table->info[i].initial)
+            continue;
+        struct config_value *value = value_make(json_incref(now->json), now->layer, NULL);
+        g_free(value->canonical);
+        value->canonical = g_strdup(now->canonical);
+        value->digest = g_strdup(now->digest);
+        value->file = g_strdup(now->file);
+        char *note = g_strdup(origin);
+        value->note = note;
+        g_ptr_array_add(study->strings, note);
+        g_ptr_array_add(study->layers.pool, value);
+        study->layers.values[i] = value;
+    }
+}
+
+static bool read_config(struct study_file *study, const json_t *tree, const json_t *digests, struct diag *diag)
+{
+    struct doc *doc = doc_from_json("exchange file", tree, diag);
+    if (!doc)
+        return false;
+    g_ptr_array_add(study->docs, doc);
+    g_autoptr(json_t) none = json_object();
+    struct value_context context = {
+        .layer = LAYER_FILE, .folder = "/", .digests = digests ? digests : none, .diag = diag};
+    layers_read(&study->layers, doc_root(doc), &context, 0);
+    if (!value_is_set(study->layers.values[field_at("model")]))
+        diag_add(diag, DIAG_ERROR, NULL, "model is missing");
+    return diag_errors(diag) == 0;
+}
+
+struct config *config_from_exchange(const json_t *root, GError **error)
+{
+    const char *schema = NULL, *hash = NULL;
+    json_t *tree = NULL, *origins = NULL, *digests = NULL;
+    if (!jsonx_get_string(root, "schema", true, &schema, error) ||
+        !jsonx_get_string(root, "config_hash", true, &hash, error) ||
+        !jsonx_get_object(root, "config", true, &tree, error) ||
+        !jsonx_get_object(root, "origins", false, &origins, error) ||
+        !jsonx_get_object(root, "digests", false, &digests, error))
+        return NULL;
+    if (strcmp(schema, EXCHANGE_SCHEMA)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the exchange file is '%s'; this program reads '%s'", schema,
+                    EXCHANGE_SCHEMA);
+        return NULL;
+    }
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_study) study = study_new();
+    struct config *config = NULL;
+    if (read_config(study, tree, digests, diag)) {
+        restore_origins(study, origins);
+        config = config_new(&study->layers, NULL, 0, diag);
+    }
+    if (!config) {
+        diag_fail(diag, error);
+        return NULL;
+    }
+    if (strcmp(config->hash, hash)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                    "the configuration hashes to %s, not to %s: the file was changed, or written by another version",
+                    config->hash, hash);
+        config_free(config);
+        return NULL;
+    }
+    config->owner = g_steal_pointer(&study);
+    return config;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* Mappings of fields become layers of values, sweeps become axes. Everything wrong is said; reading goes on. */
+#include "config/internal.h"
+
+#include <string.h>
+
+void layers_init(struct layers *layers)
+{
+    const struct field_table *table = field_table();
+    layers->values = g_new0(const struct config_value *, table->n);
+    for (size_t i = 0; i < table->n; i++)
+        layers->values[i] = table->info[i].initial;
+    layers->pool = g_ptr_array_new_with_free_func(value_free);
+    layers->axes = g_array_new(FALSE, TRUE, sizeof(struct study_axis));
+}
+
+static struct study_axis *axis_at(const struct layers *layers, size_t i)
+{
+    return &g_array_index(layers->axes, struct study_axis, i);
+}
+
+static void axis_clear(struct study_axis *axis)
+{
+    g_free((void *)(uintptr_t)axis->values);
+}
+
+void layers_clear(struct layers *layers)
+{
+    for (size_t i = 0; i < layers->axes->len; i++)
+        axis_clear(axis_at(layers, i));
+    g_array_unref(layers->axes);
+    g_ptr_array_unref(layers->pool);
+    g_free(layers->values);
+}
+
+/* --- Unknown names ---------------------------------------------------------------------------------------------- */
+
+static const char *last_part(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+/* Siblings: the rows and sections below the same section. */
+static void suggest_sibling(struct suggest *suggest, const char *section, GStringChunk *keep)
+{
+    const struct field_table *table = field_table();
+    size_t length = strlen(section);
+    for (size_t i = 0; i < table->n; i++) {
+        const char *path = table->rows[i].path;
+        if (strncmp(path, section, length))
+            continue;
+        g_autofree char *part = g_strndup(path + length, strcspn(path + length, "."));
+        suggest_offer(suggest, g_string_chunk_insert_const(keep, part));
+    }
+}
+
+/* The same last name in another place: "temperature" for decoder.temperature. */
+static const char *elsewhere(const char *name)
+{
+    const struct field_table *table = field_table();
+    for (size_t i = 0; i < table->n; i++)
+        if (!strcmp(last_part(table->rows[i].path), name))
+            return table->rows[i].path;
+    return NULL;
+}
+
+static bool hint_vllm(struct diag *diag, const char *path)
+{
+    const struct vllm_arg *arg = vllm_arg_find(last_part(path));
+    if (!arg || arg->treatment == VLLM_FIELD || !g_str_has_prefix(path, "vllm."))
+        return false;
+    if (arg->treatment == VLLM_OWNED)
+        diag_hint(diag, "llem sets this argument of vLLM itself (%s)", arg->note);
+    else
+        diag_hint(diag, "vLLM %s has this argument: put it under passthrough_kwargs", VLLM_AUDITED_VERSION);
+    return true;
+}
+
+void layers_unknown(struct diag *diag, const struct diag_span *at, const char *path)
+{
+    g_autofree char *section = g_strndup(path, (size_t)(last_part(path) - path));
+    const char *retired = retired_name_message(path);
+    if (!strcmp(path, "tensorrt") || !strcmp(path, "sglang"))
+        diag_add(diag, DIAG_ERROR, at, "the section '%s' is not in this version", path);
+    else
+        diag_add(diag, DIAG_ERROR, at, "unknown field '%s'", path);
+    if (retired) {
+        diag_hint(diag, "%s", retired);
+        return;
+    }
+    if (hint_vllm(diag, path))
+        return;
+    struct suggest suggest = {.word = last_part(path)};
+    GStringChunk *keep = g_string_chunk_new(1024);
+    suggest_sibling(&suggest, section, keep);
+    const char *other = elsewhere(last_part(path));
+    if (suggest.best)
+        diag_hint(diag, "did you mean '%s%s'?", section, suggest.best);
+    else if (other)
+        diag_hint(diag, "did you mean '%s'?", other);
+    else
+        diag_hint(diag, "`llem config fields%s%.*s` lists the fields", *section ? " " : "",
+                  (int)(*section ? strlen(section) - 1 : 0), section);
+    g_string_chunk_free(keep);
+}
+
+/* --- Fields ------------------------------------------------------------------------------------------------------ */
+
+void layers_put(struct layers *layers, size_t index, struct config_value *value, struct diag *diag)
+{
+    const struct config_value *before = layers->values[index];
+    g_ptr_array_add(layers->pool, value);
+    if (before->layer == value->layer && value->layer != LAYER_COMMAND) {
+        g_autofree char *where = value_origin(before);
+        diag_add(diag, DIAG_ERROR, &value->at, "%s is given twice", field_table()->rows[index].path);
+        diag_hint(diag, "it stands at %s already", where);
+        return;
+    }
+    if (value->layer >= before->layer)
+        layers->values[index] = value;
+}
+
+/* How a mapping is walked: names that are rows are taken, sections walked in turn. */
+struct walk {
+    struct layers *layers;
+    const struct value_context *context;
+    unsigned need;
+    bool axes;
+};
+
+static void take_entry(const struct walk *walk, size_t index, const struct doc_entry *entry)
+{
+    if (walk->axes) {
+        layers_put_axis(walk->layers, index, entry->value, &entry->key_at, walk->context);
+        return;
+    }
+    struct config_value *value = value_read(walk->context, &field_table()->rows[index], entry->value);
+    if (value)
+        layers_put(walk->layers, index, value, walk->context->diag);
+}
+
+static bool allowed(const struct walk *walk, const struct config_field *row, const struct doc_entry *entry)
+{
+    if (walk->axes && !(row->flags & CONFIG_SWEEP)) {
+        diag_add(walk->context->diag, DIAG_ERROR, &entry->key_at, "%s cannot be swept", row->path);
+        if (row->flags & CONFIG_STUDY)
+            diag_hint(walk->context->diag, "it belongs to the study, not to a cell");
+        return false;
+    }
+    if ((row->flags & walk->need) == walk->need)
+        return true;
+    diag_add(walk->context->diag, DIAG_ERROR, &entry->key_at, "%s cannot be set in the user's file", row->path);
+    diag_hint(walk->context->diag, "it would change experiments behind the back of their files");
+    return false;
+}
+
+static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const struct doc_entry *entry = &map->entries[i];
+        g_autofree char *path = g_strconcat(prefix, entry->key, NULL);
+        int index = field_index(path);
+        if (index >= 0) {
+            if (allowed(walk, &field_table()->rows[index], entry))
+                take_entry(walk, (size_t)index, entry);
+        } else if (!field_is_section(path)) {
+            layers_unknown(walk->context->diag, &entry->key_at, path);
+        } else if (entry->value->kind == DOC_MAP) {
+            g_autofree char *below = g_strconcat(path, ".", NULL);
+            walk_map(walk, entry->value, below);
+        } else if (entry->value->kind != DOC_SCALAR || !json_is_null(entry->value->json)) {
+            g_autofree char *found = doc_describe(entry->value);
+            diag_add(walk->context->diag, DIAG_ERROR, &entry->value->at, "%s: expected a mapping of fields, found %s",
+                     path, found);
+        }
+    }
+}
+
+void layers_read(struct layers *layers, const struct doc_node *root, const struct value_context *context,
+                 unsigned need)
+{
+    const struct walk walk = {.layers = layers, .context = context, .need = need};
+    walk_map(&walk, root, "");
+}
+
+/* --- Axes --------------------------------------------------------------------------------------------------------- */
+
+static struct study_axis *find_axis(const struct layers *layers, const struct config_field *row)
+{
+    for (size_t i = 0; i < layers->axes->len; i++)
+        if (axis_at(layers, i)->field == row)
+            return axis_at(layers, i);
+    return NULL;
+}
+
+/* The levels of a node: the items of a list, or the one scalar. A field that is itself a list wants a list of lists. */
+static size_t level_nodes(const struct config_field *row, const struct doc_node *node,
+                          const struct doc_node *const **ret)
+{
+    bool is_list_field = row->type == CONFIG_SPAN || row->type == CONFIG_INTS;
+    bool one = node->kind != DOC_LIST || (is_list_field && node->n > 0 && node->items[0]->kind != DOC_LIST);
+    if (!one) {
+        *ret = node->items;
+        return node->n;
+    }
+    return 0;
+}
+
+static bool read_levels(struct layers *layers, struct study_axis *axis, const struct doc_node *node,
+                        const struct value_context *context)
+{
+    const struct doc_node *const single[] = {node};
+    const struct doc_node *const *nodes = single;
+    size_t n = level_nodes(axis->field, node, &nodes);
+    if (node->kind == DOC_LIST && node->n == 0) {
+        diag_add(context->diag, DIAG_ERROR, context->at ? context->at : &node->at,
+                 "sweep: %s has no levels", axis->field->path);
+        diag_hint(context->diag, "list at least one value, or delete the line");
+        return false;
+    }
+    if (nodes == single)
+        n = 1;
+    const struct config_value **values = g_new0(const struct config_value *, n);
+    axis->values = values;
+    for (size_t i = 0; i < n; i++) {
+        struct config_value *value = value_read(context, axis->field, nodes[i]);
+        if (!value)
+            continue;
+        g_ptr_array_add(layers->pool, value);
+        values[axis->n++] = value;
+    }
+    return axis->n == n;
+}
+
+void layers_put_axis(struct layers *layers, size_t index, const struct doc_node *node,
+                     const struct diag_span *key_at, const struct value_context *context)
+{
+    struct study_axis axis = {.field = &field_table()->rows[index], .at = context->at ? *context->at : *key_at};
+    struct study_axis *before = find_axis(layers, axis.field);
+    if (before && context->layer != LAYER_COMMAND) {
+        diag_add(context->diag, DIAG_ERROR, &axis.at, "sweep: %s is given twice", axis.field->path);
+        diag_hint(context->diag, "it stands in line %d already", before->at.line);
+        return;
+    }
+    if (!read_levels(layers, &axis, node, context)) {
+        axis_clear(&axis);
+        return;
+    }
+    if (before) {
+        axis_clear(before);
+        *before = axis;
+    } else {
+        g_array_append_val(layers->axes, axis);
+    }
+}
+
+void layers_read_axes(struct layers *layers, const struct doc_node *sweep, const struct value_context *context)
+{
+    const struct walk walk = {.layers = layers, .context = context, .axes = true};
+    if (sweep->kind == DOC_MAP) {
+        walk_map(&walk, sweep, "");
+        return;
+    }
+    g_autofree char *found = doc_describe(sweep);
+    diag_add(context->diag, DIAG_ERROR, &sweep->at, "sweep: expected a mapping of fields to lists, found %s", found);
+    diag_hint(context->diag, "for example  sweep: {precision: [fp16, bf16]}");
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* JSON Schema of the files, for editors: completion, help and errors while typing. What llem itself checks goes
+ * further (rules between fields, files, did-you-mean); the schema never refuses what llem takes. */
+#include "config/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static json_t *typed(const char *type)
+{
+    json_t *schema = json_object();
+    json_object_set_new(schema, "type", json_string(type));
+    return schema;
+}
+
+static json_t *bound(double value, bool integer)
+{
+    return integer ? json_integer((json_int_t)value) : json_real(value);
+}
+
+static json_t *number(const struct config_field *row, bool integer)
+{
+    json_t *schema = typed(integer ? "integer" : "number");
+    if (isfinite(row->min))
+        json_object_set_new(schema, "minimum", bound(row->min, integer));
+    if (isfinite(row->max))
+        json_object_set_new(schema, "maximum", bound(row->max, integer));
+    return schema;
+}
+
+static json_t *list_of(json_t *items, int min, int max)
+{
+    json_t *schema = typed("array");
+    json_object_set_new(schema, "items", items);
+    json_object_set_new(schema, "minItems", json_integer(min));
+    if (max)
+        json_object_set_new(schema, "maxItems", json_integer(max));
+    return schema;
+}
+
+static json_t *any_of(json_t *a, json_t *b)
+{
+    json_t *list = json_array(), *schema = json_object();
+    json_array_append_new(list, a);
+    json_array_append_new(list, b);
+    json_object_set_new(schema, "anyOf", list);
+    return schema;
+}
+
+static json_t *choices(const struct config_field *row)
+{
+    json_t *schema = json_object(), *list = json_array();
+    for (const struct config_choice *c = row->choices; c->name; c++)
+        json_array_append_new(list, json_string(c->name));
+    json_object_set_new(schema, "enum", list);
+    return schema;
+}
+
+static json_t *bare(const struct config_field *row)
+{
+    switch (row->type) {
+    case CONFIG_BOOL:
+        return typed("boolean");
+    case CONFIG_INT:
+        return number(row, true);
+    case CONFIG_REAL:
+        return number(row, false);
+    case CONFIG_CHOICE:
+        return choices(row);
+    case CONFIG_SPAN:
+        return list_of(number(row, false), 2, 2);
+    case CONFIG_INTS:
+        return list_of(number(row, true), 1, 0);
+    case CONFIG_REALS:
+        return any_of(number(row, false), list_of(number(row, false), 1, 0));
+    case CONFIG_MAP:
+        return typed("object");
+    case CONFIG_TEXT:
+        break;
+    }
+    json_t *types = json_array(), *schema = json_object(); /* a name may look like a number */
+    json_array_append_new(types, json_string("string"));
+    json_array_append_new(types, json_string("number"));
+    json_object_set_new(schema, "type", types);
+    return schema;
+}
+
+static json_t *value_schema(const struct config_field *row)
+{
+    json_t *schema = bare(row);
+    if (field_is_nullable(row))
+        schema = any_of(schema, typed("null"));
+    return schema;
+}
+
+static json_t *field_schema(const struct config_field *row)
+{
+    json_t *schema = value_schema(row);
+    g_autofree char *help = row->unit ? g_strdup_printf("%s [%s]", row->help, row->unit) : g_strdup(row->help);
+    json_object_set_new(schema, "description", json_string(help));
+    if (row->initial)
+        json_object_set_new(schema, "default", jsonx_parse(row->initial, -1, row->path, NULL));
+    return schema;
+}
+
+static json_t *closed_object(void)
+{
+    json_t *schema = typed("object");
+    json_object_set_new(schema, "properties", json_object());
+    json_object_set_new(schema, "additionalProperties", json_false());
+    return schema;
+}
+
+static void place(json_t *root, const char *path, json_t *schema)
+{
+    g_auto(GStrv) parts = g_strsplit(path, ".", -1);
+    json_t *at = json_object_get(root, "properties");
+    for (char **p = parts; *p; p++) {
+        if (!p[1]) {
+            json_object_set_new(at, *p, schema);
+            return;
+        }
+        json_t *section = json_object_get(at, *p);
+        if (!section) {
+            section = closed_object();
+            json_object_set_new(at, *p, section);
+        }
+        at = json_object_get(section, "properties");
+    }
+}
+
+static json_t *sweep_schema(void)
+{
+    const struct field_table *table = field_table();
+    json_t *sweep = closed_object();
+    json_t *properties = json_object_get(sweep, "properties");
+    for (size_t i = 0; i < table->n; i++) {
+        const struct config_field *row = &table->rows[i];
+        if (!(row->flags & CONFIG_SWEEP))
+            continue;
+        json_t *axis = any_of(list_of(value_schema(row), 1, 0), value_schema(row));
+        json_object_set_new(axis, "description", json_string(row->help));
+        json_object_set_new(properties, row->path, axis);
+    }
+    json_object_set_new(sweep, "description",
+                        json_string("Fields and the values each is to take; every combination is a cell."));
+    /* Nested spelling (llamacpp: {n_threads: [1, 2]}) is left to llem. */
+    json_object_set_new(sweep, "additionalProperties", typed("object"));
+    return sweep;
+}
+
+json_t *config_schema(bool study)
+{
+    const struct field_table *table = field_table();
+    json_t *root = closed_object();
+    json_t *required = json_array();
+    json_object_set_new(root, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
+    json_object_set_new(root, "title", json_string(study ? "llem study file" : "llem experiment file"));
+    for (size_t i = 0; i < table->n; i++) {
+        const struct config_field *row = &table->rows[i];
+        if (!study && g_str_has_prefix(row->path, "execution."))
+            continue;
+        place(root, row->path, field_schema(row));
+        if ((row->flags & CONFIG_REQUIRED) && !study) /* a study may sweep it */
+            json_array_append_new(required, json_string(row->path));
+    }
+    if (study)
+        json_object_set_new(json_object_get(root, "properties"), "sweep", sweep_schema());
+    json_object_set_new(root, "required", required);
+    return root;
+}

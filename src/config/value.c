@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/* A node of a document becomes a value by the type of its field: `yes` is true for a switch, 012 a text for a name and
+ * an error for a count. */
+#include "config/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- Values ----------------------------------------------------------------------------------------------------- */
+
+void value_free(void *data)
+{
+    struct config_value *value = data;
+    json_decref(value->json);
+    g_free(value->canonical);
+    g_free(value->digest);
+    g_free(value->file);
+    g_free(value);
+}
+
+struct config_value *value_make(json_t *json, enum config_layer layer, const char *note)
+{
+    struct config_value *value = g_new0(struct config_value, 1);
+    value->json = json;
+    value->canonical = jsonx_dump(json, JSONX_CANONICAL);
+    value->layer = layer;
+    value->note = note;
+    return value;
+}
+
+bool value_is_set(const struct config_value *value)
+{
+    return !json_is_null(value->json);
+}
+
+json_t *config_value_json(const struct config_value *value)
+{
+    return value->json;
+}
+
+char *value_origin(const struct config_value *value)
+{
+    if (value->at.source && value->at.line > 0)
+        return g_strdup_printf("%s:%d:%d", value->at.source, value->at.line, value->at.column);
+    return g_strdup(value->note ? value->note : value->at.source);
+}
+
+bool value_is_path(const char *text)
+{
+    static const char *const begins[] = {"/", "./", "../", "~/"};
+    static const char *const ends[] = {".gguf", ".jsonl"};
+    for (size_t i = 0; i < G_N_ELEMENTS(begins); i++)
+        if (g_str_has_prefix(text, begins[i]))
+            return true;
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++)
+        if (g_str_has_suffix(text, ends[i]))
+            return true;
+    return false;
+}
+
+/* --- Typing ----------------------------------------------------------------------------------------------------- */
+
+struct reading {
+    const struct value_context *context;
+    const struct config_field *row;
+    const struct doc_node *node;
+};
+
+static const struct diag_span *place(const struct reading *r)
+{
+    return r->context->at ? r->context->at : &r->node->at;
+}
+
+static json_t *refuse(const struct reading *r)
+{
+    g_autofree char *expects = config_field_expects(r->row);
+    g_autofree char *found = doc_describe(r->node);
+    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: expected %s, found %s", r->row->path, expects, found);
+    bool takes_list = r->row->type == CONFIG_SPAN || r->row->type == CONFIG_INTS || r->row->type == CONFIG_REALS;
+    if (r->node->kind == DOC_LIST && !takes_list && (r->row->flags & CONFIG_SWEEP) && r->context->layer != LAYER_AXIS)
+        diag_hint(r->context->diag, "to run each of them write  sweep: {%s: [...]}", r->row->path);
+    return NULL;
+}
+
+static json_t *refuse_with(const struct reading *r, const char *hint)
+{
+    refuse(r);
+    diag_hint(r->context->diag, "%s", hint);
+    return NULL;
+}
+
+static bool is_text(const struct doc_node *node)
+{
+    return node->kind == DOC_SCALAR && json_is_string(node->json);
+}
+
+static json_t *read_bool(const struct reading *r)
+{
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {{"yes", true}, {"on", true}, {"y", true}, {"no", false}, {"off", false}, {"n", false}};
+    if (json_is_boolean(r->node->json))
+        return json_incref(r->node->json);
+    for (size_t i = 0; is_text(r->node) && r->node->plain && i < G_N_ELEMENTS(words); i++)
+        if (!g_ascii_strcasecmp(r->node->raw, words[i].word))
+            return json_boolean(words[i].value);
+    if (is_text(r->node) && (!strcmp(r->node->raw, "true") || !strcmp(r->node->raw, "false")))
+        return refuse_with(r, "leave out the quotes");
+    return refuse(r);
+}
+
+static bool in_range(const struct config_field *row, double value)
+{
+    return value >= row->min && value <= row->max;
+}
+
+/* 128, 1e3 and 128.0 are integers; 012 and 1_000 are told apart from text that is no number at all. */
+static json_t *read_int(const struct reading *r)
+{
+    double real = json_real_value(r->node->json);
+    if (json_is_real(r->node->json) && real == floor(real) && fabs(real) < 0x1p53)
+        return in_range(r->row, real) ? json_integer((json_int_t)real) : refuse(r);
+    if (json_is_integer(r->node->json))
+        return in_range(r->row, (double)json_integer_value(r->node->json)) ? json_incref(r->node->json) : refuse(r);
+    if (!is_text(r->node) || !*r->node->raw)
+        return refuse(r);
+    const char *digits = r->node->raw + (*r->node->raw == '-' || *r->node->raw == '+');
+    if (digits[strspn(digits, "0123456789_,")] || !g_ascii_isdigit(*digits))
+        return refuse(r);
+    if (!r->node->plain)
+        return refuse_with(r, "leave out the quotes");
+    if (strpbrk(digits, "_,"))
+        return refuse_with(r, "write the number without separators");
+    return refuse_with(r, "a leading zero is ambiguous: write 12 for twelve, 0o12 for ten (octal)");
+}
+
+static json_t *read_real(const struct reading *r)
+{
+    if (!json_is_number(r->node->json) || !in_range(r->row, json_number_value(r->node->json))) {
+        bool quoted = is_text(r->node) && !r->node->plain && num_parse_real(r->node->raw, &(double){0}, NULL);
+        return quoted ? refuse_with(r, "leave out the quotes") : refuse(r);
+    }
+    return json_real(json_number_value(r->node->json) + 0.0); /* -0.0 is 0.0 */
+}
+
+static json_t *read_text(const struct reading *r)
+{
+    if (r->node->kind != DOC_SCALAR || json_is_null(r->node->json) || !*r->node->raw)
+        return refuse(r);
+    return json_string(r->node->raw);
+}
+
+static json_t *read_choice(const struct reading *r)
+{
+    if (r->node->kind != DOC_SCALAR || json_is_null(r->node->json))
+        return refuse(r);
+    const char *text = r->node->raw;
+    /* Some writers of YAML turn on and off into true and false. */
+    if (json_is_boolean(r->node->json))
+        text = json_is_true(r->node->json) ? "on" : "off";
+    struct suggest suggest = {.word = r->node->raw};
+    for (const struct config_choice *c = r->row->choices; c->name; c++) {
+        if (!strcmp(c->name, text))
+            return json_string(text);
+        suggest_offer(&suggest, c->name);
+    }
+    const char *known = retired_value_message(r->row->path, r->node->raw);
+    if (known)
+        return refuse_with(r, known);
+    refuse(r);
+    if (suggest.best)
+        diag_hint(r->context->diag, "did you mean %s?", suggest.best);
+    return NULL;
+}
+
+/* A list by a reader of its elements. */
+static json_t *read_list(const struct reading *r, json_t *(*element)(const struct reading *))
+{
+    g_autoptr(json_t) list = json_array();
+    if (r->node->kind != DOC_LIST || r->node->n == 0)
+        return refuse(r);
+    for (size_t i = 0; i < r->node->n; i++) {
+        struct reading one = {r->context, r->row, r->node->items[i]};
+        json_t *value = element(&one);
+        if (!value)
+            return NULL;
+        json_array_append_new(list, value);
+    }
+    return g_steal_pointer(&list);
+}
+
+static json_t *read_span(const struct reading *r)
+{
+    g_autoptr(json_t) list = read_list(r, read_real);
+    if (!list)
+        return NULL;
+    if (json_array_size(list) != 2 ||
+        json_real_value(json_array_get(list, 0)) > json_real_value(json_array_get(list, 1)))
+        return refuse(r);
+    return g_steal_pointer(&list);
+}
+
+static json_t *read_ints(const struct reading *r)
+{
+    return read_list(r, read_int);
+}
+
+/* One number and a list of one are the same. */
+static json_t *read_reals(const struct reading *r)
+{
+    if (r->node->kind != DOC_LIST)
+        return read_real(r);
+    g_autoptr(json_t) list = read_list(r, read_real);
+    if (list && json_array_size(list) == 1)
+        return json_incref(json_array_get(list, 0));
+    return g_steal_pointer(&list);
+}
+
+static bool passthrough_ok(const struct reading *r, const char *key, const struct diag_span *at)
+{
+    const struct diag_span *shown = r->context->at ? r->context->at : at;
+    const struct vllm_arg *arg = vllm_arg_find(key);
+    g_autofree char *engine = g_strdup_printf("vllm.engine.%s", key);
+    g_autofree char *torch = g_strdup_printf("pytorch.%s", key);
+    const char *taken = config_field(key) || field_is_section(key) ? key
+                        : config_field(engine)                     ? engine
+                        : config_field(torch)                      ? torch
+                                                                   : NULL;
+    if (taken) {
+        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' has a field of its own", r->row->path, key);
+        diag_hint(r->context->diag, "write %s", taken);
+        return false;
+    }
+    if (arg && arg->treatment == VLLM_OWNED) {
+        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' is set by llem (%s)", r->row->path, key, arg->note);
+        return false;
+    }
+    return true;
+}
+
+static json_t *read_map(const struct reading *r)
+{
+    if (r->node->kind != DOC_MAP)
+        return refuse(r);
+    bool ok = true;
+    for (size_t i = 0; !strcmp(r->row->path, "passthrough_kwargs") && i < r->node->n; i++)
+        ok = passthrough_ok(r, r->node->entries[i].key, &r->node->entries[i].key_at) && ok;
+    return ok ? json_deep_copy(r->node->json) : NULL;
+}
+
+static json_t *(*const readers[])(const struct reading *) = {
+    [CONFIG_BOOL] = read_bool, [CONFIG_INT] = read_int,       [CONFIG_REAL] = read_real,
+    [CONFIG_TEXT] = read_text, [CONFIG_CHOICE] = read_choice, [CONFIG_SPAN] = read_span,
+    [CONFIG_INTS] = read_ints, [CONFIG_REALS] = read_reals,   [CONFIG_MAP] = read_map,
+};
+
+/* --- Files ------------------------------------------------------------------------------------------------------ */
+
+static char *absolute(const struct value_context *context, const char *text)
+{
+    g_autofree char *home = g_str_has_prefix(text, "~/") ? g_build_filename(g_get_home_dir(), text + 2, NULL) : NULL;
+    return g_canonicalize_filename(home ? home : text, context->folder);
+}
+
+static bool take_digest(const struct reading *r, struct config_value *value)
+{
+    const json_t *known = json_object_get(r->context->digests, r->row->path);
+    g_clear_pointer(&value->canonical, g_free);
+    if (r->context->skip_digests)
+        return true;
+    if (r->context->digests) {
+        value->digest = g_strdup(json_string_value(known));
+    } else {
+        g_autoptr(GError) error = NULL;
+        value->digest = digest_of_path(value->file, &error);
+        if (!value->digest)
+            diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: %s", r->row->path, error->message);
+    }
+    if (value->digest)
+        value->canonical = g_strdup_printf("{\"sha256\":\"%s\"}", value->digest);
+    return value->digest != NULL;
+}
+
+static bool check_dataset_name(const struct reading *r, const char *text)
+{
+    static const char *const names[] = {"aienergyscore"};
+    struct suggest suggest = {.word = text};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!strcmp(text, names[i]))
+            return true;
+        suggest_offer(&suggest, names[i]);
+    }
+    diag_add(r->context->diag, DIAG_ERROR, place(r), "dataset: no built-in data set \"%s\"", text);
+    if (suggest.best)
+        diag_hint(r->context->diag, "did you mean %s?", suggest.best);
+    else
+        diag_hint(r->context->diag, "there is aienergyscore; a file of your own ends in .jsonl");
+    return false;
+}
+
+/* Models, data sets and calibrations may be files: those get an absolute path, the first two a digest. */
+static bool take_file(const struct reading *r, struct config_value *value)
+{
+    bool model = !strcmp(r->row->path, "model"), dataset = !strcmp(r->row->path, "dataset");
+    bool calibration = !strcmp(r->row->path, "energy.calibration");
+    const char *text = json_string_value(value->json);
+    if ((!model && !dataset && !calibration) || !text)
+        return true;
+    if (!calibration && !value_is_path(text))
+        return model || check_dataset_name(r, text);
+    value->file = absolute(r->context, text);
+    json_t *path = json_string(value->file);
+    if (!path) {
+        diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: the path is not UTF-8", r->row->path);
+        return false;
+    }
+    json_decref(value->json);
+    value->json = path;
+    return calibration || take_digest(r, value);
+}
+
+struct config_value *value_read(const struct value_context *context, const struct config_field *row,
+                                const struct doc_node *node)
+{
+    struct reading r = {context, row, node};
+    json_t *json = NULL;
+    if (node->kind == DOC_SCALAR && json_is_null(node->json) && field_is_nullable(row))
+        json = json_null();
+    else
+        json = readers[row->type](&r);
+    if (!json)
+        return NULL;
+    struct config_value *value = value_make(json, context->layer, NULL);
+    value->at = *place(&r);
+    if (take_file(&r, value))
+        return value;
+    value_free(value);
+    return NULL;
+}
