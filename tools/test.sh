@@ -45,7 +45,9 @@ if stage "set-up" tools/setup.sh test; then
         stage "ctest asan+ubsan" run_ctest asan -L "unit|fuzz"
     fi
     if stage "build tsan" tools/build.sh tsan -DLLEM_WERROR=ON; then
-        stage "ctest tsan" run_ctest tsan -L unit
+        # The sampler's threads (pthread). Locks inside the system's GLib are invisible to the sanitizer, so code that
+        # uses them would be reported without a cause.
+        stage "ctest tsan (sampler)" run_ctest tsan -R '^unit\.(meter|sampler|sim)'
     fi
 fi
 
