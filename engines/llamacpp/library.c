@@ -107,9 +107,14 @@ static void on_log(enum ggml_log_level level, const char *text, void *data)
         g_string_append(log_errors, text);
 }
 
-void library_log_reset(void)
+void library_log_reset_errors(void)
 {
     g_string_truncate(log_errors, 0);
+}
+
+void library_log_reset(void)
+{
+    library_log_reset_errors();
     g_string_truncate(log_all, 0);
 }
 

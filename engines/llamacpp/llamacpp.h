@@ -67,9 +67,10 @@ char *library_cpu_backend(void);
 json_t *library_devices(void);
 /* Free memory of all GPUs, -1 without one. */
 int64_t library_gpu_free_bytes(void);
-/* Forgets what the log said; then what it said since: its warnings and errors (borrowed, at most about 2 kB), whether
- * any line held a text. */
+/* Forgets what the log said (all of it, or only that something was an error); then what it said since: its warnings and
+ * errors (borrowed, at most about 2 kB), whether any line held a text. */
 void library_log_reset(void);
+void library_log_reset_errors(void);
 const char *library_log_errors(void);
 bool library_log_said(const char *text);
 

@@ -184,6 +184,7 @@ static bool make_context(struct adapter *a, struct llamacpp *l, const struct ada
     params.no_perf = true;
     params.abort_callback = llamacpp_abort;
     params.abort_callback_data = l;
+    library_log_reset_errors();
     l->context = llama_init_from_model(l->model, params);
     return l->context || fail_load(a, "libllama cannot make a context");
 }

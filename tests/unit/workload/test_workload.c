@@ -23,9 +23,9 @@ static void test_gguf_facts(void)
     g_assert_cmpstr(f.licence, ==, "mit");
     g_assert_cmpstr(f.form, ==, "f32");
     g_assert_cmpint(f.n_layers, ==, 2);
-    g_assert_cmpint(f.n_heads, ==, 4);
-    g_assert_cmpint(f.n_kv_heads, ==, 2);
-    g_assert_cmpint(f.head_dim_k, ==, 16);
+    g_assert_cmpint(f.n_heads, ==, 2);
+    g_assert_cmpint(f.n_kv_heads, ==, 1);
+    g_assert_cmpint(f.head_dim_k, ==, 32);
     g_assert_cmpint(f.n_vocab, ==, 32);
     g_assert_true(f.gated_mlp);
     g_assert_true(f.tied_embeddings);
@@ -34,7 +34,7 @@ static void test_gguf_facts(void)
     g_assert_cmpint(f.weights_bytes, ==, 4 * f.n_params);
     g_assert_cmpint(f.file_bytes, ==, file->len);
     g_autoptr(json_t) tree = workload_facts_json(&f);
-    g_assert_cmpint(json_integer_value(json_object_get(tree, "n_kv_heads")), ==, 2);
+    g_assert_cmpint(json_integer_value(json_object_get(tree, "n_kv_heads")), ==, 1);
     g_assert_null(json_object_get(tree, "n_experts"));
 }
 
@@ -87,8 +87,8 @@ static void key_twice(struct gguf_writer *w)
 static void tensor_twice(struct gguf_writer *w)
 {
     gguf_put_string(w, "general.architecture", "llama");
-    gguf_put_tensor(w, "a", 32, 1, 0, 128);
-    gguf_put_tensor(w, "a", 32, 1, 0, 128);
+    gguf_put_tensor(w, "a", 32, 1, 0, NULL, 128);
+    gguf_put_tensor(w, "a", 32, 1, 0, NULL, 128);
 }
 static void odd_alignment(struct gguf_writer *w)
 {
@@ -96,20 +96,20 @@ static void odd_alignment(struct gguf_writer *w)
 }
 static void unknown_type(struct gguf_writer *w)
 {
-    gguf_put_tensor(w, "a", 32, 1, 4, 128);
+    gguf_put_tensor(w, "a", 32, 1, 4, NULL, 128);
 }
 static void half_a_block(struct gguf_writer *w)
 {
-    gguf_put_tensor(w, "a", 31, 1, 2, 128);
+    gguf_put_tensor(w, "a", 31, 1, 2, NULL, 128);
 }
 static void huge_tensor(struct gguf_writer *w)
 {
-    gguf_put_tensor(w, "a", UINT64_C(1) << 40, UINT64_C(1) << 40, 0, 128);
+    gguf_put_tensor(w, "a", UINT64_C(1) << 40, UINT64_C(1) << 40, 0, NULL, 128);
 }
 static void past_the_end(struct gguf_writer *w)
 {
     gguf_put_string(w, "general.architecture", "llama");
-    gguf_put_tensor(w, "blk.0.big", 4096, 1024, 0, 128);
+    gguf_put_tensor(w, "blk.0.big", 4096, 1024, 0, NULL, 128);
 }
 
 static void test_gguf_refused(void)
@@ -156,11 +156,11 @@ static void test_gguf_arrays(void)
     gguf_put_string(&w, "general.architecture", "openelm");
     gguf_put_u32(&w, "openelm.block_count", 2);
     gguf_put_u32(&w, "openelm.embedding_length", 64);
-    gguf_put_array(&w, "openelm.attention.head_count", (const uint32_t[]){2, 6}, 2);
-    gguf_put_array(&w, "openelm.attention.head_count_kv", (const uint32_t[]){1, 3}, 2);
-    gguf_put_array(&w, "openelm.feed_forward_length", (const uint32_t[]){128, 256}, 2);
-    gguf_put_tensor(&w, "a", 64, 1, 0, 256);
-    gguf_put_tensor(&w, "b", 64, 64, 8, 64 * 2 * 34);
+    gguf_put_u32s(&w, "openelm.attention.head_count", (const uint32_t[]){2, 6}, 2);
+    gguf_put_u32s(&w, "openelm.attention.head_count_kv", (const uint32_t[]){1, 3}, 2);
+    gguf_put_u32s(&w, "openelm.feed_forward_length", (const uint32_t[]){128, 256}, 2);
+    gguf_put_tensor(&w, "a", 64, 1, 0, NULL, 256);
+    gguf_put_tensor(&w, "b", 64, 64, 8, NULL, 64 * 2 * 34);
     g_autoptr(GByteArray) file = gguf_writer_finish(&w);
     g_auto(workload_facts) f = {0};
     g_assert_true(parse(file, &f, NULL));
