@@ -21,8 +21,10 @@ static bool read_number(struct adapter *a, const json_t *decoder, const char *na
 
 bool sampling_read(struct adapter *a, const struct adapter_load *load, struct sampling *ret)
 {
-    static const char *const names[] = {"do_sample", "temperature",        "top_k", "top_p",
-                                        "min_p",     "repetition_penalty", NULL};
+    /* ignore_eos comes with each request, a preset has been resolved into the others. */
+    static const char *const names[] = {
+        "do_sample",          "temperature",    "top_k",      "top_p",  "min_p",
+        "repetition_penalty", "min_new_tokens", "ignore_eos", "preset", NULL};
     *ret = (struct sampling){
         .temperature = 1, .top_p = 1, .repetition_penalty = 1, .seed = (uint32_t)load->random_seed};
     if (!load->decoder)
@@ -32,13 +34,18 @@ bool sampling_read(struct adapter *a, const struct adapter_load *load, struct sa
     const json_t *do_sample = json_object_get(load->decoder, "do_sample");
     if (do_sample && !json_is_null(do_sample) && !json_is_boolean(do_sample))
         return adapter_fail(a, ADAPTER_BAD_VALUE, "load: decoder.do_sample must be true or false");
-    double top_k = 0;
+    double top_k = 0, min_new_tokens = 0;
     if (!read_number(a, load->decoder, "temperature", 0, 100, &ret->temperature) ||
         !read_number(a, load->decoder, "top_k", 0, INT32_MAX, &top_k) ||
         !read_number(a, load->decoder, "top_p", 0, 1, &ret->top_p) ||
         !read_number(a, load->decoder, "min_p", 0, 1, &ret->min_p) ||
+        !read_number(a, load->decoder, "min_new_tokens", 0, LIMIT_PROMPT_TOKENS, &min_new_tokens) ||
         !read_number(a, load->decoder, "repetition_penalty", 0.01, 100, &ret->repetition_penalty))
         return false;
+    if (min_new_tokens > 0)
+        return adapter_fail(a, ADAPTER_NOT_SUPPORTED,
+                            "load: decoder.min_new_tokens: llama.cpp has no such rule; use "
+                            "ignore_eos for answers of one length");
     ret->top_k = (int64_t)top_k;
     ret->do_sample = json_is_true(do_sample) && ret->temperature > 0;
     return true;

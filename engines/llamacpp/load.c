@@ -257,6 +257,11 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
                                   "libllama finds no GPU (built without CUDA, or no device)"))
             return false;
     }
+    const char *quantization = json_string_value(adapter_option(a, load, "quantization"));
+    if (quantization && g_ascii_strcasecmp(quantization, l->facts.form) != 0 &&
+        !adapter_substitution(a, load, reply, "quantization", quantization, l->facts.form,
+                              "the file holds them"))
+        return false;
     bool lock = o->load_mode == LLAMA_LOAD_MODE_MLOCK || o->load_mode == LLAMA_LOAD_MODE_MMAP_MLOCK;
     if (lock && library_log_said("mlock"))
         return adapter_substitution(

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 static const struct adapter_field schema[] = {
+    {"quantization", "string", "null",
+     "the quantised weights the file must hold; null: whatever it holds"},
     {"n_ctx", "integer", "0",
      "positions of all sequences together; 0: what the longest requests need"},
     {"n_parallel", "integer", "1",
@@ -18,7 +20,7 @@ static const struct adapter_field schema[] = {
     {"n_batch", "integer", "2048", "most tokens in one call of llama_decode"},
     {"n_ubatch", "integer", "512", "most tokens computed at once; longer calls are cut"},
     {"type_k", "string", "\"f16\"",
-     "how keys are cached: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0"},
+     "how keys are cached: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, iq4_nl"},
     {"type_v", "string", "\"f16\"", "how values are cached; a quantised type needs flash_attn: on"},
     {"flash_attn", "string", "\"off\"", "fused attention: off, on, auto (llama.cpp decides)"},
     {"n_gpu_layers", "integer", "-1", "layers on GPUs; -1: all where there is one"},
@@ -27,8 +29,8 @@ static const struct adapter_field schema[] = {
     {"main_gpu", "integer", "0", "the GPU that holds everything when split_mode is none"},
     {"offload_kqv", "boolean", "true", "the KV cache and attention on the GPU too"},
     {"op_offload", "boolean", "true", "large operations on host tensors on the GPU"},
-    {"load_mode", "string", "\"auto\"",
-     "how weights get into memory: auto, none, mmap, mlock, mmap_mlock, direct_io"},
+    {"load_mode", "string", "\"mmap\"",
+     "how weights get into memory: auto, none, mmap, mlock, mmap+mlock, dio"},
     {"kv_unified", "boolean", "false", "one cache for all sequences instead of one part each"},
     {"repack", "boolean", "true", "weights may be re-ordered in memory for the CPU's instructions"},
     {"add_bos", "boolean", "false",

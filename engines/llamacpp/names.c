@@ -15,8 +15,8 @@ const struct name_row names_load_mode[] = {
     {"none", LLAMA_LOAD_MODE_NONE},
     {"mmap", LLAMA_LOAD_MODE_MMAP},
     {"mlock", LLAMA_LOAD_MODE_MLOCK},
-    {"mmap_mlock", LLAMA_LOAD_MODE_MMAP_MLOCK},
-    {"direct_io", LLAMA_LOAD_MODE_DIRECT_IO},
+    {"mmap+mlock", LLAMA_LOAD_MODE_MMAP_MLOCK},
+    {"dio", LLAMA_LOAD_MODE_DIRECT_IO},
     {0},
 };
 
@@ -29,9 +29,11 @@ const struct name_row names_split_mode[] = {
 };
 
 const struct name_row names_kv_type[] = {
-    {"f32", GGML_TYPE_F32},   {"f16", GGML_TYPE_F16},   {"bf16", GGML_TYPE_BF16},
-    {"q8_0", GGML_TYPE_Q8_0}, {"q5_1", GGML_TYPE_Q5_1}, {"q5_0", GGML_TYPE_Q5_0},
-    {"q4_1", GGML_TYPE_Q4_1}, {"q4_0", GGML_TYPE_Q4_0}, {0},
+    {"f32", GGML_TYPE_F32},       {"f16", GGML_TYPE_F16},
+    {"bf16", GGML_TYPE_BF16},     {"q8_0", GGML_TYPE_Q8_0},
+    {"q5_1", GGML_TYPE_Q5_1},     {"q5_0", GGML_TYPE_Q5_0},
+    {"q4_1", GGML_TYPE_Q4_1},     {"q4_0", GGML_TYPE_Q4_0},
+    {"iq4_nl", GGML_TYPE_IQ4_NL}, {0},
 };
 
 /* The types whose blocks of 32 fit the rows of small models; those with blocks of 256 fall back silently there. */

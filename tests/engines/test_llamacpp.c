@@ -308,6 +308,8 @@ static void test_load_refused(void)
          "BadValue", "Raise llamacpp.n_ctx"},
         {tiny, "", ", \"decoder\": {\"temprature\": 1}", "UnknownKey", "temprature"},
         {tiny, "", ", \"decoder\": {\"top_p\": 2}", "BadValue", "decoder.top_p"},
+        {tiny, "", ", \"decoder\": {\"min_new_tokens\": 3}", "NotSupported", "use ignore_eos"},
+        {tiny, "\"quantization\": \"q8_0\"", "", "Substitution", "'q8_0' was asked for, 'f32' would be used"},
         {tiny, "\"n_gpu_layers\": 5", "", "Substitution", "finds no GPU"},
     };
     struct engine *engine = start(ADAPTER, NULL);
