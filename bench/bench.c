@@ -45,7 +45,8 @@ double bench_spawn_ms(char *const argv[])
     int64_t end = clock_mono_ns();
     posix_spawn_file_actions_destroy(&actions);
     if (failure || status) {
-        fprintf(stderr, "%s: %s\n", argv[0], failure ? strerror(failure) : "did not end with exit status 0");
+        fprintf(stderr, "%s: %s\n", argv[0],
+                failure ? strerror(failure) : "did not end with exit status 0");
         exit(1);
     }
     return (double)(end - begin) / (double)NS_PER_MS;
@@ -60,13 +61,19 @@ static double median(const double *x, size_t n, void *user)
 struct stats_interval bench_median(const double *x, size_t n)
 {
     GRand *rng = g_rand_new_with_seed(SEED);
-    struct stats_interval interval = stats_bootstrap(x, n, median, NULL, STATS_PERCENTILE, RESAMPLES, rng, 0.95);
+    struct stats_interval interval =
+        stats_bootstrap(x, n, median, NULL, STATS_PERCENTILE, RESAMPLES, rng, 0.95);
     g_rand_free(rng);
     return interval;
 }
 
 void bench_row(const char *what, struct stats_interval value, const char *unit, const char *budget)
 {
-    printf("| %s | %.4g %s | [%.4g, %.4g] | %s |\n", what, value.estimate, unit, value.low, value.high,
-           budget ? budget : "–");
+    printf("| %s | %.4g %s | ", what, value.estimate, unit);
+    if (isnan(value.low))
+        fputs("–", stdout);
+    else
+        printf("[%.4g, %.4g]", value.low, value.high);
+    printf(" | %s |\n", budget ? budget : "–");
+    fflush(stdout);
 }

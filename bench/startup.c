@@ -16,6 +16,7 @@ int main(int argc, char **argv)
         double base = bench_spawn_ms(empty);
         over[i] = bench_spawn_ms(llem) - base;
     }
-    bench_row("`llem --version` over an empty C program", bench_median(over, (size_t)rounds), "ms", "≤ 3 ms");
+    bench_row("`llem --version` over an empty C program", bench_median(over, (size_t)rounds), "ms",
+              "≤ 3 ms");
     return 0;
 }

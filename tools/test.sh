@@ -22,6 +22,12 @@ stage() { # NAME COMMAND…
     return $rc
 }
 
+pull_model() { # the one small model of the tests, with the form of the quickstart that is made from it
+    local name=smollm2-135m-instruct
+    export LLEM_PYTHON=$PWD/build/venv/bin/python
+    build/release/bin/llem model pull $name && build/release/bin/llem model pull $name --form q8_0
+}
+
 run_ctest() { # PRESET [CTEST ARGUMENT…]
     local preset=$1 junit=$PWD/build/$1/ctest.xml rc=0
     shift
@@ -38,6 +44,7 @@ run_pytest() {
 
 if stage "set-up" tools/setup.sh test; then
     if stage "build release" tools/build.sh release -DLLEM_WERROR=ON; then
+        stage "model" pull_model
         stage "ctest release" run_ctest release
         stage "pytest" run_pytest
     fi
