@@ -57,7 +57,7 @@ const struct config_field config_rows_pytorch[] = {
     {"pytorch.prompt_lookup_num_tokens", CONFIG_INT, HS, P, "tokens", NULL, 1, 1024, NULL, NULL,
      "Tokens guessed from the prompt (prompt lookup decoding)."},
     {"pytorch.device_map", CONFIG_TEXT, HS, P, NULL, NULL, ANY, NULL, NULL,
-     "Where the parts of the model go: auto, balanced, cuda:0, cpu, …"},
+     "Where the parts of the model go, such as auto, balanced, cuda:0 or cpu."},
     {"pytorch.max_memory", CONFIG_MAP, CONFIG_HASHED, P, NULL, NULL, ANY, NULL, NULL,
      "Memory per device for device_map: {0: 20GiB, cpu: 64GiB}."},
     {"pytorch.low_cpu_mem_usage", CONFIG_BOOL, HS, P, NULL, NULL, ANY, NULL, NULL,

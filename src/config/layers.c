@@ -155,6 +155,16 @@ static bool allowed(const struct walk *walk, const struct config_field *row, con
     return false;
 }
 
+/* A section that is no mapping; most likely a switch was meant. */
+static void refuse_section(struct diag *diag, const char *path, const struct doc_node *node)
+{
+    g_autofree char *found = doc_describe(node);
+    g_autofree char *toggle = g_strconcat(path, ".enabled", NULL);
+    diag_add(diag, DIAG_ERROR, &node->at, "%s: expected a mapping of fields, found %s", path, found);
+    if (field_index(toggle) >= 0)
+        diag_hint(diag, "to switch it write  %s: {enabled: false}", path);
+}
+
 static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix)
 {
     for (size_t i = 0; i < map->n; i++) {
@@ -170,9 +180,7 @@ static void walk_map(const struct walk *walk, const struct doc_node *map, const 
             g_autofree char *below = g_strconcat(path, ".", NULL);
             walk_map(walk, entry->value, below);
         } else if (entry->value->kind != DOC_SCALAR || !json_is_null(entry->value->json)) {
-            g_autofree char *found = doc_describe(entry->value);
-            diag_add(walk->context->diag, DIAG_ERROR, &entry->value->at, "%s: expected a mapping of fields, found %s",
-                     path, found);
+            refuse_section(walk->context->diag, path, entry->value);
         }
     }
 }

@@ -1,0 +1,122 @@
+"""llem config: what a file says, what it would run, what can be written in one."""
+
+import json
+
+import jsonschema
+import pytest
+from support import GOLDEN
+
+STUDY = """\
+model: smollm2-135m-instruct
+backend: llamacpp
+sweep:
+  llamacpp.quantization: [null, q8_0]
+  llamacpp.n_threads: [1, 2]
+execution: {n_cycles: 2}
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def test_check_prints_the_plan(llem, study):
+    lines = llem.ok("config", "check", study).splitlines()
+    assert lines[0].startswith("small: 4 cells × 2 cycles = 8 runs, shuffled (seed ")
+    assert len(lines) == 5
+    assert lines[1].endswith("llamacpp.quantization=null llamacpp.n_threads=1")
+    assert len({line.split()[0] for line in lines[1:]}) == 4
+
+
+def test_check_of_a_wrong_file(llem):
+    done = llem.run("config", "check", GOLDEN / "config" / "typos.yaml")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("error:") == 6
+    assert "typos.yaml:3:1: error: unknown field 'max_output_token'" in done.stderr
+
+
+def test_check_of_no_file(llem, tmp_path):
+    done = llem.run("config", "check", tmp_path / "none.yaml")
+    assert done.returncode == 2
+    assert "No such file" in done.stderr
+
+
+def test_override_and_origin(llem, study):
+    out = llem.ok("config", "show", study, "-o", "sweep.llamacpp.n_threads=4", "-o", "n=3", "-o", "precision=fp32")
+    values = [line.split(None, 2) for line in out.splitlines() if line.startswith("n ")]
+    assert values == [["n", "3", "# command line 'n=3'"]] * len(values)
+    assert "command line 'sweep.llamacpp.n_threads=4'" in out
+    # precision from the command line stands above the sweep over quantisation: two cells do the same work
+    assert len(values) == 1
+
+
+def test_environment_is_an_origin(llem, study):
+    llem.env["LLEM_OUTPUT_DIR"] = "elsewhere"
+    cells = json.loads(llem.ok("config", "show", "--json", study))
+    assert len(cells) == 4
+    for cell in cells:
+        assert cell["config"]["output_dir"] == "elsewhere"
+        assert cell["origins"]["output_dir"] == "environment LLEM_OUTPUT_DIR"
+
+
+def test_fields(llem):
+    assert "llamacpp.n_threads: an integer from 1 to 1024 (threads), default 1" in llem.ok("config", "fields")
+    assert llem.ok("config", "fields", "decoder").startswith("decoder.preset: one of deterministic")
+    done = llem.run("config", "fields", "decodr.top_p")
+    assert done.returncode == 2
+    assert "did you mean 'decoder.top_p'?" in done.stderr
+
+
+def test_unknown_action(llem):
+    done = llem.run("config", "chekc", "x")
+    assert done.returncode == 2
+    assert "did you mean 'check'?" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--study"], []])
+def test_schema_is_a_schema(llem, arguments):
+    schema = json.loads(llem.ok("config", "schema", *arguments))
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_schema_takes_what_llem_takes(llem, study):
+    schema = jsonschema.Draft202012Validator(json.loads(llem.ok("config", "schema", "--study")))
+    schema.validate(
+        {
+            "model": "m",
+            "backend": "llamacpp",
+            "sweep": {"llamacpp.quantization": [None, "q8_0"], "llamacpp.n_threads": 2},
+            "execution": {"n_cycles": 2},
+        }
+    )
+    resolved = jsonschema.Draft202012Validator(json.loads(llem.ok("config", "schema")))
+    for cell in json.loads(llem.ok("config", "show", "--json", study)):
+        resolved.validate(cell["config"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"model": "m", "n": 0},
+        {"model": "m", "n": "many"},
+        {"model": "m", "modle": "m"},
+        {"model": "m", "backend": "tensorrt"},
+        {"model": "m", "decoder": {"temperature": 3}},
+        {"model": "m", "energy": {"modelled_watts_per_core": [1]}},
+    ],
+)
+def test_schema_refuses(llem, wrong):
+    schema = jsonschema.Draft202012Validator(json.loads(llem.ok("config", "schema")))
+    assert not schema.is_valid(wrong)
+
+
+def test_reference_names_every_field(llem):
+    page = llem.ok("config", "reference")
+    for line in llem.ok("config", "fields").splitlines():
+        if line and not line.startswith(" "):
+            assert f"| `{line.split(':')[0]}` |" in page

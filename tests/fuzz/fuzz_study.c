@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Any bytes as a study file: a study whose cells hash and travel, or located errors. */
+#include "sweep/sweep.h"
+
+#include "fuzz.h"
+
+static void use(const struct plan *plan)
+{
+    g_autoptr(owned_config) config = plan_cell_config(plan, plan_cells(plan) - 1);
+    g_autoptr(json_t) exchange = config_exchange(config);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(owned_config) back = config_hash(config) ? config_from_exchange(exchange, &error) : NULL;
+    g_assert(!config_hash(config) || (back && !g_strcmp0(config_hash(back), config_hash(config))));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct study_options options = {.skip_digests = true};
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_study) study = study_parse("fuzz.yaml", (const char *)data, size, "/nowhere", &options, diag);
+    g_assert((study != NULL) == (diag_errors(diag) == 0));
+    g_autoptr(owned_plan) plan = study ? plan_new(study, diag) : NULL;
+    if (plan)
+        use(plan);
+    g_autofree char *said = diag_render(diag, false);
+    return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by the tests of the room. */
+#pragma once
+
+#include "config/config.h"
+
+/* A study from text, which must be right. */
+struct study_file *parse_ok(const char *text, const struct study_options *options);
+/* The one experiment of a text that must be right. *ret_study must be freed after it. */
+struct config *config_of(const char *text, const char *const *overrides, struct study_file **ret_study);
+/* The hash of the one experiment of a text that must be right. */
+char *hash_of(const char *text);
+/* The rendering of what is wrong with a text that must be wrong. */
+char *errors_of(const char *text);
+/* A temporary file with this content. New path. */
+char *temp_file(const char *suffix, const char *content);
+
+void add_rows_tests(void);
+void add_hash_tests(void);
+void add_message_tests(void);

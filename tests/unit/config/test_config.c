@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* Layers, origins, typing by field, gates, rules, the exchange file. */
+#include "help.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct study_file *parse_ok(const char *text, const struct study_options *options)
+{
+    g_autoptr(owned_diag) diag = diag_new();
+    struct study_file *study = study_parse("file.yaml", text, strlen(text), "/", options, diag);
+    if (!study || diag_errors(diag)) {
+        g_autofree char *said = diag_render(diag, false);
+        g_error("%s\n%s", text, said);
+    }
+    return study;
+}
+
+struct config *config_of(const char *text, const char *const *overrides, struct study_file **ret_study)
+{
+    const struct study_options options = {.overrides = overrides};
+    g_autoptr(owned_diag) diag = diag_new();
+    *ret_study = parse_ok(text, &options);
+    struct config *config = study_config(*ret_study, NULL, 0, diag);
+    g_assert_nonnull(config);
+    return config;
+}
+
+char *hash_of(const char *text)
+{
+    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config) config = config_of(text, NULL, &study);
+    return g_strdup(config_hash(config));
+}
+
+char *errors_of(const char *text)
+{
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_study) study = study_parse("file.yaml", text, strlen(text), "/", NULL, diag);
+    if (study || !diag_errors(diag))
+        g_error("nothing is wrong with:\n%s", text);
+    return diag_render(diag, false);
+}
+
+char *temp_file(const char *suffix, const char *content)
+{
+    g_autofree char *template = g_strdup_printf("llem-test-XXXXXX%s", suffix);
+    g_autoptr(GError) error = NULL;
+    char *path = NULL;
+    int fd = g_file_open_tmp(template, &path, &error);
+    g_assert_no_error(error);
+    close(fd);
+    g_file_set_contents(path, content, -1, &error);
+    g_assert_no_error(error);
+    return path;
+}
+
+/* --- Values and where they come from ---------------------------------------------------------------------------- */
+
+static void test_defaults(void)
+{
+    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config) config = config_of("model: m\n", NULL, &study);
+    g_assert_false(study_is_study(study));
+    g_assert_cmpstr(study_name(study), ==, "file");
+    g_assert_cmpint(study_int(study, "execution.n_cycles"), ==, 1);
+    g_assert_cmpstr(config_string(config, "backend"), ==, "pytorch");
+    g_assert_cmpint(config_int(config, "n"), ==, 100);
+    g_assert_cmpstr(config_string(config, "precision"), ==, "bf16");
+    g_assert_cmpfloat(config_real(config, "decoder.temperature"), ==, 0);
+    g_assert_true(config_bool(config, "decoder.ignore_eos"));
+    g_assert_false(config_bool(config, "decoder.do_sample"));
+    g_assert_false(config_has(config, "decoder.top_p"));
+    g_assert_false(config_has(config, "llamacpp.n_threads"));
+    g_assert_false(config_has(config, "energy.guard_ms"));
+    g_autofree char *origin = config_origin(config, "n");
+    g_assert_cmpstr(origin, ==, "default");
+    g_autofree char *where = config_origin(config, "model");
+    g_assert_cmpstr(where, ==, "file.yaml:1:8");
+}
+
+static void test_layers(void)
+{
+    g_autofree char *user = temp_file(".yaml", "output_dir: from-user\nbaseline: {duration_seconds: 5}\n"
+                                               "limits: {timeout_seconds: 10}\nexecution: {experiment_gap_seconds: 7}\n");
+    static const char *const overrides[] = {"n=7", "decoder.temperature = 0.5", "dataset_order=shuffled", NULL};
+    const struct study_options options = {.overrides = overrides, .user_file = user, .environment = true};
+    g_setenv("LLEM_TIMEOUT_SECONDS", "30", TRUE);
+    g_autoptr(owned_study) study = parse_ok("model: m\nn: 5\nlimits: {timeout_seconds: 20}\n", &options);
+    g_unsetenv("LLEM_TIMEOUT_SECONDS");
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_config) config = study_config(study, NULL, 0, diag);
+    g_assert_cmpint(config_int(config, "n"), ==, 7);
+    g_assert_cmpfloat(config_real(config, "limits.timeout_seconds"), ==, 30);
+    g_assert_cmpfloat(config_real(config, "baseline.duration_seconds"), ==, 5);
+    g_assert_cmpstr(config_string(config, "output_dir"), ==, "from-user");
+    g_assert_cmpfloat(study_real(study, "execution.experiment_gap_seconds"), ==, 7);
+    g_assert_false(study_is_study(study));
+    g_autoptr(json_t) origins = config_origins(config);
+    g_autofree char *of_user = g_strdup_printf("%s:1:13", user);
+    g_assert_cmpstr(json_string_value(json_object_get(origins, "n")), ==, "command line 'n=7'");
+    g_assert_cmpstr(json_string_value(json_object_get(origins, "output_dir")), ==, of_user);
+    g_assert_cmpstr(json_string_value(json_object_get(origins, "limits.timeout_seconds")), ==,
+                    "environment LLEM_TIMEOUT_SECONDS");
+    g_assert_cmpstr(json_string_value(json_object_get(origins, "decoder.do_sample")), ==,
+                    "follows decoder.temperature");
+    unlink(user);
+}
+
+static void test_user_file_is_bounded(void)
+{
+    g_autofree char *user = temp_file(".yaml", "max_output_tokens: 5\n");
+    const struct study_options options = {.user_file = user};
+    g_autoptr(owned_diag) diag = diag_new();
+    g_assert_null(study_parse("f", "model: m\n", 9, "/", &options, diag));
+    g_autofree char *said = diag_render(diag, false);
+    g_assert_nonnull(strstr(said, ":1:1: error: max_output_tokens cannot be set in the user's file"));
+    unlink(user);
+}
+
+static const struct {
+    const char *line;  /* after "model: m" */
+    const char *path;
+    const char *json;  /* compact value, or NULL: the field does not apply */
+} typed[] = {
+    {"baseline: {enabled: yes}", "baseline.enabled", "true"},
+    {"baseline: {enabled: Off}", "baseline.enabled", "false"},
+    {"n: 1e3", "n", "1000"},
+    {"n: 0x10", "n", "16"},
+    {"n: 128.0", "n", "128"},
+    {"decoder: {repetition_penalty: 2}", "decoder.repetition_penalty", "2.0"},
+    {"decoder: {min_p: 0, temperature: 1}", "decoder.min_p", "0.0"},
+    {"pytorch: {revision: 1e5}", "pytorch.revision", "\"1e5\""},
+    {"pytorch: {revision: 012}", "pytorch.revision", "\"012\""},
+    {"pytorch: {revision: no}", "pytorch.revision", "\"no\""},
+    {"pytorch: {revision: true}", "pytorch.revision", "\"true\""},
+    {"pytorch: {revision: null}", "pytorch.revision", NULL},
+    {"pytorch: {max_memory: {0: 20GiB, cpu: 64GiB}}", "pytorch.max_memory", "{\"0\":\"20GiB\",\"cpu\":\"64GiB\"}"},
+    {"pytorch:", "pytorch.batch_size", "1"},
+    {"backend: llamacpp\nllamacpp: {flash_attn: on}", "llamacpp.flash_attn", "\"on\""},
+    {"backend: llamacpp\nllamacpp: {flash_attn: false}", "llamacpp.flash_attn", "\"off\""},
+    {"backend: llamacpp\nllamacpp.n_threads: 3", "llamacpp.n_threads_batch", "3"},
+    {"backend: llamacpp\nllamacpp: {quantization: q8_0}", "precision", NULL},
+    {"backend: sim\nsim: {token_us: [1, 2.5]}", "sim.token_us", "[1.0,2.5]"},
+    {"backend: sim\nsim: {token_us: [7]}", "sim.token_us", "7.0"},
+    {"backend: vllm\nvllm: {engine: {cudagraph_capture_sizes: [1, 2]}}", "vllm.engine.cudagraph_capture_sizes", "[1,2]"},
+    {"backend: vllm\nvllm.sampling.presence_penalty: -1", "vllm.sampling.presence_penalty", "-1.0"},
+    {"energy: {modelled: true, modelled_watts_per_core: [3, 9]}", "energy.modelled_watts_per_core", "[3.0,9.0]"},
+    {"energy: {backend: none}", "energy.sample_period_ms", NULL},
+    {"warmup: {enabled: false}", "warmup.n_warmup", NULL},
+    {"warmup: {enabled: false}", "warmup.enabled", "false"},
+    {"decoder: {preset: standard}", "decoder.top_p", "0.95"},
+    {"decoder: {preset: standard, top_p: 0.5}", "decoder.top_p", "0.5"},
+    {"decoder: {preset: deterministic}", "decoder.top_p", NULL},
+    {"decoder: {temperature: 0.7}", "decoder.do_sample", "true"},
+    {"passthrough_kwargs: {foo: [1, {a: yes}]}", "passthrough_kwargs", "{\"foo\":[1,{\"a\":\"yes\"}]}"},
+};
+
+static void test_typed_by_field(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(typed); i++) {
+        g_autofree char *text = g_strdup_printf("model: m\n%s\n", typed[i].line);
+        g_autoptr(owned_study) study = NULL;
+        g_autoptr(owned_config) config = config_of(text, NULL, &study);
+        g_autofree char *json = NULL;
+        if (config_has(config, typed[i].path))
+            json = jsonx_dump(config_json(config, typed[i].path), JSONX_COMPACT);
+        g_assert_cmpstr(json, ==, typed[i].json);
+    }
+}
+
+static void test_warns_of_no_effect(void)
+{
+    static const char text[] = "model: m\ndecoder: {top_p: 0.5}\n";
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_study) study = study_parse("f", text, strlen(text), "/", NULL, diag);
+    g_assert_nonnull(study);
+    g_autofree char *said = diag_render(diag, false);
+    g_assert_true(g_str_has_prefix(said, "f:2:18: warning: decoder.top_p has no effect here"));
+    g_assert_nonnull(strstr(said, "while decoder.do_sample is true"));
+}
+
+/* precision and llamacpp.quantization: the higher layer stands. */
+static void test_exclusive_values(void)
+{
+    static const char both[] = "model: m\nbackend: llamacpp\nprecision: fp16\nllamacpp: {quantization: q8_0}\n";
+    g_autofree char *said = errors_of(both);
+    g_assert_nonnull(strstr(said, "file.yaml:4:26: error: llamacpp.quantization: q8_0 and precision: fp16 exclude"));
+    static const char *const quantization[] = {"llamacpp.quantization=q4_0", NULL};
+    static const char *const precision[] = {"precision=fp32", NULL};
+    g_autoptr(owned_study) a = NULL, b = NULL;
+    g_autoptr(owned_config) first =
+        config_of("model: m\nbackend: llamacpp\nprecision: fp16\n", quantization, &a);
+    g_assert_cmpstr(config_string(first, "llamacpp.quantization"), ==, "q4_0");
+    g_assert_false(config_has(first, "precision"));
+    g_autoptr(owned_config) second =
+        config_of("model: m\nbackend: llamacpp\nllamacpp: {quantization: q8_0}\n", precision, &b);
+    g_assert_cmpstr(config_string(second, "precision"), ==, "fp32");
+    g_assert_false(config_has(second, "llamacpp.quantization"));
+}
+
+static void test_overrides_of_axes(void)
+{
+    static const char text[] = "model: m\nbackend: llamacpp\nsweep: {n: [1, 2, 3], precision: [fp16]}\n";
+    static const char *const overrides[] = {"n=9", "sweep.precision=[bf16, fp32]", "sweep.llamacpp.n_threads=2", NULL};
+    const struct study_options options = {.overrides = overrides};
+    g_autoptr(owned_study) study = parse_ok(text, &options);
+    const struct study_axis *axes;
+    g_assert_cmpuint(study_axes(study, &axes), ==, 2);
+    g_assert_cmpstr(axes[0].field->path, ==, "precision");
+    g_assert_cmpuint(axes[0].n, ==, 2);
+    g_assert_cmpstr(json_string_value(config_value_json(axes[0].values[1])), ==, "fp32");
+    g_assert_cmpstr(axes[1].field->path, ==, "llamacpp.n_threads");
+    g_assert_cmpuint(axes[1].n, ==, 1);
+}
+
+static void test_paths_are_relative_to_the_file(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("llem-test-XXXXXX", NULL);
+    g_autofree char *study_path = g_build_filename(dir, "s.yaml", NULL);
+    g_autofree char *data = g_build_filename(dir, "d.jsonl", NULL);
+    g_file_set_contents(study_path, "model: m\ndataset: ./d.jsonl\n", -1, NULL);
+    g_file_set_contents(data, "{\"prompt\": \"a\"}\n", -1, NULL);
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_study) study = study_load(study_path, NULL, diag);
+    g_assert_nonnull(study);
+    g_autoptr(owned_config) config = study_config(study, NULL, 0, diag);
+    g_assert_cmpstr(config_string(config, "dataset"), ==, data);
+    g_autofree char *digest = file_sha256(data, NULL);
+    g_assert_cmpstr(config_digest(config, "dataset"), ==, digest);
+    g_assert_null(config_digest(config, "model"));
+    file_remove_tree(dir, NULL);
+}
+
+/* --- The exchange file ------------------------------------------------------------------------------------------ */
+
+static const char *const exchanged[] = {
+    "model: m\n",
+    "model: m\nbackend: llamacpp\nllamacpp: {quantization: q4_1, n_threads: 2}\n",
+    "model: m\nbackend: llamacpp\nprecision: fp32\nllamacpp: {type_v: q8_0, flash_attn: auto}\n",
+    "model: m\nbackend: vllm\nvllm: {engine: {max_num_seqs: 4, compilation_config: {mode: 3}}}\n",
+    "model: m\nbackend: sim\nsim: {token_us: [1, 2]}\ndecoder: {preset: creative}\n",
+    "model: m\nenergy: {backend: none}\nwarmup: {enabled: no}\nbaseline: {enabled: no}\n",
+    "model: m\ndecoder: {ignore_eos: false, min_new_tokens: 3, temperature: 0.1}\npassthrough_kwargs: {a: {b: [1]}}\n",
+};
+
+static void test_exchange(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(exchanged); i++) {
+        g_autoptr(owned_study) study = NULL;
+        g_autoptr(owned_config) config = config_of(exchanged[i], NULL, &study);
+        g_autoptr(json_t) root = config_exchange(config);
+        g_autofree char *text = jsonx_dump(root, JSONX_PRETTY);
+        g_autoptr(json_t) read = jsonx_parse(text, -1, "x", NULL);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(owned_config) back = config_from_exchange(read, &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(config_hash(back), ==, config_hash(config));
+        g_autoptr(json_t) tree = config_tree(config), tree_back = config_tree(back);
+        g_assert_true(json_equal(tree, tree_back));
+        g_autoptr(json_t) origins = config_origins(config), origins_back = config_origins(back);
+        g_assert_true(json_equal(origins, origins_back));
+    }
+}
+
+static void test_exchange_keeps_digests(void)
+{
+    g_autofree char *data = temp_file(".jsonl", "{}\n");
+    g_autofree char *text = g_strdup_printf("model: m\ndataset: %s\n", data);
+    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config) config = config_of(text, NULL, &study);
+    g_autoptr(json_t) root = config_exchange(config);
+    unlink(data); /* the worker trusts the digest; it does not need the file to know the hash */
+    g_autoptr(GError) error = NULL;
+    g_autoptr(owned_config) back = config_from_exchange(root, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(config_digest(back, "dataset"), ==, config_digest(config, "dataset"));
+}
+
+static void test_exchange_refuses(void)
+{
+    static const struct {
+        const char *path, *json, *said;
+        int code;
+    } changes[] = {
+        {"config.n", "7", "hashes to", LLEM_ERROR_DATA},
+        {"config.n", "0", "n: expected an integer from 1", LLEM_ERROR_CONFIG},
+        {"config.nn", "7", "unknown field 'nn'", LLEM_ERROR_CONFIG},
+        {"schema", "\"llem-exchange/9\"", "llem-exchange/9", LLEM_ERROR_DATA},
+        {"config_hash", "\"0000000000000000\"", "not to 0000000000000000", LLEM_ERROR_DATA},
+        {"config", "[]", "member 'config'", LLEM_ERROR_DATA},
+        {"config", "{}", "model is missing", LLEM_ERROR_CONFIG},
+    };
+    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config) config = config_of("model: m\n", NULL, &study);
+    for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autoptr(json_t) root = config_exchange(config);
+        jsonx_set_at(root, changes[i].path, jsonx_parse(changes[i].json, -1, "x", NULL));
+        g_autoptr(GError) error = NULL;
+        g_assert_null(config_from_exchange(root, &error));
+        g_assert_error(error, LLEM_ERROR, changes[i].code);
+        if (!strstr(error->message, changes[i].said))
+            g_error("%s", error->message);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/config/defaults", test_defaults);
+    g_test_add_func("/config/layers", test_layers);
+    g_test_add_func("/config/user file", test_user_file_is_bounded);
+    g_test_add_func("/config/typed by field", test_typed_by_field);
+    g_test_add_func("/config/no effect", test_warns_of_no_effect);
+    g_test_add_func("/config/exclusive values", test_exclusive_values);
+    g_test_add_func("/config/overrides of axes", test_overrides_of_axes);
+    g_test_add_func("/config/relative paths", test_paths_are_relative_to_the_file);
+    g_test_add_func("/config/exchange", test_exchange);
+    g_test_add_func("/config/exchange digests", test_exchange_keeps_digests);
+    g_test_add_func("/config/exchange refuses", test_exchange_refuses);
+    add_rows_tests();
+    add_hash_tests();
+    add_message_tests();
+    return g_test_run();
+}
