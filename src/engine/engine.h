@@ -236,9 +236,9 @@ bool engine_abort(struct engine *engine, int64_t deadline_ns, GError **error);
 struct engine_check_options {
     const char *const *argv;   /* the adapter */
     const char *model_path;    /* NULL: none is needed */
-    const char *precision;     /* NULL: "bf16" is not asked for; the adapter's default */
+    const char *precision;     /* NULL: the adapter's default */
     const json_t *options;     /* NULL, or the backend's section for every load */
-    int64_t patience_ns;       /* how long an answer may take; 0: 120 s for hello and load, 30 s else */
+    int64_t patience_ns;       /* how long an answer may take; 0: 120 s for hello, load and generate, 30 s else */
     const char *only;          /* NULL, or the name of one case */
 };
 

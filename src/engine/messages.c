@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-/* Calls reader code and turns its DATA into PROTOCOL; releases *reply on failure. */
-static bool settle(struct engine *engine, const char *type, bool ok, GError *detail, GError **error)
+/* Turns what a reader of a reply found wrong (*detail, taken over) into PROTOCOL. By address, because the reader runs
+ * among the arguments of the call. */
+static bool settle(struct engine *engine, const char *type, bool ok, GError **detail, GError **error)
 {
-    return ok || wire_bad_reply(engine, type, detail, error);
+    return ok || wire_bad_reply(engine, type, g_steal_pointer(detail), error);
 }
 
 /* ---- hello, schema --------------------------------------------------------------------------------------------- */
@@ -38,7 +39,7 @@ bool engine_hello(struct engine *engine, int64_t deadline_ns, struct engine_iden
     if (!ret->reply)
         return false;
     GError *detail = NULL;
-    bool ok = settle(engine, "hello", read_identity(ret->reply, ret, &protocol, &clock_ns, &detail), detail, error);
+    bool ok = settle(engine, "hello", read_identity(ret->reply, ret, &protocol, &clock_ns, &detail), &detail, error);
     if (ok && protocol != ENGINE_PROTOCOL)
         ok = wire_broken(engine, "hello", error, "it speaks protocol %" G_GINT64_FORMAT ", llem speaks %d", protocol,
                          ENGINE_PROTOCOL);
@@ -84,7 +85,7 @@ json_t *engine_schema(struct engine *engine, int64_t deadline_ns, GError **error
     GError *detail = NULL;
     json_t *fields = NULL;
     bool ok = jsonx_get_array(reply, "fields", true, &fields, &detail) && check_fields(fields, &detail);
-    return settle(engine, "schema", ok, detail, error) ? json_incref(fields) : NULL;
+    return settle(engine, "schema", ok, &detail, error) ? json_incref(fields) : NULL;
 }
 
 /* ---- load ------------------------------------------------------------------------------------------------------ */
@@ -182,7 +183,7 @@ bool engine_load(struct engine *engine, const json_t *config, bool allow_substit
     if (!ret->reply)
         return false;
     GError *detail = NULL;
-    bool ok = settle(engine, "load", read_loaded(ret, &detail), detail, error);
+    bool ok = settle(engine, "load", read_loaded(ret, &detail), &detail, error);
     if (ok && !allow_substitution && json_array_size(ret->substitutions) > 0)
         ok = refuse_substitution(engine, ret, error);
     if (!ok)
@@ -259,7 +260,7 @@ bool engine_tokenize(struct engine *engine, const char *const *texts, size_t n_t
         return false;
     GError *detail = NULL;
     struct engine_tokens *tokens = g_new0(struct engine_tokens, MAX(n_texts, 1));
-    if (settle(engine, "tokenize", read_token_lists(reply, n_texts, tokens, &detail), detail, error)) {
+    if (settle(engine, "tokenize", read_token_lists(reply, n_texts, tokens, &detail), &detail, error)) {
         *ret_tokens = tokens;
         return true;
     }
@@ -287,7 +288,7 @@ bool engine_reset(struct engine *engine, bool prefix_cache, bool peak_memory, in
     bool done_prefix = false, done_peak = false;
     bool ok = jsonx_get_bool(reply, "prefix_cache", true, &done_prefix, &detail) &&
               jsonx_get_bool(reply, "peak_memory", true, &done_peak, &detail);
-    if (!settle(engine, "reset", ok, detail, error))
+    if (!settle(engine, "reset", ok, &detail, error))
         return false;
     if (ret_prefix_cache)
         *ret_prefix_cache = done_prefix;
@@ -340,7 +341,7 @@ bool engine_prepare(struct engine *engine, int64_t batch, const struct engine_pr
     bool quiescent = false;
     struct prepared *p = prepared_new(batch, prompts, n_prompts);
     GError *detail = NULL;
-    if (!settle(engine, "prepare", read_prepared(reply, p, &quiescent, &detail), detail, error)) {
+    if (!settle(engine, "prepare", read_prepared(reply, p, &quiescent, &detail), &detail, error)) {
         prepared_free(p);
         return false;
     }
@@ -385,7 +386,7 @@ bool engine_generate(struct engine *engine, const int64_t *batches, size_t n_bat
         return false;
     GError *detail = NULL;
     bool ok = generation_read(reply, (const struct prepared *const *)taken->pdata, n_batches, ret, &detail);
-    ok = settle(engine, "generate", ok, detail, error);
+    ok = settle(engine, "generate", ok, &detail, error);
     if (ok && (ret->t0_ns < before_ns || ret->t1_ns > clock_mono_ns()))
         ok = wire_broken(engine, "generate", error, "its window lies outside the time between request and reply");
     if (!ok)
@@ -404,7 +405,7 @@ bool engine_memory(struct engine *engine, int64_t deadline_ns, struct engine_mem
     GError *detail = NULL;
     json_t *figures = NULL;
     bool ok = jsonx_get_object(ret->reply, "figures", true, &figures, &detail) && check_figures(figures, &detail);
-    if (!settle(engine, "memory", ok, detail, error)) {
+    if (!settle(engine, "memory", ok, &detail, error)) {
         engine_memory_clear(ret);
         return false;
     }
