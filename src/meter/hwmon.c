@@ -7,6 +7,7 @@
 #include "meter/source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -82,7 +83,7 @@ static void add_file(struct hwmon *hwmon, const struct meter_context *context, c
     size_t index = source_add(&hwmon->head, &channel);
     char *path = g_strdup_printf("%s" HWMON "/%s/%s", context->sysroot, chip, file);
     g_ptr_array_add(hwmon->paths, path);
-    if (access(path, R_OK) != 0) {
+    if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0) {
         g_autofree char *reason =
             sysfs_reason(path, errno, errno == EACCES ? "run as root or let a group read the file" : NULL);
         source_absent(&hwmon->head, index, "%s", reason);

@@ -162,6 +162,8 @@ ssize_t meter_channel_find(const struct meter *meter, const char *id)
 
 void meter_read(struct meter *meter, unsigned rates, struct meter_reading *readings)
 {
+    if (!meter->channel_count)
+        return;
     memset(readings, 0, meter->channel_count * sizeof *readings);
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
         if (meter->open[i])

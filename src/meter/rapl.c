@@ -8,6 +8,7 @@
 #include "meter/source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -203,7 +204,7 @@ static void add_zone(struct rapl *rapl, const struct meter_context *context, con
             .fd = -1, .path = g_strdup_printf("%s" POWERCAP "/%s/energy_uj", context->sysroot, zone)};
         add_domain(rapl, row, (int)package, 1e-6, "uJ", range, amd, domain);
         size_t index = rapl->head.channels->len - 1;
-        if (access(domain.path, R_OK) != 0) {
+        if (faccessat(AT_FDCWD, domain.path, R_OK, AT_EACCESS) != 0) {
             g_autofree char *reason =
                 sysfs_reason(domain.path, errno, errno == EACCES || errno == EPERM ? PERMISSION_REMEDY : NULL);
             source_absent(&rapl->head, index, "%s", reason);

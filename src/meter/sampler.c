@@ -18,7 +18,7 @@
 #define DRAIN_NS     INT64_C(100000000)
 #define RING_SECONDS 8       /* how long the writer may be held up before readings are lost */
 #define FIFO_PRIORITY 10     /* over ordinary work, under the kernel's own threads */
-#define STACK_BYTES  (512 << 10) /* a driver's call needs some; locked into memory with the ring */
+#define STACK_BYTES  (64 << 10) /* of the stack, locked into memory with the ring: more than a tick uses */
 #define BREAK_STEPS  5       /* no reading for so many steps begins a new run */
 #define LATE_BINS    (16 * 45) /* 1/16 octave, up to about 9 hours */
 
@@ -29,7 +29,6 @@ struct ticker {
     int64_t step_ns, next_ns, first_ns;
     pthread_t thread;
     bool started;
-    void *stack;
     struct meter_reading *readings;
     struct ring ring;
     /* Written by the ticking thread, read by anyone. */
@@ -137,13 +136,22 @@ static void advance(struct ticker *ticker, int64_t now)
     atomic_fetch_add_explicit(&ticker->missed, skipped, memory_order_relaxed);
 }
 
+/* Touches and locks the part of the stack that ticks will use. */
+static G_GNUC_NO_INLINE bool lock_stack(void)
+{
+    char area[STACK_BYTES];
+    memset(area, 0, sizeof area);
+    __asm__ volatile("" : : "r"(area) : "memory"); /* the touching is the purpose */
+    return mlock(area, sizeof area) == 0;
+}
+
 static void become_punctual(struct ticker *ticker)
 {
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     if (!ticker->slow) {
         struct sched_param param = {.sched_priority = FIFO_PRIORITY};
         atomic_store(&ticker->realtime, pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0);
-        bool locked = ring_lock(&ticker->ring) && mlock(ticker->stack, STACK_BYTES) == 0;
+        bool locked = ring_lock(&ticker->ring) && lock_stack();
         atomic_store(&ticker->locked, locked);
     }
 }
@@ -271,8 +279,6 @@ static void ticker_clear(struct ticker *ticker)
 {
     ring_clear(&ticker->ring);
     g_free(ticker->readings);
-    if (ticker->stack)
-        munmap(ticker->stack, STACK_BYTES);
 }
 
 static void init_locks(struct sampler *sampler)
@@ -318,16 +324,7 @@ struct sampler *sampler_new(struct meter *meter, const struct sampler_options *o
 
 static bool start_ticker(struct ticker *ticker, GError **error)
 {
-    pthread_attr_t attr;
-    ticker->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (ticker->stack == MAP_FAILED) {
-        ticker->stack = NULL;
-        return file_error(error, "cannot map memory for", "the sampler's stack");
-    }
-    pthread_attr_init(&attr);
-    pthread_attr_setstack(&attr, ticker->stack, STACK_BYTES);
-    errno = pthread_create(&ticker->thread, &attr, ticker_main, ticker);
-    pthread_attr_destroy(&attr);
+    errno = pthread_create(&ticker->thread, NULL, ticker_main, ticker);
     ticker->started = errno == 0;
     return ticker->started || file_error(error, "cannot start", "the sampler's thread");
 }

@@ -116,7 +116,8 @@ char **sysfs_list(const struct meter_context *context, const char *path)
         g_ptr_array_add(names, g_strdup(name));
     if (dir)
         g_dir_close(dir);
-    qsort(names->pdata, names->len, sizeof(char *), compare_names);
+    if (names->len)
+        qsort(names->pdata, names->len, sizeof(char *), compare_names);
     g_ptr_array_add(names, NULL);
     return (char **)g_ptr_array_free(names, FALSE);
 }
