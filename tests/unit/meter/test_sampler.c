@@ -128,7 +128,8 @@ static void test_stuck(void)
 {
     struct fixture f;
     fixture_open(&f);
-    fixture_script(&f, "{'clock': 'clock', 'devices': [{'load': [{'type': 'constant', 'watts': 200}], 'counter': {'stuck_s': 2}}]}");
+    fixture_script(&f, "{'clock': 'clock', 'devices': [{'load': [{'type': 'constant', 'watts': 200}],"
+                       "'counter': {'stuck_s': 2}}]}");
     struct meter *meter = fixture_nvml(&f);
     struct sampler_clock clock = fixture_clock(&f);
     struct sampler *sampler = start(meter, &(struct sampler_options){.clock = &clock});
@@ -177,7 +178,8 @@ static void test_threads(void)
                        "'instant': {'period_ms': 20}, 'counter': {'period_ms': 20}}, {}]}");
     struct meter *meter = fixture_meter(&f, (const char *const[]){"nvml", "modelled", NULL});
     g_autofree char *path = fixture_path(&f, "trace.csv.gz");
-    struct sampler *sampler = start(meter, &(struct sampler_options){.step_ns = 5 * MS, .slow_step_ns = 20 * MS, .trace_path = path});
+    struct sampler *sampler =
+        start(meter, &(struct sampler_options){.step_ns = 5 * MS, .slow_step_ns = 20 * MS, .trace_path = path});
     struct asker askers[2] = {{.sampler = sampler, .channel = fixture_channel(meter, GPU0 "energy")},
                               {.sampler = sampler, .channel = fixture_channel(meter, GPU1 "temperature")}};
     pthread_t threads[2];
@@ -247,7 +249,8 @@ static void test_disk_full(void)
 {
     struct fixture f;
     fixture_open(&f);
-    fixture_script(&f, "{'clock': 'clock', 'devices': [{'load': [{'type': 'wander', 'watts': 5}, {'type': 'constant', 'watts': 100}]}]}");
+    fixture_script(&f, "{'clock': 'clock', 'devices': [{'load': [{'type': 'wander', 'watts': 5},"
+                       "{'type': 'constant', 'watts': 100}]}]}");
     struct meter *meter = fixture_nvml(&f);
     g_autofree char *path = fixture_path(&f, "trace.csv.gz");
     struct sampler_clock clock = fixture_clock(&f);

@@ -8,11 +8,15 @@
 
 static char *channel_row(const char *id, const char *kind, double scale, int64_t wrap, double max_power_w)
 {
-    return g_strdup_printf(
-        "0,0,0,%s,\"{\"\"id\"\":\"\"%s\"\",\"\"device\"\":\"\"d\"\",\"\"scope\"\":\"\"s\"\",\"\"kind\"\":\"\"%s\"\",\"\"status\"\":\"\"measured\"\","
-        "\"\"raw_unit\"\":\"\"u\"\",\"\"scale\"\":%g,\"\"wrap\"\":%" G_GINT64_FORMAT ",\"\"max_power_w\"\":%g,"
-        "\"\"assumed_refresh_ns\"\":0,\"\"assumed_window_ns\"\":0,\"\"sensor_class\"\":\"\"none\"\",\"\"low_ratio\"\":1,"
-        "\"\"high_ratio\"\":1}\",channel\n", id, id, kind, scale, wrap, max_power_w);
+    /* JSON in a CSV cell: quotes doubled. */
+    g_autofree char *json = g_strdup_printf(
+        "{'id':'%s','device':'d','scope':'s','kind':'%s','status':'measured','raw_unit':'u','scale':%g,"
+        "'wrap':%" G_GINT64_FORMAT ",'max_power_w':%g,'assumed_refresh_ns':0,'assumed_window_ns':0,"
+        "'sensor_class':'none','low_ratio':1,'high_ratio':1}",
+        id, kind, scale, wrap, max_power_w);
+    g_auto(GStrv) parts = g_strsplit(json, "'", -1);
+    g_autofree char *cell = g_strjoinv("\"\"", parts);
+    return g_strdup_printf("0,0,0,%s,\"%s\",channel\n", id, cell);
 }
 
 static struct meter_trace *load_text(struct fixture *f, const char *text, GError **error)
@@ -93,7 +97,8 @@ static void test_copy_bounds(void)
     struct fixture f;
     fixture_open(&f);
     g_autofree char *channel = channel_row("a:b", "energy", 1e-3, 0, 100);
-    g_autofree char *text = g_strconcat(HEAD, channel, "100,0,0,a:b,1,ok\n200,0,0,a:b,2,ok\n300,0,0,a:b,3,ok\n400,0,0,a:b,4,ok\n", NULL);
+    g_autofree char *text = g_strconcat(HEAD, channel, "100,0,0,a:b,1,ok\n200,0,0,a:b,2,ok\n",
+                                       "300,0,0,a:b,3,ok\n400,0,0,a:b,4,ok\n", NULL);
     struct meter_trace *trace = load_text(&f, text, NULL);
     static const struct {
         int64_t from, to;
