@@ -309,7 +309,8 @@ static void test_load_refused(void)
         {tiny, "", ", \"decoder\": {\"temprature\": 1}", "UnknownKey", "temprature"},
         {tiny, "", ", \"decoder\": {\"top_p\": 2}", "BadValue", "decoder.top_p"},
         {tiny, "", ", \"decoder\": {\"min_new_tokens\": 3}", "NotSupported", "use ignore_eos"},
-        {tiny, "\"quantization\": \"q8_0\"", "", "Substitution", "'q8_0' was asked for, 'f32' would be used"},
+        {tiny, "\"quantization\": \"q8_0\"", "", "Substitution",
+         "'q8_0' was asked for, 'f32' would be used"},
         {tiny, "\"n_gpu_layers\": 5", "", "Substitution", "finds no GPU"},
     };
     struct engine *engine = start(ADAPTER, NULL);
@@ -404,8 +405,9 @@ static void test_tokenize(void)
 /* A libllama of another release is refused at the first word: told by its version, and by the size of a struct. */
 static void test_other_library(void)
 {
-    static const char *const preload[] = {
-        "LD_PRELOAD=" LLEM_BINARY_DIR "/tests/libllama_other_size.so", NULL};
+    static const char *const preload[] = {"LD_PRELOAD=" LLEM_BINARY_DIR
+                                          "/tests/libllama_other_size.so",
+                                          "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
     static const struct {
         const char *program;
         const char *const *env;
