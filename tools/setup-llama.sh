@@ -4,8 +4,11 @@
 #
 #   tools/setup-llama.sh            build if it is not there yet, print the prefix
 #   tools/setup-llama.sh --find     print the prefix if it is there, else exit 1; builds nothing
-#   tools/setup-llama.sh --cuda     the same with the CUDA backend (needs nvcc on PATH or in CUDA_HOME)
+#   tools/setup-llama.sh --cuda     the same with the CUDA backend (needs nvcc on PATH or in CUDA_HOME, and cuBLAS);
+#                                   LLEM_CUDA_ARCHITECTURES=90 builds for that GPU where none is present
 #   tools/setup-llama.sh --portable for another CPU than this one's (no -march=native)
+#
+# What plain --find finds is used by the build of llem; the others by -DLLEM_LLAMA_PREFIX=$(tools/setup-llama.sh --cuda).
 #
 # The source is the llama.cpp tree inside one pinned sdist, fetched with pip. Only libllama and ggml are compiled,
 # with the compiler found here. Everything lies under ${XDG_CACHE_HOME:-~/.cache}/llem; a second run does nothing.
@@ -30,7 +33,7 @@ for arg; do
         --find) find_only=yes ;;
         --cuda) cuda=ON ;;
         --portable) native=OFF ;;
-        -h | --help) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '3,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) die "unknown option $arg (try --help)" ;;
     esac
 done
@@ -39,7 +42,10 @@ done
 cpu=any
 [ $native = OFF ] || cpu=$(grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -p)
 compiler=$({ ${CXX:-c++} --version 2>/dev/null || echo none; } | head -n 1)
-key=$(printf '%s\n' "$sdist_sha256" "cuda=$cuda" "native=$native" "$(uname -m)" "$compiler" "$cpu" |
+architectures=${LLEM_CUDA_ARCHITECTURES:-native}
+backend=cuda=$cuda
+[ $cuda = OFF ] || backend+=:$architectures
+key=$(printf '%s\n' "$sdist_sha256" "$backend" "native=$native" "$(uname -m)" "$compiler" "$cpu" |
     sha256sum | cut -c1-12)
 prefix=$cache/llama-$version-$key
 
@@ -87,13 +93,15 @@ rm -f "$source/.git" # points nowhere outside the sdist
 export GIT_CEILING_DIRECTORIES=$work # so that no checkout around the cache lends its commit to the build
 
 say "building libllama, about 2 minutes on two idle cores (log: $cache/setup-llama.log)"
+options=()
+[ $cuda = OFF ] || options=(-DCMAKE_CUDA_ARCHITECTURES="$architectures")
 {
     cmake -S "$source" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
         -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
         -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_NUMBER=0 \
         -DLLAMA_BUILD_COMMIT="sdist-$version" -DGGML_OPENMP=OFF -DGGML_CCACHE=OFF -DGGML_NATIVE=$native \
         -DGGML_CUDA=$cuda -DCMAKE_INSTALL_PREFIX="$work/out" -DCMAKE_INSTALL_LIBDIR=lib \
-        -DCMAKE_INSTALL_RPATH='$ORIGIN' &&
+        -DCMAKE_INSTALL_RPATH='$ORIGIN' "${options[@]}" &&
         cmake --build "$work/build" --target llama --parallel "${LLEM_BUILD_JOBS:-$(nproc)}" &&
         cmake --install "$work/build"
 } >"$cache/setup-llama.log" 2>&1 || { tail -n 20 "$cache/setup-llama.log" >&2; die "the build failed"; }
