@@ -2,28 +2,29 @@
 /* Threads that use CPU time at a level: short slices of work and sleep, so that a meter sees a steady power. */
 #include "sim/sim.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define SLICE_NS (2 * NS_PER_MS)
 
 struct burner {
-    GMutex lock;
-    GCond changed;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
     _Atomic int64_t busy_ns; /* of each slice */
     _Atomic bool end;
     int64_t n_threads;
-    GThread **threads;
+    pthread_t *threads;
 };
 
 static void wait_for_work(struct burner *b)
 {
-    g_mutex_lock(&b->lock);
+    pthread_mutex_lock(&b->lock);
     while (b->busy_ns == 0 && !b->end)
-        g_cond_wait(&b->changed, &b->lock);
-    g_mutex_unlock(&b->lock);
+        pthread_cond_wait(&b->changed, &b->lock);
+    pthread_mutex_unlock(&b->lock);
 }
 
-static gpointer burn(gpointer data)
+static void *burn(void *data)
 {
     struct burner *b = data;
     while (!b->end) {
@@ -45,12 +46,13 @@ static gpointer burn(gpointer data)
 struct burner *burner_new(int64_t threads)
 {
     struct burner *b = g_new0(struct burner, 1);
-    g_mutex_init(&b->lock);
-    g_cond_init(&b->changed);
-    b->n_threads = threads;
-    b->threads = g_new0(GThread *, (size_t)threads);
-    for (int64_t i = 0; i < threads; i++)
-        b->threads[i] = g_thread_new("sim-burner", burn, b);
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->changed, NULL);
+    b->threads = g_new0(pthread_t, (size_t)threads);
+    while (b->n_threads < threads && pthread_create(&b->threads[b->n_threads], NULL, burn, b) == 0)
+        b->n_threads++;
+    if (b->n_threads < threads)
+        g_clear_pointer(&b, burner_free);
     return b;
 }
 
@@ -59,25 +61,25 @@ void burner_set(struct burner *b, double level)
     int64_t busy = (int64_t)(level * SLICE_NS);
     if (busy == b->busy_ns)
         return;
-    g_mutex_lock(&b->lock);
+    pthread_mutex_lock(&b->lock);
     b->busy_ns = busy;
-    g_cond_broadcast(&b->changed);
-    g_mutex_unlock(&b->lock);
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
 }
 
 void burner_free(struct burner *b)
 {
     if (!b)
         return;
-    g_mutex_lock(&b->lock);
+    pthread_mutex_lock(&b->lock);
     b->end = true;
     b->busy_ns = 0;
-    g_cond_broadcast(&b->changed);
-    g_mutex_unlock(&b->lock);
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
     for (int64_t i = 0; i < b->n_threads; i++)
-        g_thread_join(b->threads[i]);
-    g_mutex_clear(&b->lock);
-    g_cond_clear(&b->changed);
+        pthread_join(b->threads[i], NULL);
+    pthread_mutex_destroy(&b->lock);
+    pthread_cond_destroy(&b->changed);
     g_free(b->threads);
     g_free(b);
 }

@@ -147,6 +147,8 @@ static bool sim_load(struct adapter *a, void *state, const struct adapter_load *
         !settle_attention(a, sim, load, reply, resolved))
         return false;
     sim->burner = burner_new(sim->script.threads);
+    if (!sim->burner)
+        return adapter_fail(a, ADAPTER_LOAD_FAILED, "the system refuses %d threads", (int)sim->script.threads);
     burner_set(sim->burner, sim->script.idle_load);
     sim->loaded = true;
     json_object_set_new(resolved, "precision", json_string(load->precision ? load->precision : "fp32"));

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,10 +25,10 @@ struct engine_log {
     int pipe_fd, wake_fd, file_fd;
     uint64_t head_max, ring_max, total;
     bool lost; /* the disk refused: the rest is dropped */
-    GMutex lock;
+    pthread_mutex_t lock; /* pthread's, not GLib's: the thread sanitizer knows it */
     GString *recent;
-    GThread *thread;
-    bool ended;
+    pthread_t thread;
+    bool started, ended;
 };
 
 static void put(struct engine_log *log, const char *data, size_t n, uint64_t offset)
@@ -62,12 +63,12 @@ static void append_file(struct engine_log *log, const char *data, size_t n)
 
 static void append(struct engine_log *log, const char *data, size_t n)
 {
-    g_mutex_lock(&log->lock);
+    pthread_mutex_lock(&log->lock);
     append_file(log, data, n);
     g_string_append_len(log->recent, data, (gssize)n);
     if (log->recent->len > 2 * RECENT_BYTES)
         g_string_erase(log->recent, 0, (gssize)(log->recent->len - RECENT_BYTES));
-    g_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->lock);
 }
 
 /* One read; false at the end of the pipe, or when nothing is there although the log is being closed. */
@@ -85,7 +86,7 @@ static bool read_once(struct engine_log *log, bool closing)
 /* A flood that never ends must not keep log_close() waiting. */
 #define CLOSING_READS 256
 
-static gpointer read_all(gpointer data)
+static void *read_all(void *data)
 {
     struct engine_log *log = data;
     struct pollfd fds[] = {{.fd = log->pipe_fd, .events = POLLIN}, {.fd = log->wake_fd, .events = POLLIN}};
@@ -101,21 +102,22 @@ static gpointer read_all(gpointer data)
         if (fds[0].revents)
             more = read_once(log, false);
     }
-    g_mutex_lock(&log->lock);
+    pthread_mutex_lock(&log->lock);
     log->ended = true;
-    g_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->lock);
     return NULL;
 }
 
 /* Signals are for the threads that expect them. */
-static GThread *quiet_thread(GThreadFunc run, gpointer data, GError **error)
+static bool start_quietly(struct engine_log *log)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    GThread *thread = g_thread_try_new("engine-log", run, data, error);
+    int failure = pthread_create(&log->thread, NULL, read_all, log);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return thread;
+    errno = failure;
+    return failure == 0;
 }
 
 static bool open_file(struct engine_log *log, const char *path, size_t max_bytes, GError **error)
@@ -142,12 +144,10 @@ struct engine_log *log_open(int fd, const char *path, size_t max_bytes, GError *
     fcntl(fd, F_SETFL, O_NONBLOCK);
     log->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     log->recent = g_string_new(NULL);
-    g_mutex_init(&log->lock);
-    g_autoptr(GError) failure = NULL;
-    log->thread = log->wake_fd >= 0 ? quiet_thread(read_all, log, &failure) : NULL;
-    if (!log->thread) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_IO, "cannot start the thread that reads the engine's log: %s",
-                    failure ? failure->message : g_strerror(errno));
+    pthread_mutex_init(&log->lock, NULL);
+    log->started = log->wake_fd >= 0 && start_quietly(log);
+    if (!log->started) {
+        file_error(error, "cannot start", "the thread that reads the engine's log");
         log_close(log);
         return NULL;
     }
@@ -158,9 +158,9 @@ void log_sync(struct engine_log *log)
 {
     for (int tries = 0; tries < 40; tries++) {
         int waiting = 0;
-        g_mutex_lock(&log->lock);
+        pthread_mutex_lock(&log->lock);
         bool ended = log->ended;
-        g_mutex_unlock(&log->lock);
+        pthread_mutex_unlock(&log->lock);
         if (ended || (ioctl(log->pipe_fd, FIONREAD, &waiting) == 0 && waiting == 0 && tries > 0))
             return;
         g_usleep(5000);
@@ -169,10 +169,10 @@ void log_sync(struct engine_log *log)
 
 char **log_tail(struct engine_log *log, size_t max_lines)
 {
-    g_mutex_lock(&log->lock);
+    pthread_mutex_lock(&log->lock);
     g_autofree char *text = g_utf8_make_valid(log->recent->str, (gssize)log->recent->len);
     bool cut = log->recent->len >= RECENT_BYTES;
-    g_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->lock);
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     g_autoptr(GPtrArray) kept = g_ptr_array_new();
     for (size_t n = g_strv_length(lines); n > (cut ? 1 : 0) && kept->len < max_lines; n--) {
@@ -207,10 +207,10 @@ void log_close(struct engine_log *log)
     if (!log)
         return;
     uint64_t one = 1;
-    if (log->thread) {
+    if (log->started) {
         while (write(log->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
             ;
-        g_thread_join(log->thread);
+        pthread_join(log->thread, NULL);
     }
     straighten(log);
     close(log->pipe_fd);
@@ -219,6 +219,6 @@ void log_close(struct engine_log *log)
     if (log->file_fd >= 0)
         close(log->file_fd);
     g_string_free(log->recent, TRUE);
-    g_mutex_clear(&log->lock);
+    pthread_mutex_destroy(&log->lock);
     g_free(log);
 }

@@ -6,6 +6,7 @@
 
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -448,6 +449,53 @@ static void test_log_flood(void)
         g_assert_cmpuint(strlen(lines[i]), ==, 255);
 }
 
+/* A disk that takes nothing more: the engine runs on, and its last lines are still quoted. */
+static void test_log_full_disk(void)
+{
+    struct engine *engine = start_with("/dev/full", NULL, -1);
+    hello(engine);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(load(engine, "\"token_us\": 0, \"fail\": \"exit\", \"fail_at\": 1", &error));
+    prepare(engine, 1, 4);
+    struct engine_generation g;
+    g_assert_false(engine_generate(engine, (const int64_t[]){1}, 1, in_s(20), &g, &error));
+    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED);
+    g_assert_nonnull(strstr(error->message, "leaving with status 3"));
+    stop(engine, ENGINE_STOP_NONE);
+}
+
+/* ---- The worker dies ------------------------------------------------------------------------------------------- */
+
+#define DIE "--start-an-engine-and-die"
+
+/* This program again, as a worker: starts an engine that will not hear the end of its socket, says its pid, is killed. */
+static int start_and_die(void)
+{
+    struct engine *engine = loaded_engine("\"fail\": \"no_shutdown\"");
+    printf("%d\n", (int)engine_pid(engine));
+    fflush(stdout);
+    return kill(getpid(), SIGKILL);
+}
+
+static void test_worker_dies(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    char *argv[] = {self, g_strdup(DIE), NULL};
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+    g_spawn_sync(NULL, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &text, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_free(argv[1]);
+    int64_t pid = 0;
+    g_assert_true(num_parse_int(g_strstrip(text), 2, INT32_MAX, &pid, NULL));
+    int64_t deadline_ns = in_s(10);
+    while (kill((pid_t)pid, 0) == 0 && clock_mono_ns() < deadline_ns) {
+        proc_reap(0); /* it is ours now: this process is a subreaper */
+        g_usleep(5000);
+    }
+    g_assert_cmpint(kill((pid_t)pid, 0), ==, -1);
+}
+
 /* ---- The ladder ------------------------------------------------------------------------------------------------ */
 
 struct ladder_case {
@@ -531,8 +579,10 @@ static void add_tables(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
     sim_path = LLEM_BINARY_DIR "/bin/llem-engine-sim";
+    if (argc == 2 && !strcmp(argv[1], DIE))
+        return start_and_die();
+    g_test_init(&argc, &argv, NULL);
     g_assert_true(proc_become_subreaper());
     folder = g_dir_make_tmp("llem-engine-XXXXXX", NULL);
     g_test_add_func("/engine/whole-life", test_whole_life);
@@ -547,6 +597,8 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/abort", test_abort);
     g_test_add_func("/engine/interrupt", test_interrupt);
     g_test_add_func("/engine/log-flood", test_log_flood);
+    g_test_add_func("/engine/log-full-disk", test_log_full_disk);
+    g_test_add_func("/engine/worker-dies", test_worker_dies);
     g_test_add_func("/engine/killed-with-daemon", test_killed_with_daemon);
     g_test_add_func("/engine/bystander", test_bystander);
     int code = g_test_run();
