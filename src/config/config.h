@@ -177,5 +177,9 @@ struct study_setting {
 };
 struct config *study_config(const struct study_file *study, const struct study_setting *settings, size_t n,
                             struct diag *diag);
+/* Values the user wrote that have an effect in none of the experiments are worth a word. used: one flag for each of
+ * config_fields(), at first false; config_mark_used() sets those that apply. */
+void config_mark_used(const struct config *config, bool *used);
+void study_warn_unused(const struct study_file *study, const bool *used, struct diag *diag);
 /* The value of a level; borrowed. null: the axis unsets the field. */
 json_t *config_value_json(const struct config_value *value);

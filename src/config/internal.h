@@ -120,7 +120,8 @@ bool value_is_set(const struct config_value *value);
 /* Whether a model or data set text names a file rather than something in a catalogue or hub. */
 bool value_is_path(const char *text);
 
-/* Lower-case hex SHA-256 of a file, or of a folder: of the list of its files with their digests (digest.c). */
+/* Lower-case hex SHA-256 of a file, or of a folder: of the list of its files with their digests (digest.c). Digests of
+ * large files are remembered in the cache folder by device, inode, size and times. */
 char *digest_of_path(const char *path, GError **error);
 
 /* --- Conditions, rules (rules.c) ------------------------------------------------------------------------------- */
@@ -139,8 +140,6 @@ struct config {
 bool config_settle(struct config *config, struct diag *diag);
 /* Checks the rules between fields; diag NULL: only answers. */
 bool config_check_rules(const struct config *config, struct diag *diag);
-/* Explicit values that have no effect, as warnings. */
-void config_warn_unused(const struct config *config, struct diag *diag);
 /* For the reference page: "decoder.do_sample is true" or NULL. New string. */
 char *gate_describe(const struct gate *const *gates);
 /* Gates of a path; NULL-terminated vector. */

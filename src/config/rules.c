@@ -27,7 +27,10 @@ static const struct gate gates[] = {
     {"decoder.min_new_tokens", "decoder.ignore_eos", "false", false},
     {"warmup.", "warmup.enabled", "true", false},
     {"baseline.", "baseline.enabled", "true", false},
-    {"energy.", "energy.backend", "\"none\"", true},
+    {"energy.modelled", "energy.backend", "\"none\"", true},
+    {"energy.guard_ms", "energy.backend", "\"none\"", true},
+    {"energy.calibration", "energy.backend", "\"none\"", true},
+    {"energy.modelled_watts_per_core", "energy.backend", "\"none\"", true},
     {"energy.modelled_watts_per_core", "energy.modelled", "true", false},
     {"pytorch.torch_compile_mode", "pytorch.torch_compile", "true", false},
     {"pytorch.torch_compile_backend", "pytorch.torch_compile", "true", false},
@@ -39,6 +42,13 @@ static const struct gate gates[] = {
     {"pytorch.early_stopping", "pytorch.num_beams", "1", true},
     {"pytorch.length_penalty", "pytorch.num_beams", "1", true},
 };
+
+/* Where the paths of the gates and rules stand in the table, looked up once: a plan asks for every cell. */
+struct places {
+    size_t *gate_when;
+    size_t *rule_a, *rule_b;
+};
+static const struct places *places(void);
 
 static bool gate_covers(const struct gate *gate, const char *path)
 {
@@ -62,10 +72,10 @@ const struct gate *const *gates_of(const char *path)
 
 static bool gate_open(const struct config *config, const struct gate *gate)
 {
-    const struct config_field *row = config_field(gate->when);
-    if (!(row->backends & config->backend)) /* "precision" and llamacpp.quantization under another backend */
+    size_t when = places()->gate_when[gate - gates];
+    if (!(field_table()->rows[when].backends & config->backend)) /* llamacpp.quantization under another backend */
         return true;
-    return !strcmp(value_of(config, gate->when)->canonical, gate->value) != gate->negated;
+    return !strcmp(config->values[when]->canonical, gate->value) != gate->negated;
 }
 
 static char *plain_words(const char *json)
@@ -229,6 +239,32 @@ static const struct rule rules[] = {
     {RULE_FITS, "sim.max_context", "!0", NULL, NULL, NULL},
 };
 
+static struct places *find_places(void)
+{
+    struct places *found = g_new0(struct places, 1);
+    found->gate_when = g_new0(size_t, G_N_ELEMENTS(gates));
+    found->rule_a = g_new0(size_t, G_N_ELEMENTS(rules));
+    found->rule_b = g_new0(size_t, G_N_ELEMENTS(rules));
+    for (size_t i = 0; i < G_N_ELEMENTS(gates); i++)
+        found->gate_when[i] = field_at(gates[i].when);
+    for (size_t i = 0; i < G_N_ELEMENTS(rules); i++) {
+        found->rule_a[i] = field_at(rules[i].a);
+        found->rule_b[i] = field_at(rules[i].b ? rules[i].b : rules[i].a);
+    }
+    return found;
+}
+
+static const struct places *places(void)
+{
+    static struct places *found;
+    static gsize once;
+    if (g_once_init_enter(&once)) {
+        found = find_places();
+        g_once_init_leave(&once, 1);
+    }
+    return found;
+}
+
 /* Whether a canonical text is in a list of alternatives. */
 static bool matches(const char *canonical, const char *alternatives)
 {
@@ -251,9 +287,9 @@ static double number_of(const struct config *config, const char *path)
     return json_number_value(value_of(config, path)->json);
 }
 
-static bool stands(const struct config *config, const char *path)
+static bool stands(const struct config *config, size_t i)
 {
-    return config->applies[field_at(path)] && !json_is_false(value_of(config, path)->json);
+    return config->applies[i] && !json_is_false(config->values[i]->json);
 }
 
 static double context_need(const struct config *config, const struct rule *rule)
@@ -264,20 +300,21 @@ static double context_need(const struct config *config, const struct rule *rule)
 
 static bool rule_kept(const struct config *config, const struct rule *rule)
 {
-    const struct config_value *a = value_of(config, rule->a);
-    if (!config->applies[field_at(rule->a)] || !matches(a->canonical, rule->value))
+    size_t a = places()->rule_a[rule - rules], b = places()->rule_b[rule - rules];
+    const struct config_value *first = config->values[a], *second = config->values[b];
+    if (!config->applies[a] || !matches(first->canonical, rule->value))
         return true;
     switch (rule->kind) {
     case RULE_NEEDS:
-        return !config->applies[field_at(rule->b)] || matches(value_of(config, rule->b)->canonical, rule->wanted);
+        return !config->applies[b] || matches(second->canonical, rule->wanted);
     case RULE_EXCLUDES:
-        return !(stands(config, rule->a) && stands(config, rule->b));
+        return !(stands(config, a) && stands(config, b));
     case RULE_AT_LEAST:
-        return !config->applies[field_at(rule->b)] || number_of(config, rule->a) >= number_of(config, rule->b);
+        return !config->applies[b] || json_number_value(first->json) >= json_number_value(second->json);
     case RULE_FITS:
-        return number_of(config, rule->a) >= context_need(config, rule);
+        return json_number_value(first->json) >= context_need(config, rule);
     case RULE_PRESENT:
-        return config->applies[field_at(rule->b)];
+        return config->applies[b];
     }
     return true;
 }
@@ -350,17 +387,24 @@ bool config_check_rules(const struct config *config, struct diag *diag)
 
 /* --- Values without an effect ----------------------------------------------------------------------------------- */
 
-void config_warn_unused(const struct config *config, struct diag *diag)
+void config_mark_used(const struct config *config, bool *used)
+{
+    size_t n = field_table()->n;
+    for (size_t i = 0; i < n; i++)
+        used[i] |= config->applies[i];
+}
+
+void study_warn_unused(const struct study_file *study, const bool *used, struct diag *diag)
 {
     const struct field_table *table = field_table();
     for (size_t i = 0; i < table->n; i++) {
-        const struct config_value *value = config->values[i];
-        if (config->applies[i] || value->layer < LAYER_FILE || !value_is_set(value) ||
-            !(table->rows[i].backends & config->backend) || (table->rows[i].flags & CONFIG_STUDY))
+        const struct config_value *value = study->layers.values[i];
+        if (used[i] || value->layer < LAYER_FILE || !value_is_set(value) || (table->rows[i].flags & CONFIG_STUDY))
             continue;
         g_autofree char *words = gate_describe(table->info[i].gates);
         diag_add(diag, DIAG_WARNING, span_or_null(value), "%s has no effect here", table->rows[i].path);
-        diag_hint(diag, "it has one while %s", words);
+        if (*words)
+            diag_hint(diag, "it has one while %s", words);
     }
 }
 

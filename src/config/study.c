@@ -275,9 +275,7 @@ static struct study_file *finish(struct study_file *study, const struct doc_node
         check_axes(study, diag);
     }
     if (diag_errors(diag) == errors && study->layers.axes->len == 0) {
-        g_autoptr(owned_config) config = study_config(study, NULL, 0, diag);
-        if (config)
-            config_warn_unused(config, diag);
+        config_free(study_config(study, NULL, 0, diag)); /* a single experiment: its rules, where its values stand */
     }
     if (diag_errors(diag) == errors) {
         name_study(study, name);

@@ -129,6 +129,7 @@ struct making {
     struct diag *scratch; /* of the cells; replaced when something was said in it */
     GHashTable *seen;     /* hashes */
     struct study_setting *settings;
+    bool *used;      /* by field: applies in some cell */
     uint16_t *block; /* room for levels */
     size_t block_left;
 };
@@ -173,6 +174,7 @@ static void make_cell(struct making *m, const uint16_t *levels)
         skip_cell(m, levels);
         return;
     }
+    config_mark_used(config, m->used);
     struct cell cell = {{0}, NULL};
     g_strlcpy(cell.hash, config_hash(config) ? config_hash(config) : "", sizeof cell.hash);
     if (*cell.hash && !g_hash_table_add(m->seen, g_strdup(cell.hash))) {
@@ -244,14 +246,19 @@ static bool count_cells(const struct plan *plan, const GArray *grids, struct dia
     return false;
 }
 
-static void make_cells(struct making *m, GArray *grids)
+static void make_cells(struct making *m, GArray *grids, struct diag *diag)
 {
     struct plan *plan = m->plan;
+    const struct config_field *fields;
+    m->used = g_new0(bool, config_fields(&fields));
     m->scratch = diag_new();
     m->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     m->settings = g_new0(struct study_setting, plan->n_axes + 1);
     for (unsigned g = 0; g < grids->len; g++)
         make_grid(m, &g_array_index(grids, struct grid, g));
+    if (plan->cells->len)
+        study_warn_unused(plan->study, m->used, diag);
+    g_free(m->used);
     g_free(m->settings);
     g_hash_table_unref(m->seen);
     diag_free(m->scratch);
@@ -384,7 +391,7 @@ struct plan *plan_new(const struct study_file *study, struct diag *diag)
     struct making making = {.plan = plan};
     bool ok = count_cells(plan, grids, diag);
     if (ok)
-        make_cells(&making, grids);
+        make_cells(&making, grids, diag);
     if (ok && report_cells(plan, diag) && order_runs(plan, diag))
         return plan;
     plan_free(plan);

@@ -234,6 +234,27 @@ static void test_model_folder(void)
     }
 }
 
+/* The digest of a large file is remembered, and forgotten as soon as the file changes. */
+static void test_large_file(void)
+{
+    enum { SIZE = 17 << 20 };
+    g_autofree char *path = temp_file(".gguf", "");
+    g_autofree char *content = g_strnfill(SIZE, 'a');
+    g_autofree char *text = g_strdup_printf("model: %s\n", path);
+    g_assert_true(g_file_set_contents(path, content, SIZE, NULL));
+    g_usleep(2100 * 1000); /* younger files are not remembered */
+    g_autofree char *first = hash_of(text), *again = hash_of(text);
+    g_assert_cmpstr(first, ==, again);
+    g_autofree char *key = g_compute_checksum_for_string(G_CHECKSUM_SHA256, path, -1);
+    g_autofree char *note = g_build_filename(g_get_user_cache_dir(), "llem", "digests", key, NULL);
+    g_assert_true(g_file_test(note, G_FILE_TEST_EXISTS));
+    content[SIZE / 2] = 'b';
+    g_assert_true(g_file_set_contents(path, content, SIZE, NULL));
+    g_autofree char *changed = hash_of(text);
+    g_assert_cmpstr(first, !=, changed);
+    unlink(path);
+}
+
 static void test_without_digests(void)
 {
     const struct study_options options = {.skip_digests = true};
@@ -251,5 +272,6 @@ void add_hash_tests(void)
     g_test_add_func("/config/hash/definition", test_definition);
     g_test_add_func("/config/hash/files by content", test_files_by_content);
     g_test_add_func("/config/hash/model folder", test_model_folder);
+    g_test_add_func("/config/hash/large file", test_large_file);
     g_test_add_func("/config/hash/without digests", test_without_digests);
 }

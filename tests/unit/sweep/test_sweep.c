@@ -124,6 +124,18 @@ static void test_duplicates(void)
     g_assert_nonnull(strstr(said, "warning: 4 cells repeat the work of an earlier one"));
 }
 
+/* A value that has an effect in no cell is named; one that has an effect in some is not. */
+static void test_no_effect(void)
+{
+    MAKE(greedy, "model: m\ndecoder: {top_p: 0.5}\nsweep: {n: [1, 2]}\n");
+    g_autofree char *said = diag_render(greedy.diag, false);
+    g_assert_true(g_str_has_prefix(said, "s.yaml:2:18: warning: decoder.top_p has no effect here"));
+    g_assert_nonnull(strstr(said, "it has one while decoder.do_sample is true"));
+    MAKE(mixed, "model: m\ndecoder: {top_p: 0.5}\nsweep: {decoder.temperature: [0, 1]}\n");
+    g_assert_cmpuint(diag_warnings(mixed.diag), ==, 0);
+    g_assert_cmpuint(plan_cells(mixed.plan), ==, 2);
+}
+
 static void test_too_many(void)
 {
     g_autoptr(GString) text = g_string_new("model: m\nsweep:\n");
@@ -218,6 +230,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sweep/skips", test_skips);
     g_test_add_func("/sweep/no valid cell", test_no_valid_cell);
     g_test_add_func("/sweep/duplicates", test_duplicates);
+    g_test_add_func("/sweep/no effect", test_no_effect);
     g_test_add_func("/sweep/too many cells", test_too_many);
     g_test_add_func("/sweep/orders", test_orders);
     g_test_add_func("/sweep/shuffled", test_shuffle_is_a_permutation_per_cycle);
