@@ -203,7 +203,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 const struct cli_command cli_engine = {
     .name = "engine",
-    .arguments = "[OPTION…] list | check PROGRAM [ARGUMENT…]",
+    .arguments = "list | check PROGRAM [ARGUMENT…]",
     .summary = "List the engine adapters, or hold one to the protocol",
     .details = "list shows each backend, where its adapter was found (or why not, and how to get it), and the\n"
                "engine's version as the adapter reports it.\n\n"

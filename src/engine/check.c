@@ -1,237 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* The conformance suite: what docs/engine-protocol.md promises, asked of a program that claims to keep it. */
-#include "engine/private.h"
+#include "engine/check_suite.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#define MAX_IN_TOKENS    64
-#define MAX_OUT_TOKENS   1024 /* long enough to be aborted in the middle */
-#define FEW_TOKENS 8
-#define ABORT_NS     (1 * NS_PER_S)
-#define END_NS       (10 * NS_PER_S) /* from the end of the socket, or SIGTERM, to the end of the program */
-#define BUSY_NS      (150 * NS_PER_MS) /* into a generation before it is disturbed */
-
-struct suite {
-    const struct engine_check_options *options;
-    struct engine *engine;
-    bool greeted, loaded;
-    bool load_failed; /* cases that need a loaded engine are skipped from then on */
-    int64_t next_batch;
-    struct engine_tokens *tokens; /* of three texts, from the case tokenize */
-    char *message;
-};
-
-/* ---- Words ----------------------------------------------------------------------------------------------------- */
-
-static enum engine_check_status say(struct suite *s, enum engine_check_status status, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
-static enum engine_check_status say(struct suite *s, enum engine_check_status status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    g_free(s->message);
-    s->message = g_strdup_vprintf(format, args);
-    va_end(args);
-    return status;
-}
-
-static enum engine_check_status fail_with(struct suite *s, const GError *error)
-{
-    return say(s, ENGINE_CHECK_FAIL, "%s", error->message);
-}
-
-#define PASS ENGINE_CHECK_PASS
-
-/* ---- A process for the case ------------------------------------------------------------------------------------ */
-
-static int64_t patience(const struct suite *s, int64_t otherwise_s)
-{
-    return clock_mono_ns() + (s->options->patience_ns ? s->options->patience_ns : otherwise_s * NS_PER_S);
-}
-
-static int64_t soon(const struct suite *s)
-{
-    return patience(s, 30);
-}
-
-static void drop_engine(struct suite *s)
-{
-    g_clear_pointer(&s->engine, engine_free);
-    s->greeted = s->loaded = false;
-}
-
-static bool start(struct suite *s, GError **error)
-{
-    if (s->engine && !s->engine->broken && !s->engine->abandoned_id && !process_ended(s->engine, 0))
-        return true;
-    drop_engine(s);
-    s->engine = engine_start(&(struct engine_options){.argv = s->options->argv, .interrupt_fd = -1}, error);
-    return s->engine != NULL;
-}
-
-static bool greet(struct suite *s, GError **error)
-{
-    struct engine_identity identity;
-    if (!start(s, error))
-        return false;
-    if (s->greeted)
-        return true;
-    s->greeted = engine_hello(s->engine, patience(s, 120), &identity, error);
-    if (s->greeted)
-        engine_identity_clear(&identity);
-    return s->greeted;
-}
-
-static json_t *load_config(const struct suite *s)
-{
-    json_t *config = json_object();
-    json_object_set_new(config, "model", json_string("conformance"));
-    if (s->options->model_path)
-        json_object_set_new(config, "model_path", json_string(s->options->model_path));
-    if (s->options->precision)
-        json_object_set_new(config, "precision", json_string(s->options->precision));
-    json_object_set_new(config, "max_input_tokens", json_integer(MAX_IN_TOKENS));
-    json_object_set_new(config, "max_output_tokens", json_integer(MAX_OUT_TOKENS));
-    json_object_set_new(config, "random_seed", json_integer(42));
-    json_object_set_new(config, "options",
-                        s->options->options ? json_deep_copy(s->options->options) : json_object());
-    return config;
-}
-
-static bool load_with(struct suite *s, const json_t *config, struct engine_loaded *ret, GError **error)
-{
-    s->loaded = false;
-    return engine_load(s->engine, config, true, patience(s, 120), ret, error);
-}
-
-static bool load(struct suite *s, GError **error)
-{
-    if (s->load_failed) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE, "a load did not work before");
-        return false;
-    }
-    if (!greet(s, error))
-        return false;
-    if (s->loaded)
-        return true;
-    g_autoptr(json_t) config = load_config(s);
-    struct engine_loaded loaded;
-    s->loaded = load_with(s, config, &loaded, error);
-    if (s->loaded)
-        engine_loaded_clear(&loaded);
-    s->load_failed = !s->loaded;
-    return s->loaded;
-}
-
-static enum engine_check_status needs(struct suite *s, const char *what, const GError *error)
-{
-    return say(s, ENGINE_CHECK_SKIP, "needs %s: %s", what, error->message);
-}
-
-#define NEED(s, level, what)                                                                                           \
-    do {                                                                                                               \
-        g_autoptr(GError) need_error = NULL;                                                                           \
-        if (!level((s), &need_error))                                                                                  \
-            return needs((s), what, need_error);                                                                       \
-    } while (0)
-#define NEED_HELLO(s) NEED(s, greet, "an adapter that answers hello")
-#define NEED_LOAD(s)  NEED(s, load, "a loaded engine")
-
-/* ---- Pieces of cases ------------------------------------------------------------------------------------------- */
-
-/* What should have been refused: an error of the engine's own that says `names` (NULL: anything), and life goes on. */
-static enum engine_check_status refused(struct suite *s, bool accepted, const GError *error, const char *what,
-                                        const char *names)
-{
-    if (accepted)
-        return say(s, ENGINE_CHECK_FAIL, "%s was accepted", what);
-    if (!g_error_matches(error, LLEM_ERROR, LLEM_ERROR_ENGINE))
-        return fail_with(s, error);
-    if (names && !strstr(engine_last_failure(s->engine)->engine_message, names))
-        return say(s, ENGINE_CHECK_FAIL, "%s was refused without naming '%s': %s", what, names,
-                   engine_last_failure(s->engine)->engine_message);
-    return PASS;
-}
-
-/* The ids of a prompt: the tokenizer's when the case of it has passed, else small ones every vocabulary has. */
-static const struct engine_tokens *prompt_tokens(const struct suite *s)
-{
-    static int32_t small[] = {5, 6, 7, 8, 9, 10, 11, 12};
-    static const struct engine_tokens otherwise = {small, G_N_ELEMENTS(small)};
-    return s->tokens && s->tokens->n >= 4 ? s->tokens : &otherwise;
-}
-
-/* Prepares one batch of n requests, the i-th with a prompt i tokens shorter and i tokens more to put out. */
-static bool prepare(struct suite *s, size_t n, int64_t max_tokens, int64_t *ret_batch, GError **error)
-{
-    const struct engine_tokens *tokens = prompt_tokens(s);
-    g_autofree struct engine_prompt *prompts = g_new0(struct engine_prompt, n);
-    g_auto(GStrv) ids = g_new0(char *, n + 1);
-    *ret_batch = ++s->next_batch;
-    for (size_t i = 0; i < n; i++) {
-        ids[i] = g_strdup_printf("request-%" G_GINT64_FORMAT "-%zu", *ret_batch, i);
-        prompts[i] = (struct engine_prompt){ids[i], tokens->ids, MIN(tokens->n, MAX_IN_TOKENS) - i,
-                                            max_tokens + (int64_t)i, true};
-    }
-    return engine_prepare(s->engine, *ret_batch, prompts, n, soon(s), NULL, error);
-}
-
-static bool generate_one(struct suite *s, int64_t max_tokens, struct engine_generation *g, GError **error)
-{
-    int64_t batch;
-    return prepare(s, 1, max_tokens, &batch, error) &&
-           engine_generate(s->engine, &batch, 1, patience(s, 120), g, error);
-}
-
-/* Lets a long generation run a moment. False when it did not end in a deadline: *ret_status says how to answer. */
-static bool start_long(struct suite *s, enum engine_check_status *ret_status)
-{
-    struct engine_generation g;
-    int64_t batch;
-    g_autoptr(GError) error = NULL;
-    if (!prepare(s, 1, MAX_OUT_TOKENS, &batch, &error)) {
-        *ret_status = fail_with(s, error);
-        return false;
-    }
-    if (engine_generate(s->engine, &batch, 1, clock_mono_ns() + BUSY_NS, &g, &error)) {
-        engine_generation_clear(&g);
-        *ret_status = say(s, ENGINE_CHECK_SKIP, "%d tokens were out before the generation could be disturbed",
-                          MAX_OUT_TOKENS);
-        return false;
-    }
-    if (g_error_matches(error, LLEM_ERROR, LLEM_ERROR_TIMEOUT))
-        return true;
-    *ret_status = fail_with(s, error);
-    return false;
-}
-
-/* Whether the engine still works: a short generation. */
-static enum engine_check_status still_works(struct suite *s)
-{
-    struct engine_generation g;
-    g_autoptr(GError) error = NULL;
-    if (!generate_one(s, FEW_TOKENS, &g, &error))
-        return say(s, ENGINE_CHECK_FAIL, "afterwards the engine does not work any more: %s", error->message);
-    engine_generation_clear(&g);
-    return PASS;
-}
 
 /* ---- The cases ------------------------------------------------------------------------------------------------- */
 
 static enum engine_check_status check_hello(struct suite *s)
 {
     g_autoptr(GError) error = NULL;
-    return greet(s, &error) ? PASS : fail_with(s, error);
+    return suite_greet(s, &error) ? PASS : suite_fail_with(s, error);
 }
 
 static enum engine_check_status check_unknown_message(struct suite *s)
 {
     NEED_HELLO(s);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) reply = wire_call(s->engine, "no_such_message", NULL, soon(s), &error);
-    return refused(s, reply != NULL, error, "a message that does not exist", "no_such_message");
+    g_autoptr(json_t) reply = wire_call(s->engine, "no_such_message", NULL, suite_soon(s), &error);
+    return suite_refused(s, reply != NULL, error, "a message that does not exist", "no_such_message");
 }
 
 static enum engine_check_status check_garbage(struct suite *s)
@@ -242,49 +30,49 @@ static enum engine_check_status check_garbage(struct suite *s)
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_autoptr(GError) error = NULL;
         g_autoptr(json_t) reply = NULL;
-        if (wire_send_raw(s->engine, lines[i], soon(s), &error))
-            reply = wire_receive_any(s->engine, soon(s), &error);
+        if (wire_send_raw(s->engine, lines[i], suite_soon(s), &error))
+            reply = wire_receive_any(s->engine, suite_soon(s), &error);
         g_autofree char *shown = g_strescape(lines[i], NULL);
         if (!reply)
-            return say(s, ENGINE_CHECK_FAIL, "after the line \"%s\": %s", shown, error->message);
+            return suite_say(s, ENGINE_CHECK_FAIL, "after the line \"%s\": %s", shown, error->message);
         if (!json_is_null(json_object_get(reply, "id")) || !json_object_get(reply, "id") ||
             g_strcmp0(json_string_value(json_object_get(reply, "type")), "error") ||
             !json_is_string(json_object_get(reply, "class")))
-            return say(s, ENGINE_CHECK_FAIL,
-                       "the line \"%s\" must be answered by an error with id null and a class", shown);
+            return suite_say(s, ENGINE_CHECK_FAIL,
+                             "the line \"%s\" must be answered by an error with id null and a class", shown);
     }
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) answer = wire_call(s->engine, "schema", NULL, soon(s), &error);
+    g_autoptr(json_t) answer = wire_call(s->engine, "schema", NULL, suite_soon(s), &error);
     if (answer || g_error_matches(error, LLEM_ERROR, LLEM_ERROR_ENGINE))
         return PASS;
-    return say(s, ENGINE_CHECK_FAIL, "after bad lines: %s", error->message);
+    return suite_say(s, ENGINE_CHECK_FAIL, "after bad lines: %s", error->message);
 }
 
 static enum engine_check_status check_order(struct suite *s)
 {
     if (s->loaded)
-        drop_engine(s);
+        suite_drop_engine(s);
     NEED_HELLO(s);
     g_autoptr(GError) error = NULL;
     struct engine_memory memory;
-    bool accepted = engine_memory(s->engine, soon(s), &memory, &error);
+    bool accepted = engine_memory(s->engine, suite_soon(s), &memory, &error);
     if (accepted)
         engine_memory_clear(&memory);
-    enum engine_check_status status = refused(s, accepted, error, "memory before load", NULL);
+    enum engine_check_status status = suite_refused(s, accepted, error, "memory before load", NULL);
     if (status != PASS)
         return status;
     g_clear_error(&error);
     const struct engine_prompt prompt = {"early", (const int32_t[]){1, 2}, 2, 1, true};
-    accepted = engine_prepare(s->engine, 1, &prompt, 1, soon(s), NULL, &error);
-    return refused(s, accepted, error, "prepare before load", NULL);
+    accepted = engine_prepare(s->engine, 1, &prompt, 1, suite_soon(s), NULL, &error);
+    return suite_refused(s, accepted, error, "prepare before load", NULL);
 }
 
 static enum engine_check_status check_schema(struct suite *s)
 {
     NEED_HELLO(s);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) fields = engine_schema(s->engine, soon(s), &error);
-    return fields ? PASS : fail_with(s, error);
+    g_autoptr(json_t) fields = engine_schema(s->engine, suite_soon(s), &error);
+    return fields ? PASS : suite_fail_with(s, error);
 }
 
 /* Loads a configuration that must be refused. */
@@ -292,21 +80,21 @@ static enum engine_check_status refuse_load(struct suite *s, const json_t *confi
 {
     struct engine_loaded loaded;
     g_autoptr(GError) error = NULL;
-    bool accepted = load_with(s, config, &loaded, &error);
+    bool accepted = suite_load_with(s, config, &loaded, &error);
     if (accepted)
         engine_loaded_clear(&loaded);
-    return refused(s, accepted, error, what, names);
+    return suite_refused(s, accepted, error, what, names);
 }
 
 static enum engine_check_status check_unknown_keys(struct suite *s)
 {
     NEED_HELLO(s);
-    g_autoptr(json_t) config = load_config(s);
+    g_autoptr(json_t) config = suite_load_config(s);
     json_object_set_new(json_object_get(config, "options"), "no_such_option", json_integer(1));
     enum engine_check_status status = refuse_load(s, config, "an option that does not exist", "no_such_option");
     if (status != PASS)
         return status;
-    g_autoptr(json_t) other = load_config(s);
+    g_autoptr(json_t) other = suite_load_config(s);
     json_object_set_new(other, "no_such_member", json_integer(1));
     return refuse_load(s, other, "a member of config that does not exist", "no_such_member");
 }
@@ -315,28 +103,28 @@ static enum engine_check_status check_bad_value(struct suite *s)
 {
     NEED_HELLO(s);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) fields = engine_schema(s->engine, soon(s), &error);
+    g_autoptr(json_t) fields = engine_schema(s->engine, suite_soon(s), &error);
     if (!fields)
-        return needs(s, "a schema", error);
+        return suite_needs(s, "a schema", error);
     size_t i;
     json_t *row;
-    json_array_foreach(fields, i, row) {
+    json_array_foreach (fields, i, row) {
         const char *type = json_string_value(json_object_get(row, "type"));
         const char *name = json_string_value(json_object_get(row, "name"));
         if (strcmp(type, "integer") && strcmp(type, "number") && strcmp(type, "boolean"))
             continue;
-        g_autoptr(json_t) config = load_config(s);
+        g_autoptr(json_t) config = suite_load_config(s);
         json_object_set_new(json_object_get(config, "options"), name, json_string("not a number"));
         g_autofree char *what = g_strdup_printf("a text for the %s '%s'", type, name);
         return refuse_load(s, config, what, name);
     }
-    return say(s, ENGINE_CHECK_SKIP, "the schema has no integer, number or boolean");
+    return suite_say(s, ENGINE_CHECK_SKIP, "the schema has no integer, number or boolean");
 }
 
 static enum engine_check_status check_load_missing(struct suite *s)
 {
     NEED_HELLO(s);
-    g_autoptr(json_t) config = load_config(s);
+    g_autoptr(json_t) config = suite_load_config(s);
     json_object_set_new(config, "model_path", json_string("/nonexistent/llem-conformance-model"));
     return refuse_load(s, config, "a model_path that does not exist", NULL);
 }
@@ -345,7 +133,7 @@ static enum engine_check_status check_load(struct suite *s)
 {
     NEED_HELLO(s);
     g_autoptr(GError) error = NULL;
-    return load(s, &error) ? PASS : fail_with(s, error);
+    return suite_load(s, &error) ? PASS : suite_fail_with(s, error);
 }
 
 static enum engine_check_status check_tokenize(struct suite *s)
@@ -355,11 +143,11 @@ static enum engine_check_status check_tokenize(struct suite *s)
                                  "The quick brown fox jumps over the lazy dog"};
     struct engine_tokens *tokens;
     g_autoptr(GError) error = NULL;
-    if (!engine_tokenize(s->engine, texts, 3, true, soon(s), &tokens, &error)) {
+    if (!engine_tokenize(s->engine, texts, 3, true, suite_soon(s), &tokens, &error)) {
         const struct engine_failure *f = engine_last_failure(s->engine);
         if (!g_strcmp0(f->engine_class, "NotSupported"))
-            return say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message);
-        return fail_with(s, error);
+            return suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message);
+        return suite_fail_with(s, error);
     }
     bool same = tokens[0].n == tokens[2].n && tokens[0].n > 0 && tokens[1].n > 0 &&
                 !memcmp(tokens[0].ids, tokens[2].ids, tokens[0].n * sizeof(int32_t));
@@ -369,7 +157,7 @@ static enum engine_check_status check_tokenize(struct suite *s)
         return PASS;
     }
     engine_tokens_free(tokens, 3);
-    return say(s, ENGINE_CHECK_FAIL, "equal texts must give equal, non-empty lists of ids");
+    return suite_say(s, ENGINE_CHECK_FAIL, "equal texts must give equal, non-empty lists of ids");
 }
 
 static enum engine_check_status check_generate(struct suite *s)
@@ -377,8 +165,8 @@ static enum engine_check_status check_generate(struct suite *s)
     NEED_LOAD(s);
     struct engine_generation g;
     g_autoptr(GError) error = NULL;
-    if (!generate_one(s, FEW_TOKENS, &g, &error))
-        return fail_with(s, error);
+    if (!suite_generate_one(s, FEW_TOKENS, &g, &error))
+        return suite_fail_with(s, error);
     engine_generation_clear(&g);
     return PASS;
 }
@@ -390,8 +178,8 @@ static enum engine_check_status check_unprepared(struct suite *s)
     json_t *body = json_object(), *numbers = json_array();
     json_array_append_new(numbers, json_integer(987654));
     json_object_set_new(body, "batches", numbers);
-    g_autoptr(json_t) reply = wire_call(s->engine, "generate", body, soon(s), &error);
-    return refused(s, reply != NULL, error, "a batch that was not prepared", NULL);
+    g_autoptr(json_t) reply = wire_call(s->engine, "generate", body, suite_soon(s), &error);
+    return suite_refused(s, reply != NULL, error, "a batch that was not prepared", NULL);
 }
 
 static enum engine_check_status check_batch(struct suite *s)
@@ -400,15 +188,15 @@ static enum engine_check_status check_batch(struct suite *s)
     struct engine_generation g;
     int64_t batch;
     g_autoptr(GError) error = NULL;
-    if (prepare(s, 3, FEW_TOKENS, &batch, &error) &&
-        engine_generate(s->engine, &batch, 1, patience(s, 120), &g, &error)) {
+    if (suite_prepare(s, 3, FEW_TOKENS, &batch, &error) &&
+        engine_generate(s->engine, &batch, 1, suite_patience(s, 120), &g, &error)) {
         engine_generation_clear(&g);
         return PASS;
     }
     const struct engine_failure *f = engine_last_failure(s->engine);
     if (!g_strcmp0(f->engine_class, "NotSupported"))
-        return say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message);
-    return fail_with(s, error);
+        return suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message);
+    return suite_fail_with(s, error);
 }
 
 static enum engine_check_status check_batches(struct suite *s)
@@ -419,12 +207,12 @@ static enum engine_check_status check_batches(struct suite *s)
     g_autoptr(GError) error = NULL;
     bool ok = true;
     for (int i = 0; i < 3 && ok; i++)
-        ok = prepare(s, 1, 2 + i, &batches[i], &error);
+        ok = suite_prepare(s, 1, 2 + i, &batches[i], &error);
     int64_t first = batches[0];
     batches[0] = batches[2]; /* the order of generate counts, not that of prepare */
     batches[2] = first;
-    if (!ok || !engine_generate(s->engine, batches, 3, patience(s, 120), &g, &error))
-        return fail_with(s, error);
+    if (!ok || !engine_generate(s->engine, batches, 3, suite_patience(s, 120), &g, &error))
+        return suite_fail_with(s, error);
     engine_generation_clear(&g);
     return PASS;
 }
@@ -434,16 +222,16 @@ static enum engine_check_status check_determinism(struct suite *s)
     NEED_LOAD(s);
     struct engine_generation first, second;
     g_autoptr(GError) error = NULL;
-    if (!generate_one(s, FEW_TOKENS, &first, &error))
-        return fail_with(s, error);
-    if (!generate_one(s, FEW_TOKENS, &second, &error)) {
+    if (!suite_generate_one(s, FEW_TOKENS, &first, &error))
+        return suite_fail_with(s, error);
+    if (!suite_generate_one(s, FEW_TOKENS, &second, &error)) {
         engine_generation_clear(&first);
-        return fail_with(s, error);
+        return suite_fail_with(s, error);
     }
     bool same = !memcmp(first.requests[0].token_ids, second.requests[0].token_ids, FEW_TOKENS * sizeof(int32_t));
     engine_generation_clear(&first);
     engine_generation_clear(&second);
-    return same ? PASS : say(s, ENGINE_CHECK_FAIL, "the same prompt, decoded greedily twice, gave different ids");
+    return same ? PASS : suite_say(s, ENGINE_CHECK_FAIL, "the same prompt, decoded greedily twice, gave different ids");
 }
 
 static enum engine_check_status check_merged(struct suite *s)
@@ -451,12 +239,12 @@ static enum engine_check_status check_merged(struct suite *s)
     NEED_LOAD(s);
     struct engine_generation g;
     g_autoptr(GError) error = NULL;
-    if (!generate_one(s, 4 * FEW_TOKENS, &g, &error))
-        return fail_with(s, error);
+    if (!suite_generate_one(s, 4 * FEW_TOKENS, &g, &error))
+        return suite_fail_with(s, error);
     int64_t merged = g.merged_chunks;
     engine_generation_clear(&g);
     if (merged == 0)
-        return say(s, ENGINE_CHECK_SKIP, "no chunk carried more than one token this time");
+        return suite_say(s, ENGINE_CHECK_SKIP, "no chunk carried more than one token this time");
     return PASS;
 }
 
@@ -465,17 +253,18 @@ static enum engine_check_status check_reset(struct suite *s)
     NEED_LOAD(s);
     g_autoptr(GError) error = NULL;
     bool cache = false, peak = false;
-    if (!engine_reset(s->engine, true, true, soon(s), &cache, &peak, &error))
-        return fail_with(s, error);
+    if (!engine_reset(s->engine, true, true, suite_soon(s), &cache, &peak, &error))
+        return suite_fail_with(s, error);
     struct engine_generation g;
     if (!cache)
         return PASS;
-    if (!generate_one(s, 1, &g, &error))
-        return fail_with(s, error);
+    if (!suite_generate_one(s, 1, &g, &error))
+        return suite_fail_with(s, error);
     int64_t cached = g.requests[0].n_cached;
     engine_generation_clear(&g);
-    return cached == 0 ? PASS : say(s, ENGINE_CHECK_FAIL, "%lld tokens came from a cache that was reset",
-                                    (long long)cached);
+    return cached == 0
+               ? PASS
+               : suite_say(s, ENGINE_CHECK_FAIL, "%lld tokens came from a cache that was reset", (long long)cached);
 }
 
 static enum engine_check_status check_memory(struct suite *s)
@@ -483,11 +272,11 @@ static enum engine_check_status check_memory(struct suite *s)
     NEED_LOAD(s);
     struct engine_memory memory;
     g_autoptr(GError) error = NULL;
-    if (!engine_memory(s->engine, soon(s), &memory, &error))
-        return fail_with(s, error);
+    if (!engine_memory(s->engine, suite_soon(s), &memory, &error))
+        return suite_fail_with(s, error);
     size_t n = memory.n_figures;
     engine_memory_clear(&memory);
-    return n > 0 ? PASS : say(s, ENGINE_CHECK_FAIL, "not one figure (a reason would be one)");
+    return n > 0 ? PASS : suite_say(s, ENGINE_CHECK_FAIL, "not one figure (a reason would be one)");
 }
 
 static enum engine_check_status check_abort(struct suite *s)
@@ -495,13 +284,13 @@ static enum engine_check_status check_abort(struct suite *s)
     NEED_LOAD(s);
     g_autoptr(GError) error = NULL;
     if (!engine_abort(s->engine, clock_mono_ns() + ABORT_NS, &error))
-        return say(s, ENGINE_CHECK_FAIL, "with nothing under way: %s", error->message);
+        return suite_say(s, ENGINE_CHECK_FAIL, "with nothing under way: %s", error->message);
     enum engine_check_status status;
-    if (!start_long(s, &status))
+    if (!suite_start_long(s, &status))
         return status;
     if (!engine_abort(s->engine, clock_mono_ns() + ABORT_NS, &error))
-        return fail_with(s, error);
-    return still_works(s);
+        return suite_fail_with(s, error);
+    return suite_still_works(s);
 }
 
 /* The adapter does not get to run for a while: the client gives up, and picks up where it left. */
@@ -515,14 +304,14 @@ static enum engine_check_status check_hang(struct suite *s)
     kill(-s->engine->pid, SIGCONT);
     if (answered) {
         engine_memory_clear(&memory);
-        return say(s, ENGINE_CHECK_FAIL, "a stopped process group answered: the engine works outside of it");
+        return suite_say(s, ENGINE_CHECK_FAIL, "a stopped process group answered: the engine works outside of it");
     }
     if (!g_error_matches(error, LLEM_ERROR, LLEM_ERROR_TIMEOUT))
-        return fail_with(s, error);
+        return suite_fail_with(s, error);
     g_clear_error(&error);
-    if (!engine_abort(s->engine, soon(s), &error))
-        return fail_with(s, error);
-    return still_works(s);
+    if (!engine_abort(s->engine, suite_soon(s), &error))
+        return suite_fail_with(s, error);
+    return suite_still_works(s);
 }
 
 /* How long an adapter may take to end. */
@@ -544,13 +333,14 @@ static enum engine_check_status ended_well(struct suite *s, int64_t deadline_ns,
     g_autoptr(GError) error = NULL;
     bool ended = process_ended(s->engine, deadline_ns);
     bool stopped = stop(s, &report, &error);
-    drop_engine(s);
+    suite_drop_engine(s);
     if (!stopped)
-        return fail_with(s, error);
+        return suite_fail_with(s, error);
     if (!ended)
-        return say(s, ENGINE_CHECK_FAIL, "it still ran %lld s after %s", (long long)(end_ns(s) / NS_PER_S), after);
+        return suite_say(s, ENGINE_CHECK_FAIL, "it still ran %lld s after %s", (long long)(end_ns(s) / NS_PER_S),
+                         after);
     if (report.n_left_behind > 0)
-        return say(s, ENGINE_CHECK_FAIL, "it left %d processes behind after %s", report.n_left_behind, after);
+        return suite_say(s, ENGINE_CHECK_FAIL, "it left %d processes behind after %s", report.n_left_behind, after);
     return PASS;
 }
 
@@ -558,15 +348,15 @@ static enum engine_check_status check_shutdown(struct suite *s)
 {
     NEED_LOAD(s);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) reply = wire_call(s->engine, "shutdown", NULL, soon(s), &error);
+    g_autoptr(json_t) reply = wire_call(s->engine, "shutdown", NULL, suite_soon(s), &error);
     if (!reply)
-        return fail_with(s, error);
+        return suite_fail_with(s, error);
     bool ended = process_ended(s->engine, clock_mono_ns() + end_ns(s));
     g_autofree char *how = ended ? process_describe_end(s->engine) : NULL;
     int status = s->engine->failure.exit_status;
     enum engine_check_status result = ended_well(s, 0, "shutdown");
     if (result == PASS && status != 0)
-        return say(s, ENGINE_CHECK_FAIL, "after shutdown it %s; exit status 0 is wanted", how);
+        return suite_say(s, ENGINE_CHECK_FAIL, "after shutdown it %s; exit status 0 is wanted", how);
     return result;
 }
 
@@ -588,7 +378,7 @@ static enum engine_check_status check_eof_busy(struct suite *s)
 {
     enum engine_check_status status;
     NEED_LOAD(s);
-    if (!start_long(s, &status))
+    if (!suite_start_long(s, &status))
         return status;
     shutdown(s->engine->fd, SHUT_WR);
     return ended_well(s, clock_mono_ns() + end_ns(s), "the end of the socket in a generation");
@@ -598,18 +388,18 @@ static enum engine_check_status check_crash(struct suite *s)
 {
     enum engine_check_status status;
     NEED_LOAD(s);
-    if (!start_long(s, &status))
+    if (!suite_start_long(s, &status))
         return status;
     kill(s->engine->pid, SIGKILL);
     g_autoptr(GError) error = NULL;
-    if (engine_abort(s->engine, soon(s), &error))
-        return say(s, ENGINE_CHECK_FAIL, "a killed adapter answered: the work is done by another process");
+    if (engine_abort(s->engine, suite_soon(s), &error))
+        return suite_say(s, ENGINE_CHECK_FAIL, "a killed adapter answered: the work is done by another process");
     if (!g_error_matches(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED))
-        return fail_with(s, error);
+        return suite_fail_with(s, error);
     g_clear_error(&error);
     bool stopped = stop(s, NULL, &error);
-    drop_engine(s);
-    return stopped ? PASS : fail_with(s, error);
+    suite_drop_engine(s);
+    return stopped ? PASS : suite_fail_with(s, error);
 }
 
 /* In this order, so that a slow engine is started five times and loaded three times only. */
@@ -643,10 +433,18 @@ const struct engine_check_case engine_check_cases[] = {
 };
 
 static enum engine_check_status (*const runs[])(struct suite *s) = {
-    check_hello,    check_unknown_message, check_garbage, check_order,      check_schema,      check_unknown_keys,
-    check_bad_value, check_load_missing,   check_load,    check_tokenize,   check_generate,    check_unprepared,
-    check_batch,    check_batches,         check_determinism, check_merged, check_reset,       check_memory,
-    check_abort,    check_hang,            check_shutdown, check_eof,       check_term,        check_eof_busy,
+    check_hello,       check_unknown_message,
+    check_garbage,     check_order,
+    check_schema,      check_unknown_keys,
+    check_bad_value,   check_load_missing,
+    check_load,        check_tokenize,
+    check_generate,    check_unprepared,
+    check_batch,       check_batches,
+    check_determinism, check_merged,
+    check_reset,       check_memory,
+    check_abort,       check_hang,
+    check_shutdown,    check_eof,
+    check_term,        check_eof_busy,
     check_crash,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(runs) == G_N_ELEMENTS(engine_check_cases) - 1);
@@ -664,9 +462,9 @@ int engine_check(const struct engine_check_options *options, engine_check_report
         if (status != ENGINE_CHECK_FAIL)
             continue;
         failed++;
-        drop_engine(&s); /* the next case starts from a clean one */
+        suite_drop_engine(&s); /* the next case starts from a clean one */
     }
-    drop_engine(&s);
+    suite_drop_engine(&s);
     engine_tokens_free(s.tokens, 3);
     return failed;
 }
