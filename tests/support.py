@@ -52,11 +52,14 @@ class Llem:
         self.mark = uuid.uuid4().hex
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("LLEM_", "XDG_"))}
         self.env |= {MARK: self.mark, "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "HOME": str(folder / "home")}
-        cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # no test fetches models
-        self.env["LLEM_MODELS_DIR"] = os.environ.get("LLEM_MODELS_DIR", f"{cache}/llem/models")
         for name in ("config", "cache", "data", "state"):
             self.env[f"XDG_{name.upper()}_HOME"] = str(folder / name)
         (folder / "home").mkdir(exist_ok=True)
+
+    def use_real_models(self):
+        """Finds the models of this machine's cache, which the private folders hide."""
+        cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+        self.env["LLEM_MODELS_DIR"] = os.environ.get("LLEM_MODELS_DIR", f"{cache}/llem/models")
 
     def command(self, *arguments):
         return [str(self.program), *map(str, arguments)]
