@@ -17,7 +17,7 @@ setup:
 
 build:
 	tools/setup.sh build
-	tools/build.sh release
+	tools/build.sh release --target programs
 
 demo: build
 	tools/demo.sh
@@ -31,7 +31,7 @@ bench accuracy campaign:
 	tools/$@.sh
 
 install: build
-	DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
+	DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
 
 clean:
 	rm -rf build

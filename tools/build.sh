@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Configures and builds one preset of CMakePresets.json.
-#   tools/build.sh PRESET [CMAKE ARGUMENT…]
+# Configures and builds one preset of CMakePresets.json: everything, or one target.
+#   tools/build.sh PRESET [--target TARGET] [CMAKE ARGUMENT…]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=$1
 shift
+target=all
+if [ "${1:-}" = --target ]; then
+    target=$2
+    shift 2
+fi
 arguments=()
 if [ -x build/venv/bin/python ]; then
     arguments+=("-DPython3_EXECUTABLE=$PWD/build/venv/bin/python")
@@ -18,4 +23,4 @@ cmake --preset "$preset" "${arguments[@]}" "$@" >"$log" 2>&1 || {
     cat "$log" >&2
     exit 1
 }
-cmake --build --preset "$preset" -j"$(nproc)"
+cmake --build --preset "$preset" --target "$target" -j"$(nproc)"

@@ -45,14 +45,14 @@ static const struct {
 
 bool num_parse_bytes(const char *text, int64_t *ret, GError **error)
 {
-    char *end = NULL;
+    char *end = (char *)(uintptr_t)text;
     double value = g_ascii_strtod(text, &end);
     double factor = 0;
-    while (end && *end == ' ')
+    while (*end == ' ')
         end++;
     if (end != text && !*end)
         factor = 1;
-    for (size_t i = 0; end && i < G_N_ELEMENTS(byte_units); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(byte_units); i++)
         if (!strcmp(end, byte_units[i].suffix))
             factor = byte_units[i].factor;
     if (end == text || factor == 0 || !(value >= 0) || value * factor >= 0x1p62) {
