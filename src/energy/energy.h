@@ -78,7 +78,8 @@ struct energy_channel {
     size_t count;
     int64_t period_ns;     /* update period by characterisation; 0: info->refresh_ns */
     bool follows_average;  /* a counter found to follow the 1-s average power (characterisation) */
-    /* Fast counters: meter_read_tick() just before t0 and just after t1; NULL when not taken. */
+    /* Fast counters: meter_read_tick() last before t0, and the second one after t1 (so that a whole period has passed);
+     * NULL when not taken. */
     const struct meter_reading *tick0, *tick1;
 };
 
@@ -133,14 +134,14 @@ struct energy_guard_plan {
 struct energy_guard_plan energy_plan_guard(const struct energy_channel *channels, size_t n);
 
 enum energy_guard_state {
-    ENERGY_GUARD_WAIT,    /* the planned guard is not over, or the sensor showed too little yet: ask again later */
+    ENERGY_GUARD_WAIT,    /* the planned guard is not over: ask again later */
     ENERGY_GUARD_SETTLED, /* the levels near and far from the work agree */
     ENERGY_GUARD_EXTEND,  /* they do not: stay quiet for another h */
     ENERGY_GUARD_GIVE_UP, /* they do not and the limit is reached: the estimate will carry guard_not_settled */
 };
-/* Asked live, with the points seen until now_ns. */
+/* Asked live, with the points seen from window->guard_from_ns until now_ns; window->guard_to_ns is not looked at. */
 enum energy_guard_state energy_guard_settled(const struct energy_channel *channel, const struct energy_guard_plan *plan,
-                                             int64_t t1_ns, int64_t now_ns);
+                                             const struct energy_window *window, int64_t now_ns);
 
 /* The beat of token steps with a sensor. stamps: when steps ended, ascending. */
 struct energy_phase {

@@ -6,28 +6,36 @@
 #include <string.h>
 
 /*
- * NVIDIA: Yang et al., "Part-time Power Measurements", SC'24 (arXiv 2312.02741) against an external meter: of eight
- * boards newer than Kepler six miss by about 5 % or more, root mean square 6.6 % of which part is the offset. Offsets
- * found reach −22.6 W on a GeForce (RTX 4090) and −1.2 W on an A100; the meter itself missed the 3.3 V rail.
+ * NVIDIA: Yang et al., "Part-time Power Measurements", SC'24 (arXiv 2312.02741) against an external
+ * meter: of eight boards newer than Kepler six miss by about 5 % or more, root mean square 6.6 % of
+ * which part is the offset. Offsets found reach −22.6 W on a GeForce (RTX 4090) and −1.2 W on an
+ * A100; the meter itself missed the 3.3 V rail.
  */
 const struct energy_prior energy_priors[] = {
     {METER_CLASS_NVIDIA, 0.05, 5, false,
-     "assumed normal, 5 % and 5 W: spread of boards against an external meter in Yang et al., SC'24 (arXiv 2312.02741)"},
+     "assumed normal, 5 % and 5 W: spread of boards against an external meter in Yang et al., "
+     "SC'24 (arXiv 2312.02741)"},
     {METER_CLASS_GEFORCE, 0.05, 15, false,
-     "assumed normal, 5 % and 15 W: spread of GeForce boards against an external meter in Yang et al., SC'24 "
+     "assumed normal, 5 % and 15 W: spread of GeForce boards against an external meter in Yang et "
+     "al., SC'24 "
      "(arXiv 2312.02741)"},
     {METER_CLASS_RAPL, 0.05, 2, false,
-     "assumed normal, 5 % and 2 W: RAPL measures the voltage regulators since Haswell-EP (Hackenberg et al., IPDPSW "
+     "assumed normal, 5 % and 2 W: RAPL measures the voltage regulators since Haswell-EP "
+     "(Hackenberg et al., IPDPSW "
      "2015); older and client parts model it"},
     {METER_CLASS_RAPL_AMD, 0.10, 3, true,
-     "assumed normal, 10 % and 3 W: a model of the maker that misses data-dependent power (Schöne et al., CLUSTER 2021, "
+     "assumed normal, 10 % and 3 W: a model of the maker that misses data-dependent power (Schöne "
+     "et al., CLUSTER 2021, "
      "Zen 2)"},
-    {METER_CLASS_HWMON, 0.05, 2, false, "assumed normal, 5 % and 2 W: no datasheet of the sensor is known to llem"},
-    {METER_CLASS_MODELLED, 0.5, 0, true, "no sensor: a stated range of power per busy core, not a measurement"},
+    {METER_CLASS_HWMON, 0.05, 2, false,
+     "assumed normal, 5 % and 2 W: no datasheet of the sensor is known to llem"},
+    {METER_CLASS_MODELLED, 0.5, 0, true,
+     "no sensor: a stated range of power per busy core, not a measurement"},
     {NULL, 0, 0, false, NULL},
 };
 
-/* No board found so far is outside of this (Yang et al., SC'24: 0.94 to 1.13): beyond it the file is mistaken. */
+/* No board found so far is outside of this (Yang et al., SC'24: 0.94 to 1.13): beyond it the file
+ * is mistaken. */
 #define GAIN_MIN 0.5
 #define GAIN_MAX 2.0
 
@@ -48,9 +56,11 @@ static bool read_members(const json_t *tree, struct energy_calibration *ret, GEr
 {
     const char *uuid, *method = "", *date = "";
 
-    if (!jsonx_get_string(tree, "uuid", true, &uuid, error) || !jsonx_get_real(tree, "gain", true, &ret->gain, error) ||
+    if (!jsonx_get_string(tree, "uuid", true, &uuid, error) ||
+        !jsonx_get_real(tree, "gain", true, &ret->gain, error) ||
         !jsonx_get_real(tree, "offset_w", true, &ret->offset_w, error) ||
-        !jsonx_get_real(tree, "u", true, &ret->u, error) || !jsonx_get_string(tree, "method", false, &method, error) ||
+        !jsonx_get_real(tree, "u", true, &ret->u, error) ||
+        !jsonx_get_string(tree, "method", false, &method, error) ||
         !jsonx_get_string(tree, "date", false, &date, error))
         return false;
     g_strlcpy(ret->uuid, uuid, sizeof ret->uuid);
@@ -62,12 +72,15 @@ static bool read_members(const json_t *tree, struct energy_calibration *ret, GEr
 static bool check(const struct energy_calibration *c, const char *uuid, GError **error)
 {
     if (!g_str_equal(c->uuid, uuid)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "it is the calibration of %s, not of %s", c->uuid, uuid);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "it is the calibration of %s, not of %s",
+                    c->uuid, uuid);
         return false;
     }
-    if (!(c->gain >= GAIN_MIN && c->gain <= GAIN_MAX) || !isfinite(c->offset_w) || !(c->u >= 0 && c->u < 1)) {
+    if (!(c->gain >= GAIN_MIN && c->gain <= GAIN_MAX) || !isfinite(c->offset_w) ||
+        !(c->u >= 0 && c->u < 1)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                    "gain %g, offset_w %g, u %g: expected a gain of %g to %g (reading = gain × true + offset_w) and a "
+                    "gain %g, offset_w %g, u %g: expected a gain of %g to %g (reading = gain × "
+                    "true + offset_w) and a "
                     "relative standard uncertainty u of 0 to 1",
                     c->gain, c->offset_w, c->u, GAIN_MIN, GAIN_MAX);
         return false;
@@ -75,7 +88,8 @@ static bool check(const struct energy_calibration *c, const char *uuid, GError *
     return true;
 }
 
-bool energy_calibration_load(const char *folder, const char *uuid, struct energy_calibration *ret, GError **error)
+bool energy_calibration_load(const char *folder, const char *uuid, struct energy_calibration *ret,
+                             GError **error)
 {
     g_autofree char *name = NULL, *path = NULL;
     g_autoptr(json_t) tree = NULL;

@@ -102,7 +102,7 @@ double stats_theil_sen(const double *x, const double *y, size_t n)
 
     if (kept < 2)
         return NAN;
-    slopes = g_new(double, kept * (kept - 1) / 2);
+    slopes = g_new(double, kept *(kept - 1) / 2);
     for (size_t i = 0; i < n; i += step) {
         for (size_t j = i + step; j < n; j += step) {
             if (x[j] != x[i])

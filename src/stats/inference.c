@@ -37,7 +37,8 @@ double stats_satterthwaite(const double *u, const double *df, size_t n)
     return denominator > 0 ? variance * variance / denominator : INFINITY;
 }
 
-struct stats_interval stats_welch(const double *a, size_t na, const double *b, size_t nb, double level)
+struct stats_interval stats_welch(const double *a, size_t na, const double *b, size_t nb,
+                                  double level)
 {
     double u[2], df[2];
 
@@ -114,8 +115,9 @@ static double bca_probability(double z0, double a, double p)
     return stats_normal_cdf(z0 + z / (1 - a * z));
 }
 
-struct stats_interval stats_bootstrap(const double *x, size_t n, stats_statistic *statistic, void *user,
-                                      enum stats_bootstrap kind, size_t resamples, GRand *rng, double level)
+struct stats_interval stats_bootstrap(const double *x, size_t n, stats_statistic *statistic,
+                                      void *user, enum stats_bootstrap kind, size_t resamples,
+                                      GRand *rng, double level)
 {
     struct stats_interval interval = unknown;
     g_autofree double *draw = g_new(double, n + 1), *values = g_new(double, resamples + 1);
@@ -132,7 +134,8 @@ struct stats_interval stats_bootstrap(const double *x, size_t n, stats_statistic
     interval.estimate = statistic(x, n, user);
     interval.u = stats_sd(values, resamples);
     if (kind == STATS_BCA) {
-        double z0 = bias(values, resamples, interval.estimate), a = acceleration(x, n, statistic, user);
+        double z0 = bias(values, resamples, interval.estimate),
+               a = acceleration(x, n, statistic, user);
         low = bca_probability(z0, a, low);
         high = bca_probability(z0, a, high);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Monte-Carlo propagation of distributions (JCGM 101:2008): no linearisation, no assumption that the sum is normal. */
+/* Monte-Carlo propagation of distributions (JCGM 101:2008): no linearisation, no assumption that
+ * the sum is normal. */
 #include "stats/stats.h"
 
 #include <math.h>
@@ -59,8 +60,8 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double one_draw(const struct stats_component *components, size_t n, stats_model *model, void *user, double *draw,
-                       GRand *rng)
+static double one_draw(const struct stats_component *components, size_t n, stats_model *model,
+                       void *user, double *draw, GRand *rng)
 {
     double sum = 0;
 
@@ -71,8 +72,9 @@ static double one_draw(const struct stats_component *components, size_t n, stats
     return model ? model(draw, n, user) : sum;
 }
 
-struct stats_interval stats_propagate(const struct stats_component *components, size_t n, stats_model *model, void *user,
-                                      size_t draws, GRand *rng, double level)
+struct stats_interval stats_propagate(const struct stats_component *components, size_t n,
+                                      stats_model *model, void *user, size_t draws, GRand *rng,
+                                      double level)
 {
     struct stats_interval interval = {NAN, NAN, NAN, NAN, NAN, NAN};
     g_autofree double *values = g_new(double, draws + 1), *draw = g_new(double, n + 1);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the sampler's runs of equal readings to edges: moments at which a cumulative energy is
+ * known.
+ *
+ * An edge lies somewhere in its bracket (old value last seen, new value first seen). Sensors
+ * refresh on a grid, so a local straight line through the brackets places each edge better than its
+ * own bracket can; it is never moved out of the bracket, so a grid that is not one does no harm.
+ */
+#include "energy/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FIT_REACH 8 /* edges on either side that take part in a local fit */
+
+static double seconds(int64_t t_ns, const struct energy_window *window)
+{
+    return (double)(t_ns - window->t0_ns) * 1e-9;
+}
+
+static bool inside(const struct meter_point *p, const struct energy_window *window)
+{
+    return p->first_ns >= window->guard_from_ns && p->lo_ns <= window->guard_to_ns;
+}
+
+/* What a reading without a number does to the series. */
+static void note_bad(const struct meter_point *p, struct edges *ret)
+{
+    switch (p->status) {
+    case METER_READ_BACKWARDS:
+    case METER_READ_IMPLAUSIBLE:
+        ret->flags |= ENERGY_FLAG(COUNTER_RESET);
+        ret->broken = "the energy counter went backwards or jumped within the guards";
+        break;
+    case METER_READ_WRAP_AMBIGUOUS:
+        ret->flags |= ENERGY_FLAG(GAP);
+        ret->broken =
+            "the counter may have wrapped more than once between two readings: read it more often";
+        break;
+    case METER_READ_ERROR:
+    case METER_READ_NOT_READY:
+        ret->flags |= ENERGY_FLAG(GAP);
+        break;
+    default:
+        ret->flags |= ENERGY_FLAG(SENSOR_LOST);
+        ret->broken = "the sensor failed within the guards";
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median_in_place(double *x, size_t n)
+{
+    qsort(x, n, sizeof *x, compare);
+    return stats_quantile_sorted(x, n, 0.5);
+}
+
+static void find_period(struct edges *e)
+{
+    g_autofree double *x = g_new(double, e->n + 1);
+
+    e->period = NAN;
+    for (size_t i = 0; i < e->n; i++)
+        x[i] = e->at[i].poll;
+    e->step = e->n ? median_in_place(x, e->n) : 0;
+    if (e->n < 3)
+        return;
+    for (size_t i = 1; i < e->n; i++)
+        x[i - 1] = e->at[i].t - e->at[i - 1].t;
+    e->period = median_in_place(x, e->n - 1);
+}
+
+/* Straight line through the midpoints of the brackets around edge i, over counted periods; its
+ * value at i. */
+static void place(struct edges *e, const double *middle, const double *index, size_t i)
+{
+    size_t from = i > FIT_REACH ? i - FIT_REACH : 0, to = MIN(e->n - 1, i + FIT_REACH);
+    double n = (double)(to - from + 1), mx = 0, my = 0, sxx = 0, sxy = 0, rss = 0, bracket = 0,
+           slope, r2, jitter2;
+    struct edge *edge = &e->at[i];
+
+    for (size_t k = from; k <= to; k++) {
+        double half = (e->at[k].hi - e->at[k].lo) / 2;
+        mx += index[k] / n;
+        my += middle[k] / n;
+        bracket += half * half / 3 / n;
+    }
+    for (size_t k = from; k <= to; k++) {
+        sxx += (index[k] - mx) * (index[k] - mx);
+        sxy += (index[k] - mx) * (middle[k] - my);
+    }
+    slope = sxy / sxx;
+    for (size_t k = from; k <= to; k++) {
+        double r = middle[k] - my - slope * (index[k] - mx);
+        rss += r * r;
+    }
+    r2 = rss / (n - 2);
+    jitter2 = MIN(MAX(0, r2 - bracket), edge->u_t * edge->u_t);
+    edge->t = CLAMP(my + slope * (index[i] - mx), edge->lo, edge->hi);
+    edge->u_t =
+        MIN(edge->u_t,
+            sqrt(MAX(r2, bracket) * (1 / n + (index[i] - mx) * (index[i] - mx) / sxx) + jitter2));
+}
+
+static void regularise(struct edges *e)
+{
+    g_autofree double *middle = NULL, *index = NULL;
+
+    if (e->n < 6 ||
+        e->period < 2 * e->step) /* too few, or every poll finds a new value: no grid to see */
+        return;
+    middle = g_new(double, e->n);
+    index = g_new0(double, e->n);
+    for (size_t i = 0; i < e->n; i++)
+        middle[i] = e->at[i].t;
+    for (size_t i = 1; i < e->n; i++)
+        index[i] = index[i - 1] + MAX(1, round((middle[i] - middle[i - 1]) / e->period));
+    for (size_t i = 0; i < e->n; i++)
+        place(e, middle, index, i);
+}
+
+/* Runs of equal readings longer than any refresh: a counter at work never stands still. */
+static void check_stuck(const struct meter_point *p, const struct sensor *sensor, struct edges *ret)
+{
+    double held = (double)(p->last_ns - p->first_ns) * 1e-9;
+
+    if (!sensor->counter || sensor->modelled || held <= MAX(5 * sensor->period, 0.1))
+        return;
+    ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
+    ret->broken = "the energy counter stood still for longer than five of its periods";
+}
+
+/* Longer without a reading than the sampler's jitter explains. */
+static bool is_gap(double missing, const struct sensor *sensor)
+{
+    return missing > MAX(0.05, MIN(sensor->period, 0.5));
+}
+
+static void add_edge(const struct meter_point *p, int64_t lo_ns, double value,
+                     const struct sensor *sensor, const struct energy_window *window,
+                     struct edges *ret)
+{
+    struct edge *edge = &ret->at[ret->n++];
+
+    edge->lo = seconds(lo_ns, window);
+    edge->hi = seconds(p->first_ns, window);
+    edge->poll = edge->hi - edge->lo;
+    if (sensor->counter) /* the last refresh before a reading is at most one period old */
+        edge->lo = MAX(edge->lo, edge->hi - sensor->period);
+    edge->t = (edge->lo + edge->hi) / 2;
+    edge->u_t = (edge->hi - edge->lo) / sqrt(12);
+    edge->c = edge->p = value;
+}
+
+/* A reading that changed nothing (a run broken by a gap) is no edge; nor is the very first value,
+ * there for an unknown time. */
+static void collect(const struct energy_channel *channel, const struct energy_window *window,
+                    const struct sensor *sensor, struct edges *ret)
+{
+    const struct meter_point *before =
+        NULL; /* last run with a number that later ones may be compared with */
+    double low = INFINITY, high = -INFINITY;
+
+    for (size_t i = 0; i < channel->count; i++) {
+        const struct meter_point *p = &channel->points[i];
+        double value = (double)p->raw * channel->info->scale;
+
+        if (p->status != METER_READ_OK) {
+            if (inside(p, window))
+                note_bad(p, ret);
+            if (p->status != METER_READ_ERROR && p->status != METER_READ_NOT_READY)
+                before = NULL;
+            continue;
+        }
+        if (p->last_ns >= window->guard_from_ns && p->first_ns <= window->guard_to_ns)
+            check_stuck(p, sensor, ret);
+        if (before && inside(p, window) &&
+            is_gap((double)(p->first_ns - before->last_ns) * 1e-9, sensor)) {
+            ret->flags |= ENERGY_FLAG(GAP);
+            ret->gap += (double)(p->first_ns - before->last_ns) * 1e-9;
+        }
+        if (before && before->raw != p->raw)
+            add_edge(p, before->last_ns, value, sensor, window, ret);
+        low = MIN(low, value);
+        high = MAX(high, value);
+        before = p;
+    }
+    ret->spread = ret->n ? high - low : 0;
+}
+
+/* c of a power series: each reading holds until the next; what holds until t was used until about
+ * one period before. */
+static void sum_power(struct edges *e, double period)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < e->n; i++) {
+        double held = i ? e->at[i].t - e->at[i - 1].t : 0;
+        sum += i ? e->at[i - 1].p * held : 0;
+        e->at[i].c = sum;
+    }
+    for (size_t i = 0; i < e->n; i++) {
+        e->at[i].t -= period;
+        e->at[i].lo -= period;
+        e->at[i].hi -= period;
+    }
+}
+
+void edges_extract(const struct energy_channel *channel, const struct energy_window *window,
+                   struct edges *ret)
+{
+    struct sensor sensor = sensor_of(channel);
+
+    memset(ret, 0, sizeof *ret);
+    ret->period = NAN;
+    ret->at = g_new0(struct edge, channel->count + 1);
+    collect(channel, window, &sensor, ret);
+    find_period(ret);
+    if (channel->count == 0)
+        ret->broken = "no readings";
+    else if (ret->n == 0 && !ret->broken)
+        ret->broken = sensor.modelled ? NULL : "the value never changed";
+    if (sensor.counter && ret->n == 0 && channel->count > 0 && !sensor.modelled)
+        ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
+    if (ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step && channel->period_ns > 0)
+        ret->flags |= ENERGY_FLAG(PERIOD_CHANGED);
+    regularise(ret);
+    if (!sensor.counter)
+        sum_power(ret, isfinite(ret->period) ? ret->period : sensor.period);
+}
+
+void edges_clear(struct edges *edges)
+{
+    g_clear_pointer(&edges->at, g_free);
+    edges->n = 0;
+}
+
+ssize_t edges_last_before(const struct edges *edges, double t)
+{
+    size_t low = 0, high = edges->n; /* hi ascends with the index */
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (edges->at[middle].hi <= t)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (ssize_t)low - 1;
+}
+
+size_t edges_first_after(const struct edges *edges, double t)
+{
+    size_t low = 0, high = edges->n;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (edges->at[middle].lo < t)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}

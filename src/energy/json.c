@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* The record of an estimate. Names carry units; what is not known is null, what is absent says why.
+ */
+#include "energy/energy.h"
+
+#include <math.h>
+
+static void put_real(json_t *tree, const char *key, double value)
+{
+    if (isfinite(value))
+        json_object_set_new(tree, key, json_real(value));
+}
+
+static json_t *flags_json(uint32_t flags)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < ENERGY_FLAG_COUNT; i++) {
+        if (flags & (UINT32_C(1) << i))
+            json_array_append_new(list, json_string(energy_flag_name(i)));
+    }
+    return list;
+}
+
+static json_t *prior_json(const struct energy_estimate *e)
+{
+    json_t *tree = json_object();
+
+    put_real(tree, "gain_u", e->gain_rel_u);
+    put_real(tree, "offset_u_w", e->offset_w_u);
+    if (e->prior) {
+        json_object_set_new(tree, "class", json_string(e->prior->sensor_class));
+        json_object_set_new(tree, "model_based", json_boolean(e->prior->model_based));
+        json_object_set_new(tree, "source", json_string(e->prior->source));
+    }
+    if (e->calibration.uuid[0])
+        json_object_set_new(tree, "calibration", energy_calibration_json(&e->calibration));
+    return tree;
+}
+
+static json_t *checks_json(const struct energy_estimate *e)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < e->check_count; i++) {
+        const struct energy_check *c = &e->checks[i];
+        json_t *row = json_object();
+        json_object_set_new(row, "method", json_string(energy_method_name(c->method)));
+        json_object_set_new(row, "sensor", json_string(c->sensor));
+        put_real(row, "raw_j", c->joules);
+        put_real(row, "statistical_half_width_j", c->half_width_j);
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
+static json_t *guards_json(const struct energy_estimate *e)
+{
+    json_t *tree = json_object();
+
+    put_real(tree, "pre_w", e->pre_w);
+    put_real(tree, "pre_u_w", e->pre_u_w);
+    put_real(tree, "post_w", e->post_w);
+    put_real(tree, "post_u_w", e->post_u_w);
+    return tree;
+}
+
+static json_t *phase_json(const struct energy_phase *phase)
+{
+    json_t *tree = json_object();
+
+    json_object_set_new(tree, "locked", json_boolean(phase->locked));
+    put_real(tree, "step_s", phase->step_s);
+    put_real(tree, "alias_hz", phase->alias_hz);
+    return tree;
+}
+
+json_t *energy_estimate_json(const struct energy_estimate *e)
+{
+    json_t *tree = json_object();
+
+    json_object_set_new(tree, "joules", quantity_json(&e->joules));
+    put_real(tree, "statistical_half_width_j", e->statistical_j);
+    put_real(tree, "systematic_half_width_j", e->systematic_j);
+    put_real(tree, "raw_j", e->raw_j);
+    put_real(tree, "duration_s", e->duration_s);
+    json_object_set_new(tree, "method", json_string(energy_method_name(e->method)));
+    json_object_set_new(tree, "estimator_version", json_integer(ENERGY_ESTIMATOR_VERSION));
+    if (e->scope)
+        json_object_set_new(tree, "scope", json_string(e->scope));
+    if (e->device)
+        json_object_set_new(tree, "device", json_string(e->device));
+    json_object_set_new(tree, "boards", json_integer((json_int_t)e->boards));
+    json_object_set_new(tree, "flags", flags_json(e->flags));
+    json_object_set_new(tree, "systematic", prior_json(e));
+    json_object_set_new(tree, "repeats", json_integer(e->repeats));
+    if (e->recommended_repeats > 0)
+        json_object_set_new(tree, "recommended_repeats", json_integer(e->recommended_repeats));
+    json_object_set_new(tree, "tail_j", quantity_json(&e->tail_j));
+    json_object_set_new(tree, "average_w", quantity_json(&e->average_w));
+    json_object_set_new(tree, "peak_w", quantity_json(&e->peak_w));
+    json_object_set_new(tree, "guards", guards_json(e));
+    put_real(tree, "sensor_period_s", e->period_s);
+    put_real(tree, "agreement_idle", e->agreement_idle);
+    put_real(tree, "agreement_busy", e->agreement_busy);
+    json_object_set_new(tree, "phase", phase_json(&e->phase));
+    json_object_set_new(tree, "checks", checks_json(e));
+    return tree;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bands. With n trials the share covered scatters: a method that covers 95 % shows sd
+ * √(0.95·0.05/n) = 0.5 % at n = 2,000 and 1.5 % at n = 200. The bands of the method (92.5 to 98.5 %
+ * a stratum, 93 to 97 % pooled) leave 5 sd at 2,000 trials. In a smoke of n trials they are widened
+ * by 3.9 sd of the band's own edge (one-sided 5·10⁻⁵ a band, so that 100 bands together raise a
+ * false alarm once in 200 runs of new seeds; the seeds are fixed). p95 is widened likewise: its
+ * relative standard error at n = 200 is about 9 % for a normal error (√(p(1 − p)/n) /
+ * (x·f(x))), 3.9 of them 35 %; the width of the whole median half-width is far steadier.
+ */
+#include "accuracy/strata.h"
+
+#include <math.h>
+
+#define SIGMAS 3.9
+
+struct band {
+    double low, high;
+};
+
+static double slack(double share, int64_t n, bool widen)
+{
+    return widen ? SIGMAS * sqrt(share * (1 - share) / (double)MAX(1, n)) : 0;
+}
+
+/* Tails and sensors that see part of the time: one-sided bands, and not in the pool (T2 is all
+ * gain: in the pool). */
+static bool in_pool(const struct stratum *s)
+{
+    return s->test == TEST_TOTAL || (!stratum_is_tail(s) && !s->sensor->sees_part);
+}
+
+static struct band band_of(const struct stratum *s, const struct tally *t, bool widen)
+{
+    bool two_sided = in_pool(s);
+    struct band band = {0.925, two_sided ? 0.985 : 1};
+
+    band.low -= slack(band.low, t->n, widen);
+    if (two_sided)
+        band.high += slack(band.high, t->n, widen);
+    return band;
+}
+
+static void miss(struct verdict *v, struct tally *t, const struct stratum *s, const char *what,
+                 double found, double low, double high)
+{
+    t->bands_missed++;
+    g_string_append_printf(v->missed, "%s %s %s %s %g s: %s %.4g, band %.4g to %.4g\n",
+                           test_names[s->test], s->sensor->name, load_names[s->load],
+                           fault_names[s->fault], s->duration_s, what, found, low, high);
+}
+
+static void judge_coverage(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
+{
+    double share = (double)t->covered / (double)MAX(1, t->answered), widest,
+           p95_slack = widen ? 1.35 : 1;
+    struct band band = band_of(s, t, widen);
+
+    if (t->answered < t->n)
+        miss(v, t, s, "answered", (double)t->answered, (double)t->n, (double)t->n);
+    /* T2 and T3 are bands of the pool: a single load may sit anywhere in the wider band of a
+     * stratum */
+    if (!(share >= band.low && share <= band.high))
+        miss(v, t, s, "covered", share, band.low, band.high);
+    widest = (stratum_is_tail(s) || s->sensor->sees_part ? 3.0 : 1.5) * p95_slack;
+    if (s->test == TEST_STATISTICAL && !(t->half <= widest * t->p95))
+        miss(v, t, s, "half-width / p95", t->half / t->p95, 0, widest);
+    if (!in_pool(s))
+        return;
+    v->pooled[s->test] += (double)t->covered;
+    v->pooled_n[s->test] += t->answered;
+}
+
+static void judge_target(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
+{
+    double target = stratum_target(s) * (widen ? 1.35 : 1);
+
+    if (isnan(target))
+        return;
+    v->targets++;
+    if (t->p95 <= target)
+        return;
+    v->targets_missed++;
+    miss(v, t, s, "p95 of |error|", t->p95, 0, target);
+}
+
+static void judge_flags(const struct stratum *s, struct tally *t, struct verdict *v)
+{
+    double share = (double)t->flagged / (double)t->n, want = s->fault == FAULT_NONE ? 0.99 : 1;
+
+    if (share < want)
+        miss(v, t, s, "flagged", share, want, 1);
+    v->pooled[TEST_FLAGS] += (double)t->flagged;
+    v->pooled_n[TEST_FLAGS] += t->n;
+}
+
+static void judge_pool(enum test test, bool widen, struct verdict *v)
+{
+    double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]), low = 0.93, high = 0.97;
+
+    v->pooled[test] = share;
+    if (test == TEST_FLAGS || v->pooled_n[test] == 0)
+        return;
+    low -= slack(low, v->pooled_n[test], widen);
+    high += slack(high, v->pooled_n[test], widen);
+    if (!(share >= low && share <= high))
+        g_string_append_printf(v->missed, "%s pooled: covered %.4g, band %.4g to %.4g\n",
+                               test_names[test], share, low, high);
+}
+
+void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen,
+           struct verdict *ret)
+{
+    *ret = (struct verdict){.missed = g_string_new(NULL)};
+    for (size_t i = 0; i < count; i++) {
+        if (strata[i].test == TEST_FLAGS) {
+            judge_flags(&strata[i], &tallies[i], ret);
+            continue;
+        }
+        judge_coverage(&strata[i], &tallies[i], widen, ret);
+        judge_target(&strata[i], &tallies[i], widen, ret);
+    }
+    for (int test = 0; test < TEST_COUNT; test++)
+        judge_pool(test, widen, ret);
+}

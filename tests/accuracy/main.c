@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * llem-accuracy: errors and coverage of the estimators on simulated sensors with known truth.
+ *
+ *   llem-accuracy [--smoke] [--n N] [--jobs J] [--json FILE] [--markdown FILE] [--only SENSOR]
+ * [--spoil HOW]
+ *
+ * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors. Exit
+ * status 0: every band held; 1: a band was missed (--smoke) or a file could not be written. The
+ * full run reports missed bands and exits 0.
+ */
+#include "accuracy/strata.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static gboolean smoke;
+static gint64 trials;
+static int jobs;
+static char *json_path, *markdown_path, *only, *spoil_name;
+
+static const GOptionEntry entries[] = {
+    {"smoke", 0, 0, G_OPTION_ARG_NONE, &smoke,
+     "1 and 5 s only, bands widened for N, missed bands fail", NULL},
+    {"n", 'n', 0, G_OPTION_ARG_INT64, &trials, "trials a stratum", "N"},
+    {"jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "processes", "J"},
+    {"json", 0, 0, G_OPTION_ARG_FILENAME, &json_path, "write the tallies", "FILE"},
+    {"markdown", 0, 0, G_OPTION_ARG_FILENAME, &markdown_path, "write the page of the documentation",
+     "FILE"},
+    {"only", 0, 0, G_OPTION_ARG_STRING, &only, "one class of sensor", "SENSOR"},
+    {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
+     "sabotage the estimator: naive, no_guard, narrow, no_flags", "HOW"},
+    {NULL, 0, 0, 0, NULL, NULL, NULL},
+};
+
+static int64_t number_of_environment(const char *name, int64_t otherwise)
+{
+    const char *text = g_getenv(name);
+    int64_t value = 0;
+
+    if (!text || !*text || !num_parse_int(text, 1, 1000000000, &value, NULL))
+        return otherwise;
+    return value;
+}
+
+static enum spoil find_spoil(void)
+{
+    for (int i = 0; spoil_name && i < SPOIL_COUNT; i++) {
+        if (g_str_equal(spoil_name, spoil_names[i]))
+            return i;
+    }
+    if (spoil_name)
+        g_error("unknown sabotage %s", spoil_name);
+    return SPOIL_NONE;
+}
+
+static GArray *list_strata(void)
+{
+    GArray *list = strata_list(smoke);
+
+    for (guint i = list->len; only && i-- > 0;) {
+        if (!g_str_equal(g_array_index(list, struct stratum, i).sensor->name, only))
+            g_array_remove_index(list, i);
+    }
+    if (list->len == 0)
+        g_error("no sensor class is called %s", only);
+    return list;
+}
+
+struct line {
+    size_t index;
+    struct tally tally;
+};
+
+/* Every job-th stratum, one record into the pipe for each (far below PIPE_BUF: never torn). */
+static void work(const struct stratum *strata, size_t count, size_t job, enum spoil spoil, int out)
+{
+    for (size_t i = job; i < count; i += (size_t)jobs) {
+        struct line line = {.index = i};
+        stratum_run(&strata[i], trials, spoil, &line.tally);
+        if (write(out, &line, sizeof line) != (ssize_t)sizeof line)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static bool gather(int in, struct tally *tallies, size_t count)
+{
+    struct line line;
+    size_t seen = 0;
+    ssize_t n;
+
+    while ((n = read(in, &line, sizeof line)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n != (ssize_t)sizeof line || line.index >= count)
+            return false;
+        tallies[line.index] = line.tally;
+        seen++;
+    }
+    return seen == count;
+}
+
+static bool run_all(const struct stratum *strata, struct tally *tallies, size_t count,
+                    enum spoil spoil)
+{
+    int ends[2], status;
+    bool fine;
+
+    if (pipe(ends) != 0)
+        g_error("pipe: %s", g_strerror(errno));
+    fflush(NULL);
+    for (int job = 0; job < jobs; job++) {
+        if (fork() == 0) {
+            close(ends[0]);
+            work(strata, count, (size_t)job, spoil, ends[1]);
+        }
+    }
+    close(ends[1]);
+    fine = gather(ends[0], tallies, count);
+    close(ends[0]);
+    while (wait(&status) > 0)
+        fine = fine && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return fine;
+}
+
+static bool write_files(const struct stratum *strata, const struct tally *tallies, size_t count,
+                        const struct verdict *verdict)
+{
+    g_autoptr(GError) error = NULL;
+    bool fine = true;
+
+    if (json_path) {
+        g_autoptr(json_t) tree = report_json(strata, tallies, count, verdict);
+        fine = jsonx_save(json_path, tree, &error);
+    }
+    if (fine && markdown_path) {
+        g_autofree char *page = report_markdown(strata, tallies, count, verdict, trials);
+        fine = file_write_durable(markdown_path, page, strlen(page), &error);
+    }
+    if (!fine)
+        fprintf(stderr, "%s\n", error->message);
+    return fine;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GArray) strata = NULL;
+    g_autofree struct tally *tallies = NULL;
+    struct verdict verdict;
+    bool fine;
+
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, &error)) {
+        fprintf(stderr, "%s\n", error->message);
+        return 2;
+    }
+    trials = trials > 0 ? trials : number_of_environment("LLEM_CAMPAIGN_N", smoke ? 200 : 2000);
+    jobs = jobs > 0 ? jobs : (int)number_of_environment("LLEM_JOBS", g_get_num_processors());
+    strata = list_strata();
+    tallies = g_new0(struct tally, strata->len);
+    if (!run_all((const struct stratum *)(void *)strata->data, tallies, strata->len,
+                 find_spoil())) {
+        fprintf(stderr, "a process of the harness died\n");
+        return 1;
+    }
+    judge((const struct stratum *)(void *)strata->data, tallies, strata->len, smoke, &verdict);
+    report_table((const struct stratum *)(void *)strata->data, tallies, strata->len, &verdict);
+    fine =
+        write_files((const struct stratum *)(void *)strata->data, tallies, strata->len, &verdict);
+    fine = fine && !(smoke && verdict.missed->len > 0);
+    g_string_free(verdict.missed, TRUE);
+    return fine ? 0 : 1;
+}

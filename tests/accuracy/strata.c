@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Which strata there are, and one stratum's trials. */
+#include "accuracy/strata.h"
+
+#include "stats/stats.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const test_names[TEST_COUNT] = {"T1", "T2", "T3", "T5"};
+
+static void add(GArray *list, enum test test, const struct sensor_class *sensor, enum load load,
+                enum fault fault, double duration_s)
+{
+    struct stratum s = {test, sensor, load, fault, duration_s};
+
+    g_array_append_val(list, s);
+}
+
+static void add_class(GArray *list, const struct sensor_class *c, const double *durations, size_t n)
+{
+    for (int load = 0; load < LOAD_COUNT; load++) {
+        for (size_t d = 0; d < n;
+             d++) { /* a phase-locked load has no interval to cover on a sensor that sees part */
+            if (!(load == LOAD_LOCKED && c->sees_part))
+                add(list, TEST_STATISTICAL, c, load, FAULT_NONE, durations[d]);
+        }
+    }
+    for (size_t d = 0; d < n; d++) {
+        if (c->sees_part && c->period_ns >= 100 * NS_PER_MS)
+            add(list, TEST_FLAGS, c, LOAD_LOCKED, FAULT_NONE, durations[d]);
+    }
+    add(list, TEST_TOTAL, c, LOAD_STEADY, FAULT_NONE, 5);
+    add(list, TEST_TOTAL, c, LOAD_LLM, FAULT_NONE, 5);
+    add(list, TEST_RATIO, c, LOAD_LLM, FAULT_NONE, 5);
+}
+
+static bool fault_fits(const struct sensor_class *c, enum fault fault)
+{
+    if (fault == FAULT_GLITCH && c->ticks)
+        return false; /* gone before the next poll: neither seen nor harmful */
+    return c->kind == METER_ENERGY || fault == FAULT_GAP || fault == FAULT_LOST;
+}
+
+GArray *strata_list(bool smoke)
+{
+    static const double all[] = {0.25, 1, 5, 30}, few[] = {1, 5};
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct stratum));
+
+    for (size_t c = 0; c < sensor_class_count; c++) {
+        add_class(list, &sensor_classes[c], smoke ? few : all, smoke ? 2 : 4);
+        for (int f = FAULT_NONE + 1; f < FAULT_COUNT; f++) {
+            if (fault_fits(&sensor_classes[c], f))
+                add(list, TEST_FLAGS, &sensor_classes[c], LOAD_LLM, f, 5);
+        }
+    }
+    return list;
+}
+
+bool stratum_is_tail(const struct stratum *s)
+{
+    return s->load == LOAD_HOT_TAIL || s->load == LOAD_CLOCK_DROP;
+}
+
+/* ---- targets: p95 of |error| in % at 1, 5 and 30 s; 0: none ---- */
+
+static const struct {
+    const char *sensor;
+    bool tail;
+    double percent[3];
+} targets[] = {
+    {"rapl-1ms", false, {0.1, 0.02, 0.01}},       {"rapl-1ms", true, {0.1, 0.02, 0.01}},
+    {"counter-100/100", false, {0.5, 0.1, 0.02}}, {"counter-100/100", true, {1.5, 0.3, 0.1}},
+    {"average-1s", false, {1.0, 0.25, 0.05}},     {"counter-500/500", false, {1.5, 0.3, 0.05}},
+    {"counter-20/10", false, {1.0, 0.35, 0.12}},  {"counter-100/25", false, {7, 2.5, 1.0}},
+    {"power-100/25", false, {7, 2.5, 1.0}},
+};
+
+double stratum_target(const struct stratum *s)
+{
+    int column = s->duration_s == 1 ? 0 : s->duration_s == 5 ? 1 : s->duration_s == 30 ? 2 : -1;
+
+    if (s->test != TEST_STATISTICAL || column < 0)
+        return NAN;
+    for (size_t i = 0; i < G_N_ELEMENTS(targets); i++) {
+        if (g_str_equal(targets[i].sensor, s->sensor->name) &&
+            targets[i].tail == stratum_is_tail(s))
+            return targets[i].percent[column] / 100;
+    }
+    return NAN;
+}
+
+/* ---- trials ---- */
+
+static uint64_t seed_of(const struct stratum *s, int64_t i)
+{
+    uint64_t h = UINT64_C(1469598103934665603); /* FNV-1a over what names the stratum */
+    uint64_t parts[] = {(uint64_t)s->test, (uint64_t)s->load, (uint64_t)s->fault,
+                        (uint64_t)(s->duration_s * 100)};
+
+    for (const char *p = s->sensor->name; *p; p++)
+        h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+    for (size_t k = 0; k < G_N_ELEMENTS(parts); k++)
+        h = (h ^ parts[k]) * UINT64_C(1099511628211);
+    /* Scrambled: neighbouring states of the generator would be one stream shifted by a draw. */
+    struct sim_rng rng = {h ^ ((uint64_t)(i + 1) * UINT64_C(0xff51afd7ed558ccd))};
+    h = (uint64_t)(sim_rng_uniform(&rng) * 0x1p53);
+    return h * UINT64_C(0xc4ceb9fe1a85ec53) ^ (uint64_t)(sim_rng_uniform(&rng) * 0x1p53);
+}
+
+static struct trial make_trial(const struct stratum *s, int64_t i, enum spoil spoil)
+{
+    return (struct trial){.sensor = s->sensor,
+                          .load = s->load,
+                          .fault = s->fault,
+                          .spoil = spoil,
+                          .duration_s = s->duration_s,
+                          .seed = seed_of(s, i),
+                          .gain = 1,
+                          .offset_w = 0};
+}
+
+/* A board of the declared prior. */
+static void draw_board(struct trial *t)
+{
+    const struct energy_prior *prior = energy_prior_find(t->sensor->prior);
+    struct sim_rng rng = {t->seed ^ UINT64_C(0x5bd1e9955bd1e995)};
+
+    t->gain = 1 + prior->gain_u * sim_rng_normal(&rng);
+    t->offset_w = prior->offset_u_w * sim_rng_normal(&rng);
+}
+
+static bool wanted_flag(const struct stratum *s, const struct energy_estimate *e)
+{
+    static const uint32_t by_fault[FAULT_COUNT] = {
+        [FAULT_RESET] = ENERGY_FLAG(COUNTER_RESET),
+        [FAULT_STUCK] = ENERGY_FLAG(COUNTER_STUCK),
+        [FAULT_GAP] = ENERGY_FLAG(GAP),
+        [FAULT_GLITCH] = ENERGY_FLAG(COUNTER_RESET),
+        [FAULT_LOST] = ENERGY_FLAG(SENSOR_LOST),
+    };
+    uint32_t want = s->fault != FAULT_NONE ? by_fault[s->fault]
+                    : s->load == LOAD_LOCKED && s->sensor->sees_part
+                        ? ENERGY_FLAG(PHASE_LOCKED)
+                        : ENERGY_FLAG(GUARD_NOT_SETTLED);
+    return e->flags & want;
+}
+
+struct sample {
+    double error, half; /* relative to the truth */
+    bool covered;
+};
+
+/* T1: the statistical interval alone. T2: the combined one. */
+static struct sample judge_energy(const struct stratum *s, const struct outcome *o)
+{
+    const struct energy_estimate *e = &o->estimate;
+    double error = e->joules.value - o->truth_j;
+
+    if (s->test == TEST_TOTAL)
+        return (struct sample){error / o->truth_j,
+                               (e->joules.high - e->joules.low) / 2 / o->truth_j,
+                               e->joules.low <= o->truth_j && o->truth_j <= e->joules.high};
+    return (struct sample){error / o->truth_j, e->statistical_j / o->truth_j,
+                           fabs(error) <= e->statistical_j};
+}
+
+/* T3: another load on the same board, one draw of gain and offset. */
+static struct sample judge_ratio(const struct trial *trial, struct outcome *o)
+{
+    struct trial other = *trial;
+    struct outcome second;
+    struct quantity ratio;
+    double truth;
+
+    other.load = LOAD_STEADY;
+    other.seed += 1;
+    trial_run(&other, &second);
+    o->estimate.device = second.estimate.device = "board";
+    ratio = energy_ratio(&o->estimate, &second.estimate, 2000, (uint32_t)trial->seed);
+    truth = second.truth_j / o->truth_j;
+    energy_estimate_clear(&second.estimate);
+    return (struct sample){ratio.value / truth - 1, (ratio.high - ratio.low) / 2 / truth,
+                           ratio.low <= truth && truth <= ratio.high};
+}
+
+void stratum_run(const struct stratum *s, int64_t n, enum spoil spoil, struct tally *ret)
+{
+    g_autofree double *errors = g_new(double, n + 1), *halves = g_new(double, n + 1);
+
+    memset(ret, 0, sizeof *ret);
+    ret->n = n;
+    for (int64_t i = 0; i < n; i++) {
+        struct trial trial = make_trial(s, i, spoil);
+        struct outcome o;
+        struct sample sample;
+
+        if (s->test == TEST_TOTAL || s->test == TEST_RATIO)
+            draw_board(&trial);
+        trial_run(&trial, &o);
+        ret->flagged += wanted_flag(s, &o.estimate);
+        ret->below += !!(o.estimate.flags & ENERGY_FLAG(BELOW_RESOLUTION));
+        if (o.estimate.joules.status != QUANTITY_ABSENT) {
+            sample = s->test == TEST_RATIO ? judge_ratio(&trial, &o) : judge_energy(s, &o);
+            ret->covered += sample.covered;
+            ret->bias += sample.error;
+            errors[ret->answered] = fabs(sample.error);
+            halves[ret->answered++] = sample.half;
+        }
+        energy_estimate_clear(&o.estimate);
+    }
+    ret->bias /= (double)MAX(1, ret->answered);
+    ret->p95 = stats_quantile(errors, (size_t)ret->answered, 0.95);
+    ret->half = stats_median(halves, (size_t)ret->answered);
+}

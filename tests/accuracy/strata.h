@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The strata of the harness, what one of them came to, and the acceptance bands. */
+#pragma once
+
+#include "accuracy/trial.h"
+
+/* Tests of the method (docs/methodology.md, "How the numbers are proven"). */
+enum test { TEST_STATISTICAL, TEST_TOTAL, TEST_RATIO, TEST_FLAGS, TEST_COUNT };
+extern const char *const test_names[TEST_COUNT];
+
+struct stratum {
+    enum test test;
+    const struct sensor_class *sensor;
+    enum load load;
+    enum fault fault;
+    double duration_s;
+};
+
+struct tally {
+    int64_t n;
+    int64_t answered;      /* trials with a number */
+    int64_t covered;       /* whose interval held the truth */
+    int64_t flagged;       /* faults: with the fault's flag; locked load: phase_locked; else guard_not_settled */
+    int64_t below;         /* below_resolution */
+    double p95;            /* 95 % quantile of |error| / truth */
+    double bias;           /* mean error / truth */
+    double half;           /* median half-width / truth */
+    int64_t bands_missed;  /* set by judge() */
+};
+
+GArray *strata_list(bool smoke); /* of struct stratum */
+void stratum_run(const struct stratum *stratum, int64_t n, enum spoil spoil, struct tally *ret);
+
+/* The target of |error| (p95) of a stratum, as a share; NaN: none. */
+double stratum_target(const struct stratum *stratum);
+/* Loads on which power stays up after the work: wider bands. */
+bool stratum_is_tail(const struct stratum *stratum);
+
+struct verdict {
+    GString *missed;  /* one line for each band missed */
+    double pooled[TEST_COUNT]; /* coverage over all strata of a test; flags: share flagged */
+    int64_t pooled_n[TEST_COUNT];
+    int64_t targets, targets_missed;
+};
+/* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see judge.c). */
+void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret);
+
+void report_table(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *verdict);
+json_t *report_json(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *verdict);
+char *report_markdown(const struct stratum *strata, const struct tally *tallies, size_t count,
+                      const struct verdict *verdict, int64_t n);
