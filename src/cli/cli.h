@@ -25,6 +25,7 @@ extern const struct cli_command *const cli_commands[]; /* NULL-terminated, in th
 extern const struct cli_command cli_config;
 extern const struct cli_command cli_model;
 extern const struct cli_command cli_engine;
+extern const struct cli_command cli_meter;
 
 /* Parses argv by self->options; min and max bound the positional arguments left in argv[1…] (max -1: any).
  * Returns 0, or an exit code after the message was printed (also for --help, where it is 0 and *ret_done is set). */

@@ -15,6 +15,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_config,
     &cli_model,
     &cli_engine,
+    &cli_meter,
     NULL,
 };
 

@@ -198,6 +198,10 @@ void meter_set_engine_pids(struct meter *meter, const pid_t *pids, size_t count)
 bool meter_counter_delta(const struct meter_channel *channel, const struct meter_reading *from,
                          const struct meter_reading *to, int64_t *ret_raw, enum meter_read_status *ret_status);
 
+/* Slope of a counter between the first and the last edge among points, in the kind's SI unit a second (J/s = W).
+ * false: fewer than two edges, or a point that is not OK between them. */
+bool meter_points_rate(const struct meter_channel *channel, const GArray *points, double *ret);
+
 /* {"sources": […], "channels": […]} as `llem meter --json` shows them. New reference. */
 json_t *meter_json(const struct meter *meter);
 json_t *meter_channel_json(const struct meter_channel *channel);
@@ -239,6 +243,35 @@ json_t *meter_characterise(struct meter *meter, int64_t duration_ns);
 bool meter_characterisation_get(const json_t *tree, const char *channel_id, struct meter_sensor *ret);
 /* "UUID+driver" of all boards, or the names of the CPU sources. New string. */
 char *meter_characterisation_key(struct meter *meter);
+
+/* --- Self-consistency without an external meter ------------------------------------------------------------------------- */
+
+/* A child process that burns CPU on demand, in a process group of its own. It dies with this process. */
+struct meter_load;
+struct meter_load *meter_load_new(GError **error);
+void meter_load_free(struct meter_load *load);
+pid_t meter_load_pid(const struct meter_load *load);
+/* Uses cpu_ns of CPU time, without a pause. The times are the child's own stamps. */
+bool meter_load_burn(struct meter_load *load, int64_t cpu_ns, int64_t *ret_t0_ns, int64_t *ret_t1_ns, GError **error);
+/* Busy for the first half of every period, for duration_ns. */
+bool meter_load_toggle(struct meter_load *load, int64_t period_ns, int64_t duration_ns, int64_t *ret_t0_ns,
+                       int64_t *ret_t1_ns, GError **error);
+
+struct meter_selftest_options {
+    int64_t batch_ns; /* CPU time of one batch; 0: 50 ms. Grows to the slowest counter's period, at most 200 ms */
+    int64_t guard_ns; /* idle before and after each window; 0: 600 ms. Grows to 10 periods of the slowest counter */
+};
+
+/*
+ * Checks every energy counter against itself under a load: E(k) of k = 1…16 batches has no intercept and no lack of
+ * fit, windows add up, equal windows are equal, and (sensors that refresh slowly) whether the counter sees only the
+ * part of the time that its power sensor sees. {"schema", "quiet", "load_cpu_share", "rows":
+ * [{"channel", "check", "verdict": "pass|fail|undetermined|not_run", "value", "limit", "words"}]}; undetermined: over
+ * its limit on a machine that was not quiet. It proves consistency, not accuracy: gain and offset of a sensor
+ * cannot show here. Energies are above idle. New reference; takes 20 s to a minute. Errors: UNSUPPORTED (no counter to test), METER, IO.
+ */
+json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struct meter_selftest_options *options,
+                       GError **error);
 
 /* --- Recorded traces ---------------------------------------------------------------------------------------------------- */
 

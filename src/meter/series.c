@@ -23,7 +23,8 @@ static struct meter_point *last_point(struct series *series)
 static enum meter_read_status judge(struct series *series, const struct meter_channel *channel,
                                     const struct meter_reading *reading, int64_t *ret_value)
 {
-    *ret_value = reading->raw + series->unwrap;
+    if (__builtin_add_overflow(reading->raw, series->unwrap, ret_value))
+        return METER_READ_WRAP_AMBIGUOUS;
     if (!series->any_ok || !meter_kind_cumulative(channel->kind))
         return METER_READ_OK;
     /* A counter may add at once what it collected since its last visible change. */
@@ -33,8 +34,10 @@ static enum meter_read_status judge(struct series *series, const struct meter_ch
     if (channel->wrap) {
         bool fine = meter_counter_delta(channel, &from, reading, &delta, &status);
         if (fine && reading->raw < from.raw) {
-            series->unwrap += channel->wrap;
-            *ret_value += channel->wrap;
+            /* Only a forged trace gets so far. */
+            if (__builtin_add_overflow(series->unwrap, channel->wrap, &series->unwrap) ||
+                __builtin_add_overflow(reading->raw, series->unwrap, ret_value))
+                return METER_READ_WRAP_AMBIGUOUS;
         }
         return fine ? METER_READ_OK : status;
     }
@@ -94,4 +97,22 @@ GArray *series_copy(const struct series *series, int64_t from_ns, int64_t to_ns)
     if (end > first)
         g_array_append_vals(copy, &g_array_index(points, struct meter_point, first), end - first);
     return copy;
+}
+
+bool meter_points_rate(const struct meter_channel *channel, const GArray *points, double *ret)
+{
+    const struct meter_point *p = (const struct meter_point *)(const void *)points->data;
+    if (points->len < 2)
+        return false;
+    for (unsigned i = 0; i < points->len; i++)
+        if (p[i].status != METER_READ_OK)
+            return false;
+    /* The first point is only the value that held; its edge is not known unless a bracket was seen. */
+    unsigned first = p[0].lo_ns < p[0].first_ns ? 0 : 1, last = points->len - 1;
+    if (last <= first)
+        return false;
+    double from_s = 0.5e-9 * (double)(p[first].lo_ns + p[first].first_ns);
+    double to_s = 0.5e-9 * (double)(p[last].lo_ns + p[last].first_ns);
+    *ret = (double)(p[last].raw - p[first].raw) * channel->scale / (to_s - from_s);
+    return true;
 }

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/* llem meter: what sensors there are, why others are not, how they behave, and what they show now. */
+#include "cli/cli.h"
+
+#include "meter/meter.h"
+
+#include <libsmartcols.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WATCH_NS        NS_PER_S
+#define CHARACTERISE_NS (2 * NS_PER_S)
+
+static char **option_sources;
+static char *option_sysroot, *option_replay, *option_pid_file;
+static int option_pid, option_count;
+static double option_duration, option_low, option_high;
+static gboolean option_json, option_characterise, option_watch, option_selftest;
+
+static const GOptionEntry options[] = {
+    {"source", 's', 0, G_OPTION_ARG_STRING_ARRAY, &option_sources,
+     "Only this source, opt-in ones too (may be repeated)", "NAME"},
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON; --watch: one object a line", NULL},
+    {"characterise", 0, 0, G_OPTION_ARG_NONE, &option_characterise,
+     "Watch the sensors: real refresh period, cost of a read, agreement of counter and power", NULL},
+    {"watch", 'w', 0, G_OPTION_ARG_NONE, &option_watch, "Show the values live until Ctrl-C", NULL},
+    {"selftest", 0, 0, G_OPTION_ARG_NONE, &option_selftest,
+     "Check the energy counters against themselves with a CPU load: linearity, additivity, repeatability", NULL},
+    {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &option_pid_file,
+     "--selftest: write the process group of the load there (for a simulator that follows it)", "FILE"},
+    {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &option_duration, "--characterise: how long (default 2)", "SECONDS"},
+    {"count", 'n', 0, G_OPTION_ARG_INT, &option_count, "--watch: end after this many updates", "N"},
+    {"pid", 0, 0, G_OPTION_ARG_INT, &option_pid, "modelled: count the CPU time of this process", "PID"},
+    {"low-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_low, "modelled: least watts per busy core (default 2)", "W"},
+    {"high-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_high, "modelled: most watts per busy core (default 15)", "W"},
+    {"replay", 0, 0, G_OPTION_ARG_FILENAME, &option_replay, "replay: the trace to play", "TRACE"},
+    {"sysroot", 0, 0, G_OPTION_ARG_FILENAME, &option_sysroot, "Read /sys and /proc below this folder", "DIR"},
+    {0},
+};
+
+/* --- tables ---------------------------------------------------------------------------------------------------------------- */
+
+struct column {
+    const char *name;
+    int flags;
+};
+
+static struct libscols_table *table_new(const struct column *columns, size_t count)
+{
+    struct libscols_table *table = scols_new_table();
+    for (size_t i = 0; i < count; i++)
+        scols_table_new_column(table, columns[i].name, 0, columns[i].flags);
+    return table;
+}
+
+static void table_row(struct libscols_table *table, const char *const *cells, size_t count)
+{
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    for (size_t i = 0; i < count; i++)
+        scols_line_set_data(line, i, cells[i] ? cells[i] : "");
+}
+
+static void table_print(struct libscols_table *table)
+{
+    scols_print_table(table);
+    scols_unref_table(table);
+}
+
+static const char *state_word(const struct meter_source_state *state)
+{
+    return state->open ? "open" : state->asked ? "absent" : "not asked";
+}
+
+static void print_sources(const struct meter *meter)
+{
+    static const struct column columns[] = {{"SOURCE", 0}, {"STATE", 0}, {"WHAT IT IS, OR WHY IT IS NOT THERE", SCOLS_FL_WRAP}};
+    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    for (size_t i = 0; i < meter_source_count(meter); i++) {
+        const struct meter_source_state *state = meter_source_at(meter, i);
+        const char *text = state->reason ? state->reason : state->row->summary;
+        table_row(table, (const char *const[]){state->row->name, state_word(state), text}, G_N_ELEMENTS(columns));
+    }
+    table_print(table);
+}
+
+/* "412 W", "61 degC"; counters have no value of their own. New string. */
+static char *value_text(const struct meter_channel *channel, const struct meter_reading *reading)
+{
+    if (reading->status != METER_READ_OK)
+        return g_strdup(reading->status == METER_READ_NONE ? "" : meter_read_name(reading->status));
+    if (meter_kind_cumulative(channel->kind))
+        return g_strdup("counts");
+    if (channel->kind == METER_MEMORY_USED)
+        return num_format_bytes(reading->raw);
+    g_autofree char *number = num_format_3((double)reading->raw * channel->scale);
+    return g_strdup_printf("%s %s", number, channel->kind == METER_PROCESSES ? "" : meter_kind_unit(channel->kind));
+}
+
+/* "100 ms", "1 s", "?" where nothing is assumed. New string. */
+static char *time_text(int64_t ns)
+{
+    if (ns <= 0)
+        return g_strdup("?");
+    g_autofree char *number = num_format_3((double)ns * 1e-6);
+    return g_strdup_printf("%s ms", number);
+}
+
+static void print_channels(struct meter *meter)
+{
+    static const struct column columns[] = {{"CHANNEL", 0},
+                                            {"SCOPE", 0},
+                                            {"STATUS", 0},
+                                            {"NOW", SCOLS_FL_RIGHT},
+                                            {"REFRESH", SCOLS_FL_RIGHT},
+                                            {"WINDOW", SCOLS_FL_RIGHT},
+                                            {"REMARK", SCOLS_FL_WRAP}};
+    size_t count = meter_channel_count(meter);
+    if (!count)
+        return;
+    g_autofree struct meter_reading *readings = g_new0(struct meter_reading, count);
+    meter_read(meter, METER_ALL_RATES, readings);
+    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    for (size_t i = 0; i < count; i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        g_autofree char *now = value_text(c, &readings[i]);
+        bool sensor = strcmp(c->sensor_class, METER_CLASS_NONE) != 0 && c->status != QUANTITY_ABSENT;
+        g_autofree char *refresh = sensor ? time_text(c->refresh_ns) : g_strdup("");
+        g_autofree char *window = sensor ? time_text(c->window_ns) : g_strdup("");
+        table_row(table,
+                  (const char *const[]){c->id, c->scope, quantity_status_name(c->status), now, refresh, window, c->reason},
+                  G_N_ELEMENTS(columns));
+    }
+    puts("");
+    table_print(table);
+    puts("\nREFRESH and WINDOW are assumed from the architecture; 'llem meter --characterise' measures the refresh.");
+}
+
+static int print_json(json_t *tree)
+{
+    g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
+    fputs(text, stdout);
+    json_decref(tree);
+    return 0;
+}
+
+/* --- characterise ---------------------------------------------------------------------------------------------------------- */
+
+static const char *verdict_of(const struct meter_sensor *s)
+{
+    return s->usable                                                            ? "usable"
+           : s->stuck                                                           ? "stuck: it did not move"
+           : s->decreasing                                                      ? "runs backwards"
+           : s->implausible                                                     ? "rises faster than the device can draw"
+                                                                                : "cannot be read";
+}
+
+static int characterise(struct meter *meter)
+{
+    int64_t duration_ns = option_duration > 0 ? (int64_t)(option_duration * 1e9) : CHARACTERISE_NS;
+    json_t *tree = meter_characterise(meter, duration_ns);
+    if (option_json)
+        return print_json(tree);
+    static const struct column columns[] = {{"CHANNEL", 0},
+                                            {"PERIOD", SCOLS_FL_RIGHT},
+                                            {"PERIOD P95", SCOLS_FL_RIGHT},
+                                            {"READ P50", SCOLS_FL_RIGHT},
+                                            {"READ P99", SCOLS_FL_RIGHT},
+                                            {"COUNTER/POWER", SCOLS_FL_RIGHT},
+                                            {"VERDICT", 0}};
+    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        struct meter_sensor s;
+        const char *id = meter_channel_at(meter, i)->id;
+        if (!meter_characterisation_get(tree, id, &s))
+            continue;
+        g_autofree char *period = s.period_ns ? time_text(s.period_ns) : g_strdup("no change");
+        g_autofree char *p95 = s.period_ns ? time_text(s.period_p95_ns) : g_strdup("");
+        g_autofree char *r50 = g_strdup_printf("%.1f us", (double)s.read_p50_ns * 1e-3);
+        g_autofree char *r99 = g_strdup_printf("%.1f us", (double)s.read_p99_ns * 1e-3);
+        g_autofree char *ratio = isnan(s.power_ratio) ? g_strdup("") : g_strdup_printf("%.3f", s.power_ratio);
+        table_row(table, (const char *const[]){id, period, p95, r50, r99, ratio, verdict_of(&s)}, G_N_ELEMENTS(columns));
+    }
+    table_print(table);
+    json_decref(tree);
+    return 0;
+}
+
+/* --- watch ----------------------------------------------------------------------------------------------------------------- */
+
+/* The last second of a channel: mean power of a counter, last value of the others. */
+static struct quantity last_second(struct sampler *sampler, struct meter *meter, size_t index, int64_t now_ns)
+{
+    const struct meter_channel *c = meter_channel_at(meter, index);
+    if (c->status == QUANTITY_ABSENT)
+        return quantity_absent(c->reason);
+    g_autoptr(GArray) points = sampler_series(sampler, index, now_ns - WATCH_NS, now_ns);
+    const struct meter_point *last =
+        points->len ? &g_array_index(points, struct meter_point, points->len - 1) : NULL;
+    double rate;
+    if (!last || last->status != METER_READ_OK)
+        return quantity_absent(last ? meter_read_name(last->status) : "no reading yet");
+    if (c->kind == METER_THROTTLE && points->len == 1)
+        return quantity_of(c->status, 0, "stood still for the last second", c->id);
+    if (!meter_kind_cumulative(c->kind))
+        return quantity_of(c->status, (double)last->raw * c->scale, NULL, c->id);
+    if (!meter_points_rate(c, points, &rate))
+        return quantity_absent("fewer than two changes in the last second");
+    return quantity_of(c->status, rate, "slope of the last second", c->id);
+}
+
+static const char *shown_unit(const struct meter_channel *c)
+{
+    return c->kind == METER_ENERGY ? "W" : meter_kind_cumulative(c->kind) ? "s/s" : meter_kind_unit(c->kind);
+}
+
+static void watch_json(struct sampler *sampler, struct meter *meter, int64_t now_ns)
+{
+    g_autoptr(json_t) tree = json_object();
+    json_t *channels = json_object();
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        struct quantity q = last_second(sampler, meter, i, now_ns);
+        json_object_set_new(channels, meter_channel_at(meter, i)->id, quantity_json(&q));
+    }
+    json_object_set_new(tree, "t_mono_ns", json_integer(now_ns));
+    json_object_set_new(tree, "channels", channels);
+    g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
+    puts(text);
+    fflush(stdout);
+}
+
+static void watch_table(struct sampler *sampler, struct meter *meter, int64_t now_ns)
+{
+    static const struct column columns[] = {{"CHANNEL", 0}, {"SCOPE", 0}, {"STATUS", 0}, {"LAST SECOND", SCOLS_FL_RIGHT}, {"", 0}};
+    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        if (c->status == QUANTITY_ABSENT)
+            continue;
+        struct quantity q = last_second(sampler, meter, i, now_ns);
+        g_autofree char *number = q.status == QUANTITY_ABSENT ? g_strdup("-") : num_format_3(q.value);
+        table_row(table,
+                  (const char *const[]){c->id, c->scope, quantity_status_name(q.status), number,
+                                        q.status == QUANTITY_ABSENT ? q.reason : shown_unit(c)},
+                  G_N_ELEMENTS(columns));
+    }
+    if (isatty(STDOUT_FILENO))
+        fputs("\033[H\033[J", stdout);
+    table_print(table);
+    fflush(stdout);
+}
+
+/* Waits for a second or a signal; true: go on. */
+static bool wait_second(int interrupt_fd)
+{
+    struct pollfd fd = {.fd = interrupt_fd, .events = POLLIN};
+    int64_t end_ns = clock_mono_ns() + WATCH_NS, left_ns;
+    while ((left_ns = end_ns - clock_mono_ns()) > 0)
+        if (poll(&fd, 1, (int)((left_ns + NS_PER_MS - 1) / NS_PER_MS)) > 0)
+            return false;
+    return true;
+}
+
+static int watch(struct meter *meter)
+{
+    g_autoptr(GError) error = NULL;
+    int interrupt_fd = interrupt_open();
+    g_autoptr(sampler_handle) sampler = sampler_new(meter, NULL, &error);
+    if (!sampler || !sampler_start(sampler, &error))
+        return cli_fail(error);
+    struct sampler_stats stats;
+    sampler_stats(sampler, &stats);
+    if (stats.notice)
+        fprintf(stderr, "llem: %s\n", stats.notice);
+    for (int n = 0; (!option_count || n < option_count) && wait_second(interrupt_fd); n++) {
+        if (option_json)
+            watch_json(sampler, meter, clock_mono_ns());
+        else
+            watch_table(sampler, meter, clock_mono_ns());
+        if (ferror(stdout))
+            break;
+    }
+    return sampler_stop(sampler, &error) ? 0 : cli_fail(error);
+}
+
+/* --- selftest -------------------------------------------------------------------------------------------------------------- */
+
+/* "0.12 %" of a share. New string. */
+static char *share_text(json_t *value)
+{
+    if (!json_is_number(value))
+        return g_strdup("");
+    return g_strdup_printf("%.3g %%", 100 * json_number_value(value));
+}
+
+static int selftest_table(json_t *tree)
+{
+    static const struct column columns[] = {{"CHANNEL", 0},           {"STATUS", 0}, {"CHECK", 0}, {"VALUE", SCOLS_FL_RIGHT},
+                                            {"LIMIT", SCOLS_FL_RIGHT}, {"VERDICT", 0}, {"WHAT IT IS", SCOLS_FL_WRAP}};
+    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    json_t *row;
+    size_t index;
+    int failed = 0;
+    json_array_foreach(json_object_get(tree, "rows"), index, row) {
+        const char *channel = json_string_value(json_object_get(row, "channel"));
+        const char *status = json_string_value(json_object_get(row, "status"));
+        const char *check = json_string_value(json_object_get(row, "check"));
+        const char *verdict = json_string_value(json_object_get(row, "verdict"));
+        const char *words = json_string_value(json_object_get(row, "words"));
+        g_autofree char *value = share_text(json_object_get(row, "value"));
+        g_autofree char *limit = share_text(json_object_get(row, "limit"));
+        table_row(table, (const char *const[]){channel, status, check, value, limit, verdict, words}, G_N_ELEMENTS(columns));
+        failed += !strcmp(verdict, "fail");
+    }
+    table_print(table);
+    if (json_is_false(json_object_get(tree, "quiet")))
+        printf("\nThe machine was busy: the load got %.0f %% of a CPU. Repeat it when nothing else runs.\n",
+               100 * json_number_value(json_object_get(tree, "load_cpu_share")));
+    puts("\nThis shows consistency, not accuracy: only an external meter shows the gain and offset of a sensor.");
+    return failed;
+}
+
+static int selftest(struct meter *meter)
+{
+    g_autoptr(GError) error = NULL;
+    struct meter_load *load = meter_load_new(&error);
+    if (!load)
+        return cli_fail(error);
+    if (option_pid_file) {
+        g_autofree char *text = g_strdup_printf("%d\n", (int)meter_load_pid(load));
+        if (!file_write_durable(option_pid_file, text, strlen(text), &error)) {
+            meter_load_free(load);
+            return cli_fail(error);
+        }
+    }
+    fputs("llem: this takes up to a minute; keep the machine quiet meanwhile\n", stderr);
+    g_autoptr(json_t) tree = meter_selftest(meter, load, NULL, &error);
+    meter_load_free(load);
+    if (!tree)
+        return cli_fail(error);
+    if (option_json)
+        return print_json(json_incref(tree));
+    return selftest_table(tree) ? 1 : 0;
+}
+
+/* --- the command ----------------------------------------------------------------------------------------------------------- */
+
+static int run_with(struct meter *meter)
+{
+    if (option_pid) {
+        pid_t pid = option_pid;
+        meter_set_engine_pids(meter, &pid, 1);
+    }
+    if (option_selftest)
+        return selftest(meter);
+    if (option_characterise)
+        return characterise(meter);
+    if (option_watch)
+        return watch(meter);
+    if (option_json) {
+        json_t *tree = meter_json(meter);
+        json_object_set_new(tree, "gpus", meter_gpu_facts(meter));
+        return print_json(tree);
+    }
+    print_sources(meter);
+    print_channels(meter);
+    return 0;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    bool done;
+    int code = cli_parse(self, &argc, &argv, 0, 0, &done);
+    if (code || done)
+        return code;
+    g_autoptr(GError) error = NULL;
+    struct meter_options open = {
+        .sysroot = option_sysroot,
+        .sources = (const char *const *)option_sources,
+        .replay_path = option_replay,
+        .modelled_low_w = option_low || option_high ? (option_low ? option_low : METER_MODELLED_LOW_W) : 0,
+        .modelled_high_w = option_low || option_high ? (option_high ? option_high : METER_MODELLED_HIGH_W) : 0,
+    };
+    g_autoptr(meter_handle) meter = meter_open(&open, &error);
+    if (!meter)
+        return cli_fail(error);
+    return run_with(meter);
+}
+
+const struct cli_command cli_meter = {
+    .name = "meter",
+    .arguments = "[OPTION…]",
+    .summary = "List the energy sensors, and why others are absent; characterise or watch them",
+    .details = "Every source and channel says what it is or why it is absent. A value from the simulator is 'simulated',\n"
+               "one from the CPU-time model is 'modelled'; neither is ever shown as measured.\n\n"
+               "  llem meter                        what is here\n"
+               "  llem meter --characterise         refresh period and read cost of each sensor\n"
+               "  llem meter --watch                power now\n"
+               "  llem meter --watch -s modelled --pid 4242\n",
+    .run = run,
+    .options = options,
+};

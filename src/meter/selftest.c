@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Energy counters against themselves. The windows are padded (difference of two edges in the idle guards, less the
+ * guards' own power), so that the refresh of the sensor does not enter.
+ */
+#include "meter/meter.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SCHEMA        "llem-selftest/1"
+#define BATCH_NS      (50 * NS_PER_MS)
+#define BATCH_MAX_NS  (200 * NS_PER_MS)
+#define GUARD_NS      (600 * NS_PER_MS)
+#define SETTLE_NS     (300 * NS_PER_MS) /* delay and rise of the sensors there are (arXiv 2312.02741) */
+#define PROBE_NS      (1500 * NS_PER_MS)
+#define STEP_NS       (2 * NS_PER_MS)
+#define LACK_LIMIT    0.005 /* of E(16) */
+#define INTERCEPT_MIN 0.001 /* of E(16): resolution of the method itself */
+#define TOGGLE_MIN_NS (20 * NS_PER_MS) /* sensors that refresh faster cannot be toggled against */
+#define TOGGLE_RATIO  1.37
+#define QUIET_SHARE   0.9  /* of a CPU that the load must get: with less, guards and windows belong to others too */
+#define TOGGLE_SWING  0.05 /* of the mean: less says that the load does not reach the sensor */
+
+/* Numbers of batches, in an order that keeps drift apart from k; then the pieces of the other checks. */
+static const unsigned fit_k[] = {4, 16, 1, 8, 2, 12, 3, 6};
+#define FITS G_N_ELEMENTS(fit_k)
+#define T_6  2.447 /* Student's t, 97.5 %, FITS − 2 degrees of freedom and A/A's 4 + 4 − 2 */
+enum { ADD_A = FITS, ADD_B, ADD_AB, PAIRS, WINDOWS = PAIRS + 8 };
+
+struct window {
+    unsigned batches;
+    int64_t t0_ns, t1_ns;
+};
+
+struct test {
+    struct meter *meter;
+    struct meter_load *load;
+    struct sampler *sampler;
+    int64_t batch_ns, guard_ns;
+    struct window windows[WINDOWS];
+    double cpu_share; /* of a CPU that the load got in its windows */
+    json_t *rows;
+};
+
+static void add_row(struct test *test, const struct meter_channel *channel, const char *check, const char *verdict,
+                    double value, double limit, const char *words)
+{
+    json_t *row = json_object();
+    json_object_set_new(row, "channel", json_string(channel->id));
+    json_object_set_new(row, "status", json_string(quantity_status_name(channel->status)));
+    json_object_set_new(row, "check", json_string(check));
+    json_object_set_new(row, "verdict", json_string(verdict));
+    json_object_set_new(row, "value", jsonx_real(value));
+    json_object_set_new(row, "limit", jsonx_real(limit));
+    json_object_set_new(row, "words", json_string(words));
+    json_array_append_new(test->rows, row);
+}
+
+/* --- energy of a window ----------------------------------------------------------------------------------------------------- */
+
+static const struct meter_point *points_of(const GArray *points)
+{
+    return (const struct meter_point *)(const void *)points->data;
+}
+
+/* Middle of the bracket in which a run began. */
+static int64_t edge_ns(const struct meter_point *p)
+{
+    return p->lo_ns + (p->first_ns - p->lo_ns) / 2;
+}
+
+/* Power of an idle stretch, from its own edges, and how far the width of their brackets may move it; 0 for a counter
+ * that stands still in idle (CPU time does). */
+static bool idle_power_w(struct test *test, size_t channel, int64_t from_ns, int64_t to_ns, double *ret, double *ret_u)
+{
+    const struct meter_channel *c = meter_channel_at(test->meter, channel);
+    g_autoptr(GArray) points = sampler_series(test->sampler, channel, from_ns, to_ns);
+    if (points->len == 0 || points_of(points)[0].status != METER_READ_OK)
+        return false;
+    *ret_u = 0;
+    if (meter_points_rate(c, points, ret)) {
+        const struct meter_point *first = points_of(points), *last = first + points->len - 1;
+        *ret_u = *ret * (double)(first->first_ns - first->lo_ns + last->first_ns - last->lo_ns) / sqrt(12) /
+                 (double)(last->first_ns - first->first_ns);
+        return true;
+    }
+    *ret = 0;
+    for (unsigned i = 0; i < points->len; i++)
+        if (points_of(points)[i].status != METER_READ_OK)
+            return false;
+    return true;
+}
+
+/* Energy above idle: a batch is an amount of CPU time, and how long it takes depends on who else computes. NaN where
+ * the counter had a fault. */
+static double window_j(struct test *test, size_t channel, const struct window *w, double *ret_u)
+{
+    const struct meter_channel *c = meter_channel_at(test->meter, channel);
+    double pre_w, post_w, pre_u, post_u;
+    int64_t settled_ns = w->t1_ns + SETTLE_NS;
+    g_autoptr(GArray) points = sampler_series(test->sampler, channel, w->t0_ns, settled_ns);
+    unsigned n = points->len;
+    const struct meter_point *p = points_of(points);
+    if (n < 2 || !idle_power_w(test, channel, w->t0_ns - test->guard_ns, w->t0_ns, &pre_w, &pre_u) ||
+        !idle_power_w(test, channel, settled_ns, settled_ns + test->guard_ns, &post_w, &post_u))
+        return NAN;
+    for (unsigned i = 0; i < n; i++)
+        if (p[i].status != METER_READ_OK)
+            return NAN;
+    int64_t e0_ns = edge_ns(&p[0]), e1_ns = edge_ns(&p[n - 1]);
+    *ret_u = 0.5 * hypot(pre_u, post_u) * (double)(e1_ns - e0_ns) * 1e-9;
+    return (double)(p[n - 1].raw - p[0].raw) * c->scale - pre_w * (double)(w->t0_ns - e0_ns) * 1e-9 -
+           post_w * (double)(e1_ns - w->t1_ns) * 1e-9 - 0.5 * (pre_w + post_w) * (double)(w->t1_ns - w->t0_ns) * 1e-9;
+}
+
+/* --- checks ------------------------------------------------------------------------------------------------------------------ */
+
+/* What a value over its limit says: nothing, on a busy machine. */
+static const char *verdict_of(const struct test *test, bool within)
+{
+    return within ? "pass" : test->cpu_share < QUIET_SHARE ? "undetermined" : "fail";
+}
+
+static void check_fit(struct test *test, const struct meter_channel *c, const double *energy_j, double u_j)
+{
+    double n = FITS, sk = 0, skk = 0, se = 0, ske = 0;
+    for (size_t i = 0; i < FITS; i++) {
+        double k = fit_k[i];
+        sk += k;
+        skk += k * k;
+        se += energy_j[i];
+        ske += k * energy_j[i];
+    }
+    double spread = skk - sk * sk / n;
+    double slope = (ske - sk * se / n) / spread, intercept = (se - slope * sk) / n;
+    double full = fabs(intercept + 16 * slope), worst = 0, squares = 0;
+    for (size_t i = 0; i < FITS; i++) {
+        double residual = energy_j[i] - intercept - slope * fit_k[i];
+        worst = fmax(worst, fabs(residual));
+        squares += residual * residual;
+    }
+    double u = sqrt(squares / (n - 2) * (1 / n + sk * sk / (n * n) / spread));
+    double limit = fmax(T_6 * u, INTERCEPT_MIN * full), lack = fmax(LACK_LIMIT, 2 * u_j / full);
+    add_row(test, c, "intercept", verdict_of(test, fabs(intercept) <= limit), intercept / full, limit / full,
+            "E(0) as a share of E(16): what a window gains or loses at its ends");
+    add_row(test, c, "lack_of_fit", verdict_of(test, worst / full <= lack), worst / full, lack,
+            "largest distance of E(k), k = 1…16, from its line, as a share of E(16)");
+}
+
+static void check_sums(struct test *test, const struct meter_channel *c, const double *energy_j, double u_j)
+{
+    double parts = energy_j[ADD_A] + energy_j[ADD_B], sum = energy_j[ADD_AB];
+    double share = (sum - parts) / sum, most = fmax(2 * LACK_LIMIT, 2 * sqrt(3) * u_j / sum);
+    add_row(test, c, "additivity", verdict_of(test, fabs(share) <= most), share, most,
+            "E(AB) less E(A) + E(B), as a share of E(AB)");
+    double mean[2] = {0, 0}, squares = 0;
+    for (int i = 0; i < 8; i++)
+        mean[i % 2] += energy_j[PAIRS + i] / 4;
+    for (int i = 0; i < 8; i++)
+        squares += pow(energy_j[PAIRS + i] - mean[i % 2], 2);
+    double difference = (mean[0] - mean[1]) / mean[0];
+    double limit = fmax(T_6 * sqrt(squares / 6 * 2 / 4), 2 * u_j * sqrt(0.5)) / fabs(mean[0]);
+    limit = fmax(limit, LACK_LIMIT);
+    add_row(test, c, "a_a", verdict_of(test, fabs(difference) <= limit), difference, limit,
+            "two groups of equal windows, interleaved: their difference, within its 95 % interval");
+}
+
+static void check_channel(struct test *test, size_t channel)
+{
+    const struct meter_channel *c = meter_channel_at(test->meter, channel);
+    double energy_j[WINDOWS], u_j = 0; /* the largest: what the guards of a busy machine leave open */
+    for (size_t i = 0; i < WINDOWS; i++) {
+        double u = 0;
+        energy_j[i] = window_j(test, channel, &test->windows[i], &u);
+        u_j = fmax(u_j, u);
+        if (!isfinite(energy_j[i])) {
+            add_row(test, c, "all", "fail", NAN, NAN, "the counter stood still, ran backwards or was lost in a window");
+            return;
+        }
+    }
+    if (energy_j[1] <= 0) { /* k = 16 */
+        add_row(test, c, "all", "not_run", energy_j[1], 0, "the CPU load does not reach this sensor; it needs a load of its own");
+        return;
+    }
+    check_fit(test, c, energy_j, u_j);
+    check_sums(test, c, energy_j, u_j);
+    add_row(test, c, "positive_control", "not_run", NAN, NAN,
+            "needs a change of power limit or clocks, which llem does not make by itself");
+}
+
+/* --- does the counter see all of the time? ------------------------------------------------------------------------------------- */
+
+/* Variance of the power of whole refresh intervals, between from and to; the mean too. */
+static bool interval_variance(const struct meter_channel *c, GArray *points, double *ret_mean, double *ret_variance)
+{
+    double sum = 0, squares = 0;
+    unsigned n = 0;
+    const struct meter_point *p = points_of(points);
+    for (unsigned i = 1; i + 1 < points->len; i++) {
+        if (p[i].status != METER_READ_OK || p[i + 1].status != METER_READ_OK)
+            return false;
+        double watts = (double)p[i].raw * c->scale;
+        if (c->kind == METER_ENERGY)
+            watts = (double)(p[i + 1].raw - p[i].raw) * c->scale / ((double)(edge_ns(&p[i + 1]) - edge_ns(&p[i])) * 1e-9);
+        sum += watts;
+        squares += watts * watts;
+        n++;
+    }
+    if (n < 10)
+        return false;
+    *ret_mean = sum / n;
+    *ret_variance = squares / n - *ret_mean * *ret_mean;
+    return true;
+}
+
+static ssize_t sibling(struct meter *meter, const struct meter_channel *c, enum meter_kind kind)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *other = meter_channel_at(meter, i);
+        if (other->kind == kind && other->status != QUANTITY_ABSENT && !strcmp(other->device, c->device))
+            return (ssize_t)i;
+    }
+    return -1;
+}
+
+/*
+ * A load toggled at 1.37 T. A counter that sees everything averages over T = 0.73 of a toggle, its power sensor over
+ * its window only: with a window of a quarter of T the ratio of variances is 0.12; a counter made of such readings has
+ * a ratio of 1.
+ */
+static bool check_coverage(struct test *test, size_t channel, int64_t period_ns, GError **error)
+{
+    const struct meter_channel *c = meter_channel_at(test->meter, channel);
+    ssize_t instant = sibling(test->meter, c, METER_POWER_INSTANT);
+    if (instant < 0 || period_ns < TOGGLE_MIN_NS) {
+        add_row(test, c, "coverage", "not_run", NAN, NAN,
+                instant < 0 ? "there is no power sensor beside the counter to compare it with"
+                            : "the sensor refreshes faster than a load can be toggled: nothing can hide between updates");
+        return true;
+    }
+    int64_t t0_ns, t1_ns;
+    if (!meter_load_toggle(test->load, (int64_t)(TOGGLE_RATIO * (double)period_ns), 60 * period_ns, &t0_ns, &t1_ns, error))
+        return false;
+    clock_sleep_until_ns(clock_mono_ns() + SETTLE_NS);
+    g_autoptr(GArray) energy = sampler_series(test->sampler, channel, t0_ns + SETTLE_NS, t1_ns);
+    g_autoptr(GArray) power = sampler_series(test->sampler, (size_t)instant, t0_ns + SETTLE_NS, t1_ns);
+    double mean, of_counter, of_power;
+    if (!interval_variance(c, energy, &mean, &of_counter) ||
+        !interval_variance(meter_channel_at(test->meter, (size_t)instant), power, &mean, &of_power) ||
+        sqrt(MAX(0, of_power)) < TOGGLE_SWING * mean) {
+        add_row(test, c, "coverage", "not_run", NAN, NAN, "the CPU load does not swing this sensor enough; its coverage stays unknown");
+        return true;
+    }
+    double ratio = of_counter / of_power;
+    add_row(test, c, "coverage", "pass", ratio, NAN,
+            ratio < 0.35   ? "the counter sees the whole time"
+            : ratio > 0.65 ? "the counter is made of the readings of its power sensor: it sees what that sensor sees"
+                           : "undetermined; its coverage stays unknown");
+    return true;
+}
+
+/* --- the whole ----------------------------------------------------------------------------------------------------------------- */
+
+/* Median gap of a counter's edges under load. */
+static int64_t period_of(struct test *test, size_t channel, int64_t from_ns, int64_t to_ns)
+{
+    g_autoptr(GArray) points = sampler_series(test->sampler, channel, from_ns, to_ns);
+    g_autoptr(GArray) gaps = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    const struct meter_point *p = points_of(points);
+    for (unsigned i = 2; i + 1 < points->len; i++) {
+        int64_t gap = edge_ns(&p[i]) - edge_ns(&p[i - 1]);
+        unsigned at = 0;
+        while (at < gaps->len && g_array_index(gaps, int64_t, at) < gap)
+            at++;
+        g_array_insert_val(gaps, at, gap);
+    }
+    return gaps->len ? g_array_index(gaps, int64_t, gaps->len / 2) : 0;
+}
+
+static bool run_window(struct test *test, size_t index, unsigned batches, GError **error)
+{
+    struct window *w = &test->windows[index];
+    w->batches = batches;
+    if (!meter_load_burn(test->load, batches * test->batch_ns, &w->t0_ns, &w->t1_ns, error))
+        return false;
+    clock_sleep_until_ns(w->t1_ns + SETTLE_NS + test->guard_ns);
+    return true;
+}
+
+static bool run_windows(struct test *test, GError **error)
+{
+    clock_sleep_until_ns(clock_mono_ns() + SETTLE_NS + test->guard_ns);
+    for (size_t i = 0; i < FITS; i++)
+        if (!run_window(test, i, fit_k[i], error))
+            return false;
+    if (!run_window(test, ADD_A, 5, error) || !run_window(test, ADD_B, 3, error) ||
+        !run_window(test, ADD_AB, 8, error))
+        return false;
+    for (size_t i = 0; i < 8; i++)
+        if (!run_window(test, PAIRS + i, 4, error))
+            return false;
+    return true;
+}
+
+static bool run_all(struct test *test, const size_t *counters, size_t count, GError **error)
+{
+    g_autofree int64_t *periods = g_new0(int64_t, count);
+    int64_t t0_ns, t1_ns;
+    if (!meter_load_burn(test->load, PROBE_NS, &t0_ns, &t1_ns, error))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        periods[i] = period_of(test, counters[i], t0_ns, t1_ns);
+        test->guard_ns = MAX(test->guard_ns, 10 * periods[i]);
+        test->batch_ns = MAX(test->batch_ns, MIN(periods[i], BATCH_MAX_NS));
+    }
+    if (!run_windows(test, error))
+        return false;
+    double cpu = 0, wall = 0;
+    for (size_t i = 0; i < WINDOWS; i++) {
+        cpu += (double)(test->windows[i].batches * test->batch_ns);
+        wall += (double)(test->windows[i].t1_ns - test->windows[i].t0_ns);
+    }
+    test->cpu_share = cpu / wall;
+    for (size_t i = 0; i < count; i++) {
+        check_channel(test, counters[i]);
+        if (!check_coverage(test, counters[i], periods[i], error))
+            return false;
+    }
+    return true;
+}
+
+json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struct meter_selftest_options *options,
+                       GError **error)
+{
+    g_autofree size_t *counters = g_new(size_t, meter_channel_count(meter) + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        if (c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT)
+            counters[count++] = i;
+    }
+    if (!count) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED,
+                    "there is no energy counter to test; 'llem meter' says why, and '-s modelled' tests the CPU-time model");
+        return NULL;
+    }
+    pid_t pid = meter_load_pid(load);
+    meter_set_engine_pids(meter, &pid, 1);
+    struct test test = {.meter = meter, .load = load, .batch_ns = BATCH_NS, .guard_ns = GUARD_NS};
+    if (options && options->batch_ns)
+        test.batch_ns = options->batch_ns;
+    if (options && options->guard_ns)
+        test.guard_ns = options->guard_ns;
+    g_autoptr(sampler_handle) sampler =
+        sampler_new(meter, &(struct sampler_options){.step_ns = STEP_NS, .slow_step_ns = 5 * STEP_NS}, error);
+    if (!sampler || !sampler_start(sampler, error))
+        return NULL;
+    test.sampler = sampler;
+    test.rows = json_array();
+    bool ok = run_all(&test, counters, count, error);
+    if (!sampler_stop(sampler, ok ? error : NULL) || !ok) {
+        json_decref(test.rows);
+        return NULL;
+    }
+    json_t *tree = json_object();
+    json_object_set_new(tree, "schema", json_string(SCHEMA));
+    json_object_set_new(tree, "load_cpu_share", jsonx_real(test.cpu_share));
+    json_object_set_new(tree, "quiet", json_boolean(test.cpu_share >= QUIET_SHARE));
+    json_object_set_new(tree, "rows", test.rows);
+    return tree;
+}

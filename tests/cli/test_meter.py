@@ -1,0 +1,108 @@
+"""llem meter: what it lists, why a source is absent, and its live views, over the simulated NVML and trees of files."""
+
+import json
+import signal
+import time
+
+import pytest
+
+SCRIPT = {
+    "devices": [
+        {"load": [{"type": "constant", "watts": 150}, {"type": "wander", "watts": 2}], "temperature_c": 61},
+        {"name": "NVIDIA GeForce RTX 4090", "architecture": "ada", "counter": False},
+    ],
+}
+GPU = "nvml:GPU-00000000-0000-4000-8000-00000000000{}:{}"
+
+
+@pytest.fixture
+def sim(llem, build_dir, tmp_path):
+    """llem with two simulated boards."""
+    script = tmp_path / "boards.json"
+    script.write_text(json.dumps(SCRIPT))
+    llem.env |= {"LLEM_NVML_SIM": str(script), "LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so")}
+    return llem
+
+
+def test_nothing_here_says_why(llem, tmp_path):
+    llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
+    tree = json.loads(llem.ok("meter", "--json", "--sysroot", tmp_path))
+    reasons = {row["name"]: row["reason"] for row in tree["sources"]}
+    assert tree["channels"] == []
+    assert "/nowhere/libnvidia-ml.so.1" in reasons["nvml"]
+    assert f"{tmp_path}/sys/class/powercap" in reasons["rapl"]
+    assert "opt-in" in reasons["modelled"]
+    text = llem.ok("meter", "--sysroot", tmp_path)
+    assert "/nowhere/libnvidia-ml.so.1" in text
+    assert "absent" in tree["gpus"]
+
+
+def test_simulated_is_never_measured(sim, tmp_path):
+    tree = json.loads(sim.ok("meter", "--json", "--sysroot", tmp_path))
+    status = {row["id"]: (row["status"], row["reason"]) for row in tree["channels"]}
+    assert status[GPU.format(0, "energy")][0] == "simulated"
+    assert status[GPU.format(1, "energy")][0] == "absent"
+    assert "before Volta" in status[GPU.format(1, "energy")][1]
+    assert "measured" not in {s for s, _ in status.values()}
+    assert tree["gpus"]["simulated"] is True
+    text = sim.ok("meter", "--sysroot", tmp_path)
+    assert "a simulated NVML" in text
+    assert "61.0 degC" in text
+
+
+def test_characterise_measures_the_refresh(sim, tmp_path):
+    out = sim.ok("meter", "--characterise", "--json", "--duration", "1.5", "--sysroot", tmp_path)
+    energy = json.loads(out)["channels"][GPU.format(0, "energy")]
+    assert 60e6 < energy["period_ns"] < 160e6
+    assert energy["power_ratio"] == pytest.approx(1, abs=0.05)
+    assert energy["usable"]
+    assert "PERIOD" in sim.ok("meter", "--characterise", "--duration", "0.5", "--sysroot", tmp_path)
+
+
+def test_watch_counts(sim, tmp_path):
+    out = sim.ok("meter", "--watch", "--json", "-n", "2", "--sysroot", tmp_path)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert len(rows) == 2
+    energy = rows[1]["channels"][GPU.format(0, "energy")]
+    assert energy["status"] == "simulated"
+    assert energy["value"] == pytest.approx(150, abs=20)
+    assert rows[1]["channels"][GPU.format(1, "energy")]["status"] == "absent"
+    assert "LAST SECOND" in sim.ok("meter", "--watch", "-n", "1", "--sysroot", tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watch_ends_at_once(sim, tmp_path, number):
+    process = sim.start("meter", "--watch", "--json", "--sysroot", tmp_path)
+    assert json.loads(process.stdout.readline())["t_mono_ns"] > 0
+    begun = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert time.monotonic() - begun < 5
+    assert all(json.loads(line) for line in out.splitlines())  # no torn line
+
+
+def test_modelled_counts_a_process(llem, tmp_path):
+    rows = json.loads(llem.ok("meter", "--json", "-s", "modelled"))["channels"]
+    assert [(r["id"], r["status"]) for r in rows] == [("modelled:engine:energy", "modelled")]
+    assert rows[0]["low_ratio"] < 1 < rows[0]["high_ratio"]
+    assert "2 to 15 W" in rows[0]["reason"]
+    done = llem.run("meter", "-s", "modelled", "--low-watts", "20")
+    assert done.returncode == 2
+    assert "low <= high" in done.stderr
+
+
+def test_bad_usage(llem):
+    done = llem.run("meter", "-s", "nvlm")
+    assert done.returncode == 2
+    assert "nvml, rapl, hwmon, modelled, replay" in done.stderr
+    done = llem.run("meter", "-s", "replay", "--replay", "/nowhere.csv.gz")
+    assert done.returncode == 1
+    assert "/nowhere.csv.gz" in done.stderr
+
+
+def test_selftest_needs_a_counter(llem, tmp_path):
+    llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
+    done = llem.run("meter", "--selftest", "--sysroot", tmp_path)
+    assert done.returncode == 1
+    assert "no energy counter" in done.stderr and "-s modelled" in done.stderr
