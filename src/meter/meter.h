@@ -265,10 +265,10 @@ struct meter_selftest_options {
 /*
  * Checks every energy counter against itself under a load: E(k) of k = 1…16 batches has no intercept and no lack of
  * fit, windows add up, equal windows are equal, and (sensors that refresh slowly) whether the counter sees only the
- * part of the time that its power sensor sees. {"schema", "quiet", "load_cpu_share", "rows":
+ * part of the time that its power sensor sees. Energies are above idle. It proves consistency, not accuracy: gain and
+ * offset of a sensor cannot show here. Takes 20 s to a minute. {"schema", "quiet", "load_cpu_share", "rows":
  * [{"channel", "check", "verdict": "pass|fail|undetermined|not_run", "value", "limit", "words"}]}; undetermined: over
- * its limit on a machine that was not quiet. It proves consistency, not accuracy: gain and offset of a sensor
- * cannot show here. Energies are above idle. New reference; takes 20 s to a minute. Errors: UNSUPPORTED (no counter to test), METER, IO.
+ * its limit on a machine that was not quiet. New reference. Errors: UNSUPPORTED (no counter to test), METER, IO.
  */
 json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struct meter_selftest_options *options,
                        GError **error);

@@ -249,7 +249,8 @@ static bool check_coverage(struct test *test, size_t channel, int64_t period_ns,
     if (!interval_variance(c, energy, &mean, &of_counter) ||
         !interval_variance(meter_channel_at(test->meter, (size_t)instant), power, &mean, &of_power) ||
         sqrt(MAX(0, of_power)) < TOGGLE_SWING * mean) {
-        add_row(test, c, "coverage", "not_run", NAN, NAN, "the CPU load does not swing this sensor enough; its coverage stays unknown");
+        add_row(test, c, "coverage", "not_run", NAN, NAN,
+                "the CPU load does not swing this sensor enough; its coverage stays unknown");
         return true;
     }
     double ratio = of_counter / of_power;
