@@ -9,8 +9,7 @@
 #define RESOLUTION 0.01
 #define DRAWS      20000
 #define DISAGREE                                                                                   \
-    0.01 /* counter against integrated power (Zeus and Wattchmen report below 1 % on good boards)  \
-          */
+    0.01 /* counter against integrated power: below 1 % on good boards (arXiv 2603.26435) */
 #define GAP_SHARE 0.02 /* of the window between repeats */
 
 struct pair {

@@ -18,14 +18,15 @@ struct stratum {
 
 struct tally {
     int64_t n;
-    int64_t answered;      /* trials with a number */
-    int64_t covered;       /* whose interval held the truth */
-    int64_t flagged;       /* faults: with the fault's flag; locked load: phase_locked; else guard_not_settled */
-    int64_t below;         /* below_resolution */
-    double p95;            /* 95 % quantile of |error| / truth */
-    double bias;           /* mean error / truth */
-    double half;           /* median half-width / truth */
-    int64_t bands_missed;  /* set by judge() */
+    int64_t answered;     /* trials with a number */
+    int64_t covered;      /* whose interval held the truth */
+    int64_t flagged;      /* faults: with the fault's flag; locked load: phase_locked; else
+                             guard_not_settled */
+    int64_t below;        /* below_resolution */
+    double p95;           /* 95 % quantile of |error| / truth */
+    double bias;          /* mean error / truth */
+    double half;          /* median half-width / truth */
+    int64_t bands_missed; /* set by judge() */
 };
 
 GArray *strata_list(bool smoke); /* of struct stratum */
@@ -37,15 +38,19 @@ double stratum_target(const struct stratum *stratum);
 bool stratum_is_tail(const struct stratum *stratum);
 
 struct verdict {
-    GString *missed;  /* one line for each band missed */
+    GString *missed;           /* one line for each band missed */
     double pooled[TEST_COUNT]; /* coverage over all strata of a test; flags: share flagged */
     int64_t pooled_n[TEST_COUNT];
     int64_t targets, targets_missed;
 };
-/* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see judge.c). */
-void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret);
+/* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see
+ * judge.c). */
+void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen,
+           struct verdict *ret);
 
-void report_table(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *verdict);
-json_t *report_json(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *verdict);
+void report_table(const struct stratum *strata, const struct tally *tallies, size_t count,
+                  const struct verdict *verdict);
+json_t *report_json(const struct stratum *strata, const struct tally *tallies, size_t count,
+                    const struct verdict *verdict);
 char *report_markdown(const struct stratum *strata, const struct tally *tallies, size_t count,
                       const struct verdict *verdict, int64_t n);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One trial of the accuracy harness: a simulated board with known truth works for D seconds; a virtual sampler looks
- * at its sensor as the real one would; the estimators of room energy answer. Virtual time: nothing sleeps.
+ * One trial of the accuracy harness: a simulated board with known truth works for D seconds; a
+ * virtual sampler looks at its sensor as the real one would; the estimators of room energy answer.
+ * Virtual time: nothing sleeps.
  *
- * The judge differs from what the estimators assume: delay and first-order rise drawn per trial, jittered periods, a
- * window length they only know roughly, idle power that wanders with a memory of 200 ms, power that stays up after the
- * work. Estimators see points and the channel's published facts, never the simulator's parameters.
+ * The judge differs from what the estimators assume: delay and first-order rise drawn per trial,
+ * jittered periods, a window length they only know roughly, idle power that wanders with a memory
+ * of 200 ms, power that stays up after the work. Estimators see points and the channel's published
+ * facts, never the simulator's parameters.
  */
 #pragma once
 
@@ -13,22 +15,30 @@
 #include "sim/model.h"
 
 enum load { LOAD_STEADY, LOAD_LLM, LOAD_LOCKED, LOAD_HOT_TAIL, LOAD_CLOCK_DROP, LOAD_COUNT };
-enum fault { FAULT_NONE, FAULT_RESET, FAULT_STUCK, FAULT_GAP, FAULT_GLITCH, FAULT_LOST, FAULT_COUNT };
+enum fault {
+    FAULT_NONE,
+    FAULT_RESET,
+    FAULT_STUCK,
+    FAULT_GAP,
+    FAULT_GLITCH,
+    FAULT_LOST,
+    FAULT_COUNT
+};
 
 /* A class of sensor: what the room meter would say of it, and what it really does. */
 struct sensor_class {
     const char *name, *words;
     enum meter_kind kind;
-    const char *prior;         /* METER_CLASS_… */
-    int64_t period_ns;         /* true and published T */
-    int64_t window_ns;         /* published W; 0: not published */
+    const char *prior;                  /* METER_CLASS_… */
+    int64_t period_ns;                  /* true and published T */
+    int64_t window_ns;                  /* published W; 0: not published */
     int64_t window_lo_ns, window_hi_ns; /* true W, drawn per trial; both 0: sees everything */
     int64_t delay_lo_ns, delay_hi_ns;   /* true delay, drawn per trial */
-    int64_t rise_hi_ns;        /* true time constant of the rise, drawn from 0 */
-    int64_t jitter_ns;         /* of each update */
-    double quantum;            /* of a raw unit, in J or W */
-    bool ticks;                /* read at its own ticks at both ends */
-    bool sees_part;            /* W < T */
+    int64_t rise_hi_ns;                 /* true time constant of the rise, drawn from 0 */
+    int64_t jitter_ns;                  /* of each update */
+    double quantum;                     /* of a raw unit, in J or W */
+    bool ticks;                         /* read at its own ticks at both ends */
+    bool sees_part;                     /* W < T */
 };
 extern const struct sensor_class sensor_classes[];
 extern const size_t sensor_class_count;
@@ -51,9 +61,9 @@ struct trial {
     enum load load;
     enum fault fault;
     enum spoil spoil;
-    double duration_s;         /* nominal; the trial draws ± 2 % */
+    double duration_s; /* nominal; the trial draws ± 2 % */
     uint64_t seed;
-    double gain, offset_w;     /* of the sensor */
+    double gain, offset_w; /* of the sensor */
 };
 
 struct outcome {
