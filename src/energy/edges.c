@@ -194,6 +194,50 @@ static void collect(const struct energy_channel *channel, const struct energy_wi
     ret->spread = ret->n ? high - low : 0;
 }
 
+/* A moment inside a run of equal readings: nothing changed there, and nothing is uncertain about
+ * it. */
+static struct edge knot(double t, double p)
+{
+    return (struct edge){.t = t, .lo = t, .hi = t, .p = p};
+}
+
+/* Knots one period apart from `from` (excluded) to `to` (excluded), where a reading merely repeats.
+ */
+static void add_knots(GArray *all, double from, double to, double p, double period)
+{
+    for (double t = from + period; t < to - period / 2; t += period) {
+        struct edge k = knot(t, p);
+        g_array_append_val(all, k);
+    }
+}
+
+/* Steady power repeats its reading; the series then has moments between its edges all the same. */
+static void fill_runs(struct edges *e, const struct energy_channel *channel,
+                      const struct energy_window *window, double period)
+{
+    const struct meter_point *first = &channel->points[0],
+                             *last = &channel->points[channel->count - 1];
+    GArray *all = g_array_new(FALSE, TRUE, sizeof(struct edge));
+    double end = seconds(last->last_ns, window);
+    struct edge start =
+        knot(seconds(first->first_ns, window), (double)first->raw * channel->info->scale);
+
+    if (first->status == METER_READ_OK)
+        g_array_append_val(all, start);
+    for (size_t i = 0; i <= e->n; i++) {
+        double to = i < e->n ? e->at[i].t : end;
+        if (all->len) {
+            const struct edge *before = &g_array_index(all, struct edge, all->len - 1);
+            add_knots(all, before->t, to, before->p, period);
+        }
+        if (i < e->n)
+            g_array_append_val(all, e->at[i]);
+    }
+    g_free(e->at);
+    e->n = all->len;
+    e->at = (struct edge *)(void *)g_array_free(all, FALSE);
+}
+
 /* c of a power series: each reading holds until the next; what holds until t was used until about
  * one period before. */
 static void sum_power(struct edges *e, double period)
@@ -228,11 +272,15 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
         ret->broken = sensor.modelled ? NULL : "the value never changed";
     if (sensor.counter && ret->n == 0 && channel->count > 0 && !sensor.modelled)
         ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
-    if (ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step && channel->period_ns > 0)
+    if (sensor.counter && ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step &&
+        channel->period_ns > 0)
         ret->flags |= ENERGY_FLAG(PERIOD_CHANGED);
     regularise(ret);
-    if (!sensor.counter)
-        sum_power(ret, isfinite(ret->period) ? ret->period : sensor.period);
+    if (!sensor.counter && channel->count > 0) {
+        double period = fmin(ret->period, sensor.period); /* longer is no news: readings repeat */
+        fill_runs(ret, channel, window, period);
+        sum_power(ret, period);
+    }
 }
 
 void edges_clear(struct edges *edges)

@@ -7,8 +7,9 @@
 
 #include <math.h>
 
-#define NEAR_S 0.2 /* length of the near block, at least one increment */
-#define FAR_S  1.0 /* of the far block, at most 40 % of the guard */
+#define CHANGE_MIN 0.005 /* a change below 0.5 % of the level is none, however quiet the guard */
+#define NEAR_S     0.2   /* length of the near block, at least one increment */
+#define FAR_S      1.0   /* of the far block, at most 40 % of the guard */
 
 static double mean_power(const struct edges *e, size_t from, size_t to)
 {
@@ -189,7 +190,7 @@ bool level_unsettled(const struct level *level, double s_ref)
 
     quiet.s = s_ref;
     u2 = stretch_variance(&quiet, NEAR_S) + stretch_variance(&quiet, 2 * NEAR_S);
-    return fabs(level->near - level->far) > 3 * sqrt(u2);
+    return fabs(level->near - level->far) > fmax(3 * sqrt(u2), CHANGE_MIN * fabs(level->far));
 }
 
 /* sd of block means of the quiet before t0: what the quiet after t1 is compared with. */

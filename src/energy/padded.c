@@ -251,7 +251,7 @@ void padded_estimate(const struct energy_channel *channel, const struct edges *e
                            .channel = channel};
     if (!usable(edges, ret))
         return;
-    if (isfinite(edges->period) && edges->period > sensor.period && edges->period > 3 * edges->step)
+    if (sensor.counter && edges->period > sensor.period && edges->period > 3 * edges->step)
         sensor.period = edges->period; /* what this trace shows beats what was known */
     measure_levels(edges, &sensor, window, ret);
     if (!ret->pre.known || !ret->post.known) {

@@ -41,7 +41,7 @@ static const char *first_failing(const struct energy_steady_rule *rule,
     if (!(fabs(s->slope) <= rule->slope_max))
         return "the latencies of the last iterations still drift";
     if (has_sensor && !(fabs(s->temperature_slope) <= rule->temperature_max))
-        return "the temperature still changes";
+        return "the temperature still changes, or was not seen for long enough";
     return NULL;
 }
 

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* Sums, nets, baselines, ratios, calibration files, other counters. */
+#include "unit/energy/scene.h"
+
+static struct energy_estimate known(const char *device, double joules, double statistical,
+                                    double gain_u)
+{
+    struct energy_estimate e = {0};
+
+    e.joules = quantity_of(QUANTITY_MEASURED, joules, "padded_counter", "x");
+    e.method = ENERGY_METHOD_PADDED_COUNTER;
+    e.duration_s = 10;
+    e.raw_j = joules;
+    e.statistical_j = statistical;
+    e.gain_rel_u = gain_u;
+    e.systematic_j = 1.96 * gain_u * joules;
+    e.joules.low = joules - hypot(e.statistical_j, e.systematic_j);
+    e.joules.high = joules + hypot(e.statistical_j, e.systematic_j);
+    e.device = device;
+    e.scope = METER_SCOPE_GPU;
+    e.prior = energy_prior_find(METER_CLASS_NVIDIA);
+    e.repeats = 1;
+    e.boards = 1;
+    e.average_w = quantity_of(QUANTITY_MEASURED, joules / 10, "x", "x");
+    e.peak_w = e.average_w;
+    e.tail_j = quantity_of(QUANTITY_MEASURED, 1, "x", "x");
+    return e;
+}
+
+static void test_sum(void)
+{
+    struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
+    g_auto(energy_estimate) sum = {0};
+
+    energy_sum(boards, 2, &sum);
+    g_assert_near(sum.joules.value, 3000, 1e-9);
+    g_assert_near(sum.statistical_j, 5, 1e-9);         /* quadrature */
+    g_assert_near(sum.systematic_j, 1.96 * 150, 1e-9); /* linear */
+    g_assert_near(sum.joules.high - 3000, hypot(5, 294), 1e-6);
+    g_assert_cmpuint(sum.boards, ==, 2);
+    g_assert_near(sum.tail_j.value, 2, 1e-9);
+    g_assert_null(sum.device);
+    g_assert_nonnull(sum.prior);
+}
+
+static void test_sum_absent(void)
+{
+    struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
+
+    for (int i = 0; i < 2; i++) {
+        struct energy_estimate pair[2] = {boards[0], boards[1]};
+        g_auto(energy_estimate) sum = {0};
+        if (i == 0)
+            pair[1].joules = quantity_absent("the sensor failed");
+        else
+            pair[1].scope = METER_SCOPE_PACKAGE;
+        energy_sum(pair, 2, &sum);
+        g_assert_cmpint(sum.joules.status, ==, QUANTITY_ABSENT);
+        g_assert_nonnull(strstr(sum.joules.reason, i ? "scope" : "the sensor failed"));
+        g_assert_true(g_str_has_prefix(sum.joules.reason, "b: "));
+        g_assert_cmpint(sum.average_w.status, ==, QUANTITY_ABSENT);
+    }
+}
+
+static void test_status_of_sum(void)
+{
+    struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
+    g_auto(energy_estimate) sum = {0};
+
+    boards[1].joules.status = QUANTITY_SIMULATED; /* the weaker status marks the whole */
+    energy_sum(boards, 2, &sum);
+    g_assert_cmpint(sum.joules.status, ==, QUANTITY_SIMULATED);
+}
+
+static void test_net(void)
+{
+    struct energy_estimate gross = known("a", 1000, 3, 0.05);
+    struct energy_baseline base = {
+        .watts = quantity_of(QUANTITY_MEASURED, 120, "x", "x"), .u_w = 0.5, .df = 9};
+    g_auto(energy_estimate) net = {0};
+    double t = 2.262157; /* t(0.975, 9) */
+
+    energy_net(&gross, &base, &net);
+    g_assert_near(net.joules.value, -200, 1e-9); /* never clamped */
+    g_assert_near(net.statistical_j, hypot(3, t * 0.5 * 10), 1e-4);
+    g_assert_near(net.systematic_j, 1.96 * 0.05 * 200,
+                  1e-9); /* the offset cancels, the gain does not */
+    g_assert_cmpfloat(net.joules.low, <, -200);
+    base.watts = quantity_absent("no baseline was measured");
+    energy_net(&gross, &base, &net);
+    g_assert_cmpint(net.joules.status, ==, QUANTITY_ABSENT);
+    g_assert_nonnull(strstr(net.joules.reason, "no baseline was measured"));
+}
+
+static void test_baseline(void)
+{
+    struct scene s = scene_default();
+    struct energy_window w = scene_window(&s, 12, 3);
+    struct energy_calibration c = {"GPU-1", 0.9, 10, 0.01, "", ""};
+    struct energy_board board = {.idle_w = NAN, .limit_w = NAN};
+    struct energy_baseline b;
+    struct seen seen;
+
+    seen_init(&seen, &s, METER_ENERGY, &w);
+    board.counter = &seen.channel;
+    energy_baseline_measure(&board, w.guard_from_ns, s.t0_ns - NS_PER_S, &b);
+    g_assert_near(b.watts.value, 100, 0.2);
+    g_assert_cmpfloat(b.u_w, <, 1);
+    g_assert_true(b.watts.low <= 100 && 100 <= b.watts.high);
+    board.calibration = &c;
+    energy_baseline_measure(&board, w.guard_from_ns, s.t0_ns - NS_PER_S, &b);
+    g_assert_near(b.watts.value, 100, 0.2); /* (100 − 10) / 0.9 */
+    energy_baseline_measure(&board, s.t0_ns - 300 * MS, s.t0_ns, &b);
+    g_assert_cmpint(b.watts.status, ==, QUANTITY_ABSENT);
+    g_assert_nonnull(strstr(b.watts.reason, "too short"));
+    board.counter = NULL;
+    energy_baseline_measure(&board, 0, NS_PER_S, &b);
+    g_assert_cmpint(b.watts.status, ==, QUANTITY_ABSENT);
+    seen_clear(&seen);
+}
+
+static struct energy_baseline level(double watts, double u, double at_s)
+{
+    struct energy_baseline b = {.watts = quantity_of(QUANTITY_MEASURED, watts, "x", "x"),
+                                .u_w = u,
+                                .df = 9,
+                                .from_ns = (int64_t)(at_s * 1e9),
+                                .to_ns = (int64_t)(at_s * 1e9)};
+    b.watts.low = watts - 2 * u;
+    b.watts.high = watts + 2 * u;
+    return b;
+}
+
+static void test_baseline_between(void)
+{
+    struct energy_baseline before = level(100, 0.3, 0), after = level(104, 0.4, 100), b;
+    bool drift;
+
+    energy_baseline_between(&before, &after, 25 * NS_PER_S, &b, &drift);
+    g_assert_near(b.watts.value, 101, 1e-9);
+    g_assert_near(b.u_w, sqrt(0.75 * 0.75 * 0.09 + 0.25 * 0.25 * 0.16 + 16.0 / 12), 1e-9);
+    g_assert_false(drift); /* 4 % */
+    after = level(115, 0.4, 100);
+    energy_baseline_between(&before, &after, 50 * NS_PER_S, &b, &drift);
+    g_assert_true(drift);
+    energy_baseline_between(&before, NULL, 50 * NS_PER_S, &b, &drift);
+    g_assert_near(b.watts.value, 100, 1e-9);
+    g_assert_false(drift);
+}
+
+static void test_ratio(void)
+{
+    struct energy_estimate a = known("a", 1000, 2, 0.05), b = known("a", 1500, 3, 0.05),
+                           other = known("z", 1500, 3, 0.05);
+    struct quantity same = energy_ratio(&a, &b, 20000, 1),
+                    apart = energy_ratio(&a, &other, 20000, 1);
+
+    g_assert_near(same.value, 1.5, 1e-12);
+    g_assert_near((same.high - same.low) / 2 / 1.5, hypot(0.002, 0.002),
+                  2e-4); /* gain cancels on one board */
+    g_assert_near((apart.high - apart.low) / 2 / 1.5, 1.96 * 0.05 * sqrt(2), 0.01);
+    a.offset_w_u = b.offset_w_u = 5; /* u(ln R) = u_b·|1/P1 − 1/P2| */
+    same = energy_ratio(&a, &b, 20000, 1);
+    g_assert_near((same.high - same.low) / 2 / 1.5, 1.96 * 5 * fabs(1 / 100.0 - 1 / 150.0), 3e-3);
+    a.joules = quantity_absent("x");
+    g_assert_cmpint(energy_ratio(&a, &b, 100, 1).status, ==, QUANTITY_ABSENT);
+}
+
+static void test_cumulative(void)
+{
+    struct meter_point points[4] = {{0, 0, 100, 5, METER_READ_OK},
+                                    {100, 110, 200, 1005, METER_READ_OK},
+                                    {200, 210, 300, 4005, METER_READ_OK},
+                                    {300, 310, 400, 9005, METER_READ_OK}};
+    struct meter_channel info = {
+        .id = "x:gpu:throttle", .kind = METER_THROTTLE, .scale = 1e-9, .status = QUANTITY_MEASURED};
+    struct energy_channel channel = {.info = &info, .points = points, .count = 4};
+
+    g_assert_near(energy_cumulative(&channel, 50, 250).value, 4000e-9, 1e-18);
+    g_assert_near(energy_cumulative(&channel, 220, 230).value, 0, 0); /* a true 0: measured, none */
+    g_assert_cmpint(energy_cumulative(&channel, 220, 230).status, ==, QUANTITY_MEASURED);
+    points[1].status = METER_READ_BACKWARDS;
+    g_assert_cmpint(energy_cumulative(&channel, 50, 250).status, ==, QUANTITY_ABSENT);
+    channel.count = 0;
+    g_assert_cmpint(energy_cumulative(&channel, 50, 250).status, ==, QUANTITY_ABSENT);
+}
+
+static void test_priors(void)
+{
+    for (const struct energy_prior *p = energy_priors; p->sensor_class; p++) {
+        g_assert_true(energy_prior_find(p->sensor_class) == p);
+        g_assert_cmpfloat(p->gain_u, >, 0);
+        g_assert_nonnull(p->source);
+    }
+    g_assert_cmpstr(energy_prior_find("never heard of")->sensor_class, ==, METER_CLASS_GEFORCE);
+    g_assert_nonnull(energy_prior_find(NULL));
+}
+
+static void test_calibration_file(void)
+{
+    static const struct {
+        const char *name, *text, *error;
+    } cases[] = {
+        {"fine",
+         "{\"uuid\":\"GPU-1\",\"gain\":0.95,\"offset_w\":-1.5,\"u\":0.012,\"method\":\"m\","
+         "\"date\":\"2026-11-01\"}",
+         NULL},
+        {"other board", "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u\":0.01}",
+         "GPU-2, not of GPU-1"},
+        {"gain", "{\"uuid\":\"GPU-1\",\"gain\":95,\"offset_w\":0,\"u\":0.01}",
+         "expected a gain of 0.5 to 2"},
+        {"no offset", "{\"uuid\":\"GPU-1\",\"gain\":1,\"u\":0.01}", "offset_w"},
+        {"torn", "{\"uuid\":\"GPU-1\",", "GPU-1.json"},
+    };
+    g_autofree char *folder = g_dir_make_tmp("llem-XXXXXX", NULL),
+                    *path = g_build_filename(folder, "GPU-1.json", NULL);
+    struct energy_calibration c;
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(energy_calibration_load(folder, "GPU-1", &c, &error));
+    g_assert_no_error(error); /* no file: no calibration, no error */
+    g_assert_false(energy_calibration_load(folder, "../GPU-1", &c, &error));
+    g_assert_no_error(error);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_true(g_file_set_contents(path, cases[i].text, -1, NULL));
+        g_clear_error(&error);
+        g_test_message("%s", cases[i].name);
+        g_assert_cmpint(energy_calibration_load(folder, "GPU-1", &c, &error), ==,
+                        cases[i].error == NULL);
+        if (cases[i].error) {
+            g_assert_error(error, LLEM_ERROR, LLEM_ERROR_DATA);
+            g_assert_nonnull(strstr(error->message, cases[i].error));
+        } else {
+            g_assert_near(c.offset_w, -1.5, 0);
+            g_assert_cmpstr(c.date, ==, "2026-11-01");
+        }
+    }
+    file_remove_tree(folder, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/energy/sum", test_sum);
+    g_test_add_func("/energy/sum_absent", test_sum_absent);
+    g_test_add_func("/energy/status_of_sum", test_status_of_sum);
+    g_test_add_func("/energy/net", test_net);
+    g_test_add_func("/energy/baseline", test_baseline);
+    g_test_add_func("/energy/baseline_between", test_baseline_between);
+    g_test_add_func("/energy/ratio", test_ratio);
+    g_test_add_func("/energy/cumulative", test_cumulative);
+    g_test_add_func("/energy/priors", test_priors);
+    g_test_add_func("/energy/calibration_file", test_calibration_file);
+    return g_test_run();
+}
