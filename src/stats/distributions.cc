@@ -1,17 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one C++ file: Boost.Math for distributions, Eigen for least squares, behind the C face of
- * stats.h. Nothing throws out of it: bad input is NaN through a Boost policy, what remains (memory)
- * is caught at the door.
+ * stats.h. It is compiled without exceptions (llem-worker must not carry an unwinder that needs a
+ * newer libc): bad input is NaN through a Boost policy; memory that runs out ends the program, as
+ * everywhere in this program (GLib does the same).
  */
 #include "stats/stats.h"
+
+/* Some header of Boost includes <iostream>, whose static initialiser would drag the whole of the
+ * streams and an unwinder into llem-worker. Nothing here prints: the header's own guard keeps it
+ * out. */
+#define _GLIBCXX_IOSTREAM 1
 
 #include <Eigen/Dense>
 #include <boost/math/distributions/fisher_f.hpp>
 #include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <cstdlib>
+#include <exception>
 #include <limits>
+
+/* Boost asks for this where there are no exceptions. The policy below leaves no way to get here. */
+namespace boost
+{
+struct source_location;
+[[noreturn]] void throw_exception(const std::exception &)
+{
+    std::abort();
+}
+[[noreturn]] void throw_exception(const std::exception &, const source_location &)
+{
+    std::abort();
+}
+} // namespace boost
 
 namespace
 {
@@ -21,7 +43,9 @@ namespace bp = boost::math::policies;
 
 using quiet =
     bp::policy<bp::domain_error<bp::errno_on_error>, bp::pole_error<bp::errno_on_error>,
-               bp::overflow_error<bp::errno_on_error>, bp::evaluation_error<bp::errno_on_error>>;
+               bp::overflow_error<bp::errno_on_error>, bp::evaluation_error<bp::errno_on_error>,
+               bp::rounding_error<bp::errno_on_error>,
+               bp::indeterminate_result_error<bp::errno_on_error>>;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
@@ -33,15 +57,6 @@ bool is_probability(double p)
 bool is_df(double df)
 {
     return df > 0 && std::isfinite(df);
-}
-
-template <typename F> double guarded(F f) noexcept
-{
-    try {
-        return f();
-    } catch (...) {
-        return not_a_number;
-    }
 }
 
 bool all_finite(const double *x, size_t n)
@@ -107,43 +122,42 @@ double stats_normal_cdf(double z)
 {
     if (std::isnan(z))
         return not_a_number;
-    return guarded([&] { return bm::cdf(bm::normal_distribution<double, quiet>(0, 1), z); });
+    return bm::cdf(bm::normal_distribution<double, quiet>(0, 1), z);
 }
 
 double stats_normal_quantile(double p)
 {
     if (!is_probability(p))
         return not_a_number;
-    return guarded([&] { return bm::quantile(bm::normal_distribution<double, quiet>(0, 1), p); });
+    return bm::quantile(bm::normal_distribution<double, quiet>(0, 1), p);
 }
 
 double stats_t_cdf(double t, double df)
 {
     if (!is_df(df) || std::isnan(t))
         return std::isinf(df) && df > 0 ? stats_normal_cdf(t) : not_a_number;
-    return guarded([&] { return bm::cdf(bm::students_t_distribution<double, quiet>(df), t); });
+    return bm::cdf(bm::students_t_distribution<double, quiet>(df), t);
 }
 
 double stats_t_quantile(double p, double df)
 {
     if (!is_df(df) || !is_probability(p))
         return std::isinf(df) && df > 0 ? stats_normal_quantile(p) : not_a_number;
-    return guarded([&] { return bm::quantile(bm::students_t_distribution<double, quiet>(df), p); });
+    return bm::quantile(bm::students_t_distribution<double, quiet>(df), p);
 }
 
 double stats_f_cdf(double f, double df1, double df2)
 {
     if (!is_df(df1) || !is_df(df2) || !(f >= 0))
         return not_a_number;
-    return guarded([&] { return bm::cdf(bm::fisher_f_distribution<double, quiet>(df1, df2), f); });
+    return bm::cdf(bm::fisher_f_distribution<double, quiet>(df1, df2), f);
 }
 
 double stats_f_quantile(double p, double df1, double df2)
 {
     if (!is_df(df1) || !is_df(df2) || !is_probability(p))
         return not_a_number;
-    return guarded(
-        [&] { return bm::quantile(bm::fisher_f_distribution<double, quiet>(df1, df2), p); });
+    return bm::quantile(bm::fisher_f_distribution<double, quiet>(df1, df2), p);
 }
 
 bool stats_least_squares(const double *x, size_t rows, size_t columns, const double *y,
@@ -151,11 +165,7 @@ bool stats_least_squares(const double *x, size_t rows, size_t columns, const dou
 {
     if (rows == 0 || columns == 0 || !all_finite(x, rows * columns) || !all_finite(y, rows))
         return false;
-    try {
-        return solve(x, rows, columns, y, ret_coef, ret_cov, ret_fit);
-    } catch (...) {
-        return false;
-    }
+    return solve(x, rows, columns, y, ret_coef, ret_cov, ret_fit);
 }
 
 } // extern "C"
