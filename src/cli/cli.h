@@ -22,6 +22,8 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* NULL-terminated, in the order of the help text */
 
+extern const struct cli_command cli_run;
+extern const struct cli_command cli_result;
 extern const struct cli_command cli_config;
 extern const struct cli_command cli_model;
 extern const struct cli_command cli_engine;

@@ -12,6 +12,8 @@
 
 /* One row a subcommand; main() knows nothing else of them. */
 const struct cli_command *const cli_commands[] = {
+    &cli_run,
+    &cli_result,
     &cli_config,
     &cli_model,
     &cli_engine,

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* llem run: plan, loop, table. */
+#include "cli/cli.h"
+
+#include "cli/table.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static char *arg_output;
+static int arg_cycles;
+static gboolean arg_dry_run, arg_quiet;
+
+static const GOptionEntry options[] = {
+    {"output", 'o', 0, G_OPTION_ARG_FILENAME, &arg_output, "Folder for results (default: output_dir, else ./results)", "DIR"},
+    {"cycles", 'c', 0, G_OPTION_ARG_INT, &arg_cycles, "How often every cell runs (overrides execution.n_cycles)", "N"},
+    {"dry-run", 0, 0, G_OPTION_ARG_NONE, &arg_dry_run, "Check everything and show the plan; run nothing", NULL},
+    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &arg_quiet, "No progress on stderr", NULL},
+    {0},
+};
+
+/* What the progress line shows now. */
+struct screen {
+    bool live;  /* stderr is a terminal: one line rewritten in place */
+    bool quiet;
+    bool dirty; /* the line holds something */
+};
+
+static void clear_line(struct screen *screen)
+{
+    if (screen->dirty)
+        fputs("\r\033[K", stderr);
+    screen->dirty = false;
+}
+
+static void show_progress(struct screen *screen, const struct study_event *event)
+{
+    const char *phase = json_string_value(json_object_get(event->progress, "phase"));
+    const char *detail = json_string_value(json_object_get(event->progress, "detail"));
+    if (!screen->live || !phase)
+        return;
+    clear_line(screen);
+    fprintf(stderr, "[%zu/%zu] %s  %s%s%s", event->index + 1, event->total, event->label, phase, detail ? ": " : "",
+            detail ? detail : "");
+    screen->dirty = true;
+}
+
+static void show_done(struct screen *screen, const struct study_event *event)
+{
+    g_autofree char *wall = num_format_duration_ns(event->wall_ns);
+    g_autofree char *cycle = event->cycle > 1 ? g_strdup_printf(" cycle %d", event->cycle) : g_strdup("");
+    clear_line(screen);
+    fprintf(stderr, "[%zu/%zu]%s %s%s%s (%s)\n", event->index + 1, event->total, cycle, event->label,
+            *event->label ? " " : "", study_state_name(event->state), wall);
+}
+
+static void on_event(const struct study_event *event, void *data)
+{
+    struct screen *screen = data;
+    if (screen->quiet)
+        return;
+    if (event->kind == STUDY_EVENT_PROGRESS)
+        show_progress(screen, event);
+    else if (event->kind == STUDY_EVENT_DONE)
+        show_done(screen, event);
+    else if (event->kind == STUDY_EVENT_GAP && screen->live) {
+        g_autofree char *wait = num_format_duration_ns(event->wait_ns);
+        clear_line(screen);
+        fprintf(stderr, "waiting %s before the next run", wait);
+        screen->dirty = true;
+    }
+}
+
+static int exit_code_of(const struct study_outcome *outcome)
+{
+    if (outcome->interrupted)
+        return 130;
+    for (size_t i = 0; i < outcome->n_runs; i++)
+        if (outcome->runs[i].state != STUDY_OK)
+            return 1;
+    return 0;
+}
+
+/* $LLEM_WORKER, beside this program, or ../libexec/llem. New string. */
+static char *find_worker(GError **error)
+{
+    const char *given = g_getenv("LLEM_WORKER");
+    if (given && *given)
+        return g_strdup(given);
+    static const char *const places[] = {"llem-worker", "../libexec/llem/llem-worker"};
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *dir = g_path_get_dirname(self ? self : ".");
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *path = g_build_filename(dir, places[i], NULL);
+        if (access(path, X_OK) == 0)
+            return g_steal_pointer(&path);
+    }
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                "llem-worker is not beside %s nor in ../libexec/llem; reinstall llem, or set LLEM_WORKER", dir);
+    return NULL;
+}
+
+static char *results_dir(const struct plan *plan)
+{
+    if (arg_output)
+        return g_strdup(arg_output);
+    g_autoptr(owned_config) first = plan_cell_config(plan, 0);
+    return g_strdup(config_has(first, "output_dir") ? config_string(first, "output_dir") : "results");
+}
+
+static void print_plan(const struct study_file *file, const struct plan *plan, FILE *to)
+{
+    const struct plan_run *unused;
+    size_t n_runs = plan_runs(plan, &unused);
+    fprintf(to, "%s: %zu cell%s x %d cycle%s = %zu run%s, %s order, study %s\n", study_name(file), plan_cells(plan),
+            plan_cells(plan) == 1 ? "" : "s", plan_cycles(plan), plan_cycles(plan) == 1 ? "" : "s", n_runs,
+            n_runs == 1 ? "" : "s", plan_order(plan), plan_hash(plan));
+    if (!arg_dry_run)
+        return;
+    for (size_t i = 0; i < plan_cells(plan); i++) {
+        g_autofree char *label = plan_cell_label(plan, i);
+        fprintf(to, "  %s  %s\n", plan_cell_hash(plan, i), label);
+    }
+}
+
+static int execute(const struct study_file *file, const struct plan *plan)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *worker = find_worker(&error);
+    if (!worker)
+        return cli_fail(error);
+    g_autofree char *results = results_dir(plan);
+    struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = arg_quiet};
+    struct study_job job = {.file = file,
+                            .plan = plan,
+                            .results_dir = results,
+                            .worker_path = worker,
+                            .interrupt_fd = interrupt_open(),
+                            .event = on_event,
+                            .event_data = &screen};
+    struct study_outcome outcome;
+    proc_become_subreaper();
+    bool ok = study_execute(&job, &outcome, &error);
+    clear_line(&screen);
+    if (outcome.folder) {
+        g_autofree char *path = g_build_filename(outcome.folder, "study.json", NULL);
+        g_autoptr(json_t) description = jsonx_load(path, LIMIT_RESULT_BYTES, NULL);
+        if (description)
+            cli_print_study(description, &outcome);
+        fprintf(stderr, "Results: %s\n", outcome.folder);
+    }
+    int code = exit_code_of(&outcome);
+    study_outcome_clear(&outcome);
+    return ok ? code : cli_fail(error);
+}
+
+/* Positional arguments after FILE are key=value; --cycles is one of them too. New vector of borrowed strings. */
+static const char **overrides_of(int argc, char **argv, char **ret_cycles)
+{
+    const char **list = g_new0(const char *, (gsize)argc + 1);
+    size_t n = 0;
+    for (int i = 2; i < argc; i++)
+        list[n++] = argv[i];
+    *ret_cycles = arg_cycles ? g_strdup_printf("execution.n_cycles=%d", arg_cycles) : NULL;
+    if (*ret_cycles)
+        list[n++] = *ret_cycles;
+    return list;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    bool done;
+    int code = cli_parse(self, &argc, &argv, 1, -1, &done);
+    if (code || done)
+        return code;
+    g_autofree char *cycles = NULL, *user_file = config_user_file();
+    g_autofree const char **overrides = overrides_of(argc, argv, &cycles);
+    g_autoptr(owned_diag) diag = diag_new();
+    struct study_options opts = {.overrides = overrides, .user_file = user_file, .environment = true};
+    g_autoptr(owned_study) file = study_load(argv[1], &opts, diag);
+    g_autoptr(owned_plan) plan = file ? plan_new(file, diag) : NULL;
+    g_autofree char *said = diag_render(diag, cli_colour(STDERR_FILENO));
+    fputs(said, stderr);
+    if (!plan)
+        return 2;
+    if (!arg_quiet || arg_dry_run)
+        print_plan(file, plan, arg_dry_run ? stdout : stderr);
+    return arg_dry_run ? 0 : execute(file, plan);
+}
+
+const struct cli_command cli_run = {
+    .name = "run",
+    .arguments = "[OPTION…] FILE [KEY=VALUE…]",
+    .summary = "Run an experiment or study file and print its table",
+    .details = "FILE is an experiment or a study in YAML ('llem config fields' lists what may stand in it). KEY=VALUE\n"
+               "overrides a field, e.g. max_output_tokens=64 or llamacpp.n_threads=2.\n\n"
+               "The table goes to stdout, progress to stderr, everything else into a new folder below the results\n"
+               "folder. Exit status: 0 every run is fine, 1 a run failed or was skipped, 2 the file or the command line\n"
+               "is wrong, 130 interrupted.",
+    .run = run,
+    .options = options,
+};

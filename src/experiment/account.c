@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Which channels count for which scope, and the joules of a stretch. */
+#include "experiment/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_energy(const struct meter_channel *c)
+{
+    bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
+    return kind && c->status != QUANTITY_ABSENT;
+}
+
+static bool is_gpu(const struct meter_channel *c)
+{
+    return !strcmp(c->source, "nvml");
+}
+
+/* Whether the engine said that it works on a processor only. */
+static bool engine_on_cpu(const struct experiment *x)
+{
+    const char *device = json_string_value(json_object_get(x->loaded.resolved, "device"));
+    return device && g_ascii_strncasecmp(device, "cpu", 3) == 0;
+}
+
+/* A board belongs to the run unless CUDA_VISIBLE_DEVICES names others by UUID. */
+static bool board_is_bound(const struct meter_channel *c)
+{
+    const char *visible = g_getenv("CUDA_VISIBLE_DEVICES");
+    if (!is_gpu(c) || !visible || !strstr(visible, "GPU-"))
+        return true;
+    g_auto(GStrv) wanted = g_strsplit(visible, ",", -1);
+    for (char **w = wanted; *w; w++)
+        if (g_str_has_prefix(c->device, g_strstrip(*w)))
+            return true;
+    return false;
+}
+
+static void board_free(gpointer data)
+{
+    struct scope_board *b = data;
+    g_free((void *)(uintptr_t)b->counter.points);
+    g_free((void *)(uintptr_t)b->average.points);
+    g_free((void *)(uintptr_t)b->instant.points);
+    g_free(b);
+}
+
+static void scope_free(gpointer data)
+{
+    struct scope *s = data;
+    g_ptr_array_unref(s->boards);
+    g_free(s);
+}
+
+static struct scope *scope_of(GPtrArray *scopes, const char *name)
+{
+    for (guint i = 0; i < scopes->len; i++) {
+        struct scope *s = g_ptr_array_index(scopes, i);
+        if (!strcmp(s->name, name))
+            return s;
+    }
+    struct scope *s = g_new0(struct scope, 1);
+    s->name = name;
+    s->boards = g_ptr_array_new_with_free_func(board_free);
+    g_ptr_array_add(scopes, s);
+    return s;
+}
+
+static struct scope_board *board_of(struct scope *scope, const char *device)
+{
+    for (guint i = 0; i < scope->boards->len; i++) {
+        struct scope_board *b = g_ptr_array_index(scope->boards, i);
+        if (!strcmp(b->device, device))
+            return b;
+    }
+    struct scope_board *b = g_new0(struct scope_board, 1);
+    b->device = device;
+    b->board.idle_w = b->board.limit_w = NAN;
+    g_ptr_array_add(scope->boards, b);
+    return b;
+}
+
+static struct energy_channel *slot_of(struct scope_board *b, enum meter_kind kind)
+{
+    return kind == METER_ENERGY ? &b->counter : kind == METER_POWER_AVERAGE ? &b->average : &b->instant;
+}
+
+static void calibrate(struct experiment *x, struct scope_board *b)
+{
+    if (!config_has(x->config, "energy.calibration"))
+        return;
+    g_autoptr(GError) error = NULL;
+    if (energy_calibration_load(config_string(x->config, "energy.calibration"), b->device, &b->calibration, &error))
+        b->board.calibration = &b->calibration;
+    else if (error)
+        result_warn(x->result, "calibration of %s not used: %s", b->device, error->message);
+}
+
+GPtrArray *scopes_find(struct experiment *x)
+{
+    GPtrArray *scopes = g_ptr_array_new_with_free_func(scope_free);
+    for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        if (!is_energy(c) || !board_is_bound(c))
+            continue;
+        struct scope_board *b = board_of(scope_of(scopes, c->scope), c->device);
+        struct energy_channel *slot = slot_of(b, c->kind);
+        if (!slot->info)
+            *slot = (struct energy_channel){.info = c, .period_ns = c->refresh_ns};
+        b->board.counter = b->counter.info ? &b->counter : NULL;
+        b->board.average = b->average.info ? &b->average : NULL;
+        b->board.instant = b->instant.info ? &b->instant : NULL;
+        if (c->max_power_w > 0)
+            b->board.limit_w = c->max_power_w;
+    }
+    for (guint i = 0; i < scopes->len; i++) {
+        struct scope *s = g_ptr_array_index(scopes, i);
+        for (guint k = 0; k < s->boards->len; k++)
+            calibrate(x, g_ptr_array_index(s->boards, k));
+    }
+    return scopes;
+}
+
+GArray *scope_channels(GPtrArray *scopes)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_channel));
+    for (guint i = 0; i < scopes->len; i++) {
+        struct scope *s = g_ptr_array_index(scopes, i);
+        for (guint k = 0; k < s->boards->len; k++) {
+            struct scope_board *b = g_ptr_array_index(s->boards, k);
+            const struct energy_channel *all[] = {b->board.counter, b->board.average, b->board.instant};
+            for (size_t j = 0; j < G_N_ELEMENTS(all); j++)
+                if (all[j] && all[j]->info->status != QUANTITY_MODELLED)
+                    g_array_append_val(list, *all[j]);
+        }
+    }
+    return list;
+}
+
+static void load_channel(struct experiment *x, struct energy_channel *c, int64_t from_ns, int64_t to_ns)
+{
+    if (!c->info)
+        return;
+    size_t index = (size_t)meter_channel_find(x->meter, c->info->id);
+    g_free((void *)(uintptr_t)c->points);
+    GArray *points = sampler_series(x->sampler, index, from_ns, to_ns);
+    c->count = points->len;
+    c->points = (const struct meter_point *)(void *)g_array_free(points, FALSE);
+    bool ticks = x->tick0 && x->tick1 && x->tick0[index].status == METER_READ_OK && x->tick1[index].status == METER_READ_OK;
+    bool window = from_ns == x->window.guard_from_ns && to_ns == x->window.guard_to_ns;
+    c->tick0 = ticks && window ? &x->tick0[index] : NULL;
+    c->tick1 = ticks && window ? &x->tick1[index] : NULL;
+}
+
+void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns)
+{
+    for (guint i = 0; i < scope->boards->len; i++) {
+        struct scope_board *b = g_ptr_array_index(scope->boards, i);
+        load_channel(x, &b->counter, from_ns, to_ns);
+        load_channel(x, &b->average, from_ns, to_ns);
+        load_channel(x, &b->instant, from_ns, to_ns);
+    }
+}
+
+static enum quantity_status scope_status(const struct scope *scope)
+{
+    const struct scope_board *b = g_ptr_array_index(scope->boards, 0);
+    const struct energy_channel *c = b->board.counter   ? b->board.counter
+                                     : b->board.average ? b->board.average
+                                                        : b->board.instant;
+    return c->info->status;
+}
+
+/* Order of preference: boards the engine works on, then processor packages, other measured scopes, then the model. */
+static int rank(const struct experiment *x, const struct scope *scope)
+{
+    static const struct {
+        const char *scope;
+        bool gpu;
+    } order[] = {{METER_SCOPE_GPU, true}, {METER_SCOPE_MODULE, true}, {METER_SCOPE_MIG, true},
+                 {METER_SCOPE_PACKAGE, false}};
+    bool modelled = scope_status(scope) == QUANTITY_MODELLED;
+    for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
+        if (!modelled && !strcmp(scope->name, order[i].scope))
+            return order[i].gpu && engine_on_cpu(x) ? 100 : (int)i;
+    return !strcmp(scope->name, METER_SCOPE_DRAM) ? 90 : modelled ? 50 : 20;
+}
+
+struct scope *scope_primary(struct experiment *x, GPtrArray *scopes)
+{
+    struct scope *best = NULL;
+    for (guint i = 0; i < scopes->len; i++) {
+        struct scope *s = g_ptr_array_index(scopes, i);
+        if (rank(x, s) < 90 && (!best || rank(x, s) < rank(x, best)))
+            best = s;
+    }
+    return best;
+}
+
+/* Stamps of the longest request: its steps are the engine's steps. */
+static void use_stamps(const struct experiment *x, struct energy_options *options)
+{
+    for (size_t i = 0; i < x->generation.n_requests; i++) {
+        const struct engine_request *q = &x->generation.requests[i];
+        if (q->n_out > options->stamp_count) {
+            options->stamps_ns = q->stamps_ns;
+            options->stamp_count = q->n_out;
+        }
+    }
+}
+
+void scope_estimate(struct experiment *x, struct scope *scope, const struct energy_window *window,
+                    struct energy_estimate *ret)
+{
+    struct energy_options options = {.resolution = config_real(x->config, "energy.target_uncertainty")};
+    if (window == &x->window)
+        use_stamps(x, &options);
+    guint n = scope->boards->len;
+    g_autofree struct energy_estimate *boards = g_new0(struct energy_estimate, n);
+    for (guint i = 0; i < n; i++)
+        energy_estimate_board(&((struct scope_board *)g_ptr_array_index(scope->boards, i))->board, window, &options,
+                              &boards[i]);
+    energy_sum(boards, n, ret);
+    for (guint i = 0; i < n; i++)
+        energy_estimate_clear(&boards[i]);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal to experiment: the state the phases share. Each phase reads what earlier ones left and adds its own. */
+#pragma once
+
+#include "config/config.h"
+#include "energy/energy.h"
+#include "engine/engine.h"
+#include "experiment/experiment.h"
+#include "meter/meter.h"
+#include "result/result.h"
+#include "workload/workload.h"
+
+/* A stretch of the run with energy of its own: load, warm-up, the measured block. */
+struct stretch {
+    int64_t t0_ns, t1_ns; /* both 0: it did not take place */
+};
+
+/* Idle levels are taken over a stretch; NULL reason: it took place. */
+struct idle {
+    struct stretch at;
+    const char *reason; /* why it was not taken */
+};
+
+struct experiment {
+    /* from the exchange file */
+    json_t *exchange;
+    const json_t *context; /* borrowed from exchange */
+    struct config *config;
+    char *dir, *log_path;
+    int interrupt_fd;
+    int64_t deadline_ns;
+    FILE *progress;
+    const char *phase; /* name of the phase under way, for error records */
+
+    /* sensors */
+    struct meter *meter;
+    struct sampler *sampler;   /* NULL: no channel to read */
+    bool sensors_need_quiet;   /* some usable channel is a real (or simulated) sensor: guards and baselines apply */
+
+    /* engine */
+    struct engine *engine;
+    struct engine_identity identity;
+    struct engine_loaded loaded;
+    struct engine_memory memory;
+    struct engine_stop_report stopped;
+
+    /* work */
+    struct workload_dataset *dataset;
+    struct workload_prompts prompts, warm_prompts;
+    struct engine_tokens *tokens, *warm_tokens; /* prompts.n and warm_prompts.n of them, truncated */
+    char *input_sha256, *output_sha256;
+    size_t n_truncated;
+
+    /* what happened when */
+    struct idle idle_cold, idle_context;
+    struct stretch load, warmup;
+    struct energy_steady steady;
+    size_t warmup_iterations;
+    struct energy_window window; /* of the measured block */
+    struct energy_guard_plan guard;
+    bool guard_gave_up;
+    int64_t repeats;
+    struct engine_generation generation;
+    struct meter_reading *tick0, *tick1; /* meter_channel_count() each; fast counters only */
+
+    struct result *result;
+};
+
+/* --- phases (one function a row of the table) ------------------------------------------------------------------ */
+bool phase_sensors(struct experiment *x, GError **error);
+bool phase_idle_cold(struct experiment *x, GError **error);
+bool phase_engine(struct experiment *x, GError **error);
+bool phase_load(struct experiment *x, GError **error);
+bool phase_tokenize(struct experiment *x, GError **error);
+bool phase_warmup(struct experiment *x, GError **error);
+bool phase_idle_context(struct experiment *x, GError **error);
+bool phase_measure(struct experiment *x, GError **error);
+bool phase_memory(struct experiment *x, GError **error);
+bool phase_stop(struct experiment *x, GError **error);
+bool phase_estimate(struct experiment *x, GError **error);
+
+/* --- helpers ----------------------------------------------------------------------------------------------------- */
+/* Tells whoever follows progress.jsonl. */
+void experiment_say(struct experiment *x, const char *detail);
+/* Sleeps until an absolute time unless interrupted or past the run's deadline. */
+bool experiment_wait_until(struct experiment *x, int64_t until_ns, GError **error);
+/* INTERRUPTED or TIMEOUT when the run must not go on. */
+bool experiment_check(struct experiment *x, GError **error);
+/* The deadline of a message: the run's own. */
+int64_t experiment_deadline(const struct experiment *x);
+/* A duration of the configuration in ns: the value of a CONFIG_REAL row times its unit. */
+static inline int64_t config_ns(const struct config *config, const char *path, int64_t unit_ns)
+{
+    return (int64_t)(config_real(config, path) * (double)unit_ns);
+}
+/* Marks a moment in the trace. */
+void experiment_mark(struct experiment *x, const char *name, int64_t t_ns);
+
+/* --- energy of stretches (account.c) ------------------------------------------------------------------------------ */
+
+/* The boards (or packages) of one scope, with the points of a window. */
+struct scope {
+    const char *name;
+    GPtrArray *boards; /* struct scope_board * */
+};
+struct scope_board {
+    const char *device;
+    struct energy_channel counter, average, instant;
+    struct energy_board board;
+    struct energy_calibration calibration;
+};
+/* The scopes that have a usable energy or power channel of a board this run is bound to. New array of struct scope *. */
+GPtrArray *scopes_find(struct experiment *x);
+void scopes_free(GPtrArray *scopes);
+/* Fills the points of every channel for [from_ns, to_ns]. */
+void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns);
+/* The scope whose energy is the run's energy_j, or NULL. Borrowed from scopes. */
+struct scope *scope_primary(struct experiment *x, GPtrArray *scopes);
+/* The estimate of a window over the boards of a scope. */
+void scope_estimate(struct experiment *x, struct scope *scope, const struct energy_window *window,
+                    struct energy_estimate *ret);
+/* The channels the guard of the window must serve. New array of struct energy_channel. */
+GArray *scope_channels(GPtrArray *scopes);

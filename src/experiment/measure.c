@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* The phases in which the engine works: warm-up, idle levels, the measured window between its guards. */
+#include "experiment/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#define WARMUP_BATCH_FIRST INT64_C(1000000) /* batch numbers of the warm-up; the measured ones count from 1 */
+#define TICK_TIMEOUT_NS    (20 * NS_PER_MS) /* fast counters tick every ms or so */
+#define GUARD_POLL_NS      (100 * NS_PER_MS)
+
+/* --- idle levels --------------------------------------------------------------------------------------------------- */
+
+static bool take_idle(struct experiment *x, struct idle *idle, const char *mark, GError **error)
+{
+    if (!config_bool(x->config, "baseline.enabled")) {
+        idle->reason = "baseline.enabled is false";
+        return true;
+    }
+    if (!x->sensors_need_quiet) {
+        idle->reason = "no sensor: a modelled energy counts the engine's own CPU time and has no idle level";
+        return true;
+    }
+    int64_t duration_ns = config_ns(x->config, "baseline.duration_seconds", NS_PER_S);
+    idle->at.t0_ns = clock_mono_ns();
+    if (!experiment_wait_until(x, idle->at.t0_ns + duration_ns, error))
+        return false;
+    idle->at.t1_ns = clock_mono_ns();
+    g_autofree char *begin = g_strdup_printf("%s.begin", mark), *end = g_strdup_printf("%s.end", mark);
+    experiment_mark(x, begin, idle->at.t0_ns);
+    experiment_mark(x, end, idle->at.t1_ns);
+    return true;
+}
+
+bool phase_idle_cold(struct experiment *x, GError **error)
+{
+    return take_idle(x, &x->idle_cold, "idle_cold", error);
+}
+
+bool phase_idle_context(struct experiment *x, GError **error)
+{
+    return take_idle(x, &x->idle_context, "idle_context", error);
+}
+
+/* --- batches ------------------------------------------------------------------------------------------------------- */
+
+static bool prepare(struct experiment *x, int64_t batch, const struct engine_tokens *tokens, size_t n, bool *ret_quiescent,
+                    GError **error)
+{
+    g_autofree struct engine_prompt *prompts = g_new0(struct engine_prompt, n);
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+    bool ignore_eos = config_bool(x->config, "decoder.ignore_eos");
+    for (size_t i = 0; i < n; i++) {
+        char *id = g_strdup_printf("b%" G_GINT64_FORMAT ".r%zu", batch, i);
+        g_ptr_array_add(ids, id);
+        prompts[i] = (struct engine_prompt){.id = id,
+                                            .token_ids = tokens[i].ids,
+                                            .n_tokens = tokens[i].n,
+                                            .max_tokens = config_int(x->config, "max_output_tokens"),
+                                            .ignore_eos = ignore_eos};
+    }
+    return engine_prepare(x->engine, batch, prompts, n, experiment_deadline(x), ret_quiescent, error);
+}
+
+/* --- warm-up ------------------------------------------------------------------------------------------------------- */
+
+/* Temperatures of the boards since the warm-up began; empty where no sensor exists, which skips that condition. */
+static GArray *temperatures(struct experiment *x)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_temperature));
+    if (!x->sampler)
+        return list;
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        if (c->kind != METER_TEMPERATURE || c->status == QUANTITY_ABSENT)
+            continue;
+        g_autoptr(GArray) points = sampler_series(x->sampler, i, x->warmup.t0_ns, clock_mono_ns());
+        for (guint k = 0; k < points->len; k++) {
+            const struct meter_point *p = &g_array_index(points, struct meter_point, k);
+            struct energy_temperature t = {p->first_ns, (double)p->raw * c->scale};
+            if (p->status == METER_READ_OK)
+                g_array_append_val(list, t);
+        }
+        break; /* one board is enough for a gate: the first */
+    }
+    return list;
+}
+
+/* One warm-up iteration: one prompt of the warm-up set, in turn. Its measure is the time per token (prompts differ in
+ * length, tokens do not). */
+static bool iterate(struct experiment *x, size_t iteration, double *ret_per_token_s, GError **error)
+{
+    int64_t batch = WARMUP_BATCH_FIRST + (int64_t)iteration;
+    g_autoptr(GError) failure = NULL;
+    struct engine_generation g = {0};
+    bool ok = prepare(x, batch, &x->warm_tokens[iteration % x->warm_prompts.n], 1, NULL, error) &&
+              engine_generate(x->engine, &batch, 1, experiment_deadline(x), &g, error);
+    if (ok) {
+        const struct engine_request *q = &g.requests[0];
+        int64_t from_ns = q->n_out > 1 ? q->stamps_ns[0] : g.t0_ns;
+        size_t tokens = q->n_out > 1 ? q->n_out - 1 : 1;
+        *ret_per_token_s = (double)(g.t1_ns - from_ns) / (double)NS_PER_S / (double)tokens;
+    }
+    engine_generation_clear(&g);
+    return ok;
+}
+
+static struct energy_steady_rule steady_rule(const struct config *config)
+{
+    struct energy_steady_rule rule = energy_steady_default;
+    rule.cv_max = config_real(config, "warmup.cv_threshold");
+    rule.slope_max = config_real(config, "warmup.slope_threshold");
+    rule.iterations_max = (size_t)config_int(config, "warmup.max_prompts");
+    return rule;
+}
+
+bool phase_warmup(struct experiment *x, GError **error)
+{
+    if (!config_bool(x->config, "warmup.enabled"))
+        return true;
+    struct energy_steady_rule rule = steady_rule(x->config);
+    int64_t thermal_ns = config_ns(x->config, "warmup.thermal_floor_seconds", NS_PER_S);
+    size_t at_least = (size_t)config_int(x->config, "warmup.n_warmup");
+    g_autoptr(GArray) latencies = g_array_new(FALSE, FALSE, sizeof(double));
+    x->warmup.t0_ns = clock_mono_ns();
+    experiment_mark(x, "warmup.begin", x->warmup.t0_ns);
+    for (;;) {
+        double latency;
+        if (!experiment_check(x, error) || !iterate(x, latencies->len, &latency, error))
+            return false;
+        g_array_append_val(latencies, latency);
+        /* The thermal floor is a maximum: past it the temperature is no longer waited for. */
+        g_autoptr(GArray) heat = temperatures(x);
+        if (clock_mono_ns() - x->warmup.t0_ns > thermal_ns)
+            g_array_set_size(heat, 0);
+        x->steady = energy_steady(&rule, (const double *)(const void *)latencies->data, latencies->len,
+                                  (const struct energy_temperature *)(const void *)heat->data, heat->len,
+                                  clock_mono_ns() - x->warmup.t0_ns);
+        if (latencies->len >= at_least && (x->steady.steady || x->steady.timed_out))
+            break;
+    }
+    x->warmup.t1_ns = clock_mono_ns();
+    x->warmup_iterations = latencies->len;
+    experiment_mark(x, "warmup.end", x->warmup.t1_ns);
+    if (!x->steady.steady)
+        result_flag(x->result, "not_steady");
+    return true;
+}
+
+/* --- the measured window ------------------------------------------------------------------------------------------- */
+
+/* Fast counters are read on their own ticks close to the edges of the window: the last before it, and the second after
+ * it, so that a whole period has passed. */
+static struct meter_reading *read_ticks(struct experiment *x, int n)
+{
+    struct meter_reading *ticks = g_new0(struct meter_reading, meter_channel_count(x->meter));
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        bool fast = c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT && c->refresh_ns > 0 &&
+                    c->refresh_ns <= 2 * NS_PER_MS;
+        for (int k = 0; fast && k < n; k++)
+            meter_read_tick(x->meter, i, TICK_TIMEOUT_NS, &ticks[i]);
+    }
+    return ticks;
+}
+
+static enum energy_guard_state guard_state(struct experiment *x, GPtrArray *scopes)
+{
+    enum energy_guard_state worst = ENERGY_GUARD_SETTLED;
+    int64_t now = clock_mono_ns();
+    for (guint i = 0; i < scopes->len; i++)
+        scope_load(x, g_ptr_array_index(scopes, i), x->window.guard_from_ns, now);
+    g_autoptr(GArray) channels = scope_channels(scopes);
+    for (guint i = 0; i < channels->len; i++) {
+        const struct energy_channel *c = &g_array_index(channels, struct energy_channel, i);
+        enum energy_guard_state state = energy_guard_settled(c, &x->guard, &x->window, now);
+        if (state == ENERGY_GUARD_WAIT || state == ENERGY_GUARD_EXTEND)
+            return state;
+        if (state == ENERGY_GUARD_GIVE_UP)
+            worst = state;
+    }
+    return worst;
+}
+
+static bool guard_after(struct experiment *x, GPtrArray *scopes, GError **error)
+{
+    int64_t t1 = x->window.t1_ns;
+    if (!experiment_wait_until(x, t1 + x->guard.post_ns, error))
+        return false;
+    for (;;) {
+        enum energy_guard_state state = guard_state(x, scopes);
+        bool late = clock_mono_ns() > t1 + x->guard.limit_ns + x->guard.post_ns;
+        x->guard_gave_up = state == ENERGY_GUARD_GIVE_UP || late;
+        if (state == ENERGY_GUARD_SETTLED || x->guard_gave_up)
+            break;
+        int64_t more = state == ENERGY_GUARD_EXTEND ? x->guard.hold_ns : GUARD_POLL_NS;
+        if (!experiment_wait_until(x, clock_mono_ns() + more, error))
+            return false;
+    }
+    return true;
+}
+
+static int64_t gaps_of(const struct engine_generation *g)
+{
+    int64_t gap = 0;
+    for (size_t i = 1; i < g->n_batches; i++)
+        gap += MAX(0, g->batches[i].t0_ns - g->batches[i - 1].t1_ns);
+    return gap;
+}
+
+/* One block: x->repeats batches of the same prompts back to back, between two guards. */
+static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **error)
+{
+    bool quiescent = true;
+    g_autofree int64_t *batches = g_new0(int64_t, (gsize)x->repeats);
+    engine_generation_clear(&x->generation);
+    g_clear_pointer(&x->tick0, g_free);
+    g_clear_pointer(&x->tick1, g_free);
+    if (!engine_reset(x->engine, true, true, experiment_deadline(x), NULL, NULL, error))
+        return false;
+    for (int64_t i = 0; i < x->repeats; i++) {
+        batches[i] = i + 1;
+        if (!prepare(x, i + 1, x->tokens, x->prompts.n, &quiescent, error))
+            return false;
+    }
+    if (!quiescent)
+        result_flag(x->result, "engine_not_quiescent");
+    x->window.guard_from_ns = clock_mono_ns();
+    if (x->sensors_need_quiet &&
+        !experiment_wait_until(x, x->window.guard_from_ns + x->guard.pre_ns, error))
+        return false;
+    x->tick0 = read_ticks(x, 1);
+    if (!engine_generate(x->engine, batches, (size_t)x->repeats, experiment_deadline(x), &x->generation, error))
+        return false;
+    x->tick1 = read_ticks(x, 2);
+    x->window.t0_ns = x->generation.t0_ns;
+    x->window.t1_ns = x->generation.t1_ns;
+    x->window.repeats = x->repeats;
+    x->window.gap_ns = gaps_of(&x->generation);
+    if (x->sensors_need_quiet && !guard_after(x, scopes, error))
+        return false;
+    x->window.guard_to_ns = clock_mono_ns();
+    if (!x->sensors_need_quiet) {
+        x->window.guard_from_ns = x->window.t0_ns;
+        x->window.guard_to_ns = x->window.t1_ns;
+    }
+    experiment_mark(x, "window.begin", x->window.t0_ns);
+    experiment_mark(x, "window.end", x->window.t1_ns);
+    return true;
+}
+
+/* How many repeats the block should hold for the uncertainty asked for; the current number when it suffices. */
+static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
+{
+    int64_t most = config_int(x->config, "energy.max_repeats");
+    struct scope *scope = scope_primary(x, scopes);
+    if (!scope || !x->sensors_need_quiet)
+        return x->repeats;
+    scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns);
+    g_auto(energy_estimate) e = {0};
+    scope_estimate(x, scope, &x->window, &e);
+    bool coarse = (e.flags & ENERGY_FLAG(BELOW_RESOLUTION)) && e.recommended_repeats > x->repeats;
+    return coarse ? CLAMP(e.recommended_repeats, x->repeats, MAX(most, x->repeats)) : x->repeats;
+}
+
+bool phase_measure(struct experiment *x, GError **error)
+{
+    g_autoptr(GPtrArray) scopes = scopes_find(x);
+    g_autoptr(GArray) channels = scope_channels(scopes);
+    x->guard = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
+    if (config_has(x->config, "energy.guard_ms"))
+        x->guard.pre_ns = x->guard.post_ns = config_ns(x->config, "energy.guard_ms", NS_PER_MS);
+    x->repeats = 1;
+    if (!measure_block(x, scopes, error))
+        return false;
+    int64_t wanted = wanted_repeats(x, scopes);
+    if (wanted <= x->repeats)
+        return true;
+    g_autofree char *text = g_strdup_printf("too short for the sensor: %" G_GINT64_FORMAT " repeats in one window", wanted);
+    experiment_say(x, text);
+    x->repeats = wanted;
+    return measure_block(x, scopes, error);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Phases up to the point where the engine could work: sensors, engine, model, token ids. */
+#include "experiment/environment.h"
+#include "experiment/internal.h"
+
+#include <string.h>
+
+/* --- sensors --------------------------------------------------------------------------------------------------- */
+
+/* Which sources energy.backend asks for; the modelled one only where it was opted into. New, NULL-terminated. */
+static const char **sources_of(const struct config *config)
+{
+    static const char *const measured[] = {"nvml", "rapl", "hwmon"};
+    const char *backend = config_string(config, "energy.backend");
+    bool every = !strcmp(backend, "auto");
+    const char **list = g_new0(const char *, G_N_ELEMENTS(measured) + 2);
+    size_t n = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(measured); i++)
+        if (every || !strcmp(backend, measured[i]))
+            list[n++] = measured[i];
+    if (config_bool(config, "energy.modelled") && strcmp(backend, "none") != 0)
+        list[n++] = "modelled";
+    return list;
+}
+
+static bool open_meter(struct experiment *x, GError **error)
+{
+    g_autofree const char **sources = sources_of(x->config);
+    struct meter_options options = {.sources = sources};
+    if (config_has(x->config, "energy.modelled_watts_per_core"))
+        config_span(x->config, "energy.modelled_watts_per_core", &options.modelled_low_w, &options.modelled_high_w);
+    x->meter = meter_open(&options, error);
+    return x->meter != NULL;
+}
+
+static bool is_energy(const struct meter_channel *c)
+{
+    bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
+    return kind && c->status != QUANTITY_ABSENT;
+}
+
+static bool start_sampler(struct experiment *x, GError **error)
+{
+    bool any = false;
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        any = any || c->status != QUANTITY_ABSENT;
+        x->sensors_need_quiet = x->sensors_need_quiet || (is_energy(c) && c->status != QUANTITY_MODELLED);
+    }
+    if (!any)
+        return true;
+    g_autofree char *trace = g_build_filename(x->dir, "trace.csv.gz", NULL);
+    struct sampler_options options = {.step_ns = config_ns(x->config, "energy.sample_period_ms", NS_PER_MS),
+                                      .trace_path = trace};
+    x->sampler = sampler_new(x->meter, &options, error);
+    return x->sampler && sampler_start(x->sampler, error);
+}
+
+bool phase_sensors(struct experiment *x, GError **error)
+{
+    if (!open_meter(x, error))
+        return false;
+    g_autoptr(json_t) environment = environment_collect(x->meter);
+    g_autofree char *path = g_build_filename(x->dir, "environment.json", NULL);
+    if (!jsonx_save(path, environment, error))
+        return false;
+    result_part(x->result, "environment", json_incref(environment));
+    return start_sampler(x, error);
+}
+
+/* --- engine ---------------------------------------------------------------------------------------------------- */
+
+bool phase_engine(struct experiment *x, GError **error)
+{
+    const char *engines_dir = json_string_value(json_object_get(x->context, "engines_dir"));
+    g_auto(GStrv) argv = engine_find(config_string(x->config, "backend"), engines_dir, error);
+    if (!argv)
+        return false;
+    struct engine_options options = {
+        .argv = (const char *const *)argv, .log_path = x->log_path, .interrupt_fd = x->interrupt_fd};
+    x->engine = engine_start(&options, error);
+    return x->engine && engine_hello(x->engine, 0, &x->identity, error);
+}
+
+static void copy_member(json_t *to, const json_t *tree, const char *key)
+{
+    json_t *value = json_object_get(tree, key);
+    if (value && !json_is_null(value))
+        json_object_set(to, key, value);
+}
+
+/* What `load` hands to the adapter: the work's own fields and the section of the backend. */
+static json_t *load_config(const struct experiment *x)
+{
+    static const char *const shared[] = {"model",   "precision",  "max_input_tokens", "max_output_tokens",
+                                         "decoder", "random_seed"};
+    g_autoptr(json_t) tree = config_tree(x->config);
+    json_t *load = json_object();
+    for (size_t i = 0; i < G_N_ELEMENTS(shared); i++)
+        copy_member(load, tree, shared[i]);
+    copy_member(load, x->context, "model_path");
+    /* Whether a request stops at the end-of-sequence token is the request's own matter (prepare), not the engine's. */
+    json_object_del(json_object_get(load, "decoder"), "ignore_eos");
+    const json_t *section = json_object_get(tree, config_string(x->config, "backend"));
+    json_object_set_new(load, "options", section ? json_deep_copy(section) : json_object());
+    return load;
+}
+
+static void report_engine(struct experiment *x)
+{
+    json_t *engine = json_object();
+    json_object_set_new(engine, "backend", json_string(config_string(x->config, "backend")));
+    json_object_set_new(engine, "name", json_string(x->identity.engine));
+    const char *version = x->loaded.engine_version ? x->loaded.engine_version : x->identity.engine_version;
+    json_object_set_new(engine, "version", version ? json_string(version) : json_null());
+    json_object_set_new(engine, "adapter", json_string(x->identity.adapter));
+    json_object_set_new(engine, "adapter_version", json_string(x->identity.adapter_version));
+    if (x->identity.libraries)
+        json_object_set_new(engine, "libraries", json_deep_copy(x->identity.libraries));
+    json_object_set_new(engine, "resolved", json_deep_copy(x->loaded.resolved));
+    if (x->loaded.facts)
+        json_object_set_new(engine, "facts", json_deep_copy(x->loaded.facts));
+    json_object_set_new(engine, "substitutions",
+                        x->loaded.substitutions ? json_deep_copy(x->loaded.substitutions) : json_array());
+    result_part(x->result, "engine", engine);
+    if (json_array_size(x->loaded.substitutions) > 0)
+        result_flag(x->result, "substituted");
+}
+
+bool phase_load(struct experiment *x, GError **error)
+{
+    g_autoptr(json_t) load = load_config(x);
+    if (!engine_load(x->engine, load, config_bool(x->config, "allow_substitution"), experiment_deadline(x), &x->loaded, error))
+        return false;
+    x->load = (struct stretch){x->loaded.t0_ns, x->loaded.t1_ns};
+    experiment_mark(x, "load.begin", x->load.t0_ns);
+    experiment_mark(x, "load.end", x->load.t1_ns);
+    g_autofree pid_t *pids = g_new0(pid_t, x->loaded.n_pids + 1);
+    for (size_t i = 0; i < x->loaded.n_pids; i++)
+        pids[i] = (pid_t)x->loaded.pids[i];
+    meter_set_engine_pids(x->meter, pids, MIN(x->loaded.n_pids, METER_ENGINE_PIDS_MAX));
+    report_engine(x);
+    return true;
+}
+
+/* --- work ------------------------------------------------------------------------------------------------------ */
+
+static bool tokenize(struct experiment *x, const struct workload_prompts *prompts, struct engine_tokens **ret,
+                     size_t *ret_truncated, GError **error)
+{
+    if (!engine_tokenize(x->engine, prompts->text, prompts->n, /* add_special */ false, experiment_deadline(x), ret, error))
+        return false;
+    size_t longest = (size_t)config_int(x->config, "max_input_tokens");
+    for (size_t i = 0; i < prompts->n; i++) {
+        struct engine_tokens *t = &(*ret)[i];
+        *ret_truncated += t->n > longest;
+        t->n = MIN(t->n, longest);
+        if (t->n == 0) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the prompt in line %" G_GINT64_FORMAT
+                        " of the data set has no tokens", prompts->line ? prompts->line[i] : 0);
+            return false;
+        }
+    }
+    return true;
+}
+
+static char *tokens_sha256(const struct engine_tokens *tokens, size_t n)
+{
+    g_autofree const int32_t **ids = g_new0(const int32_t *, n + 1);
+    g_autofree size_t *lengths = g_new0(size_t, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = tokens[i].ids;
+        lengths[i] = tokens[i].n;
+    }
+    return workload_ids_sha256(ids, lengths, n);
+}
+
+bool phase_tokenize(struct experiment *x, GError **error)
+{
+    const char *path = json_string_value(json_object_get(x->context, "dataset_path"));
+    if (!path) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the exchange file has no context.dataset_path");
+        return false;
+    }
+    x->dataset = workload_dataset_open(path, error);
+    if (!x->dataset)
+        return false;
+    int order = workload_order_from_name(config_string(x->config, "dataset_order"));
+    size_t n_warm = config_bool(x->config, "warmup.enabled") ? (size_t)config_int(x->config, "warmup.max_prompts") : 0;
+    size_t ignored = 0;
+    if (!workload_dataset_select(x->dataset, (size_t)config_int(x->config, "n"), order,
+                                 (uint64_t)config_int(x->config, "random_seed"), &x->prompts, error) ||
+        !tokenize(x, &x->prompts, &x->tokens, &x->n_truncated, error))
+        return false;
+    if (n_warm && (!workload_dataset_warmup(x->dataset, &x->prompts, n_warm, &x->warm_prompts, error) ||
+                   !tokenize(x, &x->warm_prompts, &x->warm_tokens, &ignored, error)))
+        return false;
+    x->input_sha256 = tokens_sha256(x->tokens, x->prompts.n);
+    return true;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include "study/study.h"
+
+#include "result/result.h"
+#include "runner/runner.h"
+#include "study/journal.h"
+#include "workload/workload.h"
+
+#include <poll.h>
+#include <string.h>
+
+/* Between SIGTERM and SIGKILL: the worker's own ladder for its engine needs up to 25 s. */
+#define GRACE_NS (30 * NS_PER_S)
+
+/* The loop in flight. */
+struct loop {
+    const struct study_job *job;
+    struct study_outcome *out;
+    struct journal *journal;
+    const struct plan_run *plan_runs;
+};
+
+const char *study_state_name(enum study_state state)
+{
+    static const char *const names[STUDY_STATE_COUNT] = {"not run", "ok", "failed", "skipped", "interrupted"};
+    return names[state];
+}
+
+void study_outcome_clear(struct study_outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->n_runs; i++) {
+        g_free(outcome->runs[i].folder);
+        g_free(outcome->runs[i].message);
+    }
+    g_free(outcome->runs);
+    g_free(outcome->folder);
+    *outcome = (struct study_outcome){0};
+}
+
+static void tell(struct loop *loop, struct study_event event)
+{
+    if (loop->job->event)
+        loop->job->event(&event, loop->job->event_data);
+}
+
+static json_t *describe(const struct study_job *job)
+{
+    const struct plan *plan = job->plan;
+    const struct plan_run *runs;
+    size_t n_runs = plan_runs(plan, &runs);
+    json_t *cells = json_array(), *order = json_array();
+    for (size_t i = 0; i < plan_cells(plan); i++) {
+        g_autofree char *label = plan_cell_label(plan, i);
+        json_t *levels = json_object();
+        for (size_t k = 0; k < plan_axes(plan); k++)
+            json_object_set(levels, plan_axis_path(plan, k), plan_cell_level(plan, i, k));
+        json_array_append_new(cells, json_pack("{s:s, s:s, s:o}", "config_hash", plan_cell_hash(plan, i), "label",
+                                               label, "levels", levels));
+    }
+    for (size_t i = 0; i < n_runs; i++)
+        json_array_append_new(order, json_pack("{s:i, s:i}", "cell", (int)runs[i].cell, "cycle", runs[i].cycle));
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:o, s:o}", "schema", "llem-study/1", "name",
+                     study_name(job->file), "study_hash", plan_hash(plan), "order", plan_order(plan), "seed",
+                     (json_int_t)plan_seed(plan), "cycles", plan_cycles(plan), "cells", cells, "runs", order);
+}
+
+static bool note(struct loop *loop, size_t index, GError **error)
+{
+    const struct study_run *run = &loop->out->runs[index];
+    g_autofree char *utc = clock_format_utc(clock_wall_ns());
+    g_autofree char *folder = run->folder ? g_path_get_basename(run->folder) : NULL;
+    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s}", "run", (int)index + 1, "cell", (int)run->cell,
+                             "cycle", run->cycle, "state", study_state_name(run->state), "folder", folder, "message",
+                             run->message, "utc", utc);
+    return journal_append(loop->journal, line, error);
+}
+
+/* Whether the engine of a backend loads a model file of this machine; the simulated one makes its own. */
+static bool needs_model(const struct config *config)
+{
+    return strcmp(config_string(config, "backend"), "sim") != 0;
+}
+
+static bool add_model(const struct config *config, json_t *context, GError **error)
+{
+    if (!needs_model(config))
+        return true;
+    g_auto(workload_resolved) model = {0};
+    const char *quantization =
+        config_has(config, "llamacpp.quantization") ? config_string(config, "llamacpp.quantization") : NULL;
+    const char *precision = config_has(config, "precision") ? config_string(config, "precision") : NULL;
+    if (!workload_model_resolve(config_string(config, "model"), config_string(config, "backend"), precision,
+                                quantization, &model, error))
+        return false;
+    json_object_set_new(context, "model_path", json_string(model.path));
+    return true;
+}
+
+/* The exchange tree of a run, or NULL with why it cannot run here. */
+static json_t *prepare(struct loop *loop, const struct plan_run *run, const struct config *config, GError **error)
+{
+    g_autoptr(json_t) exchange = config_exchange(config);
+    g_autofree char *dataset = workload_dataset_path(config_string(config, "dataset"), error);
+    if (!dataset)
+        return NULL;
+    json_t *context = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "cycle", run->cycle, "study",
+                                study_name(loop->job->file), "study_hash", plan_hash(loop->job->plan), "runner",
+                                "local", "runner_source", "default", "dataset_path", dataset);
+    json_object_set_new(exchange, "context", context);
+    if (loop->job->engines_dir)
+        json_object_set_new(context, "engines_dir", json_string(loop->job->engines_dir));
+    if (!add_model(config, context, error))
+        return NULL;
+    return g_steal_pointer(&exchange);
+}
+
+struct forward {
+    struct loop *loop;
+    struct study_event event;
+};
+
+static void forward_progress(const json_t *progress, void *data)
+{
+    struct forward *f = data;
+    f->event.progress = progress;
+    tell(f->loop, f->event);
+}
+
+static void settle(struct loop *loop, struct study_run *run, GError *failure)
+{
+    if (!failure) {
+        run->state = STUDY_OK;
+        return;
+    }
+    bool interrupted = g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED) || loop->out->interrupted;
+    bool missing = g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_MISSING);
+    run->state = interrupted ? STUDY_INTERRUPTED : missing ? STUDY_SKIPPED : STUDY_FAILED;
+    run->message = g_strdup(failure->message);
+}
+
+/* Runs one prepared experiment in its own worker and keeps its files. Failures of the run end in *run; failures of the
+ * study's own files are returned. */
+static bool execute(struct loop *loop, size_t index, const struct config *config, json_t *exchange,
+                    struct forward *forward, GError **error)
+{
+    struct study_run *run = &loop->out->runs[index];
+    const char *hash = config_hash(config);
+    g_autofree char *dir = runner_exchange_new(loop->out->folder, exchange, error);
+    if (!dir)
+        return false;
+    struct runner_report report;
+    runner_local(&(struct runner_job){.worker_path = loop->job->worker_path,
+                                      .exchange_dir = dir,
+                                      .config_hash = hash,
+                                      .timeout_ns = (int64_t)(config_real(config, "limits.timeout_seconds") * (double)NS_PER_S),
+                                      .grace_ns = GRACE_NS,
+                                      .interrupt_fd = loop->job->interrupt_fd,
+                                      .progress = forward_progress,
+                                      .progress_data = forward},
+                 &report);
+    g_autoptr(GError) failure = report.failure;
+    loop->out->interrupted = report.interrupted;
+    run->wall_ns = report.wall_ns;
+    g_autofree char *folder = run_folder_path(loop->out->folder, (int)index + 1, run->cycle,
+                                              config_string(config, "model"), config_string(config, "backend"), hash);
+    if (!run_folder_collect(dir, hash, folder, error))
+        return false; /* the exchange folder stays: what the worker wrote is not lost */
+    run->folder = g_steal_pointer(&folder);
+    settle(loop, run, failure);
+    return file_remove_tree(dir, error);
+}
+
+/* A gap between runs that an interrupt ends. */
+static void wait_gap(struct loop *loop, int64_t wait_ns)
+{
+    if (wait_ns <= 0)
+        return;
+    tell(loop, (struct study_event){.kind = STUDY_EVENT_GAP, .wait_ns = wait_ns});
+    struct pollfd fd = {.fd = loop->job->interrupt_fd, .events = POLLIN};
+    poll(&fd, 1, (int)MIN(wait_ns / NS_PER_MS, G_MAXINT));
+    loop->out->interrupted = interrupt_take(loop->job->interrupt_fd);
+}
+
+static bool step(struct loop *loop, size_t index, GError **error)
+{
+    const struct plan_run *planned = &loop->plan_runs[index];
+    struct study_run *run = &loop->out->runs[index];
+    g_autoptr(owned_config) config = plan_cell_config(loop->job->plan, planned->cell);
+    g_autofree char *label = plan_cell_label(loop->job->plan, planned->cell);
+    struct study_event event = {.index = index, .total = loop->out->n_runs, .cycle = planned->cycle, .label = label};
+    struct forward forward = {loop, event};
+    forward.event.kind = STUDY_EVENT_PROGRESS;
+    event.kind = STUDY_EVENT_RUN;
+    tell(loop, event);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(json_t) exchange = prepare(loop, planned, config, &failure);
+    bool ok = true;
+    if (exchange)
+        ok = execute(loop, index, config, exchange, &forward, error);
+    else
+        settle(loop, run, failure);
+    event.kind = STUDY_EVENT_DONE;
+    event.state = run->state;
+    event.message = run->message;
+    event.wall_ns = run->wall_ns;
+    tell(loop, event);
+    return ok && note(loop, index, error);
+}
+
+static bool begin(struct loop *loop, GError **error)
+{
+    const struct study_job *job = loop->job;
+    loop->out->folder = run_folder_new_study(job->results_dir, study_name(job->file), error);
+    if (!loop->out->folder)
+        return false;
+    g_autofree char *description = g_build_filename(loop->out->folder, "study.json", NULL);
+    g_autofree char *journal = g_build_filename(loop->out->folder, "journal.jsonl", NULL);
+    g_autoptr(json_t) tree = describe(job);
+    if (!jsonx_save(description, tree, error))
+        return false;
+    loop->journal = journal_open(journal, error);
+    return loop->journal != NULL;
+}
+
+/* The pause after run i: the cycles' own where a cycle ends. */
+static int64_t gap_ns(const struct loop *loop, size_t i)
+{
+    bool cycle_ends = loop->plan_runs[i].cycle != loop->plan_runs[i + 1].cycle;
+    const char *path = cycle_ends ? "execution.cycle_gap_seconds" : "execution.experiment_gap_seconds";
+    return study_has(loop->job->file, path) ? (int64_t)(study_real(loop->job->file, path) * (double)NS_PER_S) : 0;
+}
+
+bool study_execute(const struct study_job *job, struct study_outcome *ret, GError **error)
+{
+    *ret = (struct study_outcome){0};
+    struct loop loop = {.job = job, .out = ret};
+    ret->n_runs = plan_runs(job->plan, &loop.plan_runs);
+    ret->runs = g_new0(struct study_run, ret->n_runs);
+    for (size_t i = 0; i < ret->n_runs; i++) {
+        ret->runs[i].cell = loop.plan_runs[i].cell;
+        ret->runs[i].cycle = loop.plan_runs[i].cycle;
+    }
+    bool ok = begin(&loop, error);
+    for (size_t i = 0; ok && i < ret->n_runs && !ret->interrupted; i++) {
+        ok = step(&loop, i, error);
+        if (ok && i + 1 < ret->n_runs && !ret->interrupted && ret->runs[i].state != STUDY_SKIPPED)
+            wait_gap(&loop, gap_ns(&loop, i));
+    }
+    journal_close(loop.journal);
+    return ok;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * study: the loop over a plan. Each run gets a worker of its own through a runner; its files become a run folder in the
+ * study folder; a run that fails, or whose model is not there, is recorded and the loop goes on; an interrupt ends the
+ * loop after the run in flight was brought down.
+ *
+ * Files in the study folder, all written so that they are whole or absent:
+ *   study.json     what is to be done: name, hash, order, seed, cells, runs (written before the first run)
+ *   journal.jsonl  one line a transition, each synced: {"run", "cell", "cycle", "state", "folder", "message", "utc"}
+ *   NNN_cC_…/      one folder a run (room result)
+ *
+ * Calling sequence: study_execute(&job, &outcome, &error); study_outcome_clear(&outcome). Later: study_read().
+ * The caller is a subreaper without other children (room runner). Threading: one study at a time in a process.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "sweep/sweep.h"
+
+enum study_state {
+    STUDY_NOT_RUN,
+    STUDY_OK,
+    STUDY_FAILED,
+    STUDY_SKIPPED, /* cannot run here: a model form that is missing, an adapter that is not installed */
+    STUDY_INTERRUPTED,
+    STUDY_STATE_COUNT
+};
+const char *study_state_name(enum study_state state); /* "ok", "failed", … */
+
+/* What the loop tells whoever watches; strings and trees are borrowed during the call. */
+enum study_event_kind {
+    STUDY_EVENT_RUN,      /* a run begins: index, label */
+    STUDY_EVENT_PROGRESS, /* the worker said something: progress */
+    STUDY_EVENT_DONE,     /* a run ended: state, message */
+    STUDY_EVENT_GAP,      /* waiting between runs: wait_ns */
+};
+struct study_event {
+    enum study_event_kind kind;
+    size_t index, total; /* of the run, from 0 */
+    int cycle;
+    const char *label;
+    const json_t *progress;
+    enum study_state state;
+    const char *message;
+    int64_t wait_ns, wall_ns;
+};
+typedef void study_event_fn(const struct study_event *event, void *data);
+
+struct study_job {
+    const struct study_file *file;
+    const struct plan *plan;
+    const char *results_dir;
+    const char *worker_path; /* llem-worker */
+    const char *engines_dir; /* NULL: the adapters are beside the worker */
+    int interrupt_fd;
+    study_event_fn *event; /* may be NULL */
+    void *event_data;
+};
+
+struct study_run {
+    enum study_state state;
+    size_t cell;
+    int cycle;
+    char *folder;  /* NULL when nothing was kept */
+    char *message; /* why it is not ok */
+    int64_t wall_ns;
+};
+
+struct study_outcome {
+    char *folder;
+    struct study_run *runs; /* in the order of the plan */
+    size_t n_runs;
+    int interrupted; /* the signal that ended it, or 0 */
+};
+
+/* False only when the study could not begin or its own files could not be written; what became of the runs is in ret. */
+bool study_execute(const struct study_job *job, struct study_outcome *ret, GError **error);
+void study_outcome_clear(struct study_outcome *outcome);
+
+/* A study folder read back: its description (new reference) and what became of each run, by its journal; runs the
+ * journal does not know are STUDY_NOT_RUN. A torn last line of the journal is skipped. */
+bool study_read(const char *folder, json_t **ret_description, struct study_outcome *ret, GError **error);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* llem-worker: runs the one experiment of $LLEM_CONFIG_PATH. Its exit code says how it went, its files say the rest. */
+#include "experiment/experiment.h"
+
+#include "version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], "--version")) {
+        puts("llem-worker " LLEM_VERSION " " LLEM_REVISION);
+        return 0;
+    }
+    const char *path = g_getenv("LLEM_CONFIG_PATH");
+    if (argc > 1 || !path || !*path) {
+        fputs("llem-worker runs one experiment: LLEM_CONFIG_PATH must name its exchange file. People want 'llem run'.\n",
+              stderr);
+        return 2;
+    }
+    int interrupt_fd = interrupt_open();
+    proc_become_subreaper();
+    g_autoptr(GError) error = NULL;
+    if (experiment_run(path, interrupt_fd, &error))
+        return 0;
+    fprintf(stderr, "llem-worker: %s\n", error->message);
+    return llem_error_exit_code(error);
+}

@@ -1,0 +1,164 @@
+"""llem run, end to end, on the scripted engine: the table, the folder, the records, what stays equal."""
+
+import csv
+import gzip
+import json
+import re
+
+import pytest
+
+import studies
+from studies import check_records, metric, the_study, write
+
+
+def run(llem, path, *arguments, expect=0, **options):
+    done = llem.run("run", path, "-o", llem.folder / "results", *arguments, **options)
+    assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def test_one_experiment(llem, tmp_path):
+    done = run(llem, write(tmp_path / "one.yaml", {"sim.decode_load": 0.5}))
+    study = the_study(tmp_path / "results")
+    assert study.states() == ["ok"]
+    check_records(llem, study)
+    record = study.result()
+    assert {p.name for p in study.runs[0].iterdir()} >= {
+        "config.json", "result.json", "trace.csv.gz", "environment.json", "engine.log",
+    }
+    assert metric(record, "requests")["value"] == 2
+    assert metric(record, "tokens_out")["value"] == 8
+    assert metric(record, "energy_j")["status"] == "modelled"
+    low, value, high = (metric(record, "joules_per_output_token")[k] for k in ("low", "value", "high"))
+    assert 0 < low < value < high
+    assert "J/token (modelled)" in done.stdout
+    assert "What was looked for" in done.stdout
+    assert str(study.folder) in done.stderr
+
+
+def test_times_are_the_script_s(llem, tmp_path):
+    """TTFT, TPOT and rates follow from the script (lower bounds: a loaded machine only adds)."""
+    fields = {"sim.token_us": 20000, "sim.prefill_us_per_token": 1000, "max_output_tokens": 5, "n": 1}
+    run(llem, write(tmp_path / "t.yaml", fields))
+    record = the_study(tmp_path / "results").result()
+    tokens = metric(record, "tokens_in")["value"]
+    assert metric(record, "ttft_mean_s")["value"] >= tokens * 0.001
+    assert metric(record, "tpot_mean_s")["value"] >= 0.0199
+    assert metric(record, "decode_tokens_per_s")["value"] <= 50.5
+    assert metric(record, "window_s")["value"] >= tokens * 0.001 + 4 * 0.02
+
+
+def test_sweep_gives_equal_work(llem, tmp_path):
+    sweep = {"sim.threads": [1, 2], "sim.batch_size": [1, 2]}
+    done = run(llem, write(tmp_path / "s.yaml", sweep=sweep, execution={"n_cycles": 2}))
+    study = the_study(tmp_path / "results")
+    assert study.states() == ["ok"] * 8
+    check_records(llem, study)
+    records = [study.result(i) for i in range(8)]
+    assert len({r["workload"]["input_ids_sha256"] for r in records}) == 1
+    assert len({r["workload"]["output_ids_sha256"] for r in records}) == 1
+    assert len({r["identity"]["config_hash"] for r in records}) == 4
+    assert sorted(r["identity"]["cycle"] for r in records) == [1] * 4 + [2] * 4
+    header = done.stdout.splitlines()[0]
+    assert {"cycle", "threads", "batch_size", "tokens/s"} <= set(re.split(r"\s{2,}", header))
+
+
+def test_inputs_are_truncated_to_the_limit(llem, tmp_path):
+    run(llem, write(tmp_path / "t.yaml", {"max_input_tokens": 3}))
+    record = the_study(tmp_path / "results").result()
+    assert record["workload"]["input_tokens"] == [3, 3]
+    assert record["workload"]["prompts_truncated"] == 2
+
+
+def test_no_energy_is_absent_with_a_reason(llem, tmp_path):
+    done = run(llem, write(tmp_path / "t.yaml", {"energy.backend": "none"}))
+    record = the_study(tmp_path / "results").result()
+    for name in ("energy_j", "joules_per_output_token", "power_mean_w"):
+        assert metric(record, name)["value"] is None
+        assert "energy.backend is none" in metric(record, name)["reason"]
+    assert re.search(r"\babsent\b", done.stdout)
+
+
+def test_trace_is_readable_and_carries_the_marks(llem, tmp_path):
+    run(llem, write(tmp_path / "t.yaml", {"sim.decode_load": 1, "sim.token_us": 50000}))
+    study = the_study(tmp_path / "results")
+    with gzip.open(study.runs[0] / "trace.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))
+    text = json.dumps(rows)
+    assert "window.begin" in text and "window.end" in text
+    assert len(rows) > 10
+
+
+def test_result_show_prints_the_same_table(llem, tmp_path):
+    done = run(llem, write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 1}))
+    study = the_study(tmp_path / "results")
+    assert llem.ok("result", "show", study.folder) == done.stdout
+
+
+def test_result_show_of_something_else(llem, tmp_path):
+    done = llem.run("result", "show", tmp_path)
+    assert done.returncode == 1
+    assert "is not a study folder" in done.stderr
+
+
+def test_dry_run_runs_nothing(llem, tmp_path):
+    path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 3})
+    done = run(llem, path, "--dry-run")
+    assert "2 cells x 3 cycles = 6 runs" in done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+def test_override_and_cycles(llem, tmp_path):
+    path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]})
+    done = run(llem, path, "--dry-run", "--cycles", "2", "max_output_tokens=7")
+    assert "2 cells x 2 cycles = 4 runs" in done.stdout
+
+
+def test_quiet_prints_the_table_alone(llem, tmp_path):
+    done = run(llem, write(tmp_path / "t.yaml"), "--quiet")
+    assert done.stdout.startswith("#")
+    assert not re.search(r"\[1/1\]", done.stderr)
+
+
+@pytest.mark.parametrize("case, text, said", [
+    ("unknown key", "model: m\nbackend: sim\nmax_output_token: 3\n", "did you mean"),
+    ("wrong type", "model: m\nbackend: sim\nn: many\n", ":3:4: error"),
+    ("no model", "backend: sim\n", "model"),
+    ("not in this version", "model: m\nbackend: tensorrt\n", "not in this version"),
+    ("tab", "model: m\n\tbackend: sim\n", ":2:1"),
+])
+def test_wrong_files_are_located(llem, tmp_path, case, text, said):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    done = run(llem, path, expect=2)
+    assert said in done.stderr, (case, done.stderr)
+    assert "wrong.yaml" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_missing_file(llem, tmp_path):
+    done = run(llem, tmp_path / "nothing.yaml", expect=2)
+    assert "nothing.yaml" in done.stderr
+
+
+def test_skipped_cell_says_how_to_get_the_model(llem, tmp_path):
+    fields = {"model": "smollm2-135m-instruct", "backend": "llamacpp"}
+    path = write(tmp_path / "t.yaml", fields)
+    done = run(llem, path, expect=1, env={"LLEM_MODELS_DIR": str(tmp_path / "empty")})
+    assert the_study(tmp_path / "results").states() == ["skipped"]
+    assert "llem model pull smollm2-135m-instruct" in done.stdout
+
+
+def test_hash_names_the_work_not_the_place(llem, tmp_path):
+    """Output settings and key order change nothing; the work does."""
+
+    def hash_of(**fields):
+        text = llem.ok("run", write(tmp_path / "h.yaml", fields), "--dry-run")
+        return re.search(r"^  ([0-9a-f]{16})", text, re.M).group(1)
+
+    base = hash_of()
+    assert hash_of(output_dir="elsewhere") == base
+    assert hash_of(**dict(reversed(list(studies.SIM.items())))) == base
+    assert hash_of(random_seed=42) == base
+    assert hash_of(random_seed=43) != base
+    assert hash_of(max_output_tokens=5) != base

@@ -1,0 +1,83 @@
+"""Studies for the tests: YAML from Python, the folder a run leaves, its records checked against their schemas."""
+
+import json
+from pathlib import Path
+
+import support
+
+# Small and quick, on the scripted engine; every value is overridable by dotted path.
+SIM = {
+    "model": "scripted",
+    "backend": "sim",
+    "n": 2,
+    "max_output_tokens": 4,
+    "max_input_tokens": 16,
+    "warmup.n_warmup": 1,
+    "warmup.max_prompts": 5,
+    "baseline.enabled": False,
+    "energy.modelled": True,
+}
+
+
+def write(path, fields=None, sweep=None, execution=None, **more):
+    """A study or experiment file in JSON (which is YAML): dotted keys become sections."""
+    tree = {}
+    for dotted, value in {**SIM, **(fields or {}), **more}.items():
+        at = tree
+        *sections, name = dotted.split(".")
+        for section in sections:
+            at = at.setdefault(section, {})
+        at[name] = value
+    if sweep is not None:
+        tree["sweep"] = sweep
+    if execution is not None:
+        tree["execution"] = execution
+    path.write_text(json.dumps(tree, indent=1))
+    return path
+
+
+class Study:
+    """The folder of one study."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.description = json.loads((self.folder / "study.json").read_text())
+        lines = (self.folder / "journal.jsonl").read_text().splitlines()
+        self.journal = [json.loads(line) for line in lines]
+
+    @property
+    def runs(self):
+        return sorted(p for p in self.folder.iterdir() if p.is_dir() and p.name[:3].isdigit())
+
+    def result(self, index=0):
+        return json.loads((self.runs[index] / "result.json").read_text())
+
+    def error(self, index=0):
+        return json.loads((self.runs[index] / "error.json").read_text())
+
+    def states(self):
+        return [line["state"] for line in self.journal]
+
+
+def the_study(results):
+    folders = [p for p in Path(results).iterdir() if (p / "study.json").exists()]
+    assert len(folders) == 1, folders
+    return Study(folders[0])
+
+
+def check_records(llem, study):
+    """Every record of the study fits its schema, and no file is torn or left over."""
+    schemas = {
+        "result.json": json.loads(llem.ok("result", "schema")),
+        "error.json": json.loads(llem.ok("result", "error-schema")),
+    }
+    for run in study.runs:
+        records = [name for name in schemas if (run / name).exists()]
+        assert len(records) == 1, (run, records)
+        support.validate(schemas[records[0]], run / records[0])
+    left = [p for p in study.folder.rglob("*") if p.name.endswith((".tmp", ".partial")) or ".exchange" in p.name]
+    assert not left, left
+
+
+def metric(record, name):
+    return record["metrics"][name]

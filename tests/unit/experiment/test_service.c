@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* Latency and throughput from token stamps: schedules whose figures can be worked out by hand. */
+#include "experiment/service.h"
+
+#include <math.h>
+
+#define MS NS_PER_MS
+
+struct scripted {
+    int64_t admitted_ms; /* -1: the engine has no such stamp */
+    int64_t n_in, n_cached;
+    int64_t stamps_ms[6]; /* ended by 0 */
+};
+
+static struct engine_generation generation_of(const struct scripted *requests, size_t n, int64_t t1_ms)
+{
+    struct engine_generation g = {.t0_ns = 1000 * MS, .t1_ns = (1000 + t1_ms) * MS, .n_requests = n, .n_batches = 1};
+    g.requests = g_new0(struct engine_request, n);
+    g.batches = g_new0(struct engine_batch_times, 1);
+    g.batches[0] = (struct engine_batch_times){1, g.t0_ns, g.t1_ns};
+    for (size_t i = 0; i < n; i++) {
+        struct engine_request *q = &g.requests[i];
+        q->id = g_strdup_printf("r%zu", i);
+        q->batch = 1;
+        q->n_in = requests[i].n_in;
+        q->n_cached = requests[i].n_cached;
+        q->scheduled_ns = requests[i].admitted_ms < 0 ? 0 : (1000 + requests[i].admitted_ms) * MS;
+        q->token_ids = g_new0(int32_t, 6);
+        q->stamps_ns = g_new0(int64_t, 6);
+        q->finish = g_strdup("length");
+        for (; q->n_out < 6 && requests[i].stamps_ms[q->n_out]; q->n_out++)
+            q->stamps_ns[q->n_out] = (1000 + requests[i].stamps_ms[q->n_out]) * MS;
+    }
+    return g;
+}
+
+static struct result *figures_of(struct engine_generation *g)
+{
+    g_autoptr(json_t) exchange =
+        json_pack("{s:s, s:{}, s:{s:i}}", "config_hash", "0123456789abcdef", "config", "context", "cycle", 1);
+    struct result *r = result_new(exchange);
+    service_metrics(r, g);
+    return r;
+}
+
+static const struct {
+    const char *name;
+    struct scripted requests[2];
+    size_t n;
+    int64_t t1_ms;
+    struct {
+        enum result_metric metric;
+        double value; /* NaN: absent */
+    } expected[9];
+} cases[] = {
+    /* one after the other: prefill 100 ms each, then a token every 10 ms */
+    {"sequential",
+     {{0, 50, 0, {100, 110, 120}}, {120, 30, 0, {220, 230, 240}}},
+     2,
+     240,
+     {{METRIC_TOKENS_IN, 80},
+      {METRIC_TOKENS_OUT, 6},
+      {METRIC_TTFT_MEAN, 0.1},
+      {METRIC_TPOT_MEAN, 0.01},
+      {METRIC_LATENCY_P50, 0.12},
+      {METRIC_PREFILL_RATE, 80 / 0.2},
+      {METRIC_DECODE_RATE, 4 / 0.04},
+      {METRIC_OUTPUT_RATE, 6 / 0.24},
+      {METRIC_ITL_MAX, 0.01}}},
+    /* side by side: the time in which both prefill counts once */
+    {"together",
+     {{0, 50, 10, {100, 120, 140}}, {0, 50, 0, {100, 120, 140}}},
+     2,
+     140,
+     {{METRIC_TOKENS_IN_COMPUTED, 90},
+      {METRIC_TOKENS_IN_CACHED, 10},
+      {METRIC_PREFILL_RATE, 90 / 0.1},
+      {METRIC_DECODE_RATE, 4 / 0.04},
+      {METRIC_TOTAL_RATE, 106 / 0.14},
+      {METRIC_REQUEST_RATE, 2 / 0.14},
+      {METRIC_TTFT_P99, 0.1},
+      {METRIC_ITL_P50, 0.02},
+      {METRIC_WINDOW, 0.14}}},
+    /* without a stamp of admission the release of the batch counts; one token has no inter-token latency */
+    {"single-token",
+     {{-1, 5, 0, {40}}},
+     1,
+     40,
+     {{METRIC_TTFT_MEAN, 0.04},
+      {METRIC_TPOT_MEAN, NAN},
+      {METRIC_ITL_MEAN, NAN},
+      {METRIC_DECODE_RATE, NAN},
+      {METRIC_PREFILL_RATE, 5 / 0.04},
+      {METRIC_LATENCY_MEAN, 0.04},
+      {METRIC_TOKENS_OUT, 1},
+      {METRIC_REQUESTS, 1},
+      {METRIC_OUTPUT_RATE, 1 / 0.04}}},
+};
+
+static void test_case(gconstpointer data)
+{
+    size_t i = GPOINTER_TO_SIZE(data);
+    struct engine_generation g = generation_of(cases[i].requests, cases[i].n, cases[i].t1_ms);
+    g_autoptr(result_handle) r = figures_of(&g);
+    for (size_t k = 0; k < G_N_ELEMENTS(cases[i].expected); k++) {
+        struct quantity q = result_get(r, cases[i].expected[k].metric);
+        double want = cases[i].expected[k].value;
+        g_test_message("%s", result_metric_row(cases[i].expected[k].metric)->id);
+        if (isnan(want)) {
+            g_assert_cmpint(q.status, ==, QUANTITY_ABSENT);
+            g_assert_nonnull(q.reason);
+        } else {
+            g_assert_cmpint(q.status, ==, QUANTITY_MEASURED);
+            g_assert_cmpfloat_with_epsilon(q.value, want, 1e-9 * fabs(want));
+        }
+    }
+    engine_generation_clear(&g);
+}
+
+/* Several tokens in one chunk: TPOT stands, single gaps were not observed. */
+static void test_merged_chunks(void)
+{
+    const struct scripted request = {0, 5, 0, {40, 60, 60, 80}};
+    struct engine_generation g = generation_of(&request, 1, 80);
+    g.merged_chunks = 1;
+    g_autoptr(result_handle) r = figures_of(&g);
+    g_assert_cmpint(result_get(r, METRIC_ITL_P95).status, ==, QUANTITY_ABSENT);
+    g_assert_nonnull(result_get(r, METRIC_ITL_P95).reason);
+    g_assert_cmpfloat_with_epsilon(result_get(r, METRIC_TPOT_MEAN).value, 0.04 / 3, 1e-12);
+    engine_generation_clear(&g);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = g_strdup_printf("/service/%s", cases[i].name);
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_case);
+    }
+    g_test_add_func("/service/merged-chunks", test_merged_chunks);
+    return g_test_run();
+}
