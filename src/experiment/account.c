@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+#define TICK_TIMEOUT_NS (20 * NS_PER_MS) /* fast counters tick every ms or so */
+#define FAST_PERIOD_NS  (2 * NS_PER_MS)
+
 static bool is_energy(const struct meter_channel *c)
 {
     bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
@@ -137,7 +140,28 @@ GArray *scope_channels(GPtrArray *scopes)
     return list;
 }
 
-static void load_channel(struct experiment *x, struct energy_channel *c, int64_t from_ns, int64_t to_ns)
+struct meter_reading *ticks_read(struct experiment *x, int n)
+{
+    struct meter_reading *ticks = g_new0(struct meter_reading, meter_channel_count(x->meter));
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        bool modelled = c->status == QUANTITY_MODELLED;
+        bool fast = modelled || (c->refresh_ns > 0 && c->refresh_ns <= FAST_PERIOD_NS);
+        if (c->kind != METER_ENERGY || c->status == QUANTITY_ABSENT || !fast)
+            continue;
+        for (int k = 0; k < (modelled ? 1 : n); k++)
+            meter_read_tick(x->meter, i, modelled ? 0 : TICK_TIMEOUT_NS, &ticks[i]);
+    }
+    return ticks;
+}
+
+static bool was_read(const struct meter_reading *ticks, size_t index)
+{
+    return ticks && ticks[index].status == METER_READ_OK;
+}
+
+static void load_channel(struct experiment *x, struct energy_channel *c, int64_t from_ns, int64_t to_ns,
+                         const struct stretch *ticks)
 {
     if (!c->info)
         return;
@@ -146,19 +170,18 @@ static void load_channel(struct experiment *x, struct energy_channel *c, int64_t
     GArray *points = sampler_series(x->sampler, index, from_ns, to_ns);
     c->count = points->len;
     c->points = (const struct meter_point *)(void *)g_array_free(points, FALSE);
-    bool ticks = x->tick0 && x->tick1 && x->tick0[index].status == METER_READ_OK && x->tick1[index].status == METER_READ_OK;
-    bool window = from_ns == x->window.guard_from_ns && to_ns == x->window.guard_to_ns;
-    c->tick0 = ticks && window ? &x->tick0[index] : NULL;
-    c->tick1 = ticks && window ? &x->tick1[index] : NULL;
+    bool both = ticks && was_read(ticks->tick0, index) && was_read(ticks->tick1, index);
+    c->tick0 = both ? &ticks->tick0[index] : NULL;
+    c->tick1 = both ? &ticks->tick1[index] : NULL;
 }
 
-void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns)
+void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns, const struct stretch *ticks)
 {
     for (guint i = 0; i < scope->boards->len; i++) {
         struct scope_board *b = g_ptr_array_index(scope->boards, i);
-        load_channel(x, &b->counter, from_ns, to_ns);
-        load_channel(x, &b->average, from_ns, to_ns);
-        load_channel(x, &b->instant, from_ns, to_ns);
+        load_channel(x, &b->counter, from_ns, to_ns, ticks);
+        load_channel(x, &b->average, from_ns, to_ns, ticks);
+        load_channel(x, &b->instant, from_ns, to_ns, ticks);
     }
 }
 

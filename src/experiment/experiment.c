@@ -49,9 +49,7 @@ bool experiment_check(struct experiment *x, GError **error)
         return false;
     }
     if (clock_mono_ns() > x->deadline_ns) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_TIMEOUT,
-                    "the run did not end within limits.timeout_seconds (%g s)",
-                    config_real(x->config, "limits.timeout_seconds"));
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_TIMEOUT, "no time left for '%s'", x->phase);
         return false;
     }
     return true;
@@ -81,6 +79,10 @@ static char *file_of(const struct experiment *x, const char *suffix)
     g_autofree char *name = g_strdup_printf("%s_%s", json_string_value(json_object_get(x->exchange, "config_hash")), suffix);
     return g_build_filename(x->dir, name, NULL);
 }
+
+/* After a failure the engine is hung or unwanted: a short word, then signals. Engines of several processes need some
+ * seconds after SIGTERM to end their children. */
+static const struct engine_stop_waits hurried = {.shutdown_ns = NS_PER_S, .term_ns = 8 * NS_PER_S, .kill_ns = 3 * NS_PER_S};
 
 static bool read_exchange(struct experiment *x, const char *config_path, GError **error)
 {
@@ -140,12 +142,21 @@ static json_t *engine_error_of(const struct experiment *x)
     return tree;
 }
 
+/* A message that got no answer before the run's own deadline is the deadline's matter: say which setting it is. */
+static void explain_timeout(struct experiment *x, GError **failure)
+{
+    if (x->config && g_error_matches(*failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT) && clock_mono_ns() >= x->deadline_ns)
+        g_prefix_error(failure, "the run did not end within limits.timeout_seconds (%g s): ",
+                       config_real(x->config, "limits.timeout_seconds"));
+}
+
 /* Brings everything down and leaves the record of why. The sampler is stopped too, so that the trace is whole. */
 static void record_failure(struct experiment *x, GError **failure)
 {
     g_autoptr(json_t) engine_error = engine_error_of(x);
     g_autoptr(GError) second = NULL;
-    if (x->engine && !engine_stop(x->engine, NULL, &x->stopped, &second)) {
+    explain_timeout(x, failure);
+    if (x->engine && !engine_stop(x->engine, &hurried, &x->stopped, &second)) {
         g_prefix_error(failure, "(%s) ", second->message);
         g_clear_error(&second);
     }
@@ -179,8 +190,11 @@ static void clear(struct experiment *x)
         fclose(x->progress);
     g_free(x->input_sha256);
     g_free(x->output_sha256);
-    g_free(x->tick0);
-    g_free(x->tick1);
+    struct stretch *stretches[] = {&x->load, &x->warmup, &x->block};
+    for (size_t i = 0; i < G_N_ELEMENTS(stretches); i++) {
+        g_free(stretches[i]->tick0);
+        g_free(stretches[i]->tick1);
+    }
     g_free(x->dir);
     g_free(x->log_path);
 }

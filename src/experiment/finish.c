@@ -201,7 +201,8 @@ static void set_energy(struct experiment *x, const struct energy_estimate *e)
     result_set(r, METRIC_FLOPS_PER_J,
                isfinite(flops) && joules > 0 ? quantity_of(QUANTITY_MODELLED, flops / joules, "matrix_shapes", NULL)
                                              : quantity_absent("needs both the operations and the energy of the window"));
-    for (int i = 0; i < ENERGY_FLAG_COUNT; i++)
+    /* The doubts are about sensors; a model has its stated range instead. */
+    for (int i = 0; i < ENERGY_FLAG_COUNT && e->joules.status != QUANTITY_MODELLED; i++)
         if (e->flags & (UINT32_C(1) << i))
             result_flag(r, energy_flag_name(i));
 }
@@ -212,7 +213,7 @@ static struct energy_baseline scope_idle(struct experiment *x, struct scope *sco
     struct energy_baseline sum = {.watts = quantity_absent(idle->reason ? idle->reason : "not taken"), .u_w = NAN, .df = NAN};
     if (idle->at.t1_ns == 0)
         return sum;
-    scope_load(x, scope, idle->at.t0_ns, idle->at.t1_ns);
+    scope_load(x, scope, idle->at.t0_ns, idle->at.t1_ns, NULL);
     double half_width = 0, u2 = 0;
     for (guint i = 0; i < scope->boards->len; i++) {
         struct energy_baseline one;
@@ -258,7 +259,7 @@ static void set_stretch(struct experiment *x, struct scope *scope, const struct 
     }
     struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0};
     int64_t margin_ns = NS_PER_S; /* the edges around the stretch, to interpolate between */
-    scope_load(x, scope, at->t0_ns - margin_ns, at->t1_ns + margin_ns);
+    scope_load(x, scope, at->t0_ns - margin_ns, at->t1_ns + margin_ns, at);
     g_auto(energy_estimate) e = {0};
     scope_estimate(x, scope, &window, &e);
     result_set(x->result, metric, e.joules);
@@ -319,7 +320,7 @@ static void report_energy(struct experiment *x)
     for (guint i = 0; i < scopes->len; i++) {
         struct scope *s = g_ptr_array_index(scopes, i);
         g_auto(energy_estimate) e = {0};
-        scope_load(x, s, x->window.guard_from_ns, x->window.guard_to_ns);
+        scope_load(x, s, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
         scope_estimate(x, s, &x->window, &e);
         json_t *tree = energy_estimate_json(&e);
         json_object_set_new(tree, "scope", json_string(s->name));

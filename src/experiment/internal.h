@@ -12,7 +12,8 @@
 
 /* A stretch of the run with energy of its own: load, warm-up, the measured block. */
 struct stretch {
-    int64_t t0_ns, t1_ns; /* both 0: it did not take place */
+    int64_t t0_ns, t1_ns;                /* both 0: it did not take place */
+    struct meter_reading *tick0, *tick1; /* ticks_read() around it, or NULL; freed with the experiment */
 };
 
 /* Idle levels are taken over a stretch; NULL reason: it took place. */
@@ -61,7 +62,7 @@ struct experiment {
     bool guard_gave_up;
     int64_t repeats;
     struct engine_generation generation;
-    struct meter_reading *tick0, *tick1; /* meter_channel_count() each; fast counters only */
+    struct stretch block; /* t0 and t1 of the window, with its ticks */
 
     struct result *result;
 };
@@ -112,8 +113,11 @@ struct scope_board {
 /* The scopes that have a usable energy or power channel of a board this run is bound to. New array of struct scope *. */
 GPtrArray *scopes_find(struct experiment *x);
 void scopes_free(GPtrArray *scopes);
-/* Fills the points of every channel for [from_ns, to_ns]. */
-void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns);
+/* Counters that can be read on the spot (fast ones on their own ticks, the model at once), read close to an edge of a
+ * stretch: n ticks, the last one is kept. New array of meter_channel_count(); the others are NONE. */
+struct meter_reading *ticks_read(struct experiment *x, int n);
+/* Fills the points of every channel for [from_ns, to_ns], and the ticks of a stretch (NULL: none). */
+void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns, const struct stretch *ticks);
 /* The scope whose energy is the run's energy_j, or NULL. Borrowed from scopes. */
 struct scope *scope_primary(struct experiment *x, GPtrArray *scopes);
 /* The estimate of a window over the boards of a scope. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define WARMUP_BATCH_FIRST INT64_C(1000000) /* batch numbers of the warm-up; the measured ones count from 1 */
-#define TICK_TIMEOUT_NS    (20 * NS_PER_MS) /* fast counters tick every ms or so */
 #define GUARD_POLL_NS      (100 * NS_PER_MS)
 
 /* --- idle levels --------------------------------------------------------------------------------------------------- */
@@ -122,6 +121,7 @@ bool phase_warmup(struct experiment *x, GError **error)
     int64_t thermal_ns = config_ns(x->config, "warmup.thermal_floor_seconds", NS_PER_S);
     size_t at_least = (size_t)config_int(x->config, "warmup.n_warmup");
     g_autoptr(GArray) latencies = g_array_new(FALSE, FALSE, sizeof(double));
+    x->warmup.tick0 = ticks_read(x, 1);
     x->warmup.t0_ns = clock_mono_ns();
     experiment_mark(x, "warmup.begin", x->warmup.t0_ns);
     for (;;) {
@@ -140,6 +140,7 @@ bool phase_warmup(struct experiment *x, GError **error)
             break;
     }
     x->warmup.t1_ns = clock_mono_ns();
+    x->warmup.tick1 = ticks_read(x, 2);
     x->warmup_iterations = latencies->len;
     experiment_mark(x, "warmup.end", x->warmup.t1_ns);
     if (!x->steady.steady)
@@ -149,27 +150,12 @@ bool phase_warmup(struct experiment *x, GError **error)
 
 /* --- the measured window ------------------------------------------------------------------------------------------- */
 
-/* Fast counters are read on their own ticks close to the edges of the window: the last before it, and the second after
- * it, so that a whole period has passed. */
-static struct meter_reading *read_ticks(struct experiment *x, int n)
-{
-    struct meter_reading *ticks = g_new0(struct meter_reading, meter_channel_count(x->meter));
-    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
-        const struct meter_channel *c = meter_channel_at(x->meter, i);
-        bool fast = c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT && c->refresh_ns > 0 &&
-                    c->refresh_ns <= 2 * NS_PER_MS;
-        for (int k = 0; fast && k < n; k++)
-            meter_read_tick(x->meter, i, TICK_TIMEOUT_NS, &ticks[i]);
-    }
-    return ticks;
-}
-
 static enum energy_guard_state guard_state(struct experiment *x, GPtrArray *scopes)
 {
     enum energy_guard_state worst = ENERGY_GUARD_SETTLED;
     int64_t now = clock_mono_ns();
     for (guint i = 0; i < scopes->len; i++)
-        scope_load(x, g_ptr_array_index(scopes, i), x->window.guard_from_ns, now);
+        scope_load(x, g_ptr_array_index(scopes, i), x->window.guard_from_ns, now, NULL);
     g_autoptr(GArray) channels = scope_channels(scopes);
     for (guint i = 0; i < channels->len; i++) {
         const struct energy_channel *c = &g_array_index(channels, struct energy_channel, i);
@@ -214,8 +200,8 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
     bool quiescent = true;
     g_autofree int64_t *batches = g_new0(int64_t, (gsize)x->repeats);
     engine_generation_clear(&x->generation);
-    g_clear_pointer(&x->tick0, g_free);
-    g_clear_pointer(&x->tick1, g_free);
+    g_clear_pointer(&x->block.tick0, g_free);
+    g_clear_pointer(&x->block.tick1, g_free);
     if (!engine_reset(x->engine, true, true, experiment_deadline(x), NULL, NULL, error))
         return false;
     for (int64_t i = 0; i < x->repeats; i++) {
@@ -229,12 +215,14 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
     if (x->sensors_need_quiet &&
         !experiment_wait_until(x, x->window.guard_from_ns + x->guard.pre_ns, error))
         return false;
-    x->tick0 = read_ticks(x, 1);
+    x->block.tick0 = ticks_read(x, 1);
     if (!engine_generate(x->engine, batches, (size_t)x->repeats, experiment_deadline(x), &x->generation, error))
         return false;
-    x->tick1 = read_ticks(x, 2);
+    x->block.tick1 = ticks_read(x, 2);
     x->window.t0_ns = x->generation.t0_ns;
     x->window.t1_ns = x->generation.t1_ns;
+    x->block.t0_ns = x->window.t0_ns;
+    x->block.t1_ns = x->window.t1_ns;
     x->window.repeats = x->repeats;
     x->window.gap_ns = gaps_of(&x->generation);
     if (x->sensors_need_quiet && !guard_after(x, scopes, error))
@@ -252,11 +240,11 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
 /* How many repeats the block should hold for the uncertainty asked for; the current number when it suffices. */
 static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
 {
-    int64_t most = config_int(x->config, "energy.max_repeats");
     struct scope *scope = scope_primary(x, scopes);
     if (!scope || !x->sensors_need_quiet)
         return x->repeats;
-    scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns);
+    int64_t most = config_int(x->config, "energy.max_repeats");
+    scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
     g_auto(energy_estimate) e = {0};
     scope_estimate(x, scope, &x->window, &e);
     bool coarse = (e.flags & ENERGY_FLAG(BELOW_RESOLUTION)) && e.recommended_repeats > x->repeats;

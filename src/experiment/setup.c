@@ -18,7 +18,7 @@ static const char **sources_of(const struct config *config)
     for (size_t i = 0; i < G_N_ELEMENTS(measured); i++)
         if (every || !strcmp(backend, measured[i]))
             list[n++] = measured[i];
-    if (config_bool(config, "energy.modelled") && strcmp(backend, "none") != 0)
+    if (config_has(config, "energy.modelled") && config_bool(config, "energy.modelled"))
         list[n++] = "modelled";
     return list;
 }
@@ -79,7 +79,11 @@ bool phase_engine(struct experiment *x, GError **error)
     struct engine_options options = {
         .argv = (const char *const *)argv, .log_path = x->log_path, .interrupt_fd = x->interrupt_fd};
     x->engine = engine_start(&options, error);
-    return x->engine && engine_hello(x->engine, 0, &x->identity, error);
+    if (!x->engine || !engine_hello(x->engine, 0, &x->identity, error))
+        return false;
+    pid_t pid = (pid_t)x->identity.pid; /* loading is its work too; the other processes are known after it */
+    meter_set_engine_pids(x->meter, &pid, 1);
+    return true;
 }
 
 static void copy_member(json_t *to, const json_t *tree, const char *key)
@@ -130,9 +134,12 @@ static void report_engine(struct experiment *x)
 bool phase_load(struct experiment *x, GError **error)
 {
     g_autoptr(json_t) load = load_config(x);
+    x->load.tick0 = ticks_read(x, 1);
     if (!engine_load(x->engine, load, config_bool(x->config, "allow_substitution"), experiment_deadline(x), &x->loaded, error))
         return false;
-    x->load = (struct stretch){x->loaded.t0_ns, x->loaded.t1_ns};
+    x->load.tick1 = ticks_read(x, 2);
+    x->load.t0_ns = x->loaded.t0_ns;
+    x->load.t1_ns = x->loaded.t1_ns;
     experiment_mark(x, "load.begin", x->load.t0_ns);
     experiment_mark(x, "load.end", x->load.t1_ns);
     g_autofree pid_t *pids = g_new0(pid_t, x->loaded.n_pids + 1);

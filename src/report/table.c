@@ -164,7 +164,7 @@ static void note_sources(const json_t *record, GString *out)
     json_array_foreach(sources, i, source) {
         const char *name = json_string_value(json_object_get(source, "name"));
         const char *reason = json_string_value(json_object_get(source, "reason"));
-        if (name && reason)
+        if (name && reason && !json_is_true(json_object_get(source, "open")))
             g_string_append_printf(out, "  %s: %s\n", name, reason);
     }
 }

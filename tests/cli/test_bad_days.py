@@ -14,7 +14,8 @@ import pytest
 import support
 from studies import check_records, the_study, write
 
-SLOW = {"sim.token_us": 100000, "max_output_tokens": 64, "n": 4}
+# Slow enough to be caught at work; no warm-up, so that the measured window comes at once.
+SLOW = {"sim.token_us": 100000, "max_output_tokens": 64, "n": 4, "warmup.enabled": False}
 
 
 def run(llem, fields, *arguments, expect, **options):
@@ -148,7 +149,7 @@ def test_llem_killed_leaves_nothing_running(llem):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("phase", ["sensors", "engine start", "load", "tokenize", "warm-up", "measure"])
 def test_interrupt_in_every_phase(llem, number, phase):
-    process = start(llem, {"sim.load_ms": 300})
+    process = start(llem, {"sim.load_ms": 300, "warmup.enabled": phase == "warm-up"})
     wait_for_phase(llem, phase)
     process.send_signal(number)
     out, err, study = finish(llem, process)
@@ -188,27 +189,30 @@ def test_interrupted_study_keeps_what_was_done(llem, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A tmpfs of 1 MiB."""
+    """A tmpfs of 4 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"needs:tmpfs {done.stderr.strip()}")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
 
+def fill(folder):
+    """Writes until not a page is left."""
+    with open(folder / "filler", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+
+
 def test_full_disk(llem, tmp_path, small_disk):
     """The disk fills up during the study: an error that names the disk, and no torn record."""
     path = write(tmp_path / "t.yaml")
-    filler = small_disk / "filler"
-    filler.write_bytes(b"x" * (1 << 20))
-    while True:  # the very last page
-        try:
-            with open(filler, "ab") as file:
-                file.write(b"x" * 4096)
-        except OSError:
-            break
+    fill(small_disk)
     done = llem.run("run", path, "-o", small_disk / "results")
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
@@ -222,13 +226,7 @@ def test_disk_fills_in_the_middle(llem, tmp_path, small_disk):
     end = time.monotonic() + 60
     while time.monotonic() < end and not any('"measure"' in p.read_text() for p in small_disk.rglob("progress.jsonl")):
         time.sleep(0.02)
-    with open(small_disk / "filler", "ab") as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-                file.flush()
-        except OSError:
-            pass
+    fill(small_disk)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode != 0

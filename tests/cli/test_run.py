@@ -43,7 +43,7 @@ def test_times_are_the_script_s(llem, tmp_path):
     record = the_study(tmp_path / "results").result()
     tokens = metric(record, "tokens_in")["value"]
     assert metric(record, "ttft_mean_s")["value"] >= tokens * 0.001
-    assert metric(record, "tpot_mean_s")["value"] >= 0.0199
+    assert metric(record, "tpot_mean_s")["value"] >= 0.018
     assert metric(record, "decode_tokens_per_s")["value"] <= 50.5
     assert metric(record, "window_s")["value"] >= tokens * 0.001 + 4 * 0.02
 
@@ -71,7 +71,7 @@ def test_inputs_are_truncated_to_the_limit(llem, tmp_path):
 
 
 def test_no_energy_is_absent_with_a_reason(llem, tmp_path):
-    done = run(llem, write(tmp_path / "t.yaml", {"energy.backend": "none"}))
+    done = run(llem, write(tmp_path / "t.yaml", {"energy.backend": "none", "energy.modelled": False}))
     record = the_study(tmp_path / "results").result()
     for name in ("energy_j", "joules_per_output_token", "power_mean_w"):
         assert metric(record, name)["value"] is None
