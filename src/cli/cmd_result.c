@@ -37,6 +37,13 @@ static int metrics(void)
     return 0;
 }
 
+static int reference(void)
+{
+    g_autofree char *text = result_reference();
+    fputs(text, stdout);
+    return 0;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     bool done;
@@ -51,17 +58,20 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return print_json(result_error_schema());
     if (!strcmp(argv[1], "metrics") && argc == 2)
         return metrics();
-    fprintf(stderr, "llem result: '%s' is not one of show FOLDER, metrics, schema, error-schema\n", argv[1]);
+    if (!strcmp(argv[1], "reference") && argc == 2)
+        return reference();
+    fprintf(stderr, "llem result: '%s' is not one of show FOLDER, metrics, schema, error-schema, reference\n", argv[1]);
     return 2;
 }
 
 const struct cli_command cli_result = {
     .name = "result",
-    .arguments = "show FOLDER | metrics | schema | error-schema",
+    .arguments = "show FOLDER | metrics | schema | error-schema | reference",
     .summary = "Show a study folder again; list the metrics; print the JSON Schemas",
     .details = "show FOLDER    the table of a finished or interrupted study\n"
                "metrics        every figure of result.json with its unit and meaning\n"
                "schema         JSON Schema of result.json\n"
-               "error-schema   JSON Schema of error.json",
+               "error-schema   JSON Schema of error.json\n"
+               "reference      docs/results.md",
     .run = run,
 };

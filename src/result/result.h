@@ -134,6 +134,8 @@ GError *result_error_parse(const json_t *record);
 /* The JSON Schema (draft 2020-12) of result.json and of error.json, made from the rows. */
 json_t *result_schema(void);
 json_t *result_error_schema(void);
+/* docs/results.md. New string. */
+char *result_reference(void);
 
 /* --- run folders --------------------------------------------------------------------------------------------- */
 

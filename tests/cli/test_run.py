@@ -8,6 +8,7 @@ import re
 import pytest
 
 import studies
+import support
 from studies import check_records, metric, the_study, write
 
 
@@ -93,6 +94,11 @@ def test_result_show_prints_the_same_table(llem, tmp_path):
     done = run(llem, write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 1}))
     study = the_study(tmp_path / "results")
     assert llem.ok("result", "show", study.folder) == done.stdout
+
+
+def test_the_reference_page_is_current(llem):
+    page = support.ROOT / "docs" / "results.md"
+    assert page.read_text() == llem.ok("result", "reference"), "llem result reference > docs/results.md"
 
 
 def test_result_show_of_something_else(llem, tmp_path):

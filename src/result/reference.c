@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* docs/results.md, made from the rows. */
+#include "result/result.h"
+
+#include <string.h>
+
+static const char head[] =
+    "# Results\n"
+    "\n"
+    "<!-- Made by `llem result reference`; change the rows in src/result/result.h instead. -->\n"
+    "\n"
+    "`llem run` makes one folder per study below the results folder:\n"
+    "\n"
+    "| file | what it holds |\n"
+    "|---|---|\n"
+    "| `study.json` | what was to be done: name, hash, order, seed, cells with their levels, runs |\n"
+    "| `journal.jsonl` | one line per finished run, on disk before the next run begins |\n"
+    "| `NNN_cC_MODEL-BACKEND_HASH/` | one folder per run: its number, cycle and configuration hash |\n"
+    "\n"
+    "and in the folder of a run:\n"
+    "\n"
+    "| file | what it holds |\n"
+    "|---|---|\n"
+    "| `config.json` | the resolved configuration, where each value came from, and the context it ran in |\n"
+    "| `result.json` | the record (schema: `llem result schema`), or |\n"
+    "| `error.json` | why there is none: class, message, phase, what the engine said, the last lines of its log |\n"
+    "| `trace.csv.gz` | every sensor reading at full rate, and the marks, on the monotonic and the wall clock |\n"
+    "| `environment.json` | host, kernel, CPU, governor, clock source, GPUs, versions |\n"
+    "| `engine.log`, `worker.log` | what the engine and the worker printed (bounded) |\n"
+    "\n"
+    "A record is whole or absent; nothing rewrites it. `llem result show FOLDER` prints the table again.\n"
+    "\n"
+    "## Figures\n"
+    "\n"
+    "Every figure of `metrics` in `result.json` is an object: `status` is `measured`, `modelled`, `simulated` or\n"
+    "`absent`; `value` is a number, or null when absent, and then `reason` says why; `low` and `high` are the 95 %\n"
+    "interval where one is stated; `method` and `sensor` say how it was obtained; `unit` is its unit. MB is 10^6 bytes.\n"
+    "\n"
+    "| figure | unit | meaning |\n"
+    "|---|---|---|\n";
+
+char *result_reference(void)
+{
+    GString *out = g_string_new(head);
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        const struct result_metric_row *row = result_metric_row(i);
+        g_string_append_printf(out, "| `%s` | %s | %s |\n", row->id, row->unit, row->help);
+    }
+    g_string_append(out, "\n## Error classes\n\nThe `class` of an `error.json`, and the exit code of `llem` when nothing "
+                         "else ran:\n\n| class | exit code |\n|---|---|\n");
+    for (int i = 0; i < LLEM_ERROR_COUNT; i++) {
+        GError error = {.domain = LLEM_ERROR, .code = i};
+        g_string_append_printf(out, "| `%s` | %d |\n", llem_error_name(i), llem_error_exit_code(&error));
+    }
+    return g_string_free(out, FALSE);
+}
