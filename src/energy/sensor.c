@@ -6,6 +6,7 @@
 
 #define DEFAULT_PERIOD_S                                                                           \
     0.1               /* NVML on data-centre boards (Yang et al., SC'24); GeForce may take 0.5 s */
+#define MODELLED_PERIOD_S 1e-5
 #define AVERAGE_S 1.0 /* nvml.h: power is "averaged over the last second" */
 
 static bool fast_counter(const struct energy_channel *channel)
@@ -24,6 +25,8 @@ struct sensor sensor_of(const struct energy_channel *channel)
                        .modelled = info->status == QUANTITY_MODELLED};
 
     s.period = period_ns > 0 ? (double)period_ns * 1e-9 : DEFAULT_PERIOD_S;
+    if (s.modelled) /* nothing is refreshed: CPU time is read as it is now */
+        s.period = MODELLED_PERIOD_S;
     s.window = info->window_ns > 0 ? (double)info->window_ns * 1e-9 : s.period;
     s.unseen = s.window < s.period ? 1 - s.window / s.period : 0;
     if (info->kind == METER_POWER_AVERAGE || channel->follows_average)
