@@ -109,7 +109,7 @@ static double window_j(struct test *test, size_t channel, const struct window *w
         if (p[i].status != METER_READ_OK)
             return NAN;
     int64_t e0_ns = edge_ns(&p[0]), e1_ns = edge_ns(&p[n - 1]);
-    *ret_u = 0.5 * hypot(pre_u, post_u) * (double)(e1_ns - e0_ns) * 1e-9;
+    *ret_u = 0.5 * sqrt(pre_u * pre_u + post_u * post_u) * (double)(e1_ns - e0_ns) * 1e-9;
     return (double)(p[n - 1].raw - p[0].raw) * c->scale - pre_w * (double)(w->t0_ns - e0_ns) * 1e-9 -
            post_w * (double)(e1_ns - w->t1_ns) * 1e-9 - 0.5 * (pre_w + post_w) * (double)(w->t1_ns - w->t0_ns) * 1e-9;
 }
