@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Errors and coverage of the energy estimators on simulated sensors with known truth; rewrites docs/accuracy.md.
-#   tools/accuracy.sh [OPTION…]      options of build/release/tests/llem-accuracy (--help)
-# LLEM_CAMPAIGN_N trials per stratum (default 2000).
+# The whole accuracy harness: errors and coverage of the estimators on simulated sensors (`make accuracy`).
+# Prints the table, writes docs/accuracy.md and build/release/accuracy.json. Minutes of work: LLEM_CAMPAIGN_N trials a
+# stratum (default 2000) on LLEM_JOBS processes (default: all processors).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec build/release/tests/llem-accuracy --markdown docs/accuracy.md --json build/accuracy.json "$@"
+exec build/release/tests/llem-accuracy --markdown docs/accuracy.md --json build/release/accuracy.json "$@"

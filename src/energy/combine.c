@@ -13,6 +13,7 @@ static void sum_absent(const struct energy_estimate *board, struct energy_estima
     ret->reason = g_strdup_printf("%s: %s", board->device ? board->device : "a board",
                                   board->joules.reason ? board->joules.reason : "no energy");
     ret->joules = quantity_absent(ret->reason);
+    ret->check_count = 0;
     ret->statistical_j = ret->systematic_j = ret->raw_j = NAN;
     ret->average_w = ret->peak_w = ret->tail_j = quantity_absent("the energy of a board is absent");
 }
@@ -87,7 +88,6 @@ void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_es
     }
     *ret = boards[0];
     ret->reason = NULL;
-    ret->check_count = 0;
     for (size_t i = 0; i < n; i++) {
         if (boards[i].joules.status == QUANTITY_ABSENT ||
             g_strcmp0(boards[i].scope, boards[0].scope) != 0) {
@@ -102,6 +102,7 @@ void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_es
     }
     if (n == 1)
         return;
+    ret->check_count = 0;
     ret->agreement_idle = ret->agreement_busy = ret->pre_u_w = ret->post_u_w = NAN;
     ret->average_w.sensor = ret->peak_w.sensor = ret->tail_j.sensor = NULL;
     ret->peak_w.method = "sum of the boards' largest means, which need not coincide";

@@ -238,6 +238,32 @@ static void test_calibration_file(void)
     file_remove_tree(folder, NULL);
 }
 
+/* The page names every flag, method and prior: a row added without its words fails here. */
+static void test_documented(void)
+{
+    g_autofree char *page =
+        file_read(LLEM_SOURCE_DIR "/docs/methodology.md", LIMIT_CONFIG_BYTES, NULL, NULL);
+
+    g_assert_nonnull(page);
+    for (int i = 0; i < ENERGY_FLAG_COUNT; i++) {
+        g_autofree char *cell = g_strdup_printf("| `%s` |", energy_flag_name(i));
+        g_test_message("%s", cell);
+        g_assert_nonnull(strstr(page, cell));
+        g_assert_cmpuint(strlen(energy_flag_meaning(i)), >, 20);
+    }
+    for (int i = ENERGY_METHOD_NONE + 1; i < ENERGY_METHOD_COUNT; i++) {
+        g_autofree char *name = g_strdup_printf("(`%s`)", energy_method_name(i));
+        g_test_message("%s", name);
+        g_assert_nonnull(strstr(page, name));
+    }
+    for (const struct energy_prior *p = energy_priors; p->sensor_class; p++) {
+        g_autofree char *row = g_strdup_printf("| `%s` | %g %% | %g W |", p->sensor_class,
+                                               100 * p->gain_u, p->offset_u_w);
+        g_test_message("%s", row);
+        g_assert_true(g_str_equal(p->sensor_class, METER_CLASS_MODELLED) || strstr(page, row));
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -251,5 +277,6 @@ int main(int argc, char **argv)
     g_test_add_func("/energy/cumulative", test_cumulative);
     g_test_add_func("/energy/priors", test_priors);
     g_test_add_func("/energy/calibration_file", test_calibration_file);
+    g_test_add_func("/energy/documented", test_documented);
     return g_test_run();
 }
