@@ -214,6 +214,9 @@ struct engine_generation {
 bool engine_generate(struct engine *engine, const int64_t *batches, size_t n_batches, int64_t deadline_ns,
                      struct engine_generation *ret, GError **error);
 void engine_generation_clear(struct engine_generation *generation);
+/* Adds the batches and requests of a later generation to an earlier (or empty, zeroed) one, which then spans both;
+ * later is left empty. */
+void engine_generation_append(struct engine_generation *generation, struct engine_generation *later);
 
 struct engine_figure {
     const char *name;   /* "weights_bytes", "peak_bytes", … */

@@ -226,3 +226,24 @@ bool generation_read(const json_t *reply, const struct prepared *const *batches,
                 ret->merged_chunks);
     return false;
 }
+
+void engine_generation_append(struct engine_generation *generation, struct engine_generation *later)
+{
+    size_t batches = generation->n_batches + later->n_batches;
+    size_t requests = generation->n_requests + later->n_requests;
+    generation->batches = g_renew(struct engine_batch_times, generation->batches, batches);
+    generation->requests = g_renew(struct engine_request, generation->requests, requests);
+    for (size_t i = 0; i < later->n_batches; i++)
+        generation->batches[generation->n_batches + i] = later->batches[i];
+    for (size_t i = 0; i < later->n_requests; i++)
+        generation->requests[generation->n_requests + i] = later->requests[i];
+    if (generation->n_batches == 0)
+        generation->t0_ns = later->t0_ns;
+    generation->t1_ns = later->t1_ns;
+    generation->n_batches = batches;
+    generation->n_requests = requests;
+    generation->merged_chunks += later->merged_chunks;
+    g_free(later->batches);
+    g_free(later->requests); /* the requests' own arrays have moved */
+    *later = (struct engine_generation){0};
+}

@@ -99,25 +99,46 @@ static void calibrate(struct experiment *x, struct scope_board *b)
         result_warn(x->result, "calibration of %s not used: %s", b->device, error->message);
 }
 
+/* The idle level, once it was taken, is the least a board draws at work. */
+static void bound_from_below(struct experiment *x, struct scope *scope)
+{
+    const struct stretch *at = &x->idle_context.at;
+    if (at->t1_ns == 0)
+        return;
+    scope_load(x, scope, at->t0_ns, at->t1_ns, NULL);
+    for (guint i = 0; i < scope->boards->len; i++) {
+        struct scope_board *b = g_ptr_array_index(scope->boards, i);
+        struct energy_baseline level;
+        energy_baseline_measure(&b->board, at->t0_ns, at->t1_ns, &level);
+        if (level.watts.status != QUANTITY_ABSENT)
+            b->board.idle_w = level.watts.value;
+    }
+}
+
 GPtrArray *scopes_find(struct experiment *x)
 {
     GPtrArray *scopes = g_ptr_array_new_with_free_func(scope_free);
     for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
+        struct meter_sensor seen = {.usable = true};
         if (!is_energy(c) || !board_is_bound(c))
             continue;
+        meter_characterisation_get(x->characterisation, c->id, &seen);
+        if (!seen.usable)
+            continue; /* report_sensors() says so */
         struct scope_board *b = board_of(scope_of(scopes, c->scope), c->device);
         struct energy_channel *slot = slot_of(b, c->kind);
         if (!slot->info)
-            *slot = (struct energy_channel){.info = c, .period_ns = c->refresh_ns};
+            *slot = (struct energy_channel){.info = c, .period_ns = seen.period_ns ? seen.period_ns : c->refresh_ns};
         b->board.counter = b->counter.info ? &b->counter : NULL;
         b->board.average = b->average.info ? &b->average : NULL;
         b->board.instant = b->instant.info ? &b->instant : NULL;
         if (c->max_power_w > 0)
-            b->board.limit_w = c->max_power_w;
+            b->board.limit_w = c->max_power_w / METER_PLAUSIBLE_SHARE;
     }
     for (guint i = 0; i < scopes->len; i++) {
         struct scope *s = g_ptr_array_index(scopes, i);
+        bound_from_below(x, s);
         for (guint k = 0; k < s->boards->len; k++)
             calibrate(x, g_ptr_array_index(s->boards, k));
     }

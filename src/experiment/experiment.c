@@ -183,6 +183,8 @@ static void clear(struct experiment *x)
     engine_free(x->engine);
     sampler_free(x->sampler);
     meter_close(x->meter);
+    json_decref(x->characterisation);
+    json_decref(x->environment);
     result_free(x->result);
     config_free(x->config);
     json_decref(x->exchange);

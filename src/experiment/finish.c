@@ -294,6 +294,20 @@ static json_t *sources_json(const struct experiment *x)
     return list;
 }
 
+/* Channels that were left out because watching them showed a counter that stands still or goes back. */
+static void report_unusable(struct experiment *x)
+{
+    for (size_t i = 0; x->characterisation && i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        struct meter_sensor seen;
+        bool energy = c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT;
+        if (energy && meter_characterisation_get(x->characterisation, c->id, &seen) && !seen.usable)
+            result_warn(x->result, "%s was not used: %s", c->id,
+                        seen.stuck ? "the counter stands still" : seen.decreasing ? "the counter went back"
+                                                                                  : "its readings are implausible");
+    }
+}
+
 static json_t *guard_json(const struct experiment *x)
 {
     return json_pack("{s:I, s:I, s:I, s:b}", "pre_ns", (json_int_t)(x->window.t0_ns - x->window.guard_from_ns), "post_ns",
@@ -336,6 +350,9 @@ static void report_energy(struct experiment *x)
     json_object_set_new(energy, "scopes", all);
     json_object_set_new(energy, "sources", sources_json(x));
     json_object_set_new(energy, "guard", guard_json(x));
+    if (x->characterisation)
+        json_object_set(energy, "characterisation", x->characterisation);
+    report_unusable(x);
     result_part(x->result, "energy", energy);
     result_set(x->result, METRIC_THROTTLE, throttle(x));
     g_autofree char *reason = no_energy_reason(x);

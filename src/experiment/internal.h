@@ -33,9 +33,12 @@ struct experiment {
     FILE *progress;
     const char *phase; /* name of the phase under way, for error records */
 
+    json_t *environment;
+
     /* sensors */
     struct meter *meter;
     struct sampler *sampler;   /* NULL: no channel to read */
+    json_t *characterisation;  /* what watching the sensors showed, or NULL */
     bool sensors_need_quiet;   /* some usable channel is a real (or simulated) sensor: guards and baselines apply */
 
     /* engine */
@@ -59,6 +62,7 @@ struct experiment {
     size_t warmup_iterations;
     struct energy_window window; /* of the measured block */
     struct energy_guard_plan guard;
+    int64_t dither_ns; /* batches start after a pause of up to this: some sensor sees only a part of each period */
     bool guard_gave_up;
     int64_t repeats;
     struct engine_generation generation;

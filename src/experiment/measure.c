@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WARMUP_BATCH_FIRST INT64_C(1000000) /* batch numbers of the warm-up; the measured ones count from 1 */
+#define REPEATS_WHEN_LOCKED 4 /* dithered: docs/methodology.md */
 #define GUARD_POLL_NS      (100 * NS_PER_MS)
 
 /* --- idle levels --------------------------------------------------------------------------------------------------- */
@@ -194,6 +195,25 @@ static int64_t gaps_of(const struct engine_generation *g)
     return gap;
 }
 
+/* Releases the batches back to back; where a sensor sees only a part of each period, each after a seeded pause of up
+ * to one period, so that the work does not meet the sensor always in the same phase. */
+static bool release(struct experiment *x, const int64_t *batches, GError **error)
+{
+    size_t n = (size_t)x->repeats;
+    if (x->dither_ns == 0 || n == 1)
+        return engine_generate(x->engine, batches, n, experiment_deadline(x), &x->generation, error);
+    g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(x->config, "random_seed"));
+    for (size_t i = 0; i < n; i++) {
+        struct engine_generation one = {0};
+        int64_t pause_ns = (int64_t)(g_rand_double(rng) * (double)x->dither_ns);
+        if (!experiment_wait_until(x, clock_mono_ns() + pause_ns, error) ||
+            !engine_generate(x->engine, &batches[i], 1, experiment_deadline(x), &one, error))
+            return false;
+        engine_generation_append(&x->generation, &one);
+    }
+    return true;
+}
+
 /* One block: x->repeats batches of the same prompts back to back, between two guards. */
 static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **error)
 {
@@ -216,7 +236,7 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
         !experiment_wait_until(x, x->window.guard_from_ns + x->guard.pre_ns, error))
         return false;
     x->block.tick0 = ticks_read(x, 1);
-    if (!engine_generate(x->engine, batches, (size_t)x->repeats, experiment_deadline(x), &x->generation, error))
+    if (!release(x, batches, error))
         return false;
     x->block.tick1 = ticks_read(x, 2);
     x->window.t0_ns = x->generation.t0_ns;
@@ -247,8 +267,22 @@ static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
     scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
     g_auto(energy_estimate) e = {0};
     scope_estimate(x, scope, &x->window, &e);
-    bool coarse = (e.flags & ENERGY_FLAG(BELOW_RESOLUTION)) && e.recommended_repeats > x->repeats;
-    return coarse ? CLAMP(e.recommended_repeats, x->repeats, MAX(most, x->repeats)) : x->repeats;
+    int64_t wanted = e.flags & ENERGY_FLAG(BELOW_RESOLUTION) ? e.recommended_repeats : 1;
+    if (e.flags & ENERGY_FLAG(PHASE_LOCKED))
+        wanted = MAX(wanted, REPEATS_WHEN_LOCKED);
+    return CLAMP(wanted, x->repeats, MAX(most, x->repeats));
+}
+
+/* The longest period of a sensor that sees only a part of it; 0: none. */
+static int64_t dither(const GArray *channels)
+{
+    int64_t longest = 0;
+    for (guint i = 0; i < channels->len; i++) {
+        const struct energy_channel *c = &g_array_index(channels, struct energy_channel, i);
+        if (c->info->window_ns > 0 && c->info->window_ns < c->period_ns)
+            longest = MAX(longest, c->period_ns);
+    }
+    return longest;
 }
 
 bool phase_measure(struct experiment *x, GError **error)
@@ -258,6 +292,7 @@ bool phase_measure(struct experiment *x, GError **error)
     x->guard = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
     if (config_has(x->config, "energy.guard_ms"))
         x->guard.pre_ns = x->guard.post_ns = config_ns(x->config, "energy.guard_ms", NS_PER_MS);
+    x->dither_ns = dither(channels);
     x->repeats = 1;
     if (!measure_block(x, scopes, error))
         return false;

@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* Long enough for a dozen refreshes of the slowest common sensor (100 ms), METHOD of docs/methodology.md. */
+#define CHARACTERISE_NS (1500 * NS_PER_MS)
+
 /* --- sensors --------------------------------------------------------------------------------------------------- */
 
 /* Which sources energy.backend asks for; the modelled one only where it was opted into. New, NULL-terminated. */
@@ -39,6 +42,33 @@ static bool is_energy(const struct meter_channel *c)
     return kind && c->status != QUANTITY_ABSENT;
 }
 
+/* Where what was found about these boards is kept; NULL for simulated sensors, whose script may change. */
+static char *characterisation_path(struct meter *meter)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++)
+        if (meter_channel_at(meter, i)->status == QUANTITY_SIMULATED)
+            return NULL;
+    g_autofree char *key = meter_characterisation_key(meter);
+    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
+    g_autofree char *name = g_strdup_printf("%.16s.json", digest);
+    return g_build_filename(g_get_user_cache_dir(), "llem", "sensors", name, NULL);
+}
+
+/* Watches the sensors once per set of boards and driver: refresh periods, read costs, counters that stand still. A
+ * cache that cannot be read or written only costs the watching. */
+static void characterise(struct experiment *x)
+{
+    g_autofree char *path = characterisation_path(x->meter);
+    x->characterisation = path ? jsonx_load(path, LIMIT_RESULT_BYTES, NULL) : NULL;
+    if (x->characterisation)
+        return;
+    experiment_say(x, "watching the sensors");
+    x->characterisation = meter_characterise(x->meter, CHARACTERISE_NS);
+    g_autofree char *folder = path ? g_path_get_dirname(path) : NULL;
+    if (path && file_make_dirs(folder, NULL))
+        jsonx_save(path, x->characterisation, NULL);
+}
+
 static bool start_sampler(struct experiment *x, GError **error)
 {
     bool any = false;
@@ -49,6 +79,8 @@ static bool start_sampler(struct experiment *x, GError **error)
     }
     if (!any)
         return true;
+    if (x->sensors_need_quiet)
+        characterise(x);
     g_autofree char *trace = g_build_filename(x->dir, "trace.csv.gz", NULL);
     struct sampler_options options = {.step_ns = config_ns(x->config, "energy.sample_period_ms", NS_PER_MS),
                                       .trace_path = trace};
@@ -56,16 +88,20 @@ static bool start_sampler(struct experiment *x, GError **error)
     return x->sampler && sampler_start(x->sampler, error);
 }
 
+/* Written at once, and again when the engine has said what it is: a run that fails in between has its environment too. */
+static bool save_environment(struct experiment *x, GError **error)
+{
+    g_autofree char *path = g_build_filename(x->dir, "environment.json", NULL);
+    result_part(x->result, "environment", json_incref(x->environment));
+    return jsonx_save(path, x->environment, error);
+}
+
 bool phase_sensors(struct experiment *x, GError **error)
 {
     if (!open_meter(x, error))
         return false;
-    g_autoptr(json_t) environment = environment_collect(x->meter);
-    g_autofree char *path = g_build_filename(x->dir, "environment.json", NULL);
-    if (!jsonx_save(path, environment, error))
-        return false;
-    result_part(x->result, "environment", json_incref(environment));
-    return start_sampler(x, error);
+    x->environment = environment_collect(x->meter);
+    return save_environment(x, error) && start_sampler(x, error);
 }
 
 /* --- engine ---------------------------------------------------------------------------------------------------- */
@@ -110,7 +146,7 @@ static json_t *load_config(const struct experiment *x)
     return load;
 }
 
-static void report_engine(struct experiment *x)
+static bool report_engine(struct experiment *x, GError **error)
 {
     json_t *engine = json_object();
     json_object_set_new(engine, "backend", json_string(config_string(x->config, "backend")));
@@ -126,9 +162,11 @@ static void report_engine(struct experiment *x)
         json_object_set_new(engine, "facts", json_deep_copy(x->loaded.facts));
     json_object_set_new(engine, "substitutions",
                         x->loaded.substitutions ? json_deep_copy(x->loaded.substitutions) : json_array());
-    result_part(x->result, "engine", engine);
     if (json_array_size(x->loaded.substitutions) > 0)
         result_flag(x->result, "substituted");
+    json_object_set(x->environment, "engine", engine);
+    result_part(x->result, "engine", engine);
+    return save_environment(x, error);
 }
 
 bool phase_load(struct experiment *x, GError **error)
@@ -146,8 +184,7 @@ bool phase_load(struct experiment *x, GError **error)
     for (size_t i = 0; i < x->loaded.n_pids; i++)
         pids[i] = (pid_t)x->loaded.pids[i];
     meter_set_engine_pids(x->meter, pids, MIN(x->loaded.n_pids, METER_ENGINE_PIDS_MAX));
-    report_engine(x);
-    return true;
+    return report_engine(x, error);
 }
 
 /* --- work ------------------------------------------------------------------------------------------------------ */

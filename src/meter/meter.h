@@ -71,6 +71,8 @@ enum meter_rate {
 #define METER_SCOPE_PLATFORM "platform (psys)" /* contains the package: never added to it */
 #define METER_SCOPE_ENGINE   "CPU cores of the engine"
 
+#define METER_PLAUSIBLE_SHARE 1.5 /* short excursions above a power limit are real */
+
 struct meter_channel {
     const char *id;     /* "nvml:GPU-…:energy", "rapl:package-0:energy" */
     const char *source; /* name of the source */
@@ -82,7 +84,7 @@ struct meter_channel {
     double scale;         /* raw × scale is in the kind's SI unit */
     const char *raw_unit; /* "mJ", "uJ", "ns", … */
     int64_t wrap;         /* modulus of a raw counter that wraps; 0: does not wrap */
-    double max_power_w;   /* plausibility bound of a counter (1.5 × limit, or a stated assumption); 0: unknown */
+    double max_power_w;   /* plausibility bound of a counter: METER_PLAUSIBLE_SHARE × limit, or a stated assumption; 0: unknown */
     int64_t refresh_ns;   /* update period assumed from the architecture; 0: unknown. Measure it. */
     int64_t window_ns;    /* averaging window assumed; 0: unknown */
     const char *sensor_class;    /* METER_CLASS_… */

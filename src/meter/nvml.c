@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define FIELD_MAX    16
-#define PLAUSIBLE_W  1.5 /* × the power limit: short excursions are real */
 
 enum call { /* how a channel is read when not by a field */
     CALL_FIELD,
@@ -247,7 +246,7 @@ static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wante
     struct meter_channel channel = {
         .id = id, .device = board->uuid, .label = label, .scope = scope_of(board, &chosen), .kind = wanted->kind,
         .rate = wanted->rate, .scale = wanted->scale, .raw_unit = wanted->raw_unit,
-        .max_power_w = energy ? board->limit_w * PLAUSIBLE_W : 0,
+        .max_power_w = energy ? board->limit_w * METER_PLAUSIBLE_SHARE : 0,
         .refresh_ns = power ? row->refresh_ms * NS_PER_MS : 0,
         .window_ns = energy || instant ? row->window_ms * NS_PER_MS : power ? NS_PER_S : 0,
         .sensor_class = !power               ? METER_CLASS_NONE

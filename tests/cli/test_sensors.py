@@ -1,0 +1,122 @@
+"""llem run on simulated boards: the joules against the known truth, and what becomes of a run whose sensor lies,
+vanishes or may not be read."""
+
+import json
+
+import pytest
+
+from studies import check_records, metric, the_study, write
+
+UUID = "GPU-00000000-0000-4000-8000-000000000000"
+# 43 ms a step does not beat with a sensor that refreshes every 100 ms.
+WORK = {"sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1,
+        "warmup.enabled": False}
+
+
+def board(**more):
+    return {"load": [{"type": "constant", "watts": 200}], "average": {"window_ms": 1000}, **more}
+
+
+@pytest.fixture
+def boards(llem, build_dir, tmp_path):
+    """boards(devices, fields): runs WORK beside simulated boards; the record and the finished process."""
+
+    def run(devices, fields=None, faults=None, expect=0, **options):
+        script = tmp_path / "boards.json"
+        script.write_text(json.dumps({"devices": devices, **({"faults": faults} if faults else {})}))
+        env = {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(script)}
+        path = write(tmp_path / "s.yaml", {**WORK, **(fields or {})})
+        done = llem.run("run", path, "-o", tmp_path / "results", env=env, timeout=150, **options)
+        assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
+        study = the_study(tmp_path / "results")
+        check_records(llem, study)
+        return study.result(), done
+
+    return run
+
+
+def truth_j(record, watts=200):
+    window = record["timing"]["window"]
+    return watts * (window["t1_ns"] - window["t0_ns"]) / 1e9
+
+
+def test_joules_are_the_truth_s(boards):
+    record, done = boards([board()])
+    energy = metric(record, "energy_j")
+    assert energy["status"] == "simulated"
+    assert energy["method"] == "padded_counter"
+    assert energy["value"] == pytest.approx(truth_j(record), rel=0.005)
+    assert energy["low"] < truth_j(record) < energy["high"]
+    assert metric(record, "joules_per_output_token")["value"] == pytest.approx(energy["value"] / 24)
+    assert record["simulated"] is True
+    assert "J/token (simulated)" in done.stdout and "SIMULATED" in done.stdout
+    assert record["energy"]["guard"]["post_ns"] > 1e9
+
+
+def test_net_of_idle(boards):
+    """A board that always draws the same: nothing is left net of idle, and it is not clamped to a bare 0."""
+    record, _ = boards([board()], {"baseline.enabled": True, "baseline.duration_seconds": 2})
+    for name in ("energy_net_context_idle_j", "energy_net_cold_idle_j"):
+        assert abs(metric(record, name)["value"]) < 0.01 * truth_j(record)
+    assert metric(record, "idle_power_context_w")["value"] == pytest.approx(200, rel=0.01)
+
+
+def test_two_boards_are_summed(boards):
+    second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
+    record, _ = boards([board(), second])
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 300), rel=0.005)
+
+
+def test_one_lost_board_makes_the_sum_absent(boards):
+    second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", lost_s=4)
+    record, done = boards([board(), second])
+    energy = metric(record, "energy_j")
+    assert energy["value"] is None
+    assert "GPU-11111111" in energy["reason"]
+    assert metric(record, "tokens_out")["value"] == 24
+    assert "absent" in done.stdout
+
+
+def test_counter_that_goes_back_is_not_used(boards):
+    record, _ = boards([board(counter={"reset_s": 6.5})], {"max_output_tokens": 60})
+    energy = metric(record, "energy_j")
+    assert "counter_reset" in record["flags"]
+    assert energy["method"] not in ("padded_counter", "edge_counter")
+    assert energy["value"] is None or energy["value"] == pytest.approx(truth_j(record), rel=0.05)
+
+
+def test_counter_that_stands_still_is_not_used(boards):
+    record, _ = boards([board(counter={"stuck_s": 0})])
+    energy = metric(record, "energy_j")
+    assert energy["value"] is None or energy["value"] == pytest.approx(truth_j(record), rel=0.05)
+    assert not str(energy.get("sensor")).endswith(":energy")
+    assert any("stands still" in w for w in record["warnings"])
+
+
+def test_no_permission_is_said(boards):
+    record, done = boards([board()], faults=[{"call": call, "return": "NO_PERMISSION"} for call in ("nvmlInit_v2", "nvmlInitWithFlags")])
+    assert metric(record, "energy_j")["value"] is None
+    assert "permission" in done.stdout.lower()
+
+
+def test_calibration_keeps_both(boards, tmp_path):
+    folder = tmp_path / "calibration"
+    folder.mkdir()
+    file = {"uuid": UUID, "gain": 1.25, "offset_w": 0.0, "u": 0.01, "method": "test", "date": "2026-01-01"}
+    (folder / f"{UUID}.json").write_text(json.dumps(file))
+    record, _ = boards([board()], {"energy.calibration": str(folder)})
+    scope = record["energy"]["scopes"][0]
+    assert scope["raw_j"] == pytest.approx(truth_j(record), rel=0.005)
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record) / 1.25, rel=0.005)
+    assert "uncalibrated" not in record["flags"]
+
+
+def test_work_too_short_is_repeated(boards):
+    """120 ms of work on a sensor of 100 ms: repeated in one window until the interval is as asked, or said."""
+    fields = {"max_output_tokens": 3, "energy.max_repeats": 6, "energy.target_uncertainty": 0.01}
+    record, _ = boards([board(load=[{"type": "square", "low_w": 100, "watts": 300, "period_ms": 37, "duty": 0.5}])], fields)
+    repeats = metric(record, "repeats")["value"]
+    assert repeats == 6 or "below_resolution" not in record["flags"]
+    assert repeats > 1
+    assert metric(record, "requests")["value"] == repeats
+    assert "unequal_work" not in record["flags"]
