@@ -125,12 +125,18 @@ static void regularise(struct edges *e)
         place(e, middle, index, i);
 }
 
+/* A period that was only assumed may be 0.5 s (GeForce) or, by the driver's registry, up to 1 s. */
+#define STUCK_UNKNOWN_S 2.5
+#define STUCK_MIN_S     0.1
+
 /* Runs of equal readings longer than any refresh: a counter at work never stands still. */
 static void check_stuck(const struct meter_point *p, const struct sensor *sensor, struct edges *ret)
 {
     double held = (double)(p->last_ns - p->first_ns) * 1e-9;
+    double allowed =
+        fmax(5 * sensor->period, sensor->characterised ? STUCK_MIN_S : STUCK_UNKNOWN_S);
 
-    if (!sensor->counter || sensor->modelled || held <= MAX(5 * sensor->period, 0.1))
+    if (!sensor->counter || sensor->modelled || held <= allowed)
         return;
     ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
     ret->broken = "the energy counter stood still for longer than five of its periods";

@@ -43,7 +43,7 @@ size_t edges_first_after(const struct edges *edges, double t);
 /* ---- sensor.c: what the facts about a channel imply ---- */
 
 struct sensor {
-    bool counter, modelled;
+    bool counter, modelled, characterised;
     double period;   /* T: cached or assumed; never 0 */
     double average;  /* length of the moving average the values carry beyond T; 0: none */
     double unseen;   /* 1 − W/T where W < T, else 0 */

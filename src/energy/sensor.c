@@ -5,9 +5,9 @@
 #include <math.h>
 
 #define DEFAULT_PERIOD_S                                                                           \
-    0.1               /* NVML on data-centre boards (Yang et al., SC'24); GeForce may take 0.5 s */
+    0.1 /* NVML on data-centre boards (Yang et al., SC'24); GeForce may take 0.5 s */
 #define MODELLED_PERIOD_S 1e-5
-#define AVERAGE_S 1.0 /* nvml.h: power is "averaged over the last second" */
+#define AVERAGE_S         1.0 /* nvml.h: power is "averaged over the last second" */
 
 static bool fast_counter(const struct energy_channel *channel)
 {
@@ -22,7 +22,8 @@ struct sensor sensor_of(const struct energy_channel *channel)
     const struct meter_channel *info = channel->info;
     int64_t period_ns = channel->period_ns > 0 ? channel->period_ns : info->refresh_ns;
     struct sensor s = {.counter = info->kind == METER_ENERGY,
-                       .modelled = info->status == QUANTITY_MODELLED};
+                       .modelled = info->status == QUANTITY_MODELLED,
+                       .characterised = channel->period_ns > 0};
 
     s.period = period_ns > 0 ? (double)period_ns * 1e-9 : DEFAULT_PERIOD_S;
     if (s.modelled) /* nothing is refreshed: CPU time is read as it is now */

@@ -426,6 +426,27 @@ static void test_guard_extends(void)
     seen_clear(&seen);
 }
 
+/* A refresh of 0.5 s that nobody characterised, assumed to be 0.1 s: slow, not stuck; the trace
+ * shows the period. */
+static void test_period_unknown(void)
+{
+    struct scene s = scene_default();
+    struct energy_window w;
+    struct seen seen;
+    g_auto(energy_estimate) e = {0};
+
+    s.period_ns = 500 * MS;
+    w = scene_window(&s, 4, 4);
+    seen_init(&seen, &s, METER_ENERGY, &w);
+    seen.channel.period_ns = 0;
+    seen.info.refresh_ns = 100 * MS;
+    estimate(&seen, NULL, &w, &e);
+    g_assert_false(e.flags & ENERGY_FLAG(COUNTER_STUCK));
+    g_assert_near(e.period_s, 0.5, 1e-3);
+    g_assert_near(e.raw_j, scene_truth_j(&s), fmax(1, e.statistical_j));
+    seen_clear(&seen);
+}
+
 static void test_period_changed(void)
 {
     struct scene s = scene_default();
@@ -596,6 +617,7 @@ int main(int argc, char **argv)
     g_test_add_func("/energy/plan", test_plan);
     g_test_add_func("/energy/guard_extends", test_guard_extends);
     g_test_add_func("/energy/period_changed", test_period_changed);
+    g_test_add_func("/energy/period_unknown", test_period_unknown);
     g_test_add_func("/energy/phase", test_phase);
     g_test_add_func("/energy/phase_widens", test_phase_widens);
     g_test_add_func("/energy/repeats", test_repeats);
