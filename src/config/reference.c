@@ -41,7 +41,7 @@ static const char introduction[] =
     "3. the experiment or study file\n"
     "4. the cell of a sweep\n"
     "5. the environment: only fields that name a variable\n"
-    "6. the command line: `llem run FILE -o max_output_tokens=64 -o sweep.precision=[fp16,bf16]`; a value for a swept\n"
+    "6. the command line: `llem run FILE max_output_tokens=64 sweep.precision=[fp16,bf16]`; a value for a swept\n"
     "   field takes the place of its axis\n"
     "\n"
     "A field that has no meaning under the other values (`decoder.top_p` while decoding is greedy) does not apply: it is\n"
