@@ -68,6 +68,12 @@ bool experiment_wait_until(struct experiment *x, int64_t until_ns, GError **erro
     }
 }
 
+bool experiment_save_environment(struct experiment *x, GError **error)
+{
+    g_autofree char *path = g_build_filename(x->dir, "environment.json", NULL);
+    return jsonx_save(path, x->environment, error);
+}
+
 void experiment_mark(struct experiment *x, const char *name, int64_t t_ns)
 {
     if (x->sampler)
@@ -164,6 +170,8 @@ static void record_failure(struct experiment *x, GError **failure)
         sampler_stop(x->sampler, NULL);
     if (!x->exchange)
         return;
+    if (x->environment && !x->load.t1_ns)
+        experiment_save_environment(x, NULL); /* what matters now is the failure */
     g_autofree char *path = file_of(x, "error.json");
     if (!result_error_write(path, x->exchange, *failure, x->phase, engine_error, x->log_path, &second))
         g_prefix_error(failure, "(no error record: %s) ", second->message);
@@ -175,9 +183,11 @@ static void clear(struct experiment *x)
     engine_memory_clear(&x->memory);
     engine_tokens_free(x->tokens, x->prompts.n);
     engine_tokens_free(x->warm_tokens, x->warm_prompts.n);
-    workload_prompts_clear(&x->prompts);
-    workload_prompts_clear(&x->warm_prompts);
-    workload_dataset_free(x->dataset);
+    struct prompts *prompts[] = {&x->prompts, &x->warm_prompts};
+    for (size_t i = 0; i < G_N_ELEMENTS(prompts); i++) {
+        g_free(prompts[i]->text);
+        g_free(prompts[i]->line);
+    }
     engine_loaded_clear(&x->loaded);
     engine_identity_clear(&x->identity);
     engine_free(x->engine);

@@ -61,7 +61,7 @@ static void report_work(struct experiment *x)
         short_outputs += (int64_t)g->requests[i].n_out < config_int(x->config, "max_output_tokens");
     }
     json_t *work = json_object();
-    json_object_set_new(work, "dataset_sha256", json_string(workload_dataset_sha256(x->dataset)));
+    json_object_set(work, "dataset_sha256", jsonx_at(x->exchange, "work.dataset_sha256"));
     json_object_set_new(work, "prompts", json_integer((json_int_t)x->prompts.n));
     json_object_set_new(work, "prompts_truncated", json_integer((json_int_t)x->n_truncated));
     json_object_set_new(work, "input_ids_sha256", json_string(x->input_sha256));
@@ -73,9 +73,12 @@ static void report_work(struct experiment *x)
     result_set(x->result, METRIC_REPEATS, quantity_of(QUANTITY_MEASURED, (double)x->repeats, NULL, NULL));
     if (short_outputs)
         result_flag(x->result, "output_length_varies");
-    if (x->warm_prompts.n_variants)
-        result_warn(x->result, "the data set has no other prompts left for the warm-up; %zu are rearranged measured ones",
-                    x->warm_prompts.n_variants);
+    int64_t variants = json_integer_value(jsonx_at(x->exchange, "work.warmup_variants"));
+    if (variants)
+        result_warn(x->result,
+                    "the data set has no other prompts left for the warm-up; %" G_GINT64_FORMAT
+                    " are rearranged measured ones",
+                    variants);
     check_repeats(x);
 }
 

@@ -16,6 +16,13 @@ struct stretch {
     struct meter_reading *tick0, *tick1; /* ticks_read() around it, or NULL; freed with the experiment */
 };
 
+/* Prompts as the parent picked them; everything is borrowed from the exchange tree but the array itself. */
+struct prompts {
+    size_t n;
+    const char **text;
+    int64_t *line;
+};
+
 /* Idle levels are taken over a stretch; NULL reason: it took place. */
 struct idle {
     struct stretch at;
@@ -49,8 +56,7 @@ struct experiment {
     struct engine_stop_report stopped;
 
     /* work */
-    struct workload_dataset *dataset;
-    struct workload_prompts prompts, warm_prompts;
+    struct prompts prompts, warm_prompts;
     struct engine_tokens *tokens, *warm_tokens; /* prompts.n and warm_prompts.n of them, truncated */
     char *input_sha256, *output_sha256;
     size_t n_truncated;
@@ -85,6 +91,8 @@ bool phase_stop(struct experiment *x, GError **error);
 bool phase_estimate(struct experiment *x, GError **error);
 
 /* --- helpers ----------------------------------------------------------------------------------------------------- */
+/* Writes environment.json: once the engine has said what it is, or when the run fails before that. */
+bool experiment_save_environment(struct experiment *x, GError **error);
 /* Tells whoever follows progress.jsonl. */
 void experiment_say(struct experiment *x, const char *detail);
 /* Sleeps until an absolute time unless interrupted or past the run's deadline. */

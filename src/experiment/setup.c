@@ -88,20 +88,12 @@ static bool start_sampler(struct experiment *x, GError **error)
     return x->sampler && sampler_start(x->sampler, error);
 }
 
-/* Written at once, and again when the engine has said what it is: a run that fails in between has its environment too. */
-static bool save_environment(struct experiment *x, GError **error)
-{
-    g_autofree char *path = g_build_filename(x->dir, "environment.json", NULL);
-    result_part(x->result, "environment", json_incref(x->environment));
-    return jsonx_save(path, x->environment, error);
-}
-
 bool phase_sensors(struct experiment *x, GError **error)
 {
     if (!open_meter(x, error))
         return false;
     x->environment = environment_collect(x->meter);
-    return save_environment(x, error) && start_sampler(x, error);
+    return start_sampler(x, error);
 }
 
 /* --- engine ---------------------------------------------------------------------------------------------------- */
@@ -166,7 +158,8 @@ static bool report_engine(struct experiment *x, GError **error)
         result_flag(x->result, "substituted");
     json_object_set(x->environment, "engine", engine);
     result_part(x->result, "engine", engine);
-    return save_environment(x, error);
+    result_part(x->result, "environment", json_incref(x->environment));
+    return experiment_save_environment(x, error);
 }
 
 bool phase_load(struct experiment *x, GError **error)
@@ -189,7 +182,7 @@ bool phase_load(struct experiment *x, GError **error)
 
 /* --- work ------------------------------------------------------------------------------------------------------ */
 
-static bool tokenize(struct experiment *x, const struct workload_prompts *prompts, struct engine_tokens **ret,
+static bool tokenize(struct experiment *x, const struct prompts *prompts, struct engine_tokens **ret,
                      size_t *ret_truncated, GError **error)
 {
     if (!engine_tokenize(x->engine, prompts->text, prompts->n, /* add_special */ false, experiment_deadline(x), ret, error))
@@ -201,7 +194,7 @@ static bool tokenize(struct experiment *x, const struct workload_prompts *prompt
         t->n = MIN(t->n, longest);
         if (t->n == 0) {
             g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the prompt in line %" G_GINT64_FORMAT
-                        " of the data set has no tokens", prompts->line ? prompts->line[i] : 0);
+                        " of the data set has no tokens", prompts->line[i]);
             return false;
         }
     }
@@ -219,25 +212,35 @@ static char *tokens_sha256(const struct engine_tokens *tokens, size_t n)
     return workload_ids_sha256(ids, lengths, n);
 }
 
+static bool read_prompts(const json_t *work, const char *key, struct prompts *ret, GError **error)
+{
+    json_t *list = NULL;
+    if (!jsonx_get_array(work, key, true, &list, error))
+        return false;
+    ret->n = json_array_size(list);
+    ret->text = g_new0(const char *, ret->n + 1);
+    ret->line = g_new0(int64_t, ret->n + 1);
+    for (size_t i = 0; i < ret->n; i++) {
+        const json_t *prompt = json_array_get(list, i);
+        if (!jsonx_get_string(prompt, "text", true, &ret->text[i], error) ||
+            !jsonx_get_int(prompt, "line", true, &ret->line[i], error))
+            return false;
+    }
+    return true;
+}
+
 bool phase_tokenize(struct experiment *x, GError **error)
 {
-    const char *path = json_string_value(json_object_get(x->context, "dataset_path"));
-    if (!path) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the exchange file has no context.dataset_path");
+    json_t *work = NULL;
+    size_t ignored = 0;
+    if (!jsonx_get_object(x->exchange, "work", true, &work, error) ||
+        !read_prompts(work, "prompts", &x->prompts, error) || !read_prompts(work, "warmup", &x->warm_prompts, error)) {
+        g_prefix_error(error, "the exchange file: ");
         return false;
     }
-    x->dataset = workload_dataset_open(path, error);
-    if (!x->dataset)
+    if (!tokenize(x, &x->prompts, &x->tokens, &x->n_truncated, error))
         return false;
-    int order = workload_order_from_name(config_string(x->config, "dataset_order"));
-    size_t n_warm = config_bool(x->config, "warmup.enabled") ? (size_t)config_int(x->config, "warmup.max_prompts") : 0;
-    size_t ignored = 0;
-    if (!workload_dataset_select(x->dataset, (size_t)config_int(x->config, "n"), order,
-                                 (uint64_t)config_int(x->config, "random_seed"), &x->prompts, error) ||
-        !tokenize(x, &x->prompts, &x->tokens, &x->n_truncated, error))
-        return false;
-    if (n_warm && (!workload_dataset_warmup(x->dataset, &x->prompts, n_warm, &x->warm_prompts, error) ||
-                   !tokenize(x, &x->warm_prompts, &x->warm_tokens, &ignored, error)))
+    if (x->warm_prompts.n && !tokenize(x, &x->warm_prompts, &x->warm_tokens, &ignored, error))
         return false;
     x->input_sha256 = tokens_sha256(x->tokens, x->prompts.n);
     return true;

@@ -4,6 +4,7 @@
 #include "result/result.h"
 #include "runner/runner.h"
 #include "study/journal.h"
+#include "study/work.h"
 #include "workload/workload.h"
 
 #include <poll.h>
@@ -17,6 +18,7 @@ struct loop {
     const struct study_job *job;
     struct study_outcome *out;
     struct journal *journal;
+    struct library *library;
     const struct plan_run *plan_runs;
 };
 
@@ -100,12 +102,12 @@ static bool add_model(const struct config *config, json_t *context, GError **err
 static json_t *prepare(struct loop *loop, const struct plan_run *run, const struct config *config, GError **error)
 {
     g_autoptr(json_t) exchange = config_exchange(config);
-    g_autofree char *dataset = workload_dataset_path(config_string(config, "dataset"), error);
-    if (!dataset)
+    json_t *work = library_work(loop->library, config, error);
+    if (!work)
         return NULL;
-    json_t *context = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s}", "cycle", run->cycle, "study",
-                                study_name(loop->job->file), "study_hash", plan_hash(loop->job->plan), "runner",
-                                "local", "runner_source", "default", "dataset_path", dataset);
+    json_object_set_new(exchange, "work", work);
+    json_t *context = json_pack("{s:i, s:s, s:s, s:s, s:s}", "cycle", run->cycle, "study", study_name(loop->job->file),
+                                "study_hash", plan_hash(loop->job->plan), "runner", "local", "runner_source", "default");
     json_object_set_new(exchange, "context", context);
     if (loop->job->engines_dir)
         json_object_set_new(context, "engines_dir", json_string(loop->job->engines_dir));
@@ -233,7 +235,7 @@ static int64_t gap_ns(const struct loop *loop, size_t i)
 bool study_execute(const struct study_job *job, struct study_outcome *ret, GError **error)
 {
     *ret = (struct study_outcome){0};
-    struct loop loop = {.job = job, .out = ret};
+    struct loop loop = {.job = job, .out = ret, .library = library_new()};
     ret->n_runs = plan_runs(job->plan, &loop.plan_runs);
     ret->runs = g_new0(struct study_run, ret->n_runs);
     for (size_t i = 0; i < ret->n_runs; i++) {
@@ -247,5 +249,6 @@ bool study_execute(const struct study_job *job, struct study_outcome *ret, GErro
             wait_gap(&loop, gap_ns(&loop, i));
     }
     journal_close(loop.journal);
+    library_free(loop.library);
     return ok;
 }

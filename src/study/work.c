@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "study/work.h"
+
+#include "workload/workload.h"
+
+struct library {
+    GHashTable *datasets; /* path → struct workload_dataset * */
+};
+
+struct library *library_new(void)
+{
+    struct library *library = g_new0(struct library, 1);
+    library->datasets =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)workload_dataset_free);
+    return library;
+}
+
+void library_free(struct library *library)
+{
+    if (!library)
+        return;
+    g_hash_table_unref(library->datasets);
+    g_free(library);
+}
+
+static struct workload_dataset *dataset_of(struct library *library, const char *path, GError **error)
+{
+    struct workload_dataset *dataset = g_hash_table_lookup(library->datasets, path);
+    if (dataset)
+        return dataset;
+    dataset = workload_dataset_open(path, error);
+    if (dataset)
+        g_hash_table_insert(library->datasets, g_strdup(path), dataset);
+    return dataset;
+}
+
+static json_t *prompts_json(const struct workload_prompts *prompts)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < prompts->n; i++)
+        json_array_append_new(
+            list, json_pack("{s:I, s:s}", "line", (json_int_t)prompts->line[i], "text", prompts->text[i]));
+    return list;
+}
+
+json_t *library_work(struct library *library, const struct config *config, GError **error)
+{
+    g_autofree char *path = workload_dataset_path(config_string(config, "dataset"), error);
+    struct workload_dataset *dataset = path ? dataset_of(library, path, error) : NULL;
+    if (!dataset)
+        return NULL;
+    g_auto(workload_prompts) measured = {0}, warmup = {0};
+    int order = workload_order_from_name(config_string(config, "dataset_order"));
+    size_t n_warmup = config_bool(config, "warmup.enabled") ? (size_t)config_int(config, "warmup.max_prompts") : 0;
+    if (!workload_dataset_select(dataset, (size_t)config_int(config, "n"), (enum workload_order)order,
+                                 (uint64_t)config_int(config, "random_seed"), &measured, error))
+        return NULL;
+    if (n_warmup && !workload_dataset_warmup(dataset, &measured, n_warmup, &warmup, error))
+        return NULL;
+    return json_pack("{s:s, s:s, s:o, s:o, s:I}", "dataset", path, "dataset_sha256",
+                     workload_dataset_sha256(dataset), "prompts", prompts_json(&measured), "warmup",
+                     prompts_json(&warmup), "warmup_variants", (json_int_t)warmup.n_variants);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal to study: the prompts of a run, picked here so that the worker needs nothing but its exchange file. */
+#pragma once
+
+#include "config/config.h"
+
+/* The data sets read so far, by path: a study reads each once. */
+struct library;
+
+struct library *library_new(void);
+void library_free(struct library *library);
+/* {"dataset": path, "dataset_sha256", "prompts": [{"line", "text"}, …], "warmup": [the same], "warmup_variants": n}: the
+ * n measured prompts in their order, and others for the warm-up. New reference. Errors: those of the data set. */
+json_t *library_work(struct library *library, const struct config *config, GError **error);
