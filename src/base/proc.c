@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,14 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct entry {
-    pid_t pid, parent;
-    char state;
-};
-
 bool proc_become_subreaper(void)
 {
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
+}
+
+bool proc_childless(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD;
 }
 
 int proc_pidfd(pid_t pid)
@@ -34,32 +36,33 @@ int proc_pidfd(pid_t pid)
 }
 
 /* The comm field may hold spaces and parentheses: the last ')' ends it. */
-static bool read_entry(const char *name, struct entry *ret)
+static bool read_entry(const char *name, struct proc_entry *ret)
 {
     char path[64], text[512];
     g_snprintf(path, sizeof path, "/proc/%s/stat", name);
-    FILE *file = fopen(path, "re");
-    if (!file)
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return false;
-    size_t n = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[n] = 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[MAX(n, 0)] = 0;
     char *after = strrchr(text, ')');
-    int parent;
-    if (!after || sscanf(after + 1, " %c %d", &ret->state, &parent) != 2)
+    int parent, session;
+    if (!after || sscanf(after + 1, " %c %d %*d %d", &ret->state, &parent, &session) != 3)
         return false;
     ret->pid = (pid_t)g_ascii_strtoll(name, NULL, 10);
     ret->parent = parent;
+    ret->session = session;
     return true;
 }
 
-static GArray *read_all(void)
+GArray *proc_snapshot(void)
 {
-    GArray *all = g_array_new(FALSE, FALSE, sizeof(struct entry));
+    GArray *all = g_array_new(FALSE, FALSE, sizeof(struct proc_entry));
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
-        struct entry entry;
+        struct proc_entry entry;
         if (g_ascii_isdigit(name[0]) && read_entry(name, &entry))
             g_array_append_val(all, entry);
     }
@@ -74,23 +77,22 @@ static bool contains(const GArray *pids, pid_t pid)
     return false;
 }
 
-GArray *proc_descendants(pid_t pid)
+GArray *proc_descendants_in(const GArray *snapshot, pid_t pid)
 {
-    g_autoptr(GArray) all = read_all();
     GArray *found = g_array_new(FALSE, FALSE, sizeof(pid_t));
     bool grew = true;
     while (grew) {
         grew = false;
-        for (guint i = 0; i < all->len; i++) {
-            struct entry *e = &g_array_index(all, struct entry, i);
+        for (guint i = 0; i < snapshot->len; i++) {
+            const struct proc_entry *e = &g_array_index(snapshot, struct proc_entry, i);
             if ((e->parent == pid || contains(found, e->parent)) && !contains(found, e->pid)) {
                 g_array_append_val(found, e->pid);
                 grew = true;
             }
         }
     }
-    for (guint i = 0; i < all->len; i++) {
-        struct entry *e = &g_array_index(all, struct entry, i);
+    for (guint i = 0; i < snapshot->len; i++) {
+        const struct proc_entry *e = &g_array_index(snapshot, struct proc_entry, i);
         if (e->state != 'Z')
             continue;
         for (guint k = 0; k < found->len; k++)
@@ -98,6 +100,14 @@ GArray *proc_descendants(pid_t pid)
                 g_array_remove_index_fast(found, k--);
     }
     return found;
+}
+
+GArray *proc_descendants(pid_t pid)
+{
+    if (pid == getpid() && proc_childless())
+        return g_array_new(FALSE, FALSE, sizeof(pid_t));
+    g_autoptr(GArray) all = proc_snapshot();
+    return proc_descendants_in(all, pid);
 }
 
 int proc_signal_descendants(pid_t pid, int signal_number)
@@ -110,9 +120,11 @@ int proc_signal_descendants(pid_t pid, int signal_number)
 
 void proc_reap(pid_t keep)
 {
-    g_autoptr(GArray) all = read_all();
+    if (proc_childless())
+        return;
+    g_autoptr(GArray) all = proc_snapshot();
     for (guint i = 0; i < all->len; i++) {
-        struct entry *e = &g_array_index(all, struct entry, i);
+        const struct proc_entry *e = &g_array_index(all, struct proc_entry, i);
         if (e->parent == getpid() && e->state == 'Z' && e->pid != keep)
             waitpid(e->pid, NULL, WNOHANG);
     }
@@ -120,10 +132,11 @@ void proc_reap(pid_t keep)
 
 static GArray *leftovers(pid_t keep)
 {
-    GArray *mine = proc_descendants(getpid());
     if (keep <= 0)
-        return mine;
-    g_autoptr(GArray) kept = proc_descendants(keep);
+        return proc_descendants(getpid());
+    g_autoptr(GArray) all = proc_snapshot();
+    GArray *mine = proc_descendants_in(all, getpid());
+    g_autoptr(GArray) kept = proc_descendants_in(all, keep);
     for (guint i = 0; i < mine->len; i++) {
         pid_t pid = g_array_index(mine, pid_t, i);
         if (pid == keep || contains(kept, pid))

@@ -16,8 +16,19 @@
 bool proc_become_subreaper(void);
 /* A pidfd (poll it for the end of the process), or -1 with errno (ENOSYS before Linux 5.3). */
 int proc_pidfd(pid_t pid);
+/* Whether this process has no child at all, dead ones included. For a subreaper: no descendant either, so that the
+ * usual end of a run costs one system call instead of a walk through /proc. */
+bool proc_childless(void);
 /* All living (not zombie) descendants of pid, pid itself left out. New array of pid_t. */
 GArray *proc_descendants(pid_t pid);
+
+struct proc_entry {
+    pid_t pid, parent, session;
+    char state; /* 'Z': ended, not reaped */
+};
+/* Every process there is, in one walk through /proc: for those who ask several questions of one moment. New array. */
+GArray *proc_snapshot(void);
+GArray *proc_descendants_in(const GArray *snapshot, pid_t pid);
 /* Sends a signal to every descendant of pid. Returns how many it was sent to. */
 int proc_signal_descendants(pid_t pid, int signal_number);
 /* Reaps children of this process that have ended, without waiting. The pids in keep (may be NULL) are left alone. */

@@ -292,41 +292,35 @@ static bool has_pid(const GArray *pids, pid_t pid)
 }
 
 /* The bystanders and what they have started since. */
-static GArray *below_bystanders(struct engine *engine)
+static GArray *below_bystanders(struct engine *engine, const GArray *snapshot)
 {
     GArray *all = g_array_new(FALSE, FALSE, sizeof(pid_t));
     for (guint i = 0; i < engine->bystanders->len; i++) {
         pid_t pid = g_array_index(engine->bystanders, pid_t, i);
-        g_autoptr(GArray) below = proc_descendants(pid);
+        g_autoptr(GArray) below = proc_descendants_in(snapshot, pid);
         g_array_append_val(all, pid);
         g_array_append_vals(all, below->data, below->len);
     }
     return all;
 }
 
-/* The adapter's session, by asking the kernel for every process; parentage finds what left it. */
-static void note_session(struct engine *engine)
-{
-    g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        pid_t pid = g_ascii_isdigit(*name) ? (pid_t)g_ascii_strtoll(name, NULL, 10) : 0;
-        if (pid > 0 && getsid(pid) == engine->pid)
-            note_process(engine, pid);
-    }
-}
-
-/* Adds what belongs to the engine now to what was seen before. */
+/* Adds what belongs to the engine now to what was seen before: by parentage, by the adapter's session, and what was
+ * orphaned to us. */
 static void look_around(struct engine *engine)
 {
-    g_autoptr(GArray) below = proc_descendants(engine->pid);
+    g_autoptr(GArray) snapshot = proc_snapshot();
+    g_autoptr(GArray) below = proc_descendants_in(snapshot, engine->pid);
     for (guint i = 0; i < below->len; i++)
         note_process(engine, g_array_index(below, pid_t, i));
-    note_session(engine);
+    for (guint i = 0; i < snapshot->len; i++) {
+        const struct proc_entry *e = &g_array_index(snapshot, struct proc_entry, i);
+        if (e->session == engine->pid)
+            note_process(engine, e->pid);
+    }
     if (!engine->bystanders)
         return;
-    g_autoptr(GArray) theirs = below_bystanders(engine);
-    g_autoptr(GArray) mine = proc_descendants(getpid());
+    g_autoptr(GArray) theirs = below_bystanders(engine, snapshot);
+    g_autoptr(GArray) mine = proc_descendants_in(snapshot, getpid());
     for (guint i = 0; i < mine->len; i++)
         if (!has_pid(theirs, g_array_index(mine, pid_t, i)))
             note_process(engine, g_array_index(mine, pid_t, i));
@@ -335,6 +329,10 @@ static void look_around(struct engine *engine)
 /* How many of the processes seen, the adapter apart, are alive; drops and reaps the others. */
 static guint count_left(struct engine *engine)
 {
+    if (engine->bystanders && proc_childless()) { /* a subreaper without children: whatever was seen is gone */
+        g_array_set_size(engine->seen, 0);
+        return 0;
+    }
     look_around(engine);
     for (guint i = 0; i < engine->seen->len; i++) {
         struct process *p = &g_array_index(engine->seen, struct process, i);
@@ -462,7 +460,7 @@ bool engine_stop(struct engine *engine, const struct engine_stop_waits *waits, s
             done.n_left_behind = (int)engine->seen->len;
             done.stage = end_rest(engine, &w, done.stage);
         }
-        ok = process_ended(engine, 0) && count_left(engine) == 0;
+        ok = process_ended(engine, 0) && (engine->seen->len == 0 || count_left(engine) == 0);
         read_status(engine, 0);
         if (ok && waitpid(engine->pid, NULL, WNOHANG) >= -1)
             engine->stopped = true;
