@@ -3,7 +3,7 @@
  * llem-accuracy: errors and coverage of the estimators on simulated sensors with known truth.
  *
  *   llem-accuracy [--smoke] [--n N] [--jobs J] [--json FILE] [--markdown FILE] [--only SENSOR]
- * [--spoil HOW]
+ *                 [--seed SEED] [--memory MS] [--spoil HOW]
  *
  * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors. Exit
  * status 0: every band held; 1: a band was missed (--smoke) or a file could not be written. The
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static gboolean smoke;
-static gint64 trials;
+static gint64 trials, seed, memory_ms;
 static int jobs;
 static char *json_path, *markdown_path, *only, *spoil_name;
 
@@ -34,6 +34,8 @@ static const GOptionEntry entries[] = {
     {"only", 0, 0, G_OPTION_ARG_STRING, &only, "one class of sensor", "SENSOR"},
     {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
      "sabotage the estimator: naive, no_guard, narrow, no_flags", "HOW"},
+    {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "another set of trials (default 0)", "SEED"},
+    {"memory", 0, 0, G_OPTION_ARG_INT64, &memory_ms, "memory of idle wander (default 200)", "MS"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
@@ -163,6 +165,9 @@ int main(int argc, char **argv)
     }
     trials = trials > 0 ? trials : number_of_environment("LLEM_CAMPAIGN_N", smoke ? 200 : 2000);
     jobs = jobs > 0 ? jobs : (int)number_of_environment("LLEM_JOBS", g_get_num_processors());
+    strata_seed = (uint64_t)seed;
+    if (memory_ms > 0)
+        trial_wander_ns = memory_ms * NS_PER_MS;
     strata = list_strata();
     tallies = g_new0(struct tally, strata->len);
     if (!run_all((const struct stratum *)(void *)strata->data, tallies, strata->len,

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+uint64_t strata_seed;
 const char *const test_names[TEST_COUNT] = {"T1", "T2", "T3", "T5"};
 
 static void add(GArray *list, enum test test, const struct sensor_class *sensor, enum load load,
@@ -103,7 +104,8 @@ static uint64_t seed_of(const struct stratum *s, int64_t i)
     for (size_t k = 0; k < G_N_ELEMENTS(parts); k++)
         h = (h ^ parts[k]) * UINT64_C(1099511628211);
     /* Scrambled: neighbouring states of the generator would be one stream shifted by a draw. */
-    struct sim_rng rng = {h ^ ((uint64_t)(i + 1) * UINT64_C(0xff51afd7ed558ccd))};
+    struct sim_rng rng = {h ^ (strata_seed * UINT64_C(0x9fb21c651e98df25)) ^
+                          ((uint64_t)(i + 1) * UINT64_C(0xff51afd7ed558ccd))};
     h = (uint64_t)(sim_rng_uniform(&rng) * 0x1p53);
     return h * UINT64_C(0xc4ceb9fe1a85ec53) ^ (uint64_t)(sim_rng_uniform(&rng) * 0x1p53);
 }

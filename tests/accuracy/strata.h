@@ -29,6 +29,7 @@ struct tally {
     int64_t bands_missed; /* set by judge() */
 };
 
+extern uint64_t strata_seed;     /* mixed into every trial's seed */
 GArray *strata_list(bool smoke); /* of struct stratum */
 void stratum_run(const struct stratum *stratum, int64_t n, enum spoil spoil, struct tally *ret);
 

@@ -94,6 +94,7 @@ const struct sensor_class sensor_classes[] = {
 };
 const size_t sensor_class_count = G_N_ELEMENTS(sensor_classes);
 
+int64_t trial_wander_ns = 200 * MS;
 const char *const load_names[LOAD_COUNT] = {"steady", "llm", "locked", "hot_tail", "clock_drop"};
 const char *const fault_names[FAULT_COUNT] = {"none", "reset", "stuck", "gap", "glitch", "lost"};
 const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narrow", "no_flags"};
@@ -102,7 +103,6 @@ const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narr
 
 #define IDLE_W       115.0
 #define WANDER_W     2.0
-#define WANDER_NS    (200 * MS)
 #define TAIL_W       60.0
 #define TAIL_NS      (1000 * MS)
 #define CLOCK_DROP_W 50.0
@@ -175,7 +175,7 @@ static void build_truth(struct scene *s)
     sim_board_add(s->board, idle);
     sim_board_add(s->board, load);
     sim_board_add(s->board,
-                  sim_wander_new(-10 * NS_PER_S, 10 * MS, WANDER_W, WANDER_NS, draw_seed(s)));
+                  sim_wander_new(-10 * NS_PER_S, 10 * MS, WANDER_W, trial_wander_ns, draw_seed(s)));
     if (s->trial->load == LOAD_HOT_TAIL)
         sim_load_tail(after, s->t1_ns, TAIL_W, TAIL_NS);
     else if (s->trial->load == LOAD_CLOCK_DROP)

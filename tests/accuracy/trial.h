@@ -42,6 +42,8 @@ struct sensor_class {
 };
 extern const struct sensor_class sensor_classes[];
 extern const size_t sensor_class_count;
+/* Variations of the judge for the whole run: `--memory`, of idle wander, in ns. */
+extern int64_t trial_wander_ns;
 extern const char *const load_names[LOAD_COUNT];
 extern const char *const fault_names[FAULT_COUNT];
 
