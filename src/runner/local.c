@@ -201,7 +201,15 @@ static GError *judge(const struct flight *f, int64_t oom_before)
     GError *failure = NULL;
     if (access(error_path, F_OK) == 0) {
         g_autoptr(json_t) record = jsonx_load(error_path, LIMIT_RESULT_BYTES, &failure);
-        return record ? result_error_parse(record) : failure;
+        if (record)
+            failure = result_error_parse(record);
+        /* The worker knows of a SIGTERM only that it came; why, the sender knows. */
+        bool ours = f->timed_out && !f->report->interrupted &&
+                    g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED);
+        if (!ours)
+            return failure;
+        g_error_free(failure);
+        return record_death(f, oom_before);
     }
     if (clean && access(result_path, F_OK) == 0) {
         g_autoptr(json_t) record = jsonx_load(result_path, LIMIT_RESULT_BYTES, &failure);

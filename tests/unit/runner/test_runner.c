@@ -121,6 +121,25 @@ static void test_timeout(void)
     tear_down(&f);
 }
 
+/* A worker that takes the deadline's SIGTERM for an interrupt and says so: the record is the runner's. */
+static void test_timeout_is_no_interrupt(void)
+{
+    struct fixture f;
+    struct runner_report report;
+    set_up(&f, "trap 'echo \"{\\\"class\\\":\\\"Interrupted\\\",\\\"message\\\":\\\"a signal\\\"}\" > $D/" HASH
+               "_error.json; exit 130' TERM; while :; do sleep 0.05; done");
+    struct runner_job job = job_of(&f);
+    job.timeout_ns = 200 * NS_PER_MS;
+    job.grace_ns = 10 * NS_PER_S;
+    runner_local(&job, &report);
+    g_assert_error(report.failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT);
+    g_clear_error(&report.failure);
+    g_autofree char *path = g_build_filename(f.exchange, HASH "_error.json", NULL);
+    g_autoptr(json_t) record = jsonx_load(path, LIMIT_RESULT_BYTES, NULL);
+    g_assert_cmpstr(json_string_value(json_object_get(record, "class")), ==, "TimeoutError");
+    tear_down(&f);
+}
+
 /* What a worker leaves running, in a session of its own too, is ended. */
 static void test_leftovers(void)
 {
@@ -201,6 +220,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/runner/death-is-recorded", test_death_is_recorded);
     g_test_add_func("/runner/timeout", test_timeout);
+    g_test_add_func("/runner/timeout-is-no-interrupt", test_timeout_is_no_interrupt);
     g_test_add_func("/runner/leftovers", test_leftovers);
     g_test_add_func("/runner/progress", test_progress);
     g_test_add_func("/runner/missing-worker", test_missing_worker);
