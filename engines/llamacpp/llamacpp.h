@@ -5,6 +5,7 @@
  *   main.c      the options it takes, the ops of common/adapter.h, the command line
  *   library.c   which libllama this is: versions, struct sizes, back ends; its log
  *   load.c      options → model and context, what came of them
+ *   fit.c       whether that fits the model and the memory
  *   generate.c  prompts → tokens with stamps
  *   choose.c    the next token from the logits
  *   quantize.c  one form of a model from another
@@ -79,6 +80,22 @@ bool library_log_said(const char *text);
 bool llamacpp_load(struct adapter *adapter, void *state, const struct adapter_load *load, json_t *reply);
 void llamacpp_unload(struct llamacpp *l);
 void llamacpp_add_figures(const struct llamacpp *l, json_t *figures);
+
+/* ---- fit.c ---- */
+
+/* Whether the longest request lies within what the model was trained for. False after adapter_fail(). */
+bool fit_length(struct adapter *adapter, const struct workload_facts *facts, const struct adapter_load *load);
+/* The memory that weights and cache will lie in, as it is before a load; -1: not known. */
+struct fit_room {
+    int64_t bytes;
+    const char *what;
+};
+/* gpu_free_bytes -1: nothing goes to a GPU. */
+void fit_look(const struct workload_facts *facts, int64_t n_gpu_layers, bool offload_kqv, int64_t gpu_free_bytes,
+              struct fit_room *ret);
+/* Whether it suffices; kv_bytes -1: not known (yet). False after adapter_fail_oom() with the numbers. */
+bool fit_memory(struct adapter *adapter, const struct fit_room *room, int64_t weights_bytes, int64_t kv_bytes,
+                int64_t positions);
 
 /* ---- choose.c ---- */
 

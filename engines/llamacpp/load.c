@@ -134,6 +134,15 @@ static bool on_progress(float progress, void *state)
     return !llamacpp_abort(state);
 }
 
+static bool look_around(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
+                        const struct options *o, struct fit_room *room)
+{
+    l->device_free_bytes = o->n_gpu_layers != 0 ? library_gpu_free_bytes() : -1;
+    fit_look(&l->facts, o->n_gpu_layers, o->offload_kqv, l->device_free_bytes, room);
+    return (o->n_ctx > 0 || fit_length(a, &l->facts, load)) &&
+           fit_memory(a, room, l->facts.weights_bytes, -1, 0);
+}
+
 static bool load_model(struct adapter *a, struct llamacpp *l, const struct options *o)
 {
     struct llama_model_params params = llama_model_default_params();
@@ -144,7 +153,6 @@ static bool load_model(struct adapter *a, struct llamacpp *l, const struct optio
     params.use_extra_bufts = o->repack;
     params.progress_callback = on_progress;
     params.progress_callback_user_data = l;
-    l->device_free_bytes = o->n_gpu_layers != 0 ? library_gpu_free_bytes() : -1;
     library_log_reset();
     l->model = llama_model_load_from_file(l->path, params);
     if (l->model)
@@ -165,11 +173,25 @@ static int64_t wanted_context(const struct llamacpp *l, const struct adapter_loa
            o->n_parallel; /* libllama gives a sequence multiples of 256 */
 }
 
+/* Bytes of a cache, or -1 where not every layer caches every position. */
+static int64_t cache_bytes(const struct llamacpp *l, int64_t positions, const struct options *o)
+{
+    bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model) &&
+                 llama_model_n_swa(l->model) == 0;
+    return plain ? workload_kv_bytes(&l->facts, positions,
+                                     name_of(names_kv_type, (int)o->type_k),
+                                     name_of(names_kv_type, (int)o->type_v))
+                 : -1;
+}
+
 static bool make_context(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
-                         const struct options *o)
+                         const struct options *o, const struct fit_room *room)
 {
     struct llama_context_params params = llama_context_default_params();
-    params.n_ctx = (uint32_t)wanted_context(l, load, o);
+    int64_t positions = wanted_context(l, load, o);
+    if (!fit_memory(a, room, l->facts.weights_bytes, cache_bytes(l, positions, o), positions))
+        return false;
+    params.n_ctx = (uint32_t)MIN(positions, UINT32_MAX);
     params.n_batch = (uint32_t)o->n_batch;
     params.n_ubatch = (uint32_t)o->n_ubatch;
     params.n_seq_max = (uint32_t)o->n_parallel;
@@ -218,9 +240,7 @@ static void read_back(struct llamacpp *l, const struct options *o)
     l->add_bos = o->add_bos;
     g_strlcpy(l->type_k, name_of(names_kv_type, (int)o->type_k), sizeof l->type_k);
     g_strlcpy(l->type_v, name_of(names_kv_type, (int)o->type_v), sizeof l->type_v);
-    bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model) &&
-                 llama_model_n_swa(l->model) == 0;
-    l->kv_bytes = plain ? workload_kv_bytes(&l->facts, l->n_ctx, l->type_k, l->type_v) : -1;
+    l->kv_bytes = cache_bytes(l, l->n_ctx, o);
     l->batch = llama_batch_init((int32_t)l->n_batch, 0, 1);
 }
 
@@ -378,8 +398,10 @@ static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter
                      json_t *reply)
 {
     struct options o = {0};
+    struct fit_room room;
     if (!library_start(a) || !read_options(a, load, &o) || !sampling_read(a, load, &l->sampling) ||
-        !read_facts(a, l, load) || !load_model(a, l, &o) || !make_context(a, l, load, &o))
+        !read_facts(a, l, load) || !look_around(a, l, load, &o, &room) || !load_model(a, l, &o) ||
+        !make_context(a, l, load, &o, &room))
         return false;
     read_back(l, &o);
     make_samplers(l);

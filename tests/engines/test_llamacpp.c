@@ -283,12 +283,29 @@ static void test_resolved(void)
     stop(engine);
 }
 
+/* The key's value follows its type, both of 4 bytes. */
+static void patch_context_length(GByteArray *bytes, uint32_t value)
+{
+    static const char key[] = "llama.context_length";
+    uint8_t *at = memmem(bytes->data, bytes->len, key, strlen(key));
+    g_assert_nonnull(at);
+    value = GUINT32_TO_LE(value);
+    memcpy(at + strlen(key) + 4, &value, sizeof value);
+}
+
+static int64_t memory_bytes(void)
+{
+    return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
 /* Each is refused with words that say what to do, and the adapter goes on: the last load works. */
 static void test_load_refused(void)
 {
     g_autoptr(GByteArray) bytes = gguf_running_llama(7, 2);
     g_autofree char *torn = put_model("torn.gguf", bytes, bytes->len / 2);
     g_autofree char *headless = put_model("headless.gguf", bytes, 100);
+    patch_context_length(bytes, 1 << 30);
+    g_autofree char *endless = put_model("endless.gguf", bytes, bytes->len);
     memset(bytes->data, 'x', 4);
     g_autofree char *other = put_model("other.gguf", bytes, bytes->len);
     const struct {
@@ -306,6 +323,11 @@ static void test_load_refused(void)
         {tiny, "\"n_batch\": 2, \"n_parallel\": 4", "", "BadValue", "at least n_parallel"},
         {tiny, "\"n_ctx\": 256", ", \"max_input_tokens\": 400, \"max_output_tokens\": 10",
          "BadValue", "Raise llamacpp.n_ctx"},
+        {tiny, "", ", \"max_input_tokens\": 1000, \"max_output_tokens\": 1050", "BadValue",
+         "need 2049 positions; the model was trained for 2048"},
+        {endless, "\"n_parallel\": 256, \"type_k\": \"f32\", \"type_v\": \"f32\"",
+         ", \"max_input_tokens\": 1048576, \"max_output_tokens\": 1048576", "OutOfMemory",
+         "536870912 positions (256 GiB) do not fit"},
         {tiny, "", ", \"decoder\": {\"temprature\": 1}", "UnknownKey", "temprature"},
         {tiny, "", ", \"decoder\": {\"top_p\": 2}", "BadValue", "decoder.top_p"},
         {tiny, "", ", \"decoder\": {\"min_new_tokens\": 3}", "NotSupported", "use ignore_eos"},
@@ -318,6 +340,8 @@ static void test_load_refused(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) error = NULL;
         g_test_message("%s", cases[i].message);
+        if (cases[i].path == endless && memory_bytes() > INT64_C(200) << 30)
+            continue; /* it might fit */
         g_assert_false(
             load(engine, cases[i].path, cases[i].options, cases[i].rest, false, NULL, &error));
         g_assert_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE);
@@ -329,6 +353,13 @@ static void test_load_refused(void)
     g_assert_no_error(error);
     g_autofree char *ids = run_six(engine, 3);
     g_assert_cmpuint(strlen(ids), >, 0);
+    /* to the last position; and beyond, where n_ctx says that this is meant */
+    load(engine, tiny, "", ", \"max_input_tokens\": 1000, \"max_output_tokens\": 1049", false, NULL,
+         &error);
+    g_assert_no_error(error);
+    load(engine, tiny, "\"n_ctx\": 4096",
+         ", \"max_input_tokens\": 1000, \"max_output_tokens\": 2000", false, NULL, &error);
+    g_assert_no_error(error);
     stop(engine);
 }
 
