@@ -415,6 +415,8 @@ static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter
     add_facts(l, facts);
     llamacpp_add_figures(l, figures);
     json_object_set_new(reply, "engine_version", json_string(llama_version()));
+    bool on_gpu = l->device_free_bytes >= 0 && o.n_gpu_layers != 0;
+    json_object_set_new(reply, "device", json_string(on_gpu ? "gpu" : "cpu"));
     json_object_set_new(reply, "weights_bytes",
                         json_integer((json_int_t)llama_model_size(l->model)));
     return true;

@@ -73,6 +73,7 @@ static bool sim_hello(struct adapter *a, void *state, json_t *reply)
     (void)a;
     (void)state;
     json_object_set_new(reply, "engine_version", json_string(LLEM_VERSION));
+    json_object_set_new(reply, "simulated", json_true());
     return true;
 }
 
@@ -157,6 +158,7 @@ static bool sim_load(struct adapter *a, void *state, const struct adapter_load *
     json_object_set_new(reply, "engine_version", json_string(LLEM_VERSION));
     json_object_set_new(reply, "weights_bytes", json_integer((json_int_t)sim->memory_bytes));
     json_object_set_new(reply, "quiescent", json_boolean(sim->script.idle_load <= 0));
+    json_object_set_new(reply, "device", json_string(sim->script.gpu ? "gpu" : "cpu"));
     json_t *figures = json_object();
     add_figures(sim, figures);
     json_object_set_new(reply, "memory", figures);

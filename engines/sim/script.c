@@ -19,6 +19,7 @@ const struct adapter_field sim_schema[] = {
     {"max_context", "integer", "0", "prompt and output tokens of one request at most; 0: no bound"},
     {"vocab", "integer", "32000", "size of the vocabulary"},
     {"tokenizer", "string", "\"words\"", "\"words\" or \"bytes\""},
+    {"device", "string", "\"cpu\"", "\"cpu\" or \"gpu\": what it says it works on"},
     {"prefix_cache", "boolean", "false", "a prompt seen before is taken from a cache, all but its last token"},
     {"merge", "integer", "1", "tokens per chunk: 2 and more share a stamp"},
     {"eos_after", "integer", "0", "a request that honours EOS stops after so many tokens; 0: never"},
@@ -72,6 +73,10 @@ static bool read_names(struct adapter *a, const struct adapter_load *load, struc
     s->words = !strcmp(tokenizer, "words");
     if (!s->words && strcmp(tokenizer, "bytes"))
         return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option 'tokenizer' must be \"words\" or \"bytes\"");
+    const char *device = json_string_value(adapter_option(a, load, "device"));
+    s->gpu = !strcmp(device, "gpu");
+    if (!s->gpu && strcmp(device, "cpu"))
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option 'device' must be \"cpu\" or \"gpu\"");
     int fault = sim_fault_from_name(fail);
     if (fault < 0)
         return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option 'fail' has no fault '%s'", fail);

@@ -71,7 +71,7 @@ struct script {
     int64_t threads, merge, eos_after, max_context, vocab, kv_bytes_per_token;
     double prefill_load, decode_load, idle_load;
     double memory_mib;
-    bool words, prefix_cache, sample;
+    bool words, gpu, prefix_cache, sample;
     int64_t seed;
     enum sim_fault fail;
     int64_t fail_at;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static char *arg_output;
-static int arg_cycles;
+static int arg_cycles = G_MAXINT; /* not given */
 static gboolean arg_dry_run, arg_quiet;
 
 static const GOptionEntry options[] = {
@@ -161,7 +161,7 @@ static const char **overrides_of(int argc, char **argv, char **ret_cycles)
     size_t n = 0;
     for (int i = 2; i < argc; i++)
         list[n++] = argv[i];
-    *ret_cycles = arg_cycles ? g_strdup_printf("execution.n_cycles=%d", arg_cycles) : NULL;
+    *ret_cycles = arg_cycles != G_MAXINT ? g_strdup_printf("execution.n_cycles=%d", arg_cycles) : NULL;
     if (*ret_cycles)
         list[n++] = *ret_cycles;
     return list;

@@ -4,6 +4,7 @@
 #include "version.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,9 +107,19 @@ static const struct cli_command *find_command(const char *name)
     return NULL;
 }
 
+/* A closed descriptor 0, 1 or 2 would be given to the next file opened, and progress would be written into it. One that
+ * is opened for reading only keeps a write to a closed stdout the error it is. */
+static void fill_closed_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
+    fill_closed_descriptors();
     if (argc < 2) {
         print_help(stderr);
         return 2;

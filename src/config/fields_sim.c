@@ -8,6 +8,7 @@
 #define S  CONFIG_SIM
 #define ANY -INFINITY, INFINITY
 
+static const struct config_choice devices[] = {{"cpu", NULL}, {"gpu", NULL}, {0}};
 static const struct config_choice tokenizers[] = {{"words", NULL}, {"bytes", NULL}, {0}};
 
 const struct config_field config_rows_sim[] = {
@@ -33,6 +34,8 @@ const struct config_field config_rows_sim[] = {
      "Prompt and output tokens of one request at most; 0: no bound."},
     {"sim.vocab", CONFIG_INT, HS, S, "tokens", "32000", 512, 2147483647.0, NULL, NULL, "Size of the vocabulary."},
     {"sim.tokenizer", CONFIG_CHOICE, HS, S, NULL, "\"words\"", ANY, tokenizers, NULL, "How text becomes tokens."},
+    {"sim.device", CONFIG_CHOICE, HS, S, NULL, "\"cpu\"", ANY, devices, NULL,
+     "What the engine says it works on: whose energy counts follows from it."},
     {"sim.prefix_cache", CONFIG_BOOL, HS, S, NULL, "false", ANY, NULL, NULL,
      "A prompt seen before is taken from a cache."},
     {"sim.merge", CONFIG_INT, HS, S, "tokens", "1", 1, 1 << 20, NULL, NULL,

@@ -127,6 +127,7 @@ struct engine_identity {
     const char *engine_version; /* NULL: known only after load */
     int64_t pid;
     const json_t *libraries; /* NULL, or name → version */
+    bool simulated;          /* its times, tokens and memory are scripted: nothing it says was measured */
 };
 /* Errors besides the usual: PROTOCOL for another protocol version, or a clock that is not ours (time namespace). */
 bool engine_hello(struct engine *engine, int64_t deadline_ns, struct engine_identity *ret, GError **error);
@@ -145,6 +146,7 @@ struct engine_loaded {
     int64_t *pids; /* every process of the engine */
     size_t n_pids;
     int64_t weights_bytes;  /* -1: not known */
+    bool on_gpu;            /* some of the model is computed on a GPU */
     int64_t t0_ns, t1_ns;   /* loading, by the adapter's stamps */
     bool quiescent;
 };

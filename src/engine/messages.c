@@ -24,6 +24,7 @@ static bool read_identity(const json_t *reply, struct engine_identity *ret, int6
               jsonx_get_string(reply, "engine_version", false, &ret->engine_version, error) &&
               jsonx_get_int(reply, "pid", true, &ret->pid, error) &&
               jsonx_get_int(reply, "clock_ns", true, clock_ns, error) &&
+              jsonx_get_bool(reply, "simulated", false, &ret->simulated, error) &&
               jsonx_get_object(reply, "libraries", false, &libraries, error);
     ret->libraries = libraries;
     return ok;
@@ -136,6 +137,18 @@ static bool check_substitutions(const json_t *list, GError **error)
     return true;
 }
 
+static bool read_device(const json_t *reply, bool *ret_on_gpu, GError **error)
+{
+    const char *device = NULL;
+    if (!jsonx_get_string(reply, "device", true, &device, error))
+        return false;
+    *ret_on_gpu = !strcmp(device, "gpu");
+    if (*ret_on_gpu || !strcmp(device, "cpu"))
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "device must be \"cpu\" or \"gpu\", not \"%s\"", device);
+    return false;
+}
+
 static bool read_loaded(struct engine_loaded *ret, GError **error)
 {
     const json_t *reply = ret->reply;
@@ -150,7 +163,7 @@ static bool read_loaded(struct engine_loaded *ret, GError **error)
         !jsonx_get_int(reply, "weights_bytes", false, &ret->weights_bytes, error) ||
         !jsonx_get_int(reply, "t0_ns", true, &ret->t0_ns, error) ||
         !jsonx_get_int(reply, "t1_ns", true, &ret->t1_ns, error) ||
-        !jsonx_get_bool(reply, "quiescent", true, &ret->quiescent, error))
+        !jsonx_get_bool(reply, "quiescent", true, &ret->quiescent, error) || !read_device(reply, &ret->on_gpu, error))
         return false;
     ret->resolved = resolved;
     ret->facts = facts;

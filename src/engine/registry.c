@@ -58,6 +58,7 @@ static char **search_path(const char *engines_dir)
     if (here) {
         g_autofree char *prefix = g_path_get_dirname(here);
         g_ptr_array_add(dirs, g_strdup(here));
+        g_ptr_array_add(dirs, g_build_filename(here, "engines", NULL)); /* of an installed llem-worker */
         g_ptr_array_add(dirs, g_build_filename(prefix, "libexec", "llem", "engines", NULL));
         g_ptr_array_add(dirs, g_build_filename(prefix, "bin", NULL));
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which channels count for which scope, and the joules of a stretch. */
 #include "experiment/internal.h"
+#include "experiment/machine.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,26 +18,6 @@ static bool is_energy(const struct meter_channel *c)
 static bool is_gpu(const struct meter_channel *c)
 {
     return !strcmp(c->source, "nvml");
-}
-
-/* Whether the engine said that it works on a processor only. */
-static bool engine_on_cpu(const struct experiment *x)
-{
-    const char *device = json_string_value(json_object_get(x->loaded.resolved, "device"));
-    return device && g_ascii_strncasecmp(device, "cpu", 3) == 0;
-}
-
-/* A board belongs to the run unless CUDA_VISIBLE_DEVICES names others by UUID. */
-static bool board_is_bound(const struct meter_channel *c)
-{
-    const char *visible = g_getenv("CUDA_VISIBLE_DEVICES");
-    if (!is_gpu(c) || !visible || !strstr(visible, "GPU-"))
-        return true;
-    g_auto(GStrv) wanted = g_strsplit(visible, ",", -1);
-    for (char **w = wanted; *w; w++)
-        if (g_str_has_prefix(c->device, g_strstrip(*w)))
-            return true;
-    return false;
 }
 
 static void board_free(gpointer data)
@@ -121,9 +102,10 @@ GPtrArray *scopes_find(struct experiment *x)
     for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
         struct meter_sensor seen = {.usable = true};
-        if (!is_energy(c) || !board_is_bound(c))
+        if (!is_energy(c) || (is_gpu(c) && !machine_board_is_bound(x, c->device)))
             continue;
-        meter_characterisation_get(x->characterisation, c->id, &seen);
+        if (c->status != QUANTITY_MODELLED) /* CPU time of an engine that was not there yet stood still, of course */
+            meter_characterisation_get(x->characterisation, c->id, &seen);
         if (!seen.usable)
             continue; /* report_sensors() says so */
         struct scope_board *b = board_of(scope_of(scopes, c->scope), c->device);
@@ -215,6 +197,8 @@ static enum quantity_status scope_status(const struct scope *scope)
     return c->info->status;
 }
 
+#define NEVER_PRIMARY 100
+
 /* Order of preference: boards the engine works on, then processor packages, other measured scopes, then the model. */
 static int rank(const struct experiment *x, const struct scope *scope)
 {
@@ -226,8 +210,11 @@ static int rank(const struct experiment *x, const struct scope *scope)
     bool modelled = scope_status(scope) == QUANTITY_MODELLED;
     for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
         if (!modelled && !strcmp(scope->name, order[i].scope))
-            return order[i].gpu && engine_on_cpu(x) ? 100 : (int)i;
-    return !strcmp(scope->name, METER_SCOPE_DRAM) ? 90 : modelled ? 50 : 20;
+            return order[i].gpu && !x->loaded.on_gpu ? NEVER_PRIMARY : (int)i;
+    if (modelled)
+        return 50;
+    /* What a hwmon channel covers (a battery, a supply, a disk) is not known here: it counts only when asked for. */
+    return !strcmp(config_string(x->config, "energy.backend"), "hwmon") ? 20 : NEVER_PRIMARY;
 }
 
 struct scope *scope_primary(struct experiment *x, GPtrArray *scopes)
@@ -235,7 +222,7 @@ struct scope *scope_primary(struct experiment *x, GPtrArray *scopes)
     struct scope *best = NULL;
     for (guint i = 0; i < scopes->len; i++) {
         struct scope *s = g_ptr_array_index(scopes, i);
-        if (rank(x, s) < 90 && (!best || rank(x, s) < rank(x, best)))
+        if (rank(x, s) < NEVER_PRIMARY && (!best || rank(x, s) < rank(x, best)))
             best = s;
     }
     return best;

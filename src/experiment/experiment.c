@@ -200,6 +200,8 @@ static void clear(struct experiment *x)
     json_decref(x->exchange);
     if (x->progress)
         fclose(x->progress);
+    if (x->bound)
+        g_ptr_array_unref(x->bound);
     g_free(x->input_sha256);
     g_free(x->output_sha256);
     struct stretch *stretches[] = {&x->load, &x->warmup, &x->block};

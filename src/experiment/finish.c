@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The phases after the work: memory, engine stop, and everything that becomes a figure of the record. */
+#include "experiment/flags.h"
 #include "experiment/internal.h"
+#include "experiment/machine.h"
 #include "experiment/service.h"
 
 #include <math.h>
@@ -20,6 +22,12 @@ bool phase_stop(struct experiment *x, GError **error)
     if (x->stopped.stage > ENGINE_STOP_SHUTDOWN)
         result_warn(x->result, "the engine did not end by itself; it took: %s", engine_stop_stage_name(x->stopped.stage));
     return !x->sampler || sampler_stop(x->sampler, error);
+}
+
+/* What a figure of the engine's own is. */
+static enum quantity_status engine_status(const struct experiment *x)
+{
+    return x->identity.simulated ? QUANTITY_SIMULATED : QUANTITY_MEASURED;
 }
 
 /* --- work ------------------------------------------------------------------------------------------------------------ */
@@ -43,10 +51,21 @@ static void check_repeats(struct experiment *x)
     for (size_t i = n; i < g->n_requests; i++) {
         const struct engine_request *a = &g->requests[i % n], *b = &g->requests[i];
         if (a->n_in - a->n_cached != b->n_in - b->n_cached || a->n_out != b->n_out) {
-            result_flag(x->result, "unequal_work");
+            x->unequal_work = true;
+            flag_raise(x->result, FLAG_UNEQUAL_WORK);
             return;
         }
     }
+}
+
+static void report_variants(struct experiment *x)
+{
+    int64_t variants = json_integer_value(jsonx_at(x->exchange, "work.warmup_variants"));
+    if (variants)
+        result_warn(x->result,
+                    "the data set has no other prompts left for the warm-up; %" G_GINT64_FORMAT
+                    " are rearranged measured ones",
+                    variants);
 }
 
 static void report_work(struct experiment *x)
@@ -71,16 +90,12 @@ static void report_work(struct experiment *x)
     json_object_set_new(work, "repeats", json_integer(x->repeats));
     result_part(x->result, "workload", work);
     result_set(x->result, METRIC_REPEATS, quantity_of(QUANTITY_MEASURED, (double)x->repeats, NULL, NULL));
+    report_variants(x);
     if (short_outputs)
-        result_flag(x->result, "output_length_varies");
-    int64_t variants = json_integer_value(jsonx_at(x->exchange, "work.warmup_variants"));
-    if (variants)
-        result_warn(x->result,
-                    "the data set has no other prompts left for the warm-up; %" G_GINT64_FORMAT
-                    " are rearranged measured ones",
-                    variants);
+        flag_raise(x->result, FLAG_OUTPUT_LENGTH_VARIES);
     check_repeats(x);
 }
+
 
 static void report_flops(struct experiment *x)
 {
@@ -153,7 +168,7 @@ static void report_memory(struct experiment *x)
         const struct engine_figure *f = figure(&x->memory, memory_rows[i].figure);
         struct quantity q = quantity_absent("the adapter does not report it");
         if (f && f->bytes >= 0)
-            q = quantity_of(QUANTITY_MEASURED, (double)f->bytes / MB, "engine", NULL);
+            q = quantity_of(engine_status(x), (double)f->bytes / MB, "engine", NULL);
         else if (f && f->reason)
             q = quantity_absent(f->reason);
         result_set(x->result, memory_rows[i].metric, q);
@@ -161,7 +176,7 @@ static void report_memory(struct experiment *x)
     int64_t loaded = -1;
     bool known = jsonx_get_int(x->loaded.memory, "peak_bytes", false, &loaded, NULL) && loaded >= 0;
     result_set(x->result, METRIC_LOAD_MEMORY,
-               known ? quantity_of(QUANTITY_MEASURED, (double)loaded / MB, "engine", NULL)
+               known ? quantity_of(engine_status(x), (double)loaded / MB, "engine", NULL)
                      : quantity_absent("the adapter does not report its memory after loading"));
     result_set(x->result, METRIC_DEVICE_MEMORY, device_peak(x));
     result_part(x->result, "memory", json_incref(x->memory.reply));
@@ -188,26 +203,38 @@ static double value_of(const struct experiment *x, enum result_metric metric)
     return q.status == QUANTITY_ABSENT ? NAN : q.value;
 }
 
+/* Energy per unit of work, when the work was the same throughout. */
+static struct quantity per_work(const struct experiment *x, struct quantity q, double by, const char *zero)
+{
+    if (x->unequal_work && q.status != QUANTITY_ABSENT)
+        return quantity_absent("the repeats in the window differ: a cache served some of the work (flag unequal_work); "
+                               "switch the prefix cache off, or set energy.max_repeats: 1");
+    return over(q, by, zero);
+}
+
 static void set_energy(struct experiment *x, const struct energy_estimate *e)
 {
     struct result *r = x->result;
     double window_s = (double)(x->window.t1_ns - x->window.t0_ns) / (double)NS_PER_S;
     result_set(r, METRIC_ENERGY, e->joules);
-    result_set(r, METRIC_J_OUTPUT, over(e->joules, value_of(x, METRIC_TOKENS_OUT), "no output tokens"));
-    result_set(r, METRIC_J_TOTAL, over(e->joules, value_of(x, METRIC_TOKENS_IN) + value_of(x, METRIC_TOKENS_OUT),
+    result_set(r, METRIC_J_OUTPUT, per_work(x, e->joules, value_of(x, METRIC_TOKENS_OUT), "no output tokens"));
+    result_set(r, METRIC_J_TOTAL, per_work(x, e->joules, value_of(x, METRIC_TOKENS_IN) + value_of(x, METRIC_TOKENS_OUT),
                                        "no tokens"));
-    result_set(r, METRIC_J_REQUEST, over(e->joules, value_of(x, METRIC_REQUESTS), "no requests"));
+    result_set(r, METRIC_J_REQUEST, per_work(x, e->joules, value_of(x, METRIC_REQUESTS), "no requests"));
     result_set(r, METRIC_POWER_MEAN, over(e->joules, window_s, "the window has no length"));
-    result_set(r, METRIC_POWER_PEAK, e->peak_w);
+    result_set(r, METRIC_POWER_PEAK, e->joules.status == QUANTITY_MODELLED
+                                         ? quantity_absent("a model of CPU time has no power peaks")
+                                         : e->peak_w);
     result_set(r, METRIC_TAIL, e->tail_j);
     double flops = value_of(x, METRIC_FLOPS), joules = value_of(x, METRIC_ENERGY);
     result_set(r, METRIC_FLOPS_PER_J,
-               isfinite(flops) && joules > 0 ? quantity_of(QUANTITY_MODELLED, flops / joules, "matrix_shapes", NULL)
-                                             : quantity_absent("needs both the operations and the energy of the window"));
+               isfinite(flops) && joules > 0
+                   ? quantity_of(MAX(e->joules.status, QUANTITY_MODELLED), flops / joules, "matrix_shapes", NULL)
+                   : quantity_absent("needs both the operations and the energy of the window"));
     /* The doubts are about sensors; a model has its stated range instead. */
     for (int i = 0; i < ENERGY_FLAG_COUNT && e->joules.status != QUANTITY_MODELLED; i++)
         if (e->flags & (UINT32_C(1) << i))
-            result_flag(r, energy_flag_name(i));
+            result_flag(r, energy_flag_name(i), energy_flag_meaning(i));
 }
 
 /* The idle level of one scope: the sum over its boards. */
@@ -251,7 +278,7 @@ static void set_net(struct experiment *x, struct scope *scope, const struct ener
     }
     result_set(x->result, net_metric, net_joules);
     if (per_token < METRIC_COUNT)
-        result_set(x->result, per_token, over(net_joules, value_of(x, METRIC_TOKENS_OUT), "no output tokens"));
+        result_set(x->result, per_token, per_work(x, net_joules, value_of(x, METRIC_TOKENS_OUT), "no output tokens"));
 }
 
 static void set_stretch(struct experiment *x, struct scope *scope, const struct stretch *at, enum result_metric metric)
@@ -303,7 +330,7 @@ static void report_unusable(struct experiment *x)
     for (size_t i = 0; x->characterisation && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
         struct meter_sensor seen;
-        bool energy = c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT;
+        bool energy = c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT && c->status != QUANTITY_MODELLED;
         if (energy && meter_characterisation_get(x->characterisation, c->id, &seen) && !seen.usable)
             result_warn(x->result, "%s was not used: %s", c->id,
                         seen.stuck ? "the counter stands still" : seen.decreasing ? "the counter went back"
@@ -318,13 +345,56 @@ static json_t *guard_json(const struct experiment *x)
                      (json_int_t)x->guard.post_ns, "gave_up", x->guard_gave_up);
 }
 
+/* What the source that was asked for by name lacks; NULL when none was. Borrowed. */
+static const char *named_source_reason(const struct experiment *x)
+{
+    const char *backend = config_string(x->config, "energy.backend");
+    for (size_t i = 0; i < meter_source_count(x->meter); i++) {
+        const struct meter_source_state *s = meter_source_at(x->meter, i);
+        if (!strcmp(s->row->name, backend))
+            return s->reason;
+    }
+    return NULL;
+}
+
 /* Why there is no energy at all. New string. */
 static char *no_energy_reason(const struct experiment *x)
 {
+    const char *named = named_source_reason(x);
+    if (named)
+        return g_strdup(named);
     if (!strcmp(config_string(x->config, "energy.backend"), "none"))
         return g_strdup("energy.backend is none");
     return g_strdup("no sensor and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a "
                     "modelled value");
+}
+
+/* The scope that counts has no value, another has: say so, do not swap them. */
+static void mention_other_scope(struct experiment *x, const struct scope *other, const struct energy_estimate *e)
+{
+    bool missing = result_get(x->result, METRIC_ENERGY).status == QUANTITY_ABSENT;
+    if (missing && e->joules.status != QUANTITY_ABSENT)
+        result_warn(x->result, "%s has an energy (%s) in energy.scopes of result.json", other->name,
+                    quantity_status_name(e->joules.status));
+}
+
+static void report_scope(struct experiment *x, struct scope *scope, bool primary, json_t *all)
+{
+    g_auto(energy_estimate) e = {0};
+    scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
+    scope_estimate(x, scope, &x->window, &e);
+    json_t *tree = energy_estimate_json(&e);
+    json_object_set_new(tree, "scope", json_string(scope->name));
+    json_array_append_new(all, tree);
+    if (!primary) {
+        mention_other_scope(x, scope, &e);
+        return;
+    }
+    set_energy(x, &e);
+    set_net(x, scope, &e, &x->idle_context, METRIC_IDLE_CONTEXT, METRIC_NET_CONTEXT, METRIC_J_OUTPUT_NET);
+    set_net(x, scope, &e, &x->idle_cold, METRIC_IDLE_COLD, METRIC_NET_COLD, METRIC_COUNT);
+    set_stretch(x, scope, &x->load, METRIC_LOAD_ENERGY);
+    set_stretch(x, scope, &x->warmup, METRIC_WARMUP_ENERGY);
 }
 
 static void report_energy(struct experiment *x)
@@ -334,22 +404,11 @@ static void report_energy(struct experiment *x)
     json_t *energy = json_object(), *all = json_array();
     json_object_set_new(energy, "scope", primary ? json_string(primary->name) : json_null());
     json_object_set_new(energy, "estimator_version", json_integer(ENERGY_ESTIMATOR_VERSION));
-    for (guint i = 0; i < scopes->len; i++) {
-        struct scope *s = g_ptr_array_index(scopes, i);
-        g_auto(energy_estimate) e = {0};
-        scope_load(x, s, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
-        scope_estimate(x, s, &x->window, &e);
-        json_t *tree = energy_estimate_json(&e);
-        json_object_set_new(tree, "scope", json_string(s->name));
-        json_array_append_new(all, tree);
-        if (s != primary)
-            continue;
-        set_energy(x, &e);
-        set_net(x, s, &e, &x->idle_context, METRIC_IDLE_CONTEXT, METRIC_NET_CONTEXT, METRIC_J_OUTPUT_NET);
-        set_net(x, s, &e, &x->idle_cold, METRIC_IDLE_COLD, METRIC_NET_COLD, METRIC_COUNT);
-        set_stretch(x, s, &x->load, METRIC_LOAD_ENERGY);
-        set_stretch(x, s, &x->warmup, METRIC_WARMUP_ENERGY);
-    }
+    if (primary)
+        report_scope(x, primary, true, all);
+    for (guint i = 0; i < scopes->len; i++)
+        if (g_ptr_array_index(scopes, i) != primary)
+            report_scope(x, g_ptr_array_index(scopes, i), false, all);
     json_object_set_new(energy, "scopes", all);
     json_object_set_new(energy, "sources", sources_json(x));
     json_object_set_new(energy, "guard", guard_json(x));
@@ -387,7 +446,7 @@ static void report_timing(struct experiment *x)
     result_part(x->result, "timing", timing);
     double load_s = (double)(x->load.t1_ns - x->load.t0_ns) / (double)NS_PER_S;
     double warmup_s = (double)(x->warmup.t1_ns - x->warmup.t0_ns) / (double)NS_PER_S;
-    result_set(x->result, METRIC_LOAD_TIME, quantity_of(QUANTITY_MEASURED, load_s, "engine_stamps", NULL));
+    result_set(x->result, METRIC_LOAD_TIME, quantity_of(engine_status(x), load_s, "engine_stamps", NULL));
     result_set(x->result, METRIC_WARMUP_TIME,
                x->warmup.t1_ns ? quantity_of(QUANTITY_MEASURED, warmup_s, "monotonic_clock", NULL)
                                : quantity_absent("warmup.enabled is false"));
@@ -405,13 +464,14 @@ static void report_steadiness(struct experiment *x)
 bool phase_estimate(struct experiment *x, GError **error)
 {
     (void)error;
-    service_metrics(x->result, &x->generation);
+    service_metrics(x->result, &x->generation, engine_status(x));
     report_work(x);
     report_flops(x);
     report_memory(x);
     report_energy(x);
     report_timing(x);
     report_steadiness(x);
+    machine_report(x);
     if (x->sampler)
         result_part(x->result, "sampler", sampler_stats_json(x->sampler));
     return true;

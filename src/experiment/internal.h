@@ -23,6 +23,13 @@ struct prompts {
     int64_t *line;
 };
 
+/* CPU time used so far. */
+struct machine_use {
+    int64_t t_ns;
+    int64_t busy_ns; /* of the whole machine; -1: unknown */
+    int64_t own_ns;  /* of the engine and this process */
+};
+
 /* Idle levels are taken over a stretch; NULL reason: it took place. */
 struct idle {
     struct stretch at;
@@ -72,6 +79,10 @@ struct experiment {
     bool guard_gave_up;
     int64_t repeats;
     struct engine_generation generation;
+    struct machine_use use_before, use_after; /* around the block */
+    GPtrArray *bound;                         /* UUIDs of the run's boards (char *); NULL: not known yet */
+    bool bound_by_processes;                  /* the driver's list named the engine's processes */
+    bool unequal_work;
     struct stretch block; /* t0 and t1 of the window, with its ticks */
 
     struct result *result;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The phases in which the engine works: warm-up, idle levels, the measured window between its guards. */
+#include "experiment/flags.h"
 #include "experiment/internal.h"
+#include "experiment/machine.h"
 
 #include <math.h>
 #include <string.h>
 
 #define WARMUP_BATCH_FIRST INT64_C(1000000) /* batch numbers of the warm-up; the measured ones count from 1 */
 #define REPEATS_WHEN_LOCKED 4 /* dithered: docs/methodology.md */
+#define TEARDOWN_NS        (10 * NS_PER_S)
 #define GUARD_POLL_NS      (100 * NS_PER_MS)
 
 /* --- idle levels --------------------------------------------------------------------------------------------------- */
@@ -40,6 +43,21 @@ bool phase_idle_cold(struct experiment *x, GError **error)
 bool phase_idle_context(struct experiment *x, GError **error)
 {
     return take_idle(x, &x->idle_context, "idle_context", error);
+}
+
+/* How many requests are one batch: the backend's batch_size, else all of them. */
+static size_t batch_size(const struct experiment *x)
+{
+    g_autofree char *path = g_strdup_printf("%s.batch_size", config_string(x->config, "backend"));
+    return config_has(x->config, path) ? (size_t)config_int(x->config, path) : x->prompts.n;
+}
+
+/* How many requests the engine works on at once. */
+static size_t concurrency(const struct experiment *x)
+{
+    if (config_has(x->config, "llamacpp.n_parallel"))
+        return (size_t)config_int(x->config, "llamacpp.n_parallel");
+    return MIN(batch_size(x), x->prompts.n);
 }
 
 /* --- batches ------------------------------------------------------------------------------------------------------- */
@@ -86,14 +104,17 @@ static GArray *temperatures(struct experiment *x)
     return list;
 }
 
-/* One warm-up iteration: one prompt of the warm-up set, in turn. Its measure is the time per token (prompts differ in
- * length, tokens do not). */
+/* One warm-up iteration: as many prompts of the warm-up set, in turn, as the engine will work on at once. Its measure is
+ * the time of a decode step (prompts differ in length, steps do not). */
 static bool iterate(struct experiment *x, size_t iteration, double *ret_per_token_s, GError **error)
 {
     int64_t batch = WARMUP_BATCH_FIRST + (int64_t)iteration;
-    g_autoptr(GError) failure = NULL;
+    size_t n = concurrency(x);
+    g_autofree struct engine_tokens *turn = g_new0(struct engine_tokens, n);
+    for (size_t i = 0; i < n; i++)
+        turn[i] = x->warm_tokens[(iteration * n + i) % x->warm_prompts.n]; /* borrowed ids */
     struct engine_generation g = {0};
-    bool ok = prepare(x, batch, &x->warm_tokens[iteration % x->warm_prompts.n], 1, NULL, error) &&
+    bool ok = prepare(x, batch, turn, n, NULL, error) &&
               engine_generate(x->engine, &batch, 1, experiment_deadline(x), &g, error);
     if (ok) {
         const struct engine_request *q = &g.requests[0];
@@ -110,6 +131,7 @@ static struct energy_steady_rule steady_rule(const struct config *config)
     struct energy_steady_rule rule = energy_steady_default;
     rule.cv_max = config_real(config, "warmup.cv_threshold");
     rule.slope_max = config_real(config, "warmup.slope_threshold");
+    rule.last = MAX(rule.last, (size_t)config_int(config, "warmup.n_warmup"));
     rule.iterations_max = (size_t)config_int(config, "warmup.max_prompts");
     return rule;
 }
@@ -145,7 +167,7 @@ bool phase_warmup(struct experiment *x, GError **error)
     x->warmup_iterations = latencies->len;
     experiment_mark(x, "warmup.end", x->warmup.t1_ns);
     if (!x->steady.steady)
-        result_flag(x->result, "not_steady");
+        flag_raise(x->result, FLAG_NOT_STEADY);
     return true;
 }
 
@@ -195,50 +217,67 @@ static int64_t gaps_of(const struct engine_generation *g)
     return gap;
 }
 
-/* Releases the batches back to back; where a sensor sees only a part of each period, each after a seeded pause of up
+/* Releases the batches back to back; where a sensor sees only a part of each period, each repeat after a seeded pause of up
  * to one period, so that the work does not meet the sensor always in the same phase. */
-static bool release(struct experiment *x, const int64_t *batches, GError **error)
+static bool release(struct experiment *x, const GArray *batches, GError **error)
 {
-    size_t n = (size_t)x->repeats;
-    if (x->dither_ns == 0 || n == 1)
-        return engine_generate(x->engine, batches, n, experiment_deadline(x), &x->generation, error);
+    const int64_t *numbers = (const int64_t *)(const void *)batches->data;
+    size_t per_repeat = batches->len / (size_t)x->repeats;
+    if (x->dither_ns == 0 || x->repeats == 1)
+        return engine_generate(x->engine, numbers, batches->len, experiment_deadline(x), &x->generation, error);
     g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(x->config, "random_seed"));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < batches->len; i += per_repeat) {
         struct engine_generation one = {0};
         int64_t pause_ns = (int64_t)(g_rand_double(rng) * (double)x->dither_ns);
         if (!experiment_wait_until(x, clock_mono_ns() + pause_ns, error) ||
-            !engine_generate(x->engine, &batches[i], 1, experiment_deadline(x), &one, error))
+            !engine_generate(x->engine, &numbers[i], per_repeat, experiment_deadline(x), &one, error))
             return false;
         engine_generation_append(&x->generation, &one);
     }
     return true;
 }
 
-/* One block: x->repeats batches of the same prompts back to back, between two guards. */
+/* Hands over the prompts in batches, as often as they are repeated. New array of batch numbers, NULL after an error. */
+static GArray *prepare_block(struct experiment *x, GError **error)
+{
+    g_autoptr(GArray) batches = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    size_t size = batch_size(x);
+    bool quiescent = true, all_quiescent = true;
+    for (int64_t repeat = 0; repeat < x->repeats; repeat++) {
+        for (size_t at = 0; at < x->prompts.n; at += size) {
+            int64_t number = (int64_t)batches->len + 1;
+            if (!prepare(x, number, &x->tokens[at], MIN(size, x->prompts.n - at), &quiescent, error))
+                return NULL;
+            g_array_append_val(batches, number);
+            all_quiescent = all_quiescent && quiescent;
+        }
+    }
+    if (!all_quiescent)
+        flag_raise(x->result, FLAG_NOT_QUIESCENT);
+    return g_steal_pointer(&batches);
+}
+
+/* One block: the prompts, x->repeats times back to back, between two guards. */
 static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **error)
 {
-    bool quiescent = true;
-    g_autofree int64_t *batches = g_new0(int64_t, (gsize)x->repeats);
     engine_generation_clear(&x->generation);
     g_clear_pointer(&x->block.tick0, g_free);
     g_clear_pointer(&x->block.tick1, g_free);
     if (!engine_reset(x->engine, true, true, experiment_deadline(x), NULL, NULL, error))
         return false;
-    for (int64_t i = 0; i < x->repeats; i++) {
-        batches[i] = i + 1;
-        if (!prepare(x, i + 1, x->tokens, x->prompts.n, &quiescent, error))
-            return false;
-    }
-    if (!quiescent)
-        result_flag(x->result, "engine_not_quiescent");
+    g_autoptr(GArray) batches = prepare_block(x, error);
+    if (!batches)
+        return false;
     x->window.guard_from_ns = clock_mono_ns();
     if (x->sensors_need_quiet &&
         !experiment_wait_until(x, x->window.guard_from_ns + x->guard.pre_ns, error))
         return false;
+    x->use_before = machine_use_now(x);
     x->block.tick0 = ticks_read(x, 1);
     if (!release(x, batches, error))
         return false;
     x->block.tick1 = ticks_read(x, 2);
+    x->use_after = machine_use_now(x);
     x->window.t0_ns = x->generation.t0_ns;
     x->window.t1_ns = x->generation.t1_ns;
     x->block.t0_ns = x->window.t0_ns;
@@ -257,6 +296,15 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
     return true;
 }
 
+/* How many repeats, with their guards, the time that is left allows. A block that could not end would cost the one that
+ * is there. */
+static int64_t affordable_repeats(const struct experiment *x)
+{
+    int64_t guards_ns = x->guard.pre_ns + x->guard.post_ns + x->guard.limit_ns + TEARDOWN_NS;
+    int64_t one_ns = MAX(1, (x->window.t1_ns - x->window.t0_ns) / x->repeats + x->dither_ns);
+    return (x->deadline_ns - clock_mono_ns() - guards_ns) / one_ns;
+}
+
 /* How many repeats the block should hold for the uncertainty asked for; the current number when it suffices. */
 static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
 {
@@ -270,6 +318,7 @@ static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
     int64_t wanted = e.flags & ENERGY_FLAG(BELOW_RESOLUTION) ? e.recommended_repeats : 1;
     if (e.flags & ENERGY_FLAG(PHASE_LOCKED))
         wanted = MAX(wanted, REPEATS_WHEN_LOCKED);
+    most = MIN(most, affordable_repeats(x));
     return CLAMP(wanted, x->repeats, MAX(most, x->repeats));
 }
 

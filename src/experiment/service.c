@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiment/service.h"
 
+#include "experiment/flags.h"
 #include "stats/stats.h"
 
 #include <stdlib.h>
 
 #define METHOD_STAMPS "engine_stamps"
+
+/* Where the figures go and what they are. */
+struct sink {
+    struct result *r;
+    enum quantity_status status;
+};
+
+static void set(const struct sink *to, enum result_metric metric, double value)
+{
+    result_set(to->r, metric, quantity_of(to->status, value, METHOD_STAMPS, NULL));
+}
+
+static void absent(const struct sink *to, enum result_metric metric, const char *reason)
+{
+    result_set(to->r, metric, quantity_absent(reason));
+}
 
 struct interval {
     int64_t from_ns, to_ns;
@@ -14,11 +31,6 @@ struct interval {
 static double seconds(int64_t ns)
 {
     return (double)ns / (double)NS_PER_S;
-}
-
-static struct quantity stamped(double value)
-{
-    return quantity_of(QUANTITY_MEASURED, value, METHOD_STAMPS, NULL);
 }
 
 int64_t service_admitted_ns(const struct engine_generation *g, const struct engine_request *request)
@@ -70,23 +82,26 @@ struct distribution_rows {
     int mean, p50, p95, p99, max; /* METRIC_…, or -1 */
 };
 
-/* values in seconds; sorted in place. */
-static void set_distribution(struct result *r, GArray *values, struct distribution_rows rows, const char *absent)
+/* values in seconds. */
+static void set_distribution(const struct sink *to, GArray *values, struct distribution_rows rows, const char *reason)
 {
     const struct {
         int metric;
-        double p;
-    } points[] = {{rows.p50, 0.50}, {rows.p95, 0.95}, {rows.p99, 0.99}, {rows.max, 1.0}};
+        double p; /* -1: the mean */
+    } points[] = {{rows.mean, -1}, {rows.p50, 0.50}, {rows.p95, 0.95}, {rows.p99, 0.99}, {rows.max, 1.0}};
     const double *v = (const double *)(const void *)values->data;
-    if (rows.mean >= 0)
-        result_set(r, rows.mean, values->len ? stamped(stats_mean(v, values->len)) : quantity_absent(absent));
-    for (size_t i = 0; i < G_N_ELEMENTS(points); i++)
-        if (points[i].metric >= 0)
-            result_set(r, points[i].metric,
-                       values->len ? stamped(stats_quantile(v, values->len, points[i].p)) : quantity_absent(absent));
+    size_t n = values->len;
+    for (size_t i = 0; i < G_N_ELEMENTS(points); i++) {
+        if (points[i].metric < 0)
+            continue;
+        if (n == 0)
+            absent(to, points[i].metric, reason);
+        else
+            set(to, points[i].metric, points[i].p < 0 ? stats_mean(v, n) : stats_quantile(v, n, points[i].p));
+    }
 }
 
-static void set_tokens(struct result *r, const struct engine_generation *g)
+static void set_tokens(const struct sink *to, const struct engine_generation *g)
 {
     int64_t in = 0, cached = 0, out = 0;
     for (size_t i = 0; i < g->n_requests; i++) {
@@ -95,18 +110,18 @@ static void set_tokens(struct result *r, const struct engine_generation *g)
         out += (int64_t)g->requests[i].n_out;
     }
     double window = seconds(g->t1_ns - g->t0_ns);
-    result_set(r, METRIC_REQUESTS, stamped((double)g->n_requests));
-    result_set(r, METRIC_TOKENS_IN, stamped((double)in));
-    result_set(r, METRIC_TOKENS_IN_CACHED, stamped((double)cached));
-    result_set(r, METRIC_TOKENS_IN_COMPUTED, stamped((double)(in - cached)));
-    result_set(r, METRIC_TOKENS_OUT, stamped((double)out));
-    result_set(r, METRIC_WINDOW, stamped(window));
-    result_set(r, METRIC_OUTPUT_RATE, stamped((double)out / window));
-    result_set(r, METRIC_TOTAL_RATE, stamped((double)(in + out) / window));
-    result_set(r, METRIC_REQUEST_RATE, stamped((double)g->n_requests / window));
+    set(to, METRIC_REQUESTS, (double)g->n_requests);
+    set(to, METRIC_TOKENS_IN, (double)in);
+    set(to, METRIC_TOKENS_IN_CACHED, (double)cached);
+    set(to, METRIC_TOKENS_IN_COMPUTED, (double)(in - cached));
+    set(to, METRIC_TOKENS_OUT, (double)out);
+    set(to, METRIC_WINDOW, window);
+    set(to, METRIC_OUTPUT_RATE, (double)out / window);
+    set(to, METRIC_TOTAL_RATE, (double)(in + out) / window);
+    set(to, METRIC_REQUEST_RATE, (double)g->n_requests / window);
 }
 
-static void set_phase_rates(struct result *r, const struct engine_generation *g)
+static void set_phase_rates(const struct sink *to, const struct engine_generation *g)
 {
     g_autoptr(GArray) prefill = g_array_new(FALSE, FALSE, sizeof(struct interval));
     g_autoptr(GArray) decode = g_array_new(FALSE, FALSE, sizeof(struct interval));
@@ -123,12 +138,14 @@ static void set_phase_rates(struct result *r, const struct engine_generation *g)
         decoded += (int64_t)q->n_out - 1;
     }
     double prefill_s = seconds(union_ns(prefill)), decode_s = seconds(union_ns(decode));
-    result_set(r, METRIC_PREFILL_RATE,
-               prefill_s > 0 ? stamped((double)computed / prefill_s)
-                             : quantity_absent("no request spent time between admission and its first token"));
-    result_set(r, METRIC_DECODE_RATE,
-               decode_s > 0 && decoded > 0 ? stamped((double)decoded / decode_s)
-                                           : quantity_absent("no request produced more than one token"));
+    if (prefill_s > 0)
+        set(to, METRIC_PREFILL_RATE, (double)computed / prefill_s);
+    else
+        absent(to, METRIC_PREFILL_RATE, "no request spent time between admission and its first token");
+    if (decode_s > 0 && decoded > 0)
+        set(to, METRIC_DECODE_RATE, (double)decoded / decode_s);
+    else
+        absent(to, METRIC_DECODE_RATE, "no request produced more than one token");
 }
 
 static void append_seconds(GArray *values, int64_t ns)
@@ -137,7 +154,7 @@ static void append_seconds(GArray *values, int64_t ns)
     g_array_append_val(values, s);
 }
 
-static void set_latencies(struct result *r, const struct engine_generation *g)
+static void set_latencies(const struct sink *to, const struct engine_generation *g)
 {
     g_autoptr(GArray) ttft = g_array_new(FALSE, FALSE, sizeof(double));
     g_autoptr(GArray) tpot = g_array_new(FALSE, FALSE, sizeof(double));
@@ -155,40 +172,41 @@ static void set_latencies(struct result *r, const struct engine_generation *g)
         }
     }
     static const char none[] = "no request produced a token", single[] = "no request produced more than one token";
-    set_distribution(r, ttft,
+    set_distribution(to, ttft,
                      (struct distribution_rows){METRIC_TTFT_MEAN, METRIC_TTFT_P50, METRIC_TTFT_P95, METRIC_TTFT_P99, -1},
                      none);
-    set_distribution(r, tpot, (struct distribution_rows){METRIC_TPOT_MEAN, METRIC_TPOT_P50, METRIC_TPOT_P95, -1, -1},
+    set_distribution(to, tpot, (struct distribution_rows){METRIC_TPOT_MEAN, METRIC_TPOT_P50, METRIC_TPOT_P95, -1, -1},
                      single);
-    set_distribution(r, whole,
+    set_distribution(to, whole,
                      (struct distribution_rows){METRIC_LATENCY_MEAN, METRIC_LATENCY_P50, METRIC_LATENCY_P95,
                                                 METRIC_LATENCY_P99, -1},
                      none);
 }
 
 /* Where chunks carried more than one token the gap between tokens was not observed: no ITL then. */
-static void set_token_gaps(struct result *r, const struct engine_generation *g)
+static void set_token_gaps(const struct sink *to, const struct engine_generation *g)
 {
     g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
-    const char *absent = "no request produced more than one token";
+    const char *reason = "no request produced more than one token";
     if (g->merged_chunks > 0) {
-        absent = "the engine delivered several tokens in one chunk, so single gaps were not observed";
-        result_flag(r, "merged_chunks");
+        reason = "the engine delivered several tokens in one chunk, so single gaps were not observed";
+        flag_raise(to->r, FLAG_MERGED_CHUNKS);
     } else {
         g_autoptr(GArray) gaps = service_token_gaps(g);
         for (guint i = 0; i < gaps->len; i++)
             append_seconds(values, g_array_index(gaps, int64_t, i));
     }
     set_distribution(
-        r, values,
+        to, values,
         (struct distribution_rows){METRIC_ITL_MEAN, METRIC_ITL_P50, METRIC_ITL_P95, METRIC_ITL_P99, METRIC_ITL_MAX},
-        absent);
+        reason);
 }
 
-void service_metrics(struct result *r, const struct engine_generation *g)
+void service_metrics(struct result *r, const struct engine_generation *g, enum quantity_status status)
 {
-    set_tokens(r, g);
-    set_phase_rates(r, g);
-    set_latencies(r, g);
-    set_token_gaps(r, g);
+    const struct sink to = {r, status};
+    set_tokens(&to, g);
+    set_phase_rates(&to, g);
+    set_latencies(&to, g);
+    set_token_gaps(&to, g);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Phases up to the point where the engine could work: sensors, engine, model, token ids. */
 #include "experiment/environment.h"
+#include "experiment/flags.h"
 #include "experiment/internal.h"
+#include "experiment/machine.h"
 
 #include <string.h>
 
@@ -155,7 +157,7 @@ static bool report_engine(struct experiment *x, GError **error)
     json_object_set_new(engine, "substitutions",
                         x->loaded.substitutions ? json_deep_copy(x->loaded.substitutions) : json_array());
     if (json_array_size(x->loaded.substitutions) > 0)
-        result_flag(x->result, "substituted");
+        flag_raise(x->result, FLAG_SUBSTITUTED);
     json_object_set(x->environment, "engine", engine);
     result_part(x->result, "engine", engine);
     result_part(x->result, "environment", json_incref(x->environment));
@@ -177,6 +179,7 @@ bool phase_load(struct experiment *x, GError **error)
     for (size_t i = 0; i < x->loaded.n_pids; i++)
         pids[i] = (pid_t)x->loaded.pids[i];
     meter_set_engine_pids(x->meter, pids, MIN(x->loaded.n_pids, METER_ENGINE_PIDS_MAX));
+    machine_bind_boards(x);
     return report_engine(x, error);
 }
 

@@ -38,7 +38,15 @@ static char *level_text(const json_t *level)
 struct statuses {
     size_t n[QUANTITY_STATUS_COUNT];
     int common; /* the one all runs with energy share; -1: none has energy; -2: they differ */
+    const char *scope;  /* of the first run with energy, or NULL */
+    bool scopes_differ; /* unlike scopes are not compared: each row says its own */
 };
+
+static const char *scope_of(const json_t *record)
+{
+    const char *scope = json_string_value(jsonx_at(record, "energy.scope"));
+    return scope ? scope : "unknown scope";
+}
 
 static struct statuses energy_statuses(const struct report_study *study)
 {
@@ -48,8 +56,12 @@ static struct statuses energy_statuses(const struct report_study *study)
             continue;
         int status = (int)result_metric_of(study->runs[i].record, METRIC_J_OUTPUT).status;
         s.n[status]++;
-        if (status != QUANTITY_ABSENT)
-            s.common = s.common == -1 || s.common == status ? status : -2;
+        if (status == QUANTITY_ABSENT)
+            continue;
+        const char *scope = scope_of(study->runs[i].record);
+        s.common = s.common == -1 || s.common == status ? status : -2;
+        s.scopes_differ = s.scopes_differ || (s.scope && strcmp(s.scope, scope) != 0);
+        s.scope = s.scope ? s.scope : scope;
     }
     return s;
 }
@@ -79,16 +91,17 @@ static char *interval_text(const struct quantity *q, const char *value)
     return g_strdup_printf(" [%.*f, %.*f]", decimals, q->low, decimals, q->high);
 }
 
-static char *energy_figure(const json_t *record, int common_status)
+static char *energy_figure(const json_t *record, const struct statuses *s)
 {
     struct quantity q = record ? result_metric_of(record, METRIC_J_OUTPUT) : quantity_absent(NULL);
     if (q.status == QUANTITY_ABSENT)
         return g_strdup(record ? "absent" : "-");
     g_autofree char *value = num_format_3(q.value);
     g_autofree char *interval = interval_text(&q, value);
-    if (common_status == -2)
-        return g_strdup_printf("%s%s %s", value, interval, quantity_status_name(q.status));
-    return g_strdup_printf("%s%s", value, interval);
+    const char *status = s->common == -2 ? quantity_status_name(q.status) : NULL;
+    const char *scope = s->scopes_differ ? scope_of(record) : NULL;
+    return g_strdup_printf("%s%s%s%s%s%s", value, interval, status ? " " : "", status ? status : "",
+                           scope ? ", " : "", scope ? scope : "");
 }
 
 static void put(struct libscols_line *line, size_t *at, char *text)
@@ -119,7 +132,7 @@ static void add_columns(struct libscols_table *table, const struct report_study 
 }
 
 static void add_line(struct libscols_table *table, const struct report_study *study, const struct report_run *run,
-                     int status)
+                     const struct statuses *s)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     size_t at = 0;
@@ -133,7 +146,7 @@ static void add_line(struct libscols_table *table, const struct report_study *st
     }
     for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
         put(line, &at, figure(run->record, &columns[i]));
-    put(line, &at, energy_figure(run->record, status));
+    put(line, &at, energy_figure(run->record, s));
     put(line, &at, g_strdup(run->state));
 }
 
@@ -175,19 +188,51 @@ static void note_energy(const struct report_study *study, const struct statuses 
     if (!record)
         return;
     struct quantity q = result_metric_of(record, METRIC_ENERGY);
-    const char *scope = json_string_value(jsonx_at(record, "energy.scope"));
     if (s->n[QUANTITY_SIMULATED])
         g_string_append(out, "Energy is SIMULATED where it says so: it comes from a simulated sensor, not from this machine.\n");
     if (s->common == -2)
         g_string_append(out, "The runs' energies differ in kind (see each row): do not compare them.\n");
-    if (s->common >= 0)
-        g_string_append_printf(out, "J/token is energy over output tokens, scope: %s; 95 %% interval in brackets%s.\n",
-                               scope ? scope : "unknown",
-                               s->common == QUANTITY_MODELLED ? ", from the stated range of the model" : "");
+    if (s->scopes_differ)
+        g_string_append(out, "The runs' energies have different scopes (see each row): do not compare them.\n");
+    else if (s->common >= 0)
+        g_string_append_printf(out, "J/token is energy over output tokens, scope: %s; in brackets %s.\n",
+                               s->scope,
+                               s->common == QUANTITY_MODELLED
+                                   ? "the range of the model's stated watts, the same for every row: it cancels "
+                                     "between rows"
+                                   : "the 95 % interval");
     if (q.reason)
         g_string_append_printf(out, "Energy: %s\n", q.reason);
     if (!s->n[QUANTITY_MEASURED] && !s->n[QUANTITY_SIMULATED])
         note_sources(record, out);
+}
+
+/* "1, 3, 4": the runs whose record carries a flag; NULL when none does. New string. */
+static char *runs_with_flag(const struct report_study *study, const char *flag)
+{
+    GString *list = g_string_new(NULL);
+    for (size_t i = 0; i < study->n_runs; i++)
+        if (json_object_get(json_object_get(study->runs[i].record, "flag_meanings"), flag))
+            g_string_append_printf(list, "%s%d", list->len ? ", " : "", study->runs[i].index);
+    return g_string_free(list, FALSE);
+}
+
+/* Each doubt once, with the runs it holds for. */
+static void note_flags(const struct report_study *study, GString *out)
+{
+    g_autoptr(json_t) told = json_object();
+    for (size_t i = 0; i < study->n_runs; i++) {
+        const char *flag;
+        json_t *meaning;
+        json_object_foreach(json_object_get(study->runs[i].record, "flag_meanings"), flag, meaning) {
+            if (json_object_get(told, flag))
+                continue;
+            json_object_set(told, flag, meaning);
+            g_autofree char *runs = runs_with_flag(study, flag);
+            g_string_append_printf(out, "%s (%s %s): %s\n", flag, strchr(runs, ',') ? "runs" : "run", runs,
+                                   json_string_value(meaning));
+        }
+    }
 }
 
 static void note_runs(const struct report_study *study, GString *out)
@@ -208,6 +253,30 @@ static void note_runs(const struct report_study *study, GString *out)
     }
 }
 
+/* Breaks lines longer than width at spaces; what follows is indented a little more than the line. */
+static void append_wrapped(GString *out, const char *text, size_t width)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line && (line[1] || **line); line++) {
+        size_t indent = strspn(*line, " ") + 2, used = 0;
+        g_auto(GStrv) words = g_strsplit(*line, " ", -1);
+        for (char **word = words; *word; word++) {
+            size_t length = (size_t)g_utf8_strlen(*word, -1);
+            bool first = word == words;
+            if (!first && width && used + 1 + length > width) {
+                g_string_append_printf(out, "\n%*s", (int)indent, "");
+                used = indent;
+            } else if (!first) {
+                g_string_append_c(out, ' ');
+                used++;
+            }
+            g_string_append(out, *word);
+            used += length;
+        }
+        g_string_append_c(out, '\n');
+    }
+}
+
 char *report_table(const struct report_study *study, size_t width)
 {
     struct statuses statuses = energy_statuses(study);
@@ -219,7 +288,7 @@ char *report_table(const struct report_study *study, size_t width)
         scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
     add_columns(table, study, statuses.common);
     for (size_t i = 0; i < study->n_runs; i++)
-        add_line(table, study, &study->runs[i], statuses.common);
+        add_line(table, study, &study->runs[i], &statuses);
     char *text = NULL;
     GString *out = g_string_new(NULL);
     if (scols_print_table_to_string(table, &text) == 0)
@@ -229,7 +298,10 @@ char *report_table(const struct report_study *study, size_t width)
     if (out->len && out->str[out->len - 1] != '\n')
         g_string_append_c(out, '\n');
     g_string_append_c(out, '\n');
-    note_energy(study, &statuses, out);
-    note_runs(study, out);
+    g_autoptr(GString) notes = g_string_new(NULL);
+    note_energy(study, &statuses, notes);
+    note_flags(study, notes);
+    note_runs(study, notes);
+    append_wrapped(out, notes->str, width);
     return g_string_free(out, FALSE);
 }

@@ -43,6 +43,7 @@ struct result *result_new(const json_t *exchange)
     r->warnings = json_array();
     r->flags = json_array();
     json_object_set_new(r->root, "flags", r->flags);
+    json_object_set_new(r->root, "flag_meanings", json_object());
     json_object_set_new(r->root, "warnings", r->warnings);
     json_object_set_new(r->root, "metrics", json_object()); /* filled on writing; holds its place in the order */
     return r;
@@ -97,7 +98,7 @@ void result_warn(struct result *r, const char *format, ...)
     json_array_append_new(r->warnings, json_string(text));
 }
 
-void result_flag(struct result *r, const char *flag)
+void result_flag(struct result *r, const char *flag, const char *meaning)
 {
     size_t i;
     json_t *have;
@@ -106,6 +107,7 @@ void result_flag(struct result *r, const char *flag)
             return;
     }
     json_array_append_new(r->flags, json_string(flag));
+    json_object_set_new(json_object_get(r->root, "flag_meanings"), flag, json_string(meaning));
 }
 
 json_t *result_json(const struct result *r)

@@ -118,8 +118,8 @@ void result_absent_group(struct result *r, const char *group, const char *reason
 /* A free part of the record; takes over the reference. */
 void result_part(struct result *r, const char *name, json_t *tree);
 G_GNUC_PRINTF(2, 3) void result_warn(struct result *r, const char *format, ...);
-/* A machine-readable flag ("phase_locked"); each once. */
-void result_flag(struct result *r, const char *flag);
+/* A doubt a machine can read ("phase_locked") and one sentence for people; each flag once. */
+void result_flag(struct result *r, const char *flag, const char *meaning);
 json_t *result_json(const struct result *r);
 bool result_write(const struct result *r, const char *path, GError **error);
 

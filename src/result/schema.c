@@ -67,13 +67,15 @@ json_t *result_schema(void)
 {
     json_t *properties = json_object();
     static const char *const parts[] = {"config", "origins", "context", "engine", "workload", "energy", "environment",
-                                        "timing", "sampler", "steadiness", "memory", "model"};
+                                        "timing", "sampler", "steadiness", "memory", "model", "machine"};
     json_object_set_new(properties, "schema", json_pack("{s:s}", "const", RESULT_SCHEMA));
     json_object_set_new(properties, "llem", program_schema());
     json_object_set_new(properties, "identity", identity_schema());
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
         json_object_set_new(properties, parts[i], typed("object"));
     json_object_set_new(properties, "flags", strings_schema());
+    json_object_set_new(properties, "flag_meanings",
+                        json_pack("{s:s, s:o}", "type", "object", "additionalProperties", typed("string")));
     json_object_set_new(properties, "warnings", strings_schema());
     json_object_set_new(properties, "metrics", metrics_schema());
     json_object_set_new(properties, "simulated", typed("boolean"));

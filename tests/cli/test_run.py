@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -62,6 +63,29 @@ def test_sweep_gives_equal_work(llem, tmp_path):
     assert sorted(r["identity"]["cycle"] for r in records) == [1] * 4 + [2] * 4
     header = done.stdout.splitlines()[0]
     assert {"cycle", "threads", "batch_size", "tokens/s"} <= set(re.split(r"\s{2,}", header))
+
+
+def test_batch_size_is_the_engine_s_batch(llem, tmp_path):
+    """Two prompts, steps of 20 ms: together one run of 3 steps after the first token, one by one two."""
+    fields = {"sim.token_us": 20000, "n": 2, "warmup.enabled": False}
+    run(llem, write(tmp_path / "b.yaml", fields, sweep={"sim.batch_size": [2, 1]},
+                    execution={"n_cycles": 1, "order": "sequential"}))
+    study = the_study(tmp_path / "results")
+    together, single = (metric(study.result(i), "window_s")["value"] for i in (0, 1))
+    assert 0.055 < together < single and single > 0.115
+
+
+def test_closed_descriptors_do_not_reach_the_files(llem, tmp_path):
+    path = write(tmp_path / "c.yaml")
+    command = " ".join(map(str, llem.command("run", path, "-o", tmp_path / "results")))
+    done = subprocess.run(["sh", "-c", f"exec {command} >&- 2>&-"], env=llem.env, timeout=60, cwd=tmp_path)
+    assert done.returncode == 1  # the table was lost
+    assert the_study(tmp_path / "results").states() == ["ok"]
+
+
+def test_cycles_must_be_at_least_one(llem, tmp_path):
+    done = run(llem, write(tmp_path / "c.yaml"), "--cycles", "0", expect=2)
+    assert "n_cycles" in done.stderr
 
 
 def test_inputs_are_truncated_to_the_limit(llem, tmp_path):

@@ -9,7 +9,7 @@ from studies import check_records, metric, the_study, write
 
 UUID = "GPU-00000000-0000-4000-8000-000000000000"
 # 43 ms a step does not beat with a sensor that refreshes every 100 ms.
-WORK = {"sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1,
+WORK = {"sim.device": "gpu", "sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1,
         "warmup.enabled": False}
 
 
@@ -65,6 +65,49 @@ def test_two_boards_are_summed(boards):
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
     record, _ = boards([board(), second])
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 300), rel=0.005)
+
+
+def test_a_cpu_engine_does_not_count_an_idle_board(boards):
+    record, _ = boards([board()], {"sim.device": "cpu", "sim.decode_load": 0.5, "energy.modelled": True})
+    assert record["energy"]["scope"] == "CPU cores of the engine"
+    assert metric(record, "energy_j")["status"] == "modelled"
+    assert {s["scope"] for s in record["energy"]["scopes"]} == {"GPU board", "CPU cores of the engine"}
+
+
+@pytest.mark.parametrize("visible, watts", [("0", 300), (UUID, 200)])
+def test_boards_are_bound_by_what_cuda_sees(boards, monkeypatch, visible, watts, llem):
+    """Numbers do not tell the board unless CUDA counts by PCI order; then all count, and the record says so."""
+    second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
+    llem.env["CUDA_VISIBLE_DEVICES"] = visible
+    record, _ = boards([board(), second])
+    assert metric(record, "power_mean_w")["value"] == pytest.approx(watts, rel=0.01)
+    assert ("boards_assumed" in record["flags"]) == (watts == 300)
+
+
+def test_number_of_a_board_in_pci_order(boards, llem):
+    second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
+    llem.env |= {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    record, _ = boards([board(), second])
+    assert metric(record, "power_mean_w")["value"] == pytest.approx(100, rel=0.01)
+    assert record["machine"]["boards"] == ["GPU-11111111-0000-4000-8000-000000000000"]
+
+
+def test_a_prefix_cache_in_the_repeats_is_unequal_work(boards):
+    fields = {"sim.prefix_cache": True, "max_output_tokens": 3, "energy.max_repeats": 4, "energy.target_uncertainty": 0.0001}
+    record, done = boards([board()], fields)
+    assert "unequal_work" in record["flags"]
+    assert metric(record, "joules_per_output_token")["value"] is None
+    assert "unequal_work" in metric(record, "joules_per_output_token")["reason"]
+    assert "unequal_work" in done.stdout
+
+
+def test_repeats_stay_within_the_time_limit(boards):
+    """The first block suffices when there is no time for another one."""
+    fields = {"limits.timeout_seconds": 30, "energy.max_repeats": 1000, "energy.target_uncertainty": 0.0001,
+              "max_output_tokens": 100}
+    record, _ = boards([board(load=[{"type": "llm", "scale": 1.0, "seed": 3}])], fields)
+    assert metric(record, "repeats")["value"] == 1
+    assert "below_resolution" in record["flags"]
 
 
 def test_one_lost_board_makes_the_sum_absent(boards):

@@ -39,7 +39,7 @@ static struct result *figures_of(struct engine_generation *g)
     g_autoptr(json_t) exchange =
         json_pack("{s:s, s:{}, s:{s:i}}", "config_hash", "0123456789abcdef", "config", "context", "cycle", 1);
     struct result *r = result_new(exchange);
-    service_metrics(r, g);
+    service_metrics(r, g, QUANTITY_MEASURED);
     return r;
 }
 

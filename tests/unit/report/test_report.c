@@ -24,6 +24,8 @@ static json_t *record_of(struct quantity joules, const char *scope, const char *
     result_part(r, "energy", json_pack("{s:s*, s:o}", "scope", scope, "sources", sources));
     if (warning)
         result_warn(r, "%s", warning);
+    if (scope && !strcmp(scope, "GPU board"))
+        result_flag(r, "uncalibrated", "gain and offset are an assumption: the named prior");
     return result_json(r);
 }
 
@@ -83,6 +85,23 @@ static void test_modelled(void)
     show("modelled", runs, G_N_ELEMENTS(runs), 2);
 }
 
+/* On a narrow terminal notes break between words. */
+static void test_notes_are_wrapped(void)
+{
+    struct report_run run = {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), "ok",
+                             NULL};
+    struct report_study study = {.name = "golden", .n_cycles = 1, .runs = &run, .n_runs = 1};
+    g_autofree char *narrow = report_table(&study, 60), *wide = report_table(&study, 0);
+    const char *notes = strstr(narrow, "\n\n");
+    g_auto(GStrv) lines = g_strsplit(notes, "\n", -1);
+    for (char **line = lines; *line; line++)
+        g_assert_cmpuint(strlen(*line), <=, 60);
+    g_auto(GStrv) a = g_regex_split_simple("\\s+", narrow, 0, 0), b = g_regex_split_simple("\\s+", wide, 0, 0);
+    g_assert_cmpuint(g_strv_length(a), ==, g_strv_length(b));
+    json_decref((json_t *)(uintptr_t)run.record);
+    json_decref((json_t *)(uintptr_t)run.levels);
+}
+
 static void test_absent(void)
 {
     struct report_run runs[] = {
@@ -102,6 +121,15 @@ static void test_mixed_status_is_said_per_row(void)
     show("mixed", runs, G_N_ELEMENTS(runs), 1);
 }
 
+static void test_unlike_scopes_are_said_per_row(void)
+{
+    struct report_run runs[] = {
+        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
+        {2, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "CPU package", NULL), "ok", NULL},
+    };
+    show("scopes", runs, G_N_ELEMENTS(runs), 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -109,5 +137,7 @@ int main(int argc, char **argv)
     g_test_add_func("/report/modelled", test_modelled);
     g_test_add_func("/report/absent", test_absent);
     g_test_add_func("/report/mixed", test_mixed_status_is_said_per_row);
+    g_test_add_func("/report/scopes", test_unlike_scopes_are_said_per_row);
+    g_test_add_func("/report/notes-are-wrapped", test_notes_are_wrapped);
     return g_test_run();
 }

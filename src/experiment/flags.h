@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal to experiment: the doubts it raises itself; those about sensors are rows of room energy. */
+#pragma once
+
+#include "result/result.h"
+
+#define FLAG_ROWS(X)                                                                                                   \
+    X(NOT_STEADY, "not_steady", "the warm-up ended at its maximum before the work was steady")                         \
+    X(NOT_QUIESCENT, "engine_not_quiescent", "the engine works while it has no requests: the idle level is not idle")  \
+    X(SUBSTITUTED, "substituted", "the engine used something else than was asked for: see engine.substitutions")       \
+    X(OUTPUT_LENGTH_VARIES, "output_length_varies", "some requests ended before max_output_tokens: unequal work")      \
+    X(MERGED_CHUNKS, "merged_chunks", "the engine delivered several tokens in one chunk")                              \
+    X(UNEQUAL_WORK, "unequal_work", "the repeats of the work differ, a cache served some of it: no energy per token")  \
+    X(BOARDS_ASSUMED, "boards_assumed", "which GPUs the engine uses is not known: the energy is of all of them")       \
+    X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the machine's CPU time in the window")        \
+    X(FOREIGN_GPU, "foreign_gpu_process", "another process holds memory of a board of this run")                       \
+    X(CONCURRENT_STUDY, "concurrent_study", "another study of llem ran on this machine at the same time")
+
+enum flag {
+#define X(code, id, meaning) FLAG_##code,
+    FLAG_ROWS(X)
+#undef X
+        FLAG_COUNT
+};
+
+void flag_raise(struct result *r, enum flag flag);
