@@ -12,6 +12,7 @@
     X(MERGED_CHUNKS, "merged_chunks", "the engine delivered several tokens in one chunk")                              \
     X(UNEQUAL_WORK, "unequal_work", "the repeats of the work differ, a cache served some of it: no energy per token")  \
     X(BOARDS_ASSUMED, "boards_assumed", "which GPUs the engine uses is not known: the energy is of all of them")       \
+    X(GUARD_CPU_DRIFT, "guard_cpu_drift", "the engine idled differently before and after the work: guards not alike")   \
     X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the machine's CPU time in the window")        \
     X(FOREIGN_GPU, "foreign_gpu_process", "another process holds memory of a board of this run")                       \
     X(CONCURRENT_STUDY, "concurrent_study", "another study of llem ran on this machine at the same time")

@@ -79,7 +79,7 @@ struct experiment {
     bool guard_gave_up;
     int64_t repeats;
     struct engine_generation generation;
-    struct machine_use use_before, use_after; /* around the block */
+    struct machine_use use_pre, use_before, use_after, use_post; /* start of the guard, around the block, end of it */
     GPtrArray *bound;                         /* UUIDs of the run's boards (char *); NULL: not known yet */
     bool bound_by_processes;                  /* the driver's list named the engine's processes */
     bool unequal_work;

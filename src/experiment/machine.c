@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define GUARD_DRIFT_MAX   0.10 /* of the busier guard, and */
+#define GUARD_DRIFT_CORES 0.02 /* more than the sampler's own noise */
 #define FOREIGN_SHARE_MAX 0.02 /* of the machine's CPU time: docs/methodology.md */
 
 /* --- boards ---------------------------------------------------------------------------------------------------------- */
@@ -154,6 +156,23 @@ static void report_cpu(struct experiment *x, json_t *machine)
         flag_raise(x->result, FLAG_FOREIGN_CPU);
 }
 
+/* Cores the engine and this process kept busy between two moments. */
+static double own_cores(const struct machine_use *a, const struct machine_use *b)
+{
+    return b->t_ns > a->t_ns ? (double)(b->own_ns - a->own_ns) / (double)(b->t_ns - a->t_ns) : 0;
+}
+
+/* Guards need not be empty, but alike: constant spinning cancels, a change does not. */
+static void report_guards(struct experiment *x, json_t *machine)
+{
+    double pre = own_cores(&x->use_pre, &x->use_before), post = own_cores(&x->use_after, &x->use_post);
+    json_object_set_new(machine, "guard_cores_pre", json_real(pre));
+    json_object_set_new(machine, "guard_cores_post", json_real(post));
+    double change = pre > post ? pre - post : post - pre;
+    if (x->sensors_need_quiet && change > GUARD_DRIFT_MAX * MAX(pre, post) && change > GUARD_DRIFT_CORES)
+        flag_raise(x->result, FLAG_GUARD_CPU_DRIFT);
+}
+
 /* Other holders of the run's boards; told apart only where the driver's pids are ours. */
 static void report_holders(struct experiment *x, json_t *machine)
 {
@@ -179,6 +198,7 @@ void machine_report(struct experiment *x)
         json_array_append_new(boards, json_string(g_ptr_array_index(x->bound, i)));
     json_object_set_new(machine, "boards", boards);
     report_cpu(x, machine);
+    report_guards(x, machine);
     report_holders(x, machine);
     if (json_is_true(json_object_get(x->context, "concurrent_study")))
         flag_raise(x->result, FLAG_CONCURRENT_STUDY);

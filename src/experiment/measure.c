@@ -269,6 +269,7 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
     if (!batches)
         return false;
     x->window.guard_from_ns = clock_mono_ns();
+    x->use_pre = machine_use_now(x);
     if (x->sensors_need_quiet &&
         !experiment_wait_until(x, x->window.guard_from_ns + x->guard.pre_ns, error))
         return false;
@@ -287,6 +288,7 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
     if (x->sensors_need_quiet && !guard_after(x, scopes, error))
         return false;
     x->window.guard_to_ns = clock_mono_ns();
+    x->use_post = machine_use_now(x);
     if (!x->sensors_need_quiet) {
         x->window.guard_from_ns = x->window.t0_ns;
         x->window.guard_to_ns = x->window.t1_ns;
