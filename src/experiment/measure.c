@@ -49,7 +49,8 @@ bool phase_idle_context(struct experiment *x, GError **error)
 static size_t batch_size(const struct experiment *x)
 {
     g_autofree char *path = g_strdup_printf("%s.batch_size", config_string(x->config, "backend"));
-    return config_has(x->config, path) ? (size_t)config_int(x->config, path) : x->prompts.n;
+    bool given = config_field(path) && config_has(x->config, path); /* not every backend has such a row */
+    return given ? (size_t)config_int(x->config, path) : x->prompts.n;
 }
 
 /* How many requests the engine works on at once. */

@@ -1,0 +1,58 @@
+"""llem run on the real engine with a real model: the same work in every cell, figures that hang together.
+
+`make test` brings the model (its stage "model")."""
+
+import pytest
+from studies import check_records, metric, the_study, write
+
+REAL = {
+    "model": "smollm2-135m-instruct",
+    "backend": "llamacpp",
+    "n": 3,
+    "max_input_tokens": 24,
+    "max_output_tokens": 6,
+    "warmup.n_warmup": 1,
+    "warmup.max_prompts": 2,
+}
+
+
+@pytest.fixture
+def real(llem, tmp_path):
+    llem.use_real_models()
+
+    def run(fields=None, sweep=None, expect=0):
+        path = write(tmp_path / "real.yaml", {**REAL, **(fields or {})}, sweep=sweep, execution={"n_cycles": 1})
+        done = llem.run("run", path, "-o", tmp_path / "results", timeout=300)
+        assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
+        study = the_study(tmp_path / "results")
+        check_records(llem, study)
+        return study, done
+
+    return run
+
+
+def test_a_sweep_of_the_real_engine(real):
+    study, done = real({"llamacpp.quantization": "q4_1"}, {"llamacpp.n_parallel": [1, 3]})
+    assert study.states() == ["ok", "ok"]
+    one, three = sorted((study.result(i) for i in range(2)), key=lambda r: r["config"]["llamacpp"]["n_parallel"])
+    assert one["workload"]["input_ids_sha256"] == three["workload"]["input_ids_sha256"]
+    assert one["workload"]["output_ids_sha256"] == three["workload"]["output_ids_sha256"]
+    for record in (one, three):
+        assert record["simulated"] is False
+        assert metric(record, "tokens_out")["value"] == 18
+        assert metric(record, "energy_j")["status"] == "modelled"
+        assert metric(record, "ttft_mean_s")["status"] == "measured"
+        assert metric(record, "peak_memory_mb")["value"] > 90
+        assert metric(record, "flops")["value"] > 18 * 2 * 100e6
+        assert record["engine"]["facts"]["model_sha256"]
+        assert record["environment"]["engine"]["version"]
+        assert record["energy"]["scope"] == "CPU cores of the engine"
+    assert "J/token (modelled)" in done.stdout
+
+
+def test_greedy_ids_repeat_from_run_to_run(real, tmp_path):
+    first, _ = real({"llamacpp.quantization": "q4_1"})
+    ids = first.result()["workload"]["output_ids_sha256"]
+    (tmp_path / "results").rename(tmp_path / "earlier")
+    again, _ = real({"llamacpp.quantization": "q4_1"})
+    assert again.result()["workload"]["output_ids_sha256"] == ids
