@@ -2,70 +2,31 @@
 /* llem config: what a file says, what it would run, and what can be written in one. */
 #include "cli/cli.h"
 
+#include "cli/plan.h"
 #include "config/config.h"
 #include "sweep/sweep.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-static char **overrides;
 static gboolean as_json, of_study;
 
 static const GOptionEntry options[] = {
-    {"override", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &overrides, "Set a field (may be repeated)", "FIELD=VALUE"},
     {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "show: print JSON", NULL},
     {"study", 0, 0, G_OPTION_ARG_NONE, &of_study, "schema: of study files instead of experiment files", NULL},
     {0},
 };
 
-static void print_diagnostics(const struct diag *diag)
-{
-    g_autofree char *text = diag_render(diag, cli_colour(STDERR_FILENO));
-    fputs(text, stderr);
-}
-
-static struct study_file *load(const char *path, struct diag *diag)
-{
-    g_autofree char *user = config_user_file();
-    const struct study_options how = {
-        .overrides = (const char *const *)overrides, .user_file = user, .environment = true};
-    return study_load(path, &how, diag);
-}
-
-static void print_plan(const struct study_file *study, const struct plan *plan)
-{
-    const struct plan_run *runs;
-    const struct plan_skip *skips;
-    size_t n_runs = plan_runs(plan, &runs), cells = plan_cells(plan), n_skips = plan_skips(plan, &skips);
-    if (!study_is_study(study)) {
-        printf("%s: one experiment, hash %s\n", study_name(study), plan_cell_hash(plan, 0));
-        return;
-    }
-    printf("%s: %zu cell%s × %d cycle%s = %zu run%s, %s", study_name(study), cells, cells == 1 ? "" : "s",
-           plan_cycles(plan), plan_cycles(plan) == 1 ? "" : "s", n_runs, n_runs == 1 ? "" : "s", plan_order(plan));
-    if (!strcmp(plan_order(plan), "shuffled"))
-        printf(" (seed %" G_GUINT64_FORMAT ")", plan_seed(plan));
-    printf(", hash %s\n", plan_hash(plan));
-    for (size_t i = 0; i < cells; i++) {
-        g_autofree char *label = plan_cell_label(plan, i);
-        printf("  %s%s%s\n", plan_cell_hash(plan, i), *label ? "  " : "", label);
-    }
-    for (size_t i = 0; i < n_skips; i++)
-        printf("  skipped           %s: %s\n", skips[i].label, skips[i].reason);
-}
-
 static int check(int argc, char **argv)
 {
     (void)argc;
-    g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_study) study = load(argv[0], diag);
-    g_autoptr(owned_plan) plan = study ? plan_new(study, diag) : NULL;
-    print_diagnostics(diag);
+    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_plan) plan = cli_plan_load(argv[0], (const char *const *)argv + 1, &study);
     if (!plan)
         return 2;
-    print_plan(study, plan);
-    return 0;
+    cli_plan_print(study, plan, true, stdout);
+    fflush(stdout); /* what is missing comes after the plan, whatever stdout is */
+    return cli_plan_preflight(plan) ? 0 : 2;
 }
 
 static void print_origins(const struct config *config)
@@ -99,10 +60,8 @@ static void show_cell(const struct plan *plan, size_t cell, json_t *list)
 static int show(int argc, char **argv)
 {
     (void)argc;
-    g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_study) study = load(argv[0], diag);
-    g_autoptr(owned_plan) plan = study ? plan_new(study, diag) : NULL;
-    print_diagnostics(diag);
+    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_plan) plan = cli_plan_load(argv[0], (const char *const *)argv + 1, &study);
     if (!plan)
         return 2;
     g_autoptr(json_t) list = as_json ? json_array() : NULL;
@@ -177,17 +136,17 @@ static int reference(int argc, char **argv)
 
 static const struct action {
     const char *name;
-    int min, max; /* arguments after the name */
+    int min, max; /* arguments after the name; max -1: any number */
     int (*run)(int argc, char **argv);
 } actions[] = {
-    {"check", 1, 1, check},   {"show", 1, 1, show},           {"fields", 0, 1, fields},
+    {"check", 1, -1, check},  {"show", 1, -1, show},          {"fields", 0, 1, fields},
     {"schema", 0, 0, schema}, {"reference", 0, 0, reference},
 };
 
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     bool done;
-    int code = cli_parse(self, &argc, &argv, 1, 2, &done);
+    int code = cli_parse(self, &argc, &argv, 1, -1, &done);
     if (code || done)
         return code;
     struct suggest suggest = {.word = argv[1]};
@@ -195,7 +154,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
         suggest_offer(&suggest, actions[i].name);
         if (strcmp(actions[i].name, argv[1]))
             continue;
-        if (argc - 2 >= actions[i].min && argc - 2 <= actions[i].max)
+        if (argc - 2 >= actions[i].min && (actions[i].max < 0 || argc - 2 <= actions[i].max))
             return actions[i].run(argc - 2, argv + 2);
         fprintf(stderr, "llem config %s: %s\nTry 'llem config --help'.\n", argv[1],
                 argc - 2 < actions[i].min ? "the file is missing" : "too many arguments");
@@ -208,13 +167,15 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 const struct cli_command cli_config = {
     .name = "config",
-    .arguments = "[OPTION…] check FILE | show FILE | fields [PREFIX] | schema | reference",
+    .arguments = "check|show FILE [KEY=VALUE…] | fields [PREFIX] | schema | reference",
     .summary = "Check a file, show its values, list the fields",
-    .details = "  check FILE       say everything that is wrong with a file, and what it would run\n"
-               "  show FILE        every value of every cell, and where it came from\n"
-               "  fields [PREFIX]  the fields that can be written, with their defaults\n"
-               "  schema           JSON Schema of experiment files (--study: of study files)\n"
-               "  reference        the reference page (Markdown)",
+    .details = "  check FILE [KEY=VALUE…]  say everything that is wrong with a file, what it would run, and what is\n"
+               "                           missing for that on this machine\n"
+               "  show FILE [KEY=VALUE…]   every value of every cell, and where it came from\n"
+               "  fields [PREFIX]          the fields that can be written, with their defaults\n"
+               "  schema                   JSON Schema of experiment files (--study: of study files)\n"
+               "  reference                the reference page (Markdown)\n\n"
+               "KEY=VALUE overrides a field, as in 'llem run'.",
     .run = run,
     .options = options,
 };

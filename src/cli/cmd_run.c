@@ -2,9 +2,11 @@
 /* llem run: plan, loop, table. */
 #include "cli/cli.h"
 
+#include "cli/plan.h"
 #include "cli/table.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static char *arg_output;
@@ -108,21 +110,6 @@ static char *results_dir(const struct plan *plan)
     return g_strdup(config_has(first, "output_dir") ? config_string(first, "output_dir") : "results");
 }
 
-static void print_plan(const struct study_file *file, const struct plan *plan, FILE *to)
-{
-    const struct plan_run *unused;
-    size_t n_runs = plan_runs(plan, &unused);
-    fprintf(to, "%s: %zu cell%s x %d cycle%s = %zu run%s, %s order, study %s\n", study_name(file), plan_cells(plan),
-            plan_cells(plan) == 1 ? "" : "s", plan_cycles(plan), plan_cycles(plan) == 1 ? "" : "s", n_runs,
-            n_runs == 1 ? "" : "s", plan_order(plan), plan_hash(plan));
-    if (!arg_dry_run)
-        return;
-    for (size_t i = 0; i < plan_cells(plan); i++) {
-        g_autofree char *label = plan_cell_label(plan, i);
-        fprintf(to, "  %s  %s\n", plan_cell_hash(plan, i), label);
-    }
-}
-
 static int execute(const struct study_file *file, const struct plan *plan)
 {
     g_autoptr(GError) error = NULL;
@@ -167,24 +154,37 @@ static const char **overrides_of(int argc, char **argv, char **ret_cycles)
     return list;
 }
 
+/* -o names a folder here; whoever writes a field there would get a strange folder and an unchanged field. */
+static bool override_as_output(void)
+{
+    const char *equals = arg_output ? strchr(arg_output, '=') : NULL;
+    g_autofree char *key = g_strndup(arg_output ? arg_output : "", equals ? (gsize)(equals - arg_output) : 0);
+    if (!config_field(g_str_has_prefix(key, "sweep.") ? key + strlen("sweep.") : key))
+        return false;
+    fprintf(stderr, "llem run: -o names the folder for results, and '%s' is a field: write  llem run FILE %s  without -o\n"
+                    "(for a folder of that name:  -o ./%s)\n", key, arg_output, arg_output);
+    return true;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     bool done;
     int code = cli_parse(self, &argc, &argv, 1, -1, &done);
     if (code || done)
         return code;
-    g_autofree char *cycles = NULL, *user_file = config_user_file();
+    if (override_as_output())
+        return 2;
+    g_autofree char *cycles = NULL;
     g_autofree const char **overrides = overrides_of(argc, argv, &cycles);
-    g_autoptr(owned_diag) diag = diag_new();
-    struct study_options opts = {.overrides = overrides, .user_file = user_file, .environment = true};
-    g_autoptr(owned_study) file = study_load(argv[1], &opts, diag);
-    g_autoptr(owned_plan) plan = file ? plan_new(file, diag) : NULL;
-    g_autofree char *said = diag_render(diag, cli_colour(STDERR_FILENO));
-    fputs(said, stderr);
+    g_autoptr(owned_study) file = NULL;
+    g_autoptr(owned_plan) plan = cli_plan_load(argv[1], overrides, &file);
     if (!plan)
         return 2;
     if (!arg_quiet || arg_dry_run)
-        print_plan(file, plan, arg_dry_run ? stdout : stderr);
+        cli_plan_print(file, plan, arg_dry_run, arg_dry_run ? stdout : stderr);
+    fflush(stdout); /* what is missing comes after the plan, whatever stdout is */
+    if (!cli_plan_preflight(plan))
+        return 2;
     return arg_dry_run ? 0 : execute(file, plan);
 }
 

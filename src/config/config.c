@@ -134,6 +134,12 @@ char *config_origin(const struct config *config, const char *path)
     return value_origin(config->values[field_at(path)]);
 }
 
+const struct diag_span *config_place(const struct config *config, const char *path)
+{
+    const struct config_value *value = config->values[field_at(path)];
+    return value->at.source ? &value->at : NULL;
+}
+
 const char *config_digest(const struct config *config, const char *path)
 {
     return config->values[field_at(path)]->digest;

@@ -106,6 +106,8 @@ json_t *config_tree(const struct config *config);
 json_t *config_origins(const struct config *config);
 /* Where one value came from. New string. */
 char *config_origin(const struct config *config, const char *path);
+/* The same as a place for a diagnostic; NULL where it stands in no file. Borrowed. */
+const struct diag_span *config_place(const struct config *config, const char *path);
 /* 16 hex digits. Borrowed. */
 const char *config_hash(const struct config *config);
 /* Lower-case hex SHA-256 of the local file or folder that `path` ("model", "dataset") names, or NULL when it is a

@@ -50,8 +50,9 @@ static const struct config_choice energy_backends[] = {
 
 const struct config_field config_rows_common[] = {
     {"model", CONFIG_TEXT, HS | CONFIG_REQUIRED, CONFIG_ALL, NULL, NULL, ANY, NULL, NULL,
-     "The model: a name of the catalogue (`llem model list`), a hub id such as Qwen/Qwen3-0.6B, or a local GGUF file or "
-     "model folder. A text that begins with / ./ ../ or ~, or that ends in .gguf, is a path, relative to this file; it "
+     "The model: a name of the catalogue (`llem model list`), its hub id (HuggingFaceTB/SmolLM2-135M-Instruct), or a "
+     "local GGUF file or model folder. Other hub ids are not fetched in this version: give the path of what you "
+     "downloaded. A text that begins with / ./ ../ or ~, or that ends in .gguf, is a path, relative to this file; it "
      "enters the hash by its content."},
     {"backend", CONFIG_CHOICE, HS, CONFIG_ALL, NULL, "\"pytorch\"", ANY, backends, NULL,
      "The engine that runs the model. The section of the same name holds its own fields."},
@@ -133,7 +134,9 @@ const struct config_field config_rows_common[] = {
      "[low, high] power of a busy core. The default spans thermal design power over cores of common data sheets, from "
      "about 2.8 W (EPYC 9754: 360 W, 128 cores) to about 10.5 W (Core i9-13900K: 253 W, 24 cores), with a margin."},
     {"energy.calibration", CONFIG_TEXT, U, CONFIG_ALL, NULL, NULL, ANY, NULL, "LLEM_CALIBRATION",
-     "Calibration file of the board (gain, offset). Raw and corrected values are both kept. Relative to this file."},
+     "Calibration against a meter: the file of a board, or a folder with a file BOARD.json for each (BOARD as `llem "
+     "meter` shows it): {\"uuid\": BOARD, \"gain\": …, \"offset_w\": …, \"u\": relative standard uncertainty, \"method\", "
+     "\"date\"}. Raw and corrected values are both kept. Relative to this file."},
 
     {"limits.timeout_seconds", CONFIG_REAL, U, CONFIG_ALL, "s", "3600", 1, 604800, NULL, "LLEM_TIMEOUT_SECONDS",
      "One experiment may take this long, then it is ended and recorded as TimeoutError."},

@@ -299,6 +299,15 @@ static bool check_dataset_name(const struct reading *r, const char *text)
     return false;
 }
 
+/* Not asked again in the worker, which is given digests: there a calibration that is gone is a warning of the record. */
+static bool check_exists(const struct reading *r, const char *path)
+{
+    if (r->context->digests || r->context->skip_digests || g_file_test(path, G_FILE_TEST_EXISTS))
+        return true;
+    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: there is no file or folder %s", r->row->path, path);
+    return false;
+}
+
 /* Models, data sets and calibrations may be files: those get an absolute path, the first two a digest. */
 static bool take_file(const struct reading *r, struct config_value *value)
 {
@@ -317,7 +326,7 @@ static bool take_file(const struct reading *r, struct config_value *value)
     }
     json_decref(value->json);
     value->json = path;
-    return calibration || take_digest(r, value);
+    return calibration ? check_exists(r, value->file) : take_digest(r, value);
 }
 
 struct config_value *value_read(const struct value_context *context, const struct config_field *row,

@@ -116,9 +116,9 @@ struct energy_calibration {
     char method[160];
     char date[32];
 };
-/* Reads `FOLDER/UUID.json`. Returns false without error when there is no such file, with one (DATA,
- * IO) when it is unreadable, names another UUID, or holds a gain outside 0.5…2. */
-bool energy_calibration_load(const char *folder, const char *uuid, struct energy_calibration *ret,
+/* Reads `PLACE/UUID.json`, or PLACE where that is a file. Returns false without error when there is no such file, with
+ * one (DATA, IO) when it is unreadable, names another UUID, or holds a gain outside 0.5…2. */
+bool energy_calibration_load(const char *place, const char *uuid, struct energy_calibration *ret,
                              GError **error);
 json_t *energy_calibration_json(const struct energy_calibration *calibration);
 

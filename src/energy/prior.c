@@ -88,7 +88,7 @@ static bool check(const struct energy_calibration *c, const char *uuid, GError *
     return true;
 }
 
-bool energy_calibration_load(const char *folder, const char *uuid, struct energy_calibration *ret,
+bool energy_calibration_load(const char *place, const char *uuid, struct energy_calibration *ret,
                              GError **error)
 {
     g_autofree char *name = NULL, *path = NULL;
@@ -98,7 +98,7 @@ bool energy_calibration_load(const char *folder, const char *uuid, struct energy
     if (strchr(uuid, '/') || uuid[0] == '.' || uuid[0] == '\0')
         return false; /* a name of a device that cannot be a file name has no file */
     name = g_strconcat(uuid, ".json", NULL);
-    path = g_build_filename(folder, name, NULL);
+    path = g_file_test(place, G_FILE_TEST_IS_DIR) ? g_build_filename(place, name, NULL) : g_strdup(place);
     if (!g_file_test(path, G_FILE_TEST_EXISTS))
         return false;
     tree = jsonx_load(path, LIMIT_CONFIG_BYTES, error);

@@ -5,7 +5,6 @@
 #include "runner/runner.h"
 #include "study/journal.h"
 #include "study/work.h"
-#include "workload/workload.h"
 
 #include <poll.h>
 #include <string.h>
@@ -77,24 +76,13 @@ static bool note(struct loop *loop, size_t index, GError **error)
     return journal_append(loop->journal, line, error);
 }
 
-/* Whether the engine of a backend loads a model file of this machine; the simulated one makes its own. */
-static bool needs_model(const struct config *config)
-{
-    return strcmp(config_string(config, "backend"), "sim") != 0;
-}
-
 static bool add_model(const struct config *config, json_t *context, GError **error)
 {
-    if (!needs_model(config))
-        return true;
     g_auto(workload_resolved) model = {0};
-    const char *quantization =
-        config_has(config, "llamacpp.quantization") ? config_string(config, "llamacpp.quantization") : NULL;
-    const char *precision = config_has(config, "precision") ? config_string(config, "precision") : NULL;
-    if (!workload_model_resolve(config_string(config, "model"), config_string(config, "backend"), precision,
-                                quantization, &model, error))
+    if (!work_model(config, &model, error))
         return false;
-    json_object_set_new(context, "model_path", json_string(model.path));
+    if (model.path)
+        json_object_set_new(context, "model_path", json_string(model.path));
     return true;
 }
 

@@ -77,6 +77,10 @@ struct study_outcome {
 bool study_execute(const struct study_job *job, struct study_outcome *ret, GError **error);
 void study_outcome_clear(struct study_outcome *outcome);
 
+/* What this machine lacks for a plan, before anything runs: adapters, models and sensors that are not there (warnings:
+ * their cells are skipped, or have no energy), data sets that are missing, broken or too small (errors). Once each. */
+void study_preflight(const struct plan *plan, const char *engines_dir, struct diag *diag);
+
 /* A study folder read back: its description (new reference) and what became of each run, by its journal; runs the
  * journal does not know are STUDY_NOT_RUN. A torn last line of the journal is skipped. */
 bool study_read(const char *folder, json_t **ret_description, struct study_outcome *ret, GError **error);

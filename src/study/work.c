@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "study/work.h"
 
-#include "workload/workload.h"
-
 struct library {
     GHashTable *datasets; /* path → struct workload_dataset * */
 };
@@ -41,6 +39,18 @@ static json_t *prompts_json(const struct workload_prompts *prompts)
         json_array_append_new(
             list, json_pack("{s:I, s:s}", "line", (json_int_t)prompts->line[i], "text", prompts->text[i]));
     return list;
+}
+
+static const char *text_or_null(const struct config *config, const char *path)
+{
+    return config_has(config, path) ? config_string(config, path) : NULL;
+}
+
+bool work_model(const struct config *config, struct workload_resolved *ret, GError **error)
+{
+    return workload_model_resolve(config_string(config, "model"), config_string(config, "backend"),
+                                  text_or_null(config, "precision"), text_or_null(config, "llamacpp.quantization"),
+                                  ret, error);
 }
 
 json_t *library_work(struct library *library, const struct config *config, GError **error)

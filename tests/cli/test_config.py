@@ -24,7 +24,7 @@ def study(tmp_path):
 
 
 def test_check_prints_the_plan(llem, study):
-    lines = llem.ok("config", "check", study).splitlines()
+    lines = llem.run("config", "check", study).stdout.splitlines()
     assert lines[0].startswith("small: 4 cells × 2 cycles = 8 runs, shuffled (seed ")
     assert len(lines) == 5
     assert lines[1].endswith("llamacpp.quantization=null llamacpp.n_threads=1")
@@ -46,7 +46,7 @@ def test_check_of_no_file(llem, tmp_path):
 
 
 def test_override_and_origin(llem, study):
-    out = llem.ok("config", "show", study, "-o", "sweep.llamacpp.n_threads=4", "-o", "n=3", "-o", "precision=fp32")
+    out = llem.ok("config", "show", study, "sweep.llamacpp.n_threads=4", "n=3", "precision=fp32")
     values = [line.split(None, 2) for line in out.splitlines() if line.startswith("n ")]
     assert values == [["n", "3", "# command line 'n=3'"]] * len(values)
     assert "command line 'sweep.llamacpp.n_threads=4'" in out

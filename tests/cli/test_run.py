@@ -134,14 +134,14 @@ def test_result_show_of_something_else(llem, tmp_path):
 def test_dry_run_runs_nothing(llem, tmp_path):
     path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 3})
     done = run(llem, path, "--dry-run")
-    assert "2 cells x 3 cycles = 6 runs" in done.stdout
+    assert "2 cells × 3 cycles = 6 runs" in done.stdout
     assert not (tmp_path / "results").exists()
 
 
 def test_override_and_cycles(llem, tmp_path):
     path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]})
     done = run(llem, path, "--dry-run", "--cycles", "2", "max_output_tokens=7")
-    assert "2 cells x 2 cycles = 4 runs" in done.stdout
+    assert "2 cells × 2 cycles = 4 runs" in done.stdout
 
 
 def test_quiet_prints_the_table_alone(llem, tmp_path):

@@ -232,6 +232,9 @@ static void test_calibration_file(void)
             g_assert_nonnull(strstr(error->message, cases[i].error));
         } else {
             g_assert_near(c.offset_w, -1.5, 0);
+            g_assert_true(energy_calibration_load(path, "GPU-1", &c, &error)); /* the file itself */
+            g_assert_false(energy_calibration_load(path, "GPU-2", &c, &error)); /* of one board */
+            g_clear_error(&error);
             g_assert_cmpstr(c.date, ==, "2026-11-01");
         }
     }

@@ -1,0 +1,105 @@
+"""What a plan lacks on this machine is said before anything runs, once, by config check and run alike."""
+
+import pytest
+from studies import write
+
+WAYS = {"check": ("config", "check"), "dry": ("run", "--dry-run")}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+def way(request):
+    return request.param
+
+
+def test_nothing_is_missing(llem, tmp_path, way):
+    done = llem.run(*way, write(tmp_path / "t.yaml"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_both_ways_print_the_same_plan(llem, tmp_path):
+    path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 2})
+    check, dry = (llem.ok(*way, path) for way in WAYS.values())
+    assert check == dry
+    assert check.startswith("t: 2 cells × 2 cycles = 4 runs, shuffled (seed ")
+
+
+def test_backend_without_adapter(llem, tmp_path, way):
+    path = tmp_path / "t.yaml"
+    path.write_text("model: smollm2-135m-instruct\nsweep: {random_seed: [1, 2, 3]}\n")
+    done = llem.run(*way, path)
+    assert done.returncode == 0
+    assert done.stderr.count("no adapter for the backend 'pytorch'") == 1
+    assert "the file names no backend, so it is pytorch" in done.stderr
+    written = llem.run(*way, path, "backend=pytorch")
+    assert "command line 'backend=pytorch': warning: no adapter" in written.stderr
+    assert "names no backend" not in written.stderr
+
+
+def test_model_that_is_not_here(llem, tmp_path, way):
+    path = tmp_path / "t.yaml"
+    path.write_text("model: smollm2-135m-instruct\nbackend: llamacpp\n")
+    done = llem.run(*way, path, env={"LLEM_MODELS_DIR": str(tmp_path)})
+    assert done.returncode == 0
+    assert "t.yaml:1:8: warning: the bf16 form of smollm2-135m-instruct is not here; get it with: llem model" in done.stderr
+    other = llem.run(*way, path, "model=Qwen/Qwen3-0.6B")
+    assert "write the path of its GGUF file" in other.stderr
+
+
+@pytest.mark.parametrize(
+    "name, text, said",
+    [
+        ("missing.jsonl", None, "No such file"),
+        ("small.jsonl", '{"prompt": "one"}\n', "2 prompts asked for, the data set has 1"),
+        ("broken.jsonl", '{"prompt": "one"}\n{"prompt": 2}\n', "broken.jsonl:2:1"),
+    ],
+)
+def test_data_set(llem, tmp_path, way, name, text, said):
+    if text:
+        (tmp_path / name).write_text(text)
+    done = llem.run(*way, write(tmp_path / "t.yaml", dataset=f"./{name}"))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_data_set_too_small_stops_a_run(llem, tmp_path):
+    done = llem.run("run", write(tmp_path / "t.yaml", n=100000))
+    assert done.returncode == 2
+    assert "100000 prompts asked for" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_sensor_that_is_not_here(llem, tmp_path, way):
+    path = write(tmp_path / "t.yaml", {"energy.backend": "nvml"})
+    done = llem.run(*way, path, env={"LLEM_NVML_LIBRARY": str(tmp_path / "no.so")})
+    assert done.returncode == 0
+    assert "warning: energy.backend: nvml measures nothing here" in done.stderr
+    assert "energy will be absent" in done.stderr
+
+
+def test_calibration_that_is_not_there(llem, tmp_path, way):
+    path = write(tmp_path / "t.yaml", {"energy.calibration": "nofile"})
+    done = llem.run(*way, path)
+    assert done.returncode == 2
+    assert f"energy.calibration: there is no file or folder {tmp_path}/nofile" in done.stderr
+    (tmp_path / "nofile").write_text("{}")
+    assert llem.run(*way, path).returncode == 0
+
+
+@pytest.mark.parametrize("value", ["max_output_tokens=64", "sweep.precision=[fp16]"])
+def test_output_that_is_a_field(llem, tmp_path, value):
+    done = llem.run("run", write(tmp_path / "t.yaml"), "-o", value)
+    assert done.returncode == 2
+    assert f"llem run FILE {value}" in done.stderr
+    assert not (tmp_path / value).exists()
+
+
+def test_output_with_an_equals_sign(llem, tmp_path):
+    done = llem.run("run", write(tmp_path / "t.yaml"), "--dry-run", "-o", "run=3")
+    assert done.returncode == 0
+
+
+def test_config_has_no_option_o(llem, tmp_path):
+    done = llem.run("config", "check", write(tmp_path / "t.yaml"), "-o", "n=3")
+    assert done.returncode == 2
+    assert "Unknown option -o" in done.stderr
