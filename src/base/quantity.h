@@ -8,6 +8,11 @@
 
 #include <jansson.h>
 
+/* W per busy core of the CPU-time model where nobody states a range: thermal design power over cores of current parts,
+ * from EPYC 9754 (360 W / 128 = 2.8 W) to Core i9-13900K (253 W / 24 = 10.5 W), with a margin. */
+#define MODELLED_LOW_W  2.5
+#define MODELLED_HIGH_W 12
+
 enum quantity_status {
     QUANTITY_ABSENT = 0,
     QUANTITY_MEASURED,

@@ -4,9 +4,11 @@
 
 #include "meter/meter.h"
 
+#include <errno.h>
 #include <libsmartcols.h>
 #include <math.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,8 +36,8 @@ static const GOptionEntry options[] = {
     {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &option_duration, "--characterise: how long (default 2)", "SECONDS"},
     {"count", 'n', 0, G_OPTION_ARG_INT, &option_count, "--watch: end after this many updates", "N"},
     {"pid", 0, 0, G_OPTION_ARG_INT, &option_pid, "modelled: count the CPU time of this process", "PID"},
-    {"low-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_low, "modelled: least watts per busy core (default 2)", "W"},
-    {"high-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_high, "modelled: most watts per busy core (default 15)", "W"},
+    {"low-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_low, "modelled: least watts per busy core (default " G_STRINGIFY(MODELLED_LOW_W) ")", "W"},
+    {"high-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_high, "modelled: most watts per busy core (default " G_STRINGIFY(MODELLED_HIGH_W) ")", "W"},
     {"replay", 0, 0, G_OPTION_ARG_FILENAME, &option_replay, "replay: the trace to play", "TRACE"},
     {"sysroot", 0, 0, G_OPTION_ARG_FILENAME, &option_sysroot, "Read /sys and /proc below this folder", "DIR"},
     {0},
@@ -86,11 +88,31 @@ static void print_sources(const struct meter *meter)
     table_print(table);
 }
 
+/* Whether any channel has values; says why not on stderr. */
+static bool has_sensor(const struct meter *meter, const char *what)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++)
+        if (meter_channel_at(meter, i)->status != QUANTITY_ABSENT)
+            return true;
+    fprintf(stderr, "llem meter: no sensor is here to %s:\n", what);
+    for (size_t i = 0; i < meter_source_count(meter); i++) {
+        const struct meter_source_state *state = meter_source_at(meter, i);
+        fprintf(stderr, "  %s: %s\n", state->row->name, state->reason ? state->reason : "its channels are absent");
+    }
+    return false;
+}
+
+/* The codes of a trace are for programs; the modelled source alone waits for something, a process. */
+static const char *read_words(enum meter_read_status status)
+{
+    return status == METER_READ_NOT_READY ? "no process named (--pid)" : meter_read_name(status);
+}
+
 /* "412 W", "61 degC"; counters have no value of their own. New string. */
 static char *value_text(const struct meter_channel *channel, const struct meter_reading *reading)
 {
     if (reading->status != METER_READ_OK)
-        return g_strdup(reading->status == METER_READ_NONE ? "" : meter_read_name(reading->status));
+        return g_strdup(reading->status == METER_READ_NONE ? "" : read_words(reading->status));
     if (meter_kind_cumulative(channel->kind))
         return g_strdup("counts");
     if (channel->kind == METER_MEMORY_USED)
@@ -160,6 +182,8 @@ static const char *verdict_of(const struct meter_sensor *s)
 static int characterise(struct meter *meter)
 {
     int64_t duration_ns = option_duration > 0 ? (int64_t)(option_duration * 1e9) : CHARACTERISE_NS;
+    if (!option_json && !has_sensor(meter, "characterise"))
+        return 1;
     json_t *tree = meter_characterise(meter, duration_ns);
     if (option_json)
         return print_json(tree);
@@ -201,7 +225,7 @@ static struct quantity last_second(struct sampler *sampler, struct meter *meter,
         points->len ? &g_array_index(points, struct meter_point, points->len - 1) : NULL;
     double rate;
     if (!last || last->status != METER_READ_OK)
-        return quantity_absent(last ? meter_read_name(last->status) : "no reading yet");
+        return quantity_absent(last ? read_words(last->status) : "no reading yet");
     if (c->kind == METER_THROTTLE && points->len == 1)
         return quantity_of(c->status, 0, "stood still for the last second", c->id);
     if (!meter_kind_cumulative(c->kind))
@@ -266,6 +290,8 @@ static bool wait_second(int interrupt_fd)
 static int watch(struct meter *meter)
 {
     g_autoptr(GError) error = NULL;
+    if (!has_sensor(meter, "watch"))
+        return 1;
     int interrupt_fd = interrupt_open();
     g_autoptr(sampler_handle) sampler = sampler_new(meter, NULL, &error);
     if (!sampler || !sampler_start(sampler, &error))
@@ -369,6 +395,43 @@ static int run_with(struct meter *meter)
     return 0;
 }
 
+/* An option of one source does nothing without it, and numbers have a sign. */
+static bool options_fit(GError **error)
+{
+    const struct {
+        const char *option, *source;
+        bool given;
+    } of_source[] = {
+        {"--replay", "replay", option_replay != NULL},
+        {"--pid", "modelled", option_pid != 0},
+        {"--low-watts", "modelled", option_low != 0},
+        {"--high-watts", "modelled", option_high != 0},
+    };
+    const struct {
+        const char *option;
+        double value;
+    } positive[] = {{"--duration", option_duration}, {"--count", option_count},  {"--pid", option_pid},
+                    {"--low-watts", option_low},     {"--high-watts", option_high}};
+    for (size_t i = 0; i < G_N_ELEMENTS(positive); i++)
+        if (!(positive[i].value >= 0 && positive[i].value < 1e9)) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s %g: a number above 0 is wanted",
+                        positive[i].option, positive[i].value);
+            return false;
+        }
+    for (size_t i = 0; i < G_N_ELEMENTS(of_source); i++)
+        if (of_source[i].given &&
+            !(option_sources && g_strv_contains((const char *const *)option_sources, of_source[i].source))) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s is for the source %s: add -s %s",
+                        of_source[i].option, of_source[i].source, of_source[i].source);
+            return false;
+        }
+    if (option_pid && kill(option_pid, 0) != 0 && errno == ESRCH) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: there is no process %d", option_pid);
+        return false;
+    }
+    return true;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     bool done;
@@ -376,12 +439,14 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (code || done)
         return code;
     g_autoptr(GError) error = NULL;
+    if (!options_fit(&error))
+        return cli_fail(error);
     struct meter_options open = {
         .sysroot = option_sysroot,
         .sources = (const char *const *)option_sources,
         .replay_path = option_replay,
-        .modelled_low_w = option_low || option_high ? (option_low ? option_low : METER_MODELLED_LOW_W) : 0,
-        .modelled_high_w = option_low || option_high ? (option_high ? option_high : METER_MODELLED_HIGH_W) : 0,
+        .modelled_low_w = option_low || option_high ? (option_low ? option_low : MODELLED_LOW_W) : 0,
+        .modelled_high_w = option_low || option_high ? (option_high ? option_high : MODELLED_HIGH_W) : 0,
     };
     g_autoptr(meter_handle) meter = meter_open(&open, &error);
     if (!meter)

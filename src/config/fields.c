@@ -130,7 +130,7 @@ const struct config_field config_rows_common[] = {
     {"energy.modelled", CONFIG_BOOL, H | U, CONFIG_ALL, NULL, "false", ANY, NULL, NULL,
      "Where no sensor is present, estimate energy from CPU time and modelled_watts_per_core. Such values are labelled "
      "modelled wherever they show."},
-    {"energy.modelled_watts_per_core", CONFIG_SPAN, H | U, CONFIG_ALL, "W", "[2.5, 12]", 0, 1000, NULL, NULL,
+    {"energy.modelled_watts_per_core", CONFIG_SPAN, H | U, CONFIG_ALL, "W", "[" G_STRINGIFY(MODELLED_LOW_W) ", " G_STRINGIFY(MODELLED_HIGH_W) "]", 0, 1000, NULL, NULL,
      "[low, high] power of a busy core. The default spans thermal design power over cores of common data sheets, from "
      "about 2.8 W (EPYC 9754: 360 W, 128 cores) to about 10.5 W (Core i9-13900K: 253 W, 24 cores), with a margin."},
     {"energy.calibration", CONFIG_TEXT, U, CONFIG_ALL, NULL, NULL, ANY, NULL, "LLEM_CALIBRATION",

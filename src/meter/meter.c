@@ -54,7 +54,8 @@ static bool open_source(struct meter *meter, size_t index, const struct meter_co
     struct meter_source_state *state = &meter->states[index];
     char *reason = NULL;
     if (!state->asked) {
-        state->reason = g_strdup("opt-in: used only when it is asked for by name");
+        state->reason = g_strdup(ops->row.opt_in ? "opt-in: used only when it is asked for by name"
+                                                 : "not asked for");
         return true;
     }
     if (ops->row.compiled_out) {

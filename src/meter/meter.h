@@ -144,14 +144,9 @@ struct meter_options {
     const char *const *sources; /* NULL-terminated names; NULL: every source that is not opt-in */
     const char *nvml_library;   /* NULL: $LLEM_NVML_LIBRARY, else libnvidia-ml.so.1 */
     const char *replay_path;    /* the trace `replay` plays */
-    double modelled_low_w, modelled_high_w; /* W per busy core; both 0: METER_MODELLED_…_W */
+    double modelled_low_w, modelled_high_w; /* W per busy core; both 0: MODELLED_…_W */
     int64_t stuck_check_ns;     /* how long a CPU counter may stand still at opening; 0: 50 ms */
 };
-
-/* Thermal design (or package) power over cores of current parts: EPYC 9754 360 W/128 = 2.8 W, Xeon 8490H 350 W/60 =
- * 5.8 W, Ryzen 9 7950X 230 W/16 = 14.4 W; rounded outwards. */
-#define METER_MODELLED_LOW_W  2.0
-#define METER_MODELLED_HIGH_W 15.0
 
 struct meter;
 

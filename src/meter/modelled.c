@@ -41,8 +41,8 @@ static struct meter_source *modelled_open(const struct meter_context *context, c
     (void)ret_reason;
     double low = context->options->modelled_low_w, high = context->options->modelled_high_w;
     if (low == 0 && high == 0) {
-        low = METER_MODELLED_LOW_W;
-        high = METER_MODELLED_HIGH_W;
+        low = MODELLED_LOW_W;
+        high = MODELLED_HIGH_W;
     }
     if (!(low > 0) || !(high >= low) || !isfinite(high)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,

@@ -86,7 +86,7 @@ def test_modelled_counts_a_process(llem, tmp_path):
     rows = json.loads(llem.ok("meter", "--json", "-s", "modelled"))["channels"]
     assert [(r["id"], r["status"]) for r in rows] == [("modelled:engine:energy", "modelled")]
     assert rows[0]["low_ratio"] < 1 < rows[0]["high_ratio"]
-    assert "2 to 15 W" in rows[0]["reason"]
+    assert "2.5 to 12 W" in rows[0]["reason"]
     done = llem.run("meter", "-s", "modelled", "--low-watts", "20")
     assert done.returncode == 2
     assert "low <= high" in done.stderr
@@ -106,3 +106,42 @@ def test_selftest_needs_a_counter(llem, tmp_path):
     done = llem.run("meter", "--selftest", "--sysroot", tmp_path)
     assert done.returncode == 1
     assert "no energy counter" in done.stderr and "-s modelled" in done.stderr
+
+
+@pytest.mark.parametrize("view", [["--watch", "-n", "3"], ["--characterise"], ["--watch", "--json"]])
+def test_no_sensor_is_said(llem, tmp_path, view):
+    llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
+    done = llem.run("meter", *view, "--sysroot", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"no sensor is here to {view[0][2:]}" in done.stderr
+    assert "/nowhere/libnvidia-ml.so.1" in done.stderr
+
+
+def test_a_source_that_was_not_named_is_not_opt_in(llem):
+    tree = json.loads(llem.ok("meter", "--json", "-s", "modelled"))
+    reasons = {row["name"]: row["reason"] for row in tree["sources"]}
+    assert reasons["rapl"] == reasons["hwmon"] == "not asked for"
+    assert "opt-in" in reasons["replay"]
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--replay", "/nowhere.csv.gz"], "--replay is for the source replay: add -s replay"),
+    (["--pid", "1"], "--pid is for the source modelled: add -s modelled"),
+    (["--characterise", "--duration", "-3"], "--duration -3: a number above 0 is wanted"),
+    (["--watch", "-n", "-1"], "--count -1"),
+    (["-s", "modelled", "--pid", "99999999"], "there is no process 99999999"),
+])
+def test_options_that_would_do_nothing(llem, arguments, said):
+    done = llem.run("meter", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_modelled_watts_are_those_of_experiments(llem):
+    fields = llem.ok("config", "fields", "energy.modelled_watts_per_core")
+    tree = json.loads(llem.ok("meter", "--json", "-s", "modelled"))
+    assert "default [2.5, 12]" in fields
+    assert "2.5 to 12 W per busy core" in tree["channels"][0]["reason"]
+    text = llem.ok("meter", "-s", "modelled")
+    assert "no process named (--pid)" in text
+    assert "default 2.5" in llem.ok("meter", "--help")
