@@ -13,7 +13,7 @@
 
 struct cli_command {
     const char *name;
-    const char *arguments; /* "[OPTION…] FILE", for the usage line */
+    const char *arguments; /* "FILE [KEY=VALUE…]", behind [OPTION…] in the usage line */
     const char *summary;   /* one line, no full stop */
     const char *details;   /* NULL or paragraphs for `llem help NAME` */
     int (*run)(const struct cli_command *self, int argc, char **argv);

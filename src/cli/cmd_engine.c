@@ -152,12 +152,23 @@ static char **program_of(int argc, char **argv, GError **error)
     return words;
 }
 
+/* Once, instead of in every case. */
+static bool is_there(const char *program, GError **error)
+{
+    g_autofree char *found = g_find_program_in_path(program);
+    if (found)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE,
+                "engine check: '%s' is neither a backend (see 'llem engine list') nor a program that can be run", program);
+    return false;
+}
+
 static int check(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) set = json_object();
     g_auto(GStrv) program = program_of(argc, argv, &error);
-    bool ok = program && (!option_case || known_case(option_case, &error));
+    bool ok = program && is_there(program[0], &error) && (!option_case || known_case(option_case, &error));
     for (char **text = option_set; ok && text && *text; text++)
         ok = set_option(set, *text, &error);
     if (!ok)

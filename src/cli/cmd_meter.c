@@ -456,7 +456,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 const struct cli_command cli_meter = {
     .name = "meter",
-    .arguments = "[OPTION…]",
+    .arguments = "",
     .summary = "List the energy sensors, and why others are absent; characterise or watch them",
     .details = "Every source and channel says what it is or why it is absent. A value from the simulator is 'simulated',\n"
                "one from the CPU-time model is 'modelled'; neither is ever shown as measured.\n\n"

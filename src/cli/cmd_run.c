@@ -190,7 +190,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 const struct cli_command cli_run = {
     .name = "run",
-    .arguments = "[OPTION…] FILE [KEY=VALUE…]",
+    .arguments = "FILE [KEY=VALUE…]",
     .summary = "Run an experiment or study file and print its table",
     .details = "FILE is an experiment or a study in YAML ('llem config fields' lists what may stand in it). KEY=VALUE\n"
                "overrides a field, e.g. max_output_tokens=64 or llamacpp.n_threads=2.\n\n"

@@ -46,7 +46,7 @@ int cli_close_stdout(void)
 
 static GOptionContext *context_of(const struct cli_command *self, gboolean *help)
 {
-    g_autofree char *parameters = g_strdup_printf("%s - %s", self->arguments, self->summary);
+    g_autofree char *parameters = g_strdup_printf("%s%s- %s", self->arguments, *self->arguments ? " " : "", self->summary);
     GOptionContext *context = g_option_context_new(parameters);
     const GOptionEntry help_row[] = {
         {"help", 'h', 0, G_OPTION_ARG_NONE, help, "Show this text", NULL},
@@ -82,7 +82,8 @@ int cli_parse(const struct cli_command *self, int *argc, char ***argv, int min, 
     int given = *argc - 1;
     if (given < min || (max >= 0 && given > max)) {
         const char *what = given < min ? "an argument is missing" : "too many arguments";
-        fprintf(stderr, "%s: %s\nUsage: %s %s\nTry '%s --help'.\n", name, what, name, self->arguments, name);
+        fprintf(stderr, "%s: %s\nUsage: %s [OPTION…] %s\nTry '%s --help'.\n", name, what, name,
+                self->arguments, name);
         return 2;
     }
     return 0;

@@ -64,3 +64,10 @@ def test_closed_stdout_is_an_error(llem, arguments):
     )
     assert done.returncode == 1
     assert "cannot write the output" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "result", "config", "model", "engine", "meter"])
+def test_usage_says_option_once(llem, command):
+    usage = llem.ok(command, "--help").splitlines()[1]
+    assert usage.count("[OPTION…]") == 1
+    assert "  " not in usage.strip()

@@ -59,3 +59,9 @@ def test_wrong_words(llem):
         done = llem.run("engine", *arguments)
         assert done.returncode == 2, arguments
         assert says in done.stderr
+
+
+def test_check_of_nothing_says_so_once(llem):
+    done = llem.run("engine", "check", "./nothing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'./nothing' is neither a backend" in done.stderr

@@ -192,3 +192,26 @@ def test_hash_names_the_work_not_the_place(llem, tmp_path):
     assert hash_of(random_seed=42) == base
     assert hash_of(random_seed=43) != base
     assert hash_of(max_output_tokens=5) != base
+
+
+def test_result_show_at_the_wrong_level(llem, tmp_path):
+    run(llem, write(tmp_path / "t.yaml"))
+    study = the_study(tmp_path / "results")
+    for folder, what in ((study.runs[0], "the folder of one run"), (tmp_path / "results", "a folder of studies")):
+        done = llem.run("result", "show", folder)
+        assert done.returncode == 1
+        assert f"is {what}" in done.stderr
+        assert done.stderr.rstrip().endswith(f"llem result show {study.folder}")
+
+
+def test_result_show_without_a_folder(llem):
+    done = llem.run("result", "show")
+    assert done.returncode == 2
+    assert "which folder?" in done.stderr
+
+
+def test_every_file_of_a_run_is_documented(llem, tmp_path):
+    run(llem, write(tmp_path / "t.yaml"))
+    page = llem.ok("result", "reference")
+    for path in the_study(tmp_path / "results").runs[0].iterdir():
+        assert f"`{path.name}`" in page
