@@ -79,7 +79,8 @@ static bool read_names(struct adapter *a, const struct adapter_load *load, struc
         return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option 'device' must be \"cpu\" or \"gpu\"");
     int fault = sim_fault_from_name(fail);
     if (fault < 0)
-        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option 'fail' has no fault '%s'", fail);
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option 'fail' has no fault '%s'; there are " SIM_FAULT_NAMES,
+                            fail);
     s->fail = (enum sim_fault)fault;
     s->prefix_cache = json_is_true(adapter_option(a, load, "prefix_cache"));
     return true;

@@ -54,6 +54,10 @@
     X(substitute, "another attention kernel than the one asked for is used")                                           \
     X(substitute_silently, "the same, against an explicit refusal of substitutions")
 
+/* All of them: "none load_error …". */
+#define SIM_FAULT_WORD(name, what) " " #name
+#define SIM_FAULT_NAMES            "these:" SIM_FAULT_ROWS(SIM_FAULT_WORD)
+
 enum sim_fault {
 #define X(name, what) SIM_FAULT_##name,
     SIM_FAULT_ROWS(X)

@@ -59,8 +59,8 @@ const struct config_field config_rows_common[] = {
     {"n", CONFIG_INT, HS, CONFIG_ALL, "prompts", "100", 1, LIMIT_PROMPTS, NULL, NULL,
      "Number of prompts taken from the data set."},
     {"dataset", CONFIG_TEXT, HS, CONFIG_ALL, NULL, "\"aienergyscore\"", ANY, NULL, NULL,
-     "The prompts: aienergyscore (built in), or the path of a .jsonl file, relative to this file; it enters the hash "
-     "by its content."},
+     "The prompts: aienergyscore (built in), or the path of a .jsonl file with lines like {\"prompt\": \"…\"} (its "
+     "keys: docs/configuration.md, Data sets), relative to this file; it enters the hash by its content."},
     {"dataset_order", CONFIG_CHOICE, HS, CONFIG_ALL, NULL, "\"interleaved\"", ANY, orders, NULL,
      "Order in which the prompts are taken."},
     {"precision", CONFIG_CHOICE, HS, CONFIG_ALL, NULL, "\"bf16\"", ANY, precisions, NULL,
@@ -76,7 +76,8 @@ const struct config_field config_rows_common[] = {
      "Go on when the engine uses another attention kernel, type or device than was asked for. When false this is an "
      "error; either way it is in the record."},
     {"passthrough_kwargs", CONFIG_MAP, H, CONFIG_PYTORCH | CONFIG_VLLM, NULL, NULL, ANY, NULL, NULL,
-     "Further arguments for the engine, handed on as they are. Names that have a field of their own are refused."},
+     "Further arguments for the engine (pytorch and vllm alone), handed on as they are. Names that have a field of their "
+     "own are refused."},
 
     {"decoder.preset", CONFIG_CHOICE, CONFIG_SWEEP, CONFIG_ALL, NULL, NULL, ANY, presets, NULL,
      "A set of decoder values; values written out win over it. Not hashed itself: its values are."},

@@ -74,6 +74,8 @@ const struct config_field config_rows_llamacpp[] = {
      "The GPU that is used when split_mode is none."},
     {"llamacpp.offload_kqv", CONFIG_BOOL, HS, L, NULL, "true", ANY, NULL, NULL,
      "Keep the KV cache and its operations on the GPU."},
+    {"llamacpp.add_bos", CONFIG_BOOL, HS, L, NULL, NULL, ANY, NULL, NULL,
+     "Put the special tokens in front of a prompt that the model's file asks for (a begin-of-text token); unset: none."},
     {"llamacpp.load_mode", CONFIG_CHOICE, HS, L, NULL, "\"mmap\"", ANY, load_modes, NULL, "How the file is loaded."},
     {0},
 };

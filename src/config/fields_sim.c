@@ -45,7 +45,8 @@ const struct config_field config_rows_sim[] = {
     {"sim.attention", CONFIG_TEXT, HS, S, NULL, "\"auto\"", ANY, NULL, NULL,
      "Name of the attention kernel, reported back."},
     {"sim.fail", CONFIG_TEXT, HS, S, NULL, "\"none\"", ANY, NULL, NULL,
-     "What goes wrong; the names are in docs/engine-protocol.md."},
+     "What goes wrong: a fault of engines/sim/sim.h, such as load_error or crash; a name that is not there is refused "
+     "with a list of them."},
     {"sim.fail_at", CONFIG_INT, HS, S, "tokens", "0", 0, INFINITY, NULL, NULL,
      "At which token since loading it goes wrong."},
     {"sim.log_mib", CONFIG_REAL, HS, S, "MiB", "16", 0, 1 << 14, NULL, NULL, "Size of the log flood."},

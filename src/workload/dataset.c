@@ -180,6 +180,8 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
         g_string_append_printf(wrong, "\n%s: and %d more lines", name, n_wrong - LIMIT_DIAGNOSTICS);
     if (n_wrong == 0 && set->records->len == 0)
         g_string_append_printf(wrong, "%s: no prompts in it", name);
+    if (wrong->len > 0)
+        g_string_append(wrong, "\nA data set has one JSON object a line, such as {\"prompt\": \"Hello\"}");
     if (wrong->len > 0) {
         g_set_error_literal(error, LLEM_ERROR, LLEM_ERROR_DATA, wrong->str);
         return NULL;

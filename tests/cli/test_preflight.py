@@ -62,6 +62,14 @@ def test_data_set(llem, tmp_path, way, name, text, said):
     assert not (tmp_path / "results").exists()
 
 
+def test_the_data_set_of_the_documentation(llem, tmp_path):
+    page = llem.ok("config", "reference").partition("## Data sets")[2]
+    (tmp_path / "mine.jsonl").write_text(page.split("```json\n")[1].split("```")[0])
+    path = write(tmp_path / "t.yaml", dataset="./mine.jsonl", **{"dataset_order": "grouped"})
+    assert llem.run("config", "check", path).stderr == ""
+    assert "the data set has 2" in llem.run("config", "check", path, "n=3").stderr
+
+
 def test_data_set_too_small_stops_a_run(llem, tmp_path):
     done = llem.run("run", write(tmp_path / "t.yaml", n=100000))
     assert done.returncode == 2

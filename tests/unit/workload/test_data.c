@@ -59,6 +59,7 @@ static void test_errors(void)
         {"{\"prompt\": \"a\", \"prompt\": \"b\"}\n", "d.jsonl:1:"},
         {"{\"prompt\": \"\xff\"}\n", "d.jsonl:1:"},
         {"{}\n", "d.jsonl:1:1: no prompt"},
+        {"Hello\n", "has one JSON object a line, such as {\"prompt\": \"Hello\"}"},
         {"", "no prompts in it"},
         {"{\"_provenance\": \"only\"}\n", "no prompts in it"},
     };
