@@ -1,6 +1,8 @@
 """`llem model`: the catalogue as it is on a machine, and what is refused with which words."""
 
 import json
+import signal
+import time
 
 import pytest
 
@@ -56,3 +58,23 @@ def test_pull_into_a_folder_that_cannot_be_made(llem, tmp_path):
     done = llem.run("model", "pull", MODEL, env={"LLEM_MODELS_DIR": str(tmp_path / "file" / "models")})
     assert done.returncode == 1
     assert "file/models" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_what_pull_started_ends_with_it(llem, tmp_path, number):
+    """A signal that reaches llem alone, as from a supervisor, leaves no download behind."""
+    python, started = tmp_path / "python", tmp_path / "started"
+    python.write_text(f'#!/bin/sh\ncase "$*" in *download*) touch {started}; exec sleep 60;; esac\n')
+    python.chmod(0o755)
+    process = llem.start("model", "pull", MODEL, env={"LLEM_PYTHON": str(python)})
+    wait_for(started.exists)
+    process.send_signal(number)
+    process.wait(timeout=10)
+    wait_for(lambda: not llem.left_running())
+
+
+def wait_for(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
