@@ -8,13 +8,21 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* Who started us ignoring a signal (nohup, `cmd &` of a script) meant it; a blocked signal is queued all the same. */
+static void add_unless_ignored(sigset_t *set, int signal_number)
+{
+    struct sigaction now;
+    if (sigaction(signal_number, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+        sigaddset(set, signal_number);
+}
+
 int interrupt_open(void)
 {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    add_unless_ignored(&set, SIGINT);
+    add_unless_ignored(&set, SIGTERM);
+    add_unless_ignored(&set, SIGHUP);
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return -1;
     signal(SIGPIPE, SIG_IGN);
@@ -41,4 +49,5 @@ void interrupt_reset_child(void)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
 }

@@ -9,11 +9,13 @@
 
 #include <stdbool.h>
 
-/* Blocks SIGINT, SIGTERM and SIGHUP (SIGPIPE is ignored) and returns a non-blocking, close-on-exec signalfd, or -1. */
+/* Blocks SIGINT, SIGTERM and SIGHUP (SIGPIPE is ignored) and returns a non-blocking, close-on-exec signalfd, or -1.
+ * A signal that this process was started to ignore (nohup, a script's `cmd &`) stays ignored. */
 int interrupt_open(void);
 /* Takes one waiting signal off; its number, or 0 when none waits. fd -1 is fine: 0. */
 int interrupt_take(int fd);
 /* Whether a signal waits, without taking it. */
 bool interrupt_pending(int fd);
-/* Between fork and exec: unblocks every signal and restores SIGPIPE. Async-signal-safe. */
+/* Between fork and exec: unblocks every signal and restores SIGPIPE and SIGTERM, by which a parent ends its child
+ * whatever it was told to ignore itself. Async-signal-safe. */
 void interrupt_reset_child(void);
