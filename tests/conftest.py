@@ -1,6 +1,7 @@
 """Shared by every pytest test: where the build is, private folders, commands with a time limit, skips under strict."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import check_skips  # noqa: E402
 import support  # noqa: E402
+
+# A script's `cmd &` hands SIGINT down ignored, and llem would rightly go on ignoring it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STRICT = os.environ.get("LLEM_TEST_STRICT", "") not in ("", "0")
 _skips = []

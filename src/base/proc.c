@@ -130,30 +130,41 @@ void proc_reap(pid_t keep)
     }
 }
 
-static GArray *leftovers(pid_t keep)
+GArray *proc_below_in(const GArray *snapshot, const GArray *roots)
 {
-    if (keep <= 0)
+    GArray *all = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    for (guint i = 0; i < roots->len; i++) {
+        pid_t pid = g_array_index(roots, pid_t, i);
+        g_autoptr(GArray) below = proc_descendants_in(snapshot, pid);
+        g_array_append_val(all, pid);
+        g_array_append_vals(all, below->data, below->len);
+    }
+    return all;
+}
+
+GArray *proc_leftovers(const GArray *spared)
+{
+    if (!spared || spared->len == 0)
         return proc_descendants(getpid());
     g_autoptr(GArray) all = proc_snapshot();
     GArray *mine = proc_descendants_in(all, getpid());
-    g_autoptr(GArray) kept = proc_descendants_in(all, keep);
-    for (guint i = 0; i < mine->len; i++) {
-        pid_t pid = g_array_index(mine, pid_t, i);
-        if (pid == keep || contains(kept, pid))
+    g_autoptr(GArray) theirs = proc_below_in(all, spared);
+    for (guint i = 0; i < mine->len; i++)
+        if (contains(theirs, g_array_index(mine, pid_t, i)))
             g_array_remove_index_fast(mine, i--);
-    }
     return mine;
 }
 
-int proc_kill_leftovers(pid_t keep, int64_t deadline_ns)
+GArray *proc_kill_leftovers(const GArray *spared, int64_t deadline_ns)
 {
     for (;;) {
-        proc_reap(keep);
-        g_autoptr(GArray) pids = leftovers(keep);
+        proc_reap(0);
+        GArray *pids = proc_leftovers(spared);
         if (pids->len == 0 || clock_mono_ns() > deadline_ns)
-            return (int)pids->len;
+            return pids;
         for (guint i = 0; i < pids->len; i++)
             kill(g_array_index(pids, pid_t, i), SIGKILL);
+        g_array_unref(pids);
         g_usleep(5000);
     }
 }

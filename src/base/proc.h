@@ -31,10 +31,15 @@ GArray *proc_snapshot(void);
 GArray *proc_descendants_in(const GArray *snapshot, pid_t pid);
 /* Sends a signal to every descendant of pid. Returns how many it was sent to. */
 int proc_signal_descendants(pid_t pid, int signal_number);
-/* Reaps children of this process that have ended, without waiting. The pids in keep (may be NULL) are left alone. */
+/* The pids of roots and all that hang below them: with roots = proc_descendants(getpid()) taken before a spawn, what is
+ * not the spawned one's although it is below this process. New array of pid_t. */
+GArray *proc_below_in(const GArray *snapshot, const GArray *roots);
+/* Reaps children of this process that have ended, without waiting; keep (0: none) is left alone. */
 void proc_reap(pid_t keep);
-/* Kills (SIGKILL, again for those that fork meanwhile) and reaps every descendant of this process until none is left
- * or the deadline passes; keep (0: none) and its descendants are spared. Returns how many were still there. */
-int proc_kill_leftovers(pid_t keep, int64_t deadline_ns);
+/* The living descendants of this process but spared (pids; NULL: none) and those below them. New array of pid_t. */
+GArray *proc_leftovers(const GArray *spared);
+/* Kills (SIGKILL, again for those that fork meanwhile) and reaps the leftovers until none is left or the deadline
+ * passes. Returns those still there; new array of pid_t. */
+GArray *proc_kill_leftovers(const GArray *spared, int64_t deadline_ns);
 /* "exit status 3", "killed by signal 9 (Killed)". New string. */
 char *proc_describe_status(int wait_status);

@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PROGRESS_TICK_MS 100
+#define DISK_FULL_BYTES  (64 << 10) /* with less to be had, a worker that died is taken to have died of it */
 
 /* A run in flight. */
 struct flight {
@@ -58,11 +60,14 @@ static int64_t oom_kills(void)
     return at ? g_ascii_strtoll(at + strlen("\noom_kill "), NULL, 10) : -1;
 }
 
+/* The kernel tells only of deaths after the prctl: whoever has another parent by then was too late. */
 static void child_setup(gpointer data)
 {
-    (void)data;
+    const pid_t *parent = data;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != *parent)
+        _exit(127);
     interrupt_reset_child();
 }
 
@@ -77,7 +82,8 @@ static bool spawn(struct flight *f, GError **error)
     if (fd < 0)
         return file_error(error, "cannot create", log);
     g_autoptr(GError) cause = NULL;
-    bool ok = g_spawn_async_with_fds(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, NULL, &f->pid, -1, fd,
+    pid_t self = getpid();
+    bool ok = g_spawn_async_with_fds(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, &self, &f->pid, -1, fd,
                                      fd, &cause);
     close(fd);
     if (!ok)
@@ -147,7 +153,7 @@ static void watch(struct flight *f)
         if (signal_number)
             on_signal(f, signal_number);
         int64_t now = clock_mono_ns();
-        if (!f->kill_at_ns && now > f->started_ns + f->job->timeout_ns) {
+        if (!f->kill_at_ns && now > f->started_ns + f->job->timeout_ns + f->job->slack_ns) {
             f->timed_out = true;
             ask_to_stop(f);
         }
@@ -157,18 +163,30 @@ static void watch(struct flight *f)
     follow_progress(f);
 }
 
+static GError *timeout_error(const struct flight *f)
+{
+    g_autofree char *limit = num_format_duration_ns(f->job->timeout_ns);
+    return g_error_new(LLEM_ERROR, LLEM_ERROR_TIMEOUT,
+                       "the run took longer than %s and was killed; raise limits.timeout_seconds or make the work "
+                       "smaller",
+                       limit);
+}
+
+static bool disk_is_full(const char *folder)
+{
+    struct statvfs disk;
+    if (statvfs(folder, &disk) != 0 || disk.f_blocks == 0) /* some file systems count nothing */
+        return false;
+    return (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES || (disk.f_files > 0 && disk.f_favail == 0);
+}
+
 /* Why there is neither a result nor an error record. */
 static GError *explain_death(const struct flight *f, int64_t oom_before)
 {
     g_autofree char *how = proc_describe_status(f->wait_status);
     bool sigkill = WIFSIGNALED(f->wait_status) && WTERMSIG(f->wait_status) == SIGKILL;
-    if (f->timed_out) {
-        g_autofree char *limit = num_format_duration_ns(f->job->timeout_ns);
-        return g_error_new(LLEM_ERROR, LLEM_ERROR_TIMEOUT,
-                           "the run took longer than %s and was killed; raise limits.timeout_seconds or make the work "
-                           "smaller",
-                           limit);
-    }
+    if (f->timed_out)
+        return timeout_error(f);
     if (f->report->interrupted)
         return g_error_new(LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by signal %d (%s)",
                            f->report->interrupted, strsignal(f->report->interrupted));
@@ -176,12 +194,17 @@ static GError *explain_death(const struct flight *f, int64_t oom_before)
         return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
                            "the worker was killed while the kernel's OOM killer was at work: the machine or its memory "
                            "limit is too small for this run; take a smaller model, batch or context");
+    if (disk_is_full(f->job->exchange_dir))
+        return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
+                           "the worker ended without a result (%s), and the disk of %s is full: %s; free some space or "
+                           "name a results folder on another disk (-o)",
+                           how, f->job->exchange_dir, g_strerror(ENOSPC));
     return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without a result (%s)", how);
 }
 
-static GError *record_death(const struct flight *f, int64_t oom_before)
+/* Writes the error record of a failure that the worker has none for; hands the failure back. */
+static GError *record(const struct flight *f, GError *failure)
 {
-    GError *failure = explain_death(f, oom_before);
     g_autofree char *config = file_of(f->job, "config.json");
     g_autofree char *path = file_of(f->job, "error.json");
     g_autofree char *log = g_build_filename(f->job->exchange_dir, "worker.log", NULL);
@@ -192,30 +215,70 @@ static GError *record_death(const struct flight *f, int64_t oom_before)
     return failure;
 }
 
+/* The worker's record with the class and message of another failure: where it was and what the engine said stay. */
+static GError *rewrite(const char *path, json_t *own, GError *failure)
+{
+    g_autoptr(GError) second = NULL;
+    json_object_set_new(own, "class", json_string(llem_error_name(failure->code)));
+    json_object_set_new(own, "message", json_string(failure->message));
+    if (!jsonx_save(path, own, &second))
+        g_prefix_error(&failure, "(its error record could not be rewritten: %s) ", second->message);
+    return failure;
+}
+
+/* What the worker's own error record says. */
+static GError *judge_record(const struct flight *f, const char *path)
+{
+    GError *failure = NULL;
+    g_autoptr(json_t) own = jsonx_load(path, LIMIT_RESULT_BYTES, &failure);
+    if (!own)
+        return record(f, failure);
+    failure = result_error_parse(own);
+    /* The worker knows of a SIGTERM only that it came; why, the sender knows. */
+    if (!f->timed_out || f->report->interrupted || !g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
+        return failure;
+    g_error_free(failure);
+    return rewrite(path, own, timeout_error(f));
+}
+
+/* A whole result counts however its worker ended: what came after it was only tidying. */
+static GError *judge_result(const struct flight *f, const char *path, int64_t oom_before)
+{
+    bool clean = WIFEXITED(f->wait_status) && WEXITSTATUS(f->wait_status) == 0;
+    g_autoptr(GError) torn = NULL;
+    g_autoptr(json_t) result = access(path, F_OK) == 0 ? jsonx_load(path, LIMIT_RESULT_BYTES, &torn) : NULL;
+    if (result)
+        return NULL;
+    return record(f, torn && clean ? g_steal_pointer(&torn) : explain_death(f, oom_before));
+}
+
 /* The failure of a run whose worker has ended; NULL when the result is there. */
 static GError *judge(const struct flight *f, int64_t oom_before)
 {
     g_autofree char *result_path = file_of(f->job, "result.json");
     g_autofree char *error_path = file_of(f->job, "error.json");
-    bool clean = WIFEXITED(f->wait_status) && WEXITSTATUS(f->wait_status) == 0;
-    GError *failure = NULL;
-    if (access(error_path, F_OK) == 0) {
-        g_autoptr(json_t) record = jsonx_load(error_path, LIMIT_RESULT_BYTES, &failure);
-        if (record)
-            failure = result_error_parse(record);
-        /* The worker knows of a SIGTERM only that it came; why, the sender knows. */
-        bool ours = f->timed_out && !f->report->interrupted &&
-                    g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED);
-        if (!ours)
-            return failure;
-        g_error_free(failure);
-        return record_death(f, oom_before);
-    }
-    if (clean && access(result_path, F_OK) == 0) {
-        g_autoptr(json_t) record = jsonx_load(result_path, LIMIT_RESULT_BYTES, &failure);
-        return failure;
-    }
-    return record_death(f, oom_before);
+    GError *failure = access(error_path, F_OK) == 0 ? judge_record(f, error_path)
+                                                    : judge_result(f, result_path, oom_before);
+    if (failure)
+        unlink(result_path); /* disowned by its worker, or torn: never beside an error record */
+    return failure;
+}
+
+static char *join_pids(const GArray *pids)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (guint i = 0; i < pids->len; i++)
+        g_string_append_printf(text, "%s%d", i ? ", " : "", (int)g_array_index(pids, pid_t, i));
+    return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
+/* Ends what the worker left. */
+static void sweep(const struct flight *f, const GArray *bystanders)
+{
+    g_autoptr(GArray) left = proc_leftovers(bystanders);
+    g_autoptr(GArray) survivors = proc_kill_leftovers(bystanders, clock_mono_ns() + f->job->sweep_ns);
+    f->report->leftovers = (int)left->len;
+    f->report->survivors = join_pids(survivors);
 }
 
 void runner_local(const struct runner_job *job, struct runner_report *ret)
@@ -223,14 +286,15 @@ void runner_local(const struct runner_job *job, struct runner_report *ret)
     *ret = (struct runner_report){0};
     struct flight f = {.job = job, .report = ret, .started_ns = clock_mono_ns()};
     int64_t oom_before = oom_kills();
-    if (!spawn(&f, &ret->failure))
+    g_autoptr(GArray) bystanders = proc_descendants(getpid());
+    if (!spawn(&f, &ret->failure)) {
+        ret->failure = record(&f, ret->failure);
         return;
+    }
     f.pidfd = proc_pidfd(f.pid);
     f.progress_path = g_build_filename(job->exchange_dir, "progress.jsonl", NULL);
     watch(&f);
-    g_autoptr(GArray) left = proc_descendants(getpid());
-    ret->leftovers = (int)left->len;
-    proc_kill_leftovers(0, clock_mono_ns() + 5 * NS_PER_S);
+    sweep(&f, bystanders);
     ret->wall_ns = clock_mono_ns() - f.started_ns;
     ret->failure = judge(&f, oom_before);
     if (f.pidfd >= 0)

@@ -10,10 +10,12 @@
  *     run_folder_collect(dir, …), file_remove_tree(dir)
  *
  * The local runner spawns llem-worker in its own process group, watches it by pidfd, passes an interrupt on, enforces
- * the deadline (SIGTERM, grace, SIGKILL), and ends whatever the worker left behind. A worker that ends without a
- * result or an error record gets an error record written for it: exit status, signal, OOM kill, last lines of its log.
+ * the deadline (SIGTERM, grace, SIGKILL), and ends whatever the worker left behind. A worker that cannot be started or
+ * ends without a result or an error record gets an error record written for it: exit status, signal, OOM kill, full
+ * disk, last lines of its log. Afterwards there is a result or an error record, never both.
  *
- * The caller must be a subreaper (proc_become_subreaper()) and have no other children. Threading: one run at a time.
+ * The caller must be a subreaper (proc_become_subreaper()); what is below it before the spawn (a shell's children that
+ * an exec left it) is not touched. Threading: one run at a time.
  */
 #pragma once
 
@@ -26,8 +28,10 @@ struct runner_job {
     const char *worker_path;
     const char *exchange_dir;
     const char *config_hash;
-    int64_t timeout_ns; /* of the whole run, from the spawn */
+    int64_t timeout_ns; /* of the whole run; the worker keeps it itself and knows best what took too long */
+    int64_t slack_ns;   /* beyond it, before the runner sends SIGTERM: the worker's own ladder */
     int64_t grace_ns;   /* between SIGTERM and SIGKILL; the worker needs it to stop its engine */
+    int64_t sweep_ns;   /* how long to go on killing what the worker left */
     int interrupt_fd;   /* of interrupt_open(), or -1 */
     runner_progress_fn *progress; /* NULL: nobody listens */
     void *progress_data;
@@ -37,7 +41,8 @@ struct runner_report {
     GError *failure;  /* NULL: {hash}_result.json is there and whole. Owned by the caller. */
     int interrupted;  /* the signal that ended the run, or 0 */
     int64_t wall_ns;  /* spawn to end */
-    int leftovers;    /* processes that had to be killed after the worker ended */
+    int leftovers;    /* processes that were still there after the worker ended, and were killed */
+    char *survivors;  /* "12, 34": those that SIGKILL did not end, or NULL. Owned by the caller. */
 };
 
 /* A new folder below parent for one run, with the exchange file in it. New string. */

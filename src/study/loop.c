@@ -9,8 +9,11 @@
 #include <poll.h>
 #include <string.h>
 
+/* Past the deadline the worker's hurried ladder for its engine needs up to 12 s: only then its runner steps in. */
+#define SLACK_NS (15 * NS_PER_S)
 /* Between SIGTERM and SIGKILL: the worker's own ladder for its engine needs up to 25 s. */
 #define GRACE_NS (30 * NS_PER_S)
+#define SWEEP_NS (5 * NS_PER_S)
 
 /* The loop in flight. */
 struct loop {
@@ -143,7 +146,9 @@ static bool execute(struct loop *loop, size_t index, const struct config *config
                                       .exchange_dir = dir,
                                       .config_hash = hash,
                                       .timeout_ns = (int64_t)(config_real(config, "limits.timeout_seconds") * (double)NS_PER_S),
+                                      .slack_ns = SLACK_NS,
                                       .grace_ns = GRACE_NS,
+                                      .sweep_ns = SWEEP_NS,
                                       .interrupt_fd = loop->job->interrupt_fd,
                                       .progress = forward_progress,
                                       .progress_data = forward},

@@ -159,6 +159,49 @@ def test_interrupt_in_every_phase(llem, number, phase):
     check_records(llem, study)
 
 
+def ignoring(*numbers):
+    """What a child does before it becomes llem, to be started as nohup or a script's `cmd &` start it."""
+    return lambda: [signal.signal(number, signal.SIG_IGN) for number in numbers]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_it_was_told_to_ignore_is_ignored(llem, number):
+    path = write(llem.folder / "slow.yaml", {**SLOW, "n": 1, "max_output_tokens": 8})
+    process = llem.start("run", path, "-o", llem.folder / "results", preexec_fn=ignoring(number))
+    wait_for_phase(llem, "measure")
+    process.send_signal(number)
+    out, err, study = finish(llem, process)
+    assert process.returncode == 0, (out, err)
+    assert study.states() == ["ok"]
+
+
+def test_its_own_ignored_sigterm_does_not_shield_the_worker(llem):
+    """llem ends its worker by SIGTERM; that llem itself ignores it must not go down to the worker."""
+    path = write(llem.folder / "slow.yaml", SLOW)
+    process = llem.start("run", path, "-o", llem.folder / "results", preexec_fn=ignoring(signal.SIGTERM))
+    wait_for_phase(llem, "measure")
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, _, study = finish(llem, process)
+    assert time.monotonic() - began < 15  # the grace before SIGKILL is 30 s
+    assert process.returncode == 130
+    check_records(llem, study)
+
+
+def test_children_of_the_shell_that_became_llem_are_spared(llem, tmp_path):
+    path = write(tmp_path / "t.yaml")
+    script = 'sleep 300 >/dev/null 2>&1 & echo $! > pid; exec "$@"'
+    done = subprocess.run(["sh", "-c", script, "sh", *llem.command("run", path, "-o", tmp_path / "results")],
+                          cwd=tmp_path, env=llem.env, capture_output=True, text=True, timeout=60)
+    pid = int((tmp_path / "pid").read_text())
+    assert done.returncode == 0, done.stderr
+    os.kill(pid, 0)
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while llem.left_running() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def test_second_interrupt_does_not_wait(llem):
     process = start(llem, {"sim.fail": "hang_hard", "sim.fail_at": 2})
     wait_for_phase(llem, "measure")
@@ -244,9 +287,10 @@ def test_results_folder_not_writable(llem, tmp_path):
 
 
 def test_worker_missing(llem, tmp_path):
-    done = llem.run("run", write(tmp_path / "t.yaml"), "-o", tmp_path / "results", env={"LLEM_WORKER": "/nonexistent"})
-    assert done.returncode == 1
-    assert "cannot start the worker" in done.stdout + done.stderr
+    done, study = run(llem, {}, expect=1, env={"LLEM_WORKER": "/nonexistent"})
+    assert "cannot start the worker" in done.stdout
+    assert study.error()["class"] == "RunnerError"
+    assert study.states() == ["failed"]
 
 
 def test_adapter_missing(llem, tmp_path):

@@ -46,6 +46,7 @@ static struct runner_job job_of(const struct fixture *f)
                                .config_hash = HASH,
                                .timeout_ns = 30 * NS_PER_S,
                                .grace_ns = 300 * NS_PER_MS,
+                               .sweep_ns = 5 * NS_PER_S,
                                .interrupt_fd = -1};
 }
 
@@ -63,11 +64,26 @@ static const struct {
      LLEM_ERROR_IO, "disk"},
     {"nothing-written", "exit 0", LLEM_ERROR_WORKER_DIED, "exit status 0"},
     {"exit-3", "echo last words; exit 3", LLEM_ERROR_WORKER_DIED, "exit status 3"},
-    {"result-but-failed", "echo '{}' > $D/" HASH "_result.json; exit 1", LLEM_ERROR_WORKER_DIED, "exit status 1"},
+    {"result-but-failed", "echo '{}' > $D/" HASH "_result.json; exit 1", -1, NULL},
+    {"result-but-killed", "echo '{}' > $D/" HASH "_result.json; kill -9 $$", -1, NULL},
+    {"torn-result-and-killed", "printf '{\"a\":' > $D/" HASH "_result.json; kill -9 $$", LLEM_ERROR_WORKER_DIED,
+     "signal 9"},
+    {"torn-error-record", "printf '{\"a\":' > $D/" HASH "_error.json; exit 1", LLEM_ERROR_DATA, "_error.json:1"},
     {"killed", "kill -9 $$", LLEM_ERROR_WORKER_DIED, "signal 9"},
     {"segfault", "kill -SEGV $$", LLEM_ERROR_WORKER_DIED, "signal 11"},
     {"torn-result", "printf '{\"a\":' > $D/" HASH "_result.json", LLEM_ERROR_DATA, "_result.json:1"},
 };
+
+/* A run that has ended has one record: a result or an error, never both, never none, never a torn one. */
+static void check_one_record(const struct fixture *f, bool failed)
+{
+    g_autofree char *result = g_build_filename(f->exchange, HASH "_result.json", NULL);
+    g_autofree char *wrong = g_build_filename(f->exchange, HASH "_error.json", NULL);
+    g_assert_cmpint(access(result, F_OK), ==, failed ? -1 : 0);
+    g_assert_cmpint(access(wrong, F_OK), ==, failed ? 0 : -1);
+    g_autoptr(json_t) record = jsonx_load(failed ? wrong : result, LIMIT_RESULT_BYTES, NULL);
+    g_assert_nonnull(record);
+}
 
 static void test_case(gconstpointer data)
 {
@@ -84,6 +100,7 @@ static void test_case(gconstpointer data)
         g_assert_nonnull(strstr(report.failure->message, cases[i].message));
     }
     g_assert_cmpint(report.interrupted, ==, 0);
+    check_one_record(&f, cases[i].code >= 0);
     g_clear_error(&report.failure);
     tear_down(&f);
 }
@@ -126,8 +143,9 @@ static void test_timeout_is_no_interrupt(void)
 {
     struct fixture f;
     struct runner_report report;
-    set_up(&f, "trap 'echo \"{\\\"class\\\":\\\"Interrupted\\\",\\\"message\\\":\\\"a signal\\\"}\" > $D/" HASH
-               "_error.json; exit 130' TERM; while :; do sleep 0.05; done");
+    set_up(&f, "trap 'echo \"{\\\"class\\\":\\\"Interrupted\\\",\\\"phase\\\":\\\"load\\\","
+               "\\\"message\\\":\\\"a signal\\\"}\" > $D/" HASH "_error.json; exit 130' TERM; "
+               "while :; do sleep 0.05; done");
     struct runner_job job = job_of(&f);
     job.timeout_ns = 200 * NS_PER_MS;
     job.grace_ns = 10 * NS_PER_S;
@@ -137,6 +155,24 @@ static void test_timeout_is_no_interrupt(void)
     g_autofree char *path = g_build_filename(f.exchange, HASH "_error.json", NULL);
     g_autoptr(json_t) record = jsonx_load(path, LIMIT_RESULT_BYTES, NULL);
     g_assert_cmpstr(json_string_value(json_object_get(record, "class")), ==, "TimeoutError");
+    g_assert_cmpstr(json_string_value(json_object_get(record, "phase")), ==, "load"); /* the worker's own knowledge */
+    tear_down(&f);
+}
+
+/* The worker keeps the deadline itself and needs some time for it; its runner does not step in meanwhile. */
+static void test_timeout_is_the_worker_s_first(void)
+{
+    struct fixture f;
+    struct runner_report report;
+    set_up(&f, "trap 'exit 1' TERM; sleep 0.4; echo '{\"class\":\"TimeoutError\",\"message\":\"mine\"}' > $D/" HASH
+               "_error.json; exit 1");
+    struct runner_job job = job_of(&f);
+    job.timeout_ns = 50 * NS_PER_MS;
+    job.slack_ns = 30 * NS_PER_S;
+    runner_local(&job, &report);
+    g_assert_error(report.failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT);
+    g_assert_cmpstr(report.failure->message, ==, "mine");
+    g_clear_error(&report.failure);
     tear_down(&f);
 }
 
@@ -150,8 +186,51 @@ static void test_leftovers(void)
     runner_local(&job, &report);
     g_assert_no_error(report.failure);
     g_assert_cmpint(report.leftovers, ==, 2);
+    g_assert_null(report.survivors);
     g_autoptr(GArray) left = proc_descendants(getpid());
     g_assert_cmpuint(left->len, ==, 0);
+    tear_down(&f);
+}
+
+/* What was below the runner before is not the worker's: neither it nor what it starts is touched. */
+static void test_bystanders_are_spared(void)
+{
+    struct fixture f;
+    struct runner_report report;
+    pid_t bystander = fork();
+    if (bystander == 0) {
+        execl("/bin/sh", "sh", "-c", "sleep 1000 & wait", (char *)NULL);
+        _exit(1);
+    }
+    set_up(&f, "sleep 1000 & echo '{}' > $D/" HASH "_result.json");
+    struct runner_job job = job_of(&f);
+    runner_local(&job, &report);
+    g_assert_no_error(report.failure);
+    g_assert_cmpint(report.leftovers, ==, 1);
+    g_autoptr(GArray) left = proc_descendants(getpid());
+    g_assert_cmpint(kill(bystander, 0), ==, 0);
+    g_assert_cmpuint(left->len, ==, 2);
+    g_autoptr(GArray) none = proc_kill_leftovers(NULL, clock_mono_ns() + 5 * NS_PER_S);
+    g_assert_cmpuint(none->len, ==, 0);
+    tear_down(&f);
+}
+
+/* No time to kill at all stands for a process that SIGKILL does not end: its pid is told. */
+static void test_survivors_are_told(void)
+{
+    struct fixture f;
+    struct runner_report report;
+    set_up(&f, "sleep 1000 & echo $! > $D/pid; echo '{}' > $D/" HASH "_result.json");
+    struct runner_job job = job_of(&f);
+    job.sweep_ns = -1;
+    runner_local(&job, &report);
+    g_assert_no_error(report.failure);
+    g_autofree char *path = g_build_filename(f.exchange, "pid", NULL);
+    g_autofree char *pid = file_read(path, 100, NULL, NULL);
+    g_assert_cmpstr(report.survivors, ==, g_strstrip(pid));
+    g_free(report.survivors);
+    g_autoptr(GArray) none = proc_kill_leftovers(NULL, clock_mono_ns() + 5 * NS_PER_S);
+    g_assert_cmpuint(none->len, ==, 0);
     tear_down(&f);
 }
 
@@ -206,6 +285,7 @@ static void test_missing_worker(void)
     runner_local(&job, &report);
     g_assert_error(report.failure, LLEM_ERROR, LLEM_ERROR_RUNNER);
     g_assert_nonnull(strstr(report.failure->message, "cannot start the worker"));
+    check_one_record(&f, true);
     g_clear_error(&report.failure);
     tear_down(&f);
 }
@@ -213,6 +293,7 @@ static void test_missing_worker(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    signal(SIGINT, SIG_DFL); /* a script's `cmd &` hands it down ignored */
     proc_become_subreaper();
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strdup_printf("/runner/outcome/%s", cases[i].name);
@@ -221,7 +302,10 @@ int main(int argc, char **argv)
     g_test_add_func("/runner/death-is-recorded", test_death_is_recorded);
     g_test_add_func("/runner/timeout", test_timeout);
     g_test_add_func("/runner/timeout-is-no-interrupt", test_timeout_is_no_interrupt);
+    g_test_add_func("/runner/timeout-is-the-worker-s-first", test_timeout_is_the_worker_s_first);
     g_test_add_func("/runner/leftovers", test_leftovers);
+    g_test_add_func("/runner/bystanders-are-spared", test_bystanders_are_spared);
+    g_test_add_func("/runner/survivors-are-told", test_survivors_are_told);
     g_test_add_func("/runner/progress", test_progress);
     g_test_add_func("/runner/missing-worker", test_missing_worker);
     g_test_add_func("/runner/interrupt", test_interrupt); /* last: it leaves the signals blocked */
