@@ -160,8 +160,10 @@ GArray *proc_kill_leftovers(const GArray *spared, int64_t deadline_ns)
     for (;;) {
         proc_reap(0);
         GArray *pids = proc_leftovers(spared);
-        if (pids->len == 0 || clock_mono_ns() > deadline_ns)
+        if (pids->len == 0 || clock_mono_ns() > deadline_ns) {
+            proc_reap(0); /* who died between the two looks */
             return pids;
+        }
         for (guint i = 0; i < pids->len; i++)
             kill(g_array_index(pids, pid_t, i), SIGKILL);
         g_array_unref(pids);
