@@ -7,12 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A trace whose writer was killed still has its writer's name: "trace.csv.gz.PID.tmp". */
+#define TRACE_NAME         "trace.csv.gz"
+#define PARTIAL_TRACE_NAME "trace.partial.csv.gz"
+
 /* What a worker leaves (after "{hash}_" where prefixed) and what it is called for good. */
 static const struct {
     const char *name;
     bool prefixed;
 } files[] = {
-    {"config.json", true},       {"result.json", true},  {"error.json", true},   {"trace.csv.gz", false},
+    {"config.json", true},       {"result.json", true},  {"error.json", true},   {TRACE_NAME, false},
     {"environment.json", false}, {"engine.log", false},  {"worker.log", false},  {"progress.jsonl", false},
 };
 
@@ -72,6 +76,20 @@ static bool move_file(const char *from, const char *to, GError **error)
     return true;
 }
 
+static bool move_partial_trace(const char *exchange_dir, const char *to_dir, GError **error)
+{
+    g_autoptr(GDir) dir = g_dir_open(exchange_dir, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir))) {
+        if (!g_str_has_prefix(name, TRACE_NAME ".") || !g_str_has_suffix(name, ".tmp"))
+            continue;
+        g_autofree char *from = g_build_filename(exchange_dir, name, NULL);
+        g_autofree char *to = g_build_filename(to_dir, PARTIAL_TRACE_NAME, NULL);
+        return move_file(from, to, error);
+    }
+    return true;
+}
+
 bool run_folder_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error)
 {
     g_autofree char *partial = g_strdup_printf("%s.partial", run_dir);
@@ -85,7 +103,7 @@ bool run_folder_collect(const char *exchange_dir, const char *config_hash, const
         if (access(from, F_OK) == 0 && !move_file(from, to, error))
             return false;
     }
-    if (!file_sync_dir(partial, error))
+    if (!move_partial_trace(exchange_dir, partial, error) || !file_sync_dir(partial, error))
         return false;
     if (rename(partial, run_dir) != 0)
         return file_error(error, "cannot rename into", run_dir);

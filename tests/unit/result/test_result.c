@@ -92,13 +92,18 @@ static void test_run_folders(void)
 
     g_autofree char *ex = g_build_filename(dir, "exchange", NULL);
     g_assert_true(file_make_dirs(ex, NULL));
-    static const char *const left[] = {"0123456789abcdef_config.json", "0123456789abcdef_result.json", "engine.log"};
+    static const char *const left[] = {"0123456789abcdef_config.json", "0123456789abcdef_result.json", "engine.log",
+                                       "trace.csv.gz.4711.tmp", "other.tmp"};
     for (size_t i = 0; i < G_N_ELEMENTS(left); i++) {
         g_autofree char *path = g_build_filename(ex, left[i], NULL);
         g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
     }
     g_assert_true(run_folder_collect(ex, "0123456789abcdef", run, &error));
     g_assert_no_error(error);
+    g_autofree char *trace = g_build_filename(run, "trace.partial.csv.gz", NULL);
+    g_autofree char *other = g_build_filename(ex, "other.tmp", NULL);
+    g_assert_true(g_file_test(trace, G_FILE_TEST_IS_REGULAR)); /* of a worker that was killed */
+    g_assert_true(g_file_test(other, G_FILE_TEST_IS_REGULAR)); /* nobody's */
     g_autoptr(json_t) record = result_load(run, &error);
     g_assert_nonnull(record);
     g_autoptr(json_t) none = result_load_error(run, &error);
