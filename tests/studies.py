@@ -56,7 +56,9 @@ class Study:
         return json.loads((self.runs[index] / "error.json").read_text())
 
     def states(self):
-        return [line["state"] for line in self.journal]
+        """The last state of every run that was begun or skipped, in the order of the plan."""
+        last = {line["run"]: line["state"] for line in self.journal}
+        return [last[run] for run in sorted(last)]
 
 
 def the_study(results):

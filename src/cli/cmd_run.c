@@ -56,9 +56,17 @@ static void show_done(struct screen *screen, const struct study_event *event)
             *event->label ? " " : "", study_state_name(event->state), wall);
 }
 
+static void show_warning(struct screen *screen, const struct study_event *event)
+{
+    clear_line(screen);
+    fprintf(stderr, "llem: warning: %s\n", event->message);
+}
+
 static void on_event(const struct study_event *event, void *data)
 {
     struct screen *screen = data;
+    if (event->kind == STUDY_EVENT_WARNING)
+        show_warning(screen, event); /* no progress: --quiet does not silence it */
     if (screen->quiet)
         return;
     if (event->kind == STUDY_EVENT_PROGRESS)

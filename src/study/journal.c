@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 struct journal {
@@ -18,6 +19,8 @@ struct journal *journal_open(const char *path, GError **error)
         file_error(error, "cannot open", path);
         return NULL;
     }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        errno = 0; /* a file system without locks: a reader will take a study at work for one that was killed */
     struct journal *journal = g_new0(struct journal, 1);
     journal->fd = fd;
     journal->path = g_strdup(path);
@@ -45,4 +48,21 @@ void journal_close(struct journal *journal)
     close(journal->fd);
     g_free(journal->path);
     g_free(journal);
+}
+
+bool journal_is_being_written(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool written = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return written;
+}
+
+enum study_state state_of_failure(const GError *failure)
+{
+    if (g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
+        return STUDY_INTERRUPTED;
+    return g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_MISSING) ? STUDY_SKIPPED : STUDY_FAILED;
 }

@@ -4,10 +4,12 @@
 #include "result/result.h"
 #include "runner/runner.h"
 #include "study/journal.h"
+#include "study/lock.h"
 #include "study/work.h"
 
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Past the deadline the worker's hurried ladder for its engine needs up to 12 s: only then its runner steps in. */
 #define SLACK_NS (15 * NS_PER_S)
@@ -21,12 +23,15 @@ struct loop {
     struct study_outcome *out;
     struct journal *journal;
     struct library *library;
+    struct study_lock *lock;
+    pid_t told_of; /* the other study that was warned of; -1: none yet */
     const struct plan_run *plan_runs;
 };
 
 const char *study_state_name(enum study_state state)
 {
-    static const char *const names[STUDY_STATE_COUNT] = {"not run", "ok", "failed", "skipped", "interrupted"};
+    static const char *const names[STUDY_STATE_COUNT] = {"not run",     "ok",      "failed", "skipped",
+                                                         "interrupted", "running", "lost"};
     return names[state];
 }
 
@@ -35,6 +40,7 @@ void study_outcome_clear(struct study_outcome *outcome)
     for (size_t i = 0; i < outcome->n_runs; i++) {
         g_free(outcome->runs[i].folder);
         g_free(outcome->runs[i].message);
+        g_free(outcome->runs[i].warning);
     }
     g_free(outcome->runs);
     g_free(outcome->folder);
@@ -68,14 +74,30 @@ static json_t *describe(const struct study_job *job)
                      (json_int_t)plan_seed(plan), "cycles", plan_cycles(plan), "cells", cells, "runs", order);
 }
 
-static bool note(struct loop *loop, size_t index, GError **error)
+G_GNUC_PRINTF(3, 4) static void warn(struct loop *loop, struct study_run *run, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    tell(loop, (struct study_event){.kind = STUDY_EVENT_WARNING,
+                                    .index = (size_t)(run - loop->out->runs),
+                                    .total = loop->out->n_runs,
+                                    .message = text});
+    g_autofree char *before = run->warning;
+    run->warning = before ? g_strconcat(before, "; ", text, NULL) : g_strdup(text);
+}
+
+/* One line of the journal: where a run stands now. exchange names the folder of a run in flight or left there. */
+static bool note(struct loop *loop, size_t index, enum study_state state, const char *exchange, GError **error)
 {
     const struct study_run *run = &loop->out->runs[index];
     g_autofree char *utc = clock_format_utc(clock_wall_ns());
     g_autofree char *folder = run->folder ? g_path_get_basename(run->folder) : NULL;
-    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s}", "run", (int)index + 1, "cell", (int)run->cell,
-                             "cycle", run->cycle, "state", study_state_name(run->state), "folder", folder, "message",
-                             run->message, "utc", utc);
+    g_autofree char *left = exchange ? g_path_get_basename(exchange) : NULL;
+    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*, s:s*, s:s}", "run", (int)index + 1, "cell",
+                             (int)run->cell, "cycle", run->cycle, "state", study_state_name(state), "exchange", left,
+                             "folder", folder, "message", run->message, "warning", run->warning, "utc", utc);
     return journal_append(loop->journal, line, error);
 }
 
@@ -86,6 +108,19 @@ static bool add_model(const struct config *config, json_t *context, GError **err
         return false;
     if (model.path)
         json_object_set_new(context, "model_path", json_string(model.path));
+    return true;
+}
+
+/* Whether another study measures here too; said once of each. */
+static bool is_disturbed(struct loop *loop, const struct plan_run *planned)
+{
+    pid_t other;
+    if (!study_lock_is_elsewhere(loop->lock, &other))
+        return false;
+    if (other != loop->told_of)
+        warn(loop, &loop->out->runs[planned - loop->plan_runs],
+             "another llem study is at work on this machine (process %d): both disturb each other's figures", (int)other);
+    loop->told_of = other;
     return true;
 }
 
@@ -102,6 +137,8 @@ static json_t *prepare(struct loop *loop, const struct plan_run *run, const stru
     json_object_set_new(exchange, "context", context);
     if (loop->job->engines_dir)
         json_object_set_new(context, "engines_dir", json_string(loop->job->engines_dir));
+    if (is_disturbed(loop, run))
+        json_object_set_new(context, "concurrent_study", json_true());
     if (!add_model(config, context, error))
         return NULL;
     return g_steal_pointer(&exchange);
@@ -119,33 +156,71 @@ static void forward_progress(const json_t *progress, void *data)
     tell(f->loop, f->event);
 }
 
-static void settle(struct loop *loop, struct study_run *run, GError *failure)
+static void settle(struct loop *loop, struct study_run *run, const GError *failure)
 {
-    if (!failure) {
-        run->state = STUDY_OK;
-        return;
-    }
-    bool interrupted = g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED) || loop->out->interrupted;
-    bool missing = g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_MISSING);
-    run->state = interrupted ? STUDY_INTERRUPTED : missing ? STUDY_SKIPPED : STUDY_FAILED;
-    run->message = g_strdup(failure->message);
+    run->state = failure ? state_of_failure(failure) : STUDY_OK;
+    if (failure && loop->out->interrupted)
+        run->state = STUDY_INTERRUPTED;
+    run->message = failure ? g_strdup(failure->message) : NULL;
 }
 
-/* Runs one prepared experiment in its own worker and keeps its files. Failures of the run end in *run; failures of the
- * study's own files are returned. */
-static bool execute(struct loop *loop, size_t index, const struct config *config, json_t *exchange,
-                    struct forward *forward, GError **error)
+/* Says of a run, and of the study, where the files lie that could not be moved. */
+static bool leave(struct study_run *run, size_t index, const char *dir, const char *folder, const GError *cause,
+                  GError **error)
+{
+    g_autofree char *partial = g_strconcat(folder, ".partial", NULL);
+    bool parted = access(partial, F_OK) == 0;
+    g_autofree char *places = g_strdup_printf("%s%s%s", dir, parted ? " and " : "", parted ? partial : "");
+    g_autofree char *message = run->message;
+    run->message = g_strdup_printf("%s%sits files could not be moved into the run folder (%s); they are in %s",
+                                   message ? message : "", message ? "; " : "", cause->message, places);
+    if (run->state == STUDY_OK)
+        run->state = STUDY_FAILED;
+    g_set_error(error, cause->domain, cause->code, "run %zu: %s; its files are in %s", index + 1, cause->message, places);
+    return false;
+}
+
+/* Makes the run folder. */
+static bool keep(struct loop *loop, size_t index, const struct config *config, const char *dir, GError **error)
 {
     struct study_run *run = &loop->out->runs[index];
-    const char *hash = config_hash(config);
-    g_autofree char *dir = runner_exchange_new(loop->out->folder, exchange, error);
-    if (!dir)
-        return false;
+    g_autoptr(GError) cause = NULL;
+    g_autofree char *folder =
+        run_folder_path(loop->out->folder, (int)index + 1, run->cycle, config_string(config, "model"),
+                        config_string(config, "backend"), config_hash(config));
+    if (!run_folder_collect(dir, config_hash(config), folder, &cause))
+        return leave(run, index, dir, folder, cause, error);
+    run->folder = g_steal_pointer(&folder);
+    return true;
+}
+
+/* What a run left behind. A process that cannot be ended would draw power in every run to come. */
+static bool check_leftovers(struct loop *loop, size_t index, const struct runner_report *report, GError **error)
+{
+    if (report->leftovers)
+        warn(loop, &loop->out->runs[index], "%d process%s of run %zu had to be killed after its worker ended",
+             report->leftovers, report->leftovers == 1 ? "" : "es", index + 1);
+    if (!report->survivors)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER,
+                "run %zu left processes that SIGKILL does not end (pid %s): the study stops, for they would disturb all "
+                "that follows; they are stuck in the kernel, and a reboot may be needed",
+                index + 1, report->survivors);
+    return false;
+}
+
+/* Runs one prepared experiment in its own worker, keeps its files and notes its end. Failures of the run end in *run;
+ * failures of the study's own files are returned, and the journal is told what can be told all the same. */
+static bool fly(struct loop *loop, size_t index, const struct config *config, const char *dir, struct forward *forward,
+                GError **error)
+{
+    struct study_run *run = &loop->out->runs[index];
     struct runner_report report;
+    double timeout_s = config_real(config, "limits.timeout_seconds");
     runner_local(&(struct runner_job){.worker_path = loop->job->worker_path,
                                       .exchange_dir = dir,
-                                      .config_hash = hash,
-                                      .timeout_ns = (int64_t)(config_real(config, "limits.timeout_seconds") * (double)NS_PER_S),
+                                      .config_hash = config_hash(config),
+                                      .timeout_ns = (int64_t)(timeout_s * (double)NS_PER_S),
                                       .slack_ns = SLACK_NS,
                                       .grace_ns = GRACE_NS,
                                       .sweep_ns = SWEEP_NS,
@@ -154,15 +229,31 @@ static bool execute(struct loop *loop, size_t index, const struct config *config
                                       .progress_data = forward},
                  &report);
     g_autoptr(GError) failure = report.failure;
+    g_autofree char *survivors = report.survivors;
     loop->out->interrupted = report.interrupted;
     run->wall_ns = report.wall_ns;
-    g_autofree char *folder = run_folder_path(loop->out->folder, (int)index + 1, run->cycle,
-                                              config_string(config, "model"), config_string(config, "backend"), hash);
-    if (!run_folder_collect(dir, hash, folder, error))
-        return false; /* the exchange folder stays: what the worker wrote is not lost */
-    run->folder = g_steal_pointer(&folder);
     settle(loop, run, failure);
-    return file_remove_tree(dir, error);
+    bool clear = check_leftovers(loop, index, &report, error);
+    bool kept = keep(loop, index, config, dir, clear ? error : NULL);
+    return note(loop, index, run->state, kept ? NULL : dir, clear && kept ? error : NULL) && clear && kept;
+}
+
+static bool execute(struct loop *loop, size_t index, const struct config *config, json_t *exchange,
+                    struct forward *forward, GError **error)
+{
+    struct study_run *run = &loop->out->runs[index];
+    g_autoptr(GError) removal = NULL;
+    g_autofree char *dir = runner_exchange_new(loop->out->folder, exchange, error);
+    if (!dir)
+        return false;
+    if (!note(loop, index, STUDY_RUNNING, dir, error)) {
+        file_remove_tree(dir, NULL);
+        return false;
+    }
+    bool ok = fly(loop, index, config, dir, forward, error);
+    if (run->folder && !file_remove_tree(dir, &removal))
+        warn(loop, run, "%s (it holds nothing that is needed)", removal->message);
+    return ok;
 }
 
 /* A gap between runs that an interrupt ends. */
@@ -189,17 +280,19 @@ static bool step(struct loop *loop, size_t index, GError **error)
     tell(loop, event);
     g_autoptr(GError) failure = NULL;
     g_autoptr(json_t) exchange = prepare(loop, planned, config, &failure);
-    bool ok = true;
-    if (exchange)
+    bool ok;
+    if (exchange) {
         ok = execute(loop, index, config, exchange, &forward, error);
-    else
+    } else {
         settle(loop, run, failure);
+        ok = note(loop, index, run->state, NULL, error);
+    }
     event.kind = STUDY_EVENT_DONE;
     event.state = run->state;
     event.message = run->message;
     event.wall_ns = run->wall_ns;
     tell(loop, event);
-    return ok && note(loop, index, error);
+    return ok;
 }
 
 static bool begin(struct loop *loop, GError **error)
@@ -228,7 +321,7 @@ static int64_t gap_ns(const struct loop *loop, size_t i)
 bool study_execute(const struct study_job *job, struct study_outcome *ret, GError **error)
 {
     *ret = (struct study_outcome){0};
-    struct loop loop = {.job = job, .out = ret, .library = library_new()};
+    struct loop loop = {.job = job, .out = ret, .library = library_new(), .lock = study_lock_new(), .told_of = -1};
     ret->n_runs = plan_runs(job->plan, &loop.plan_runs);
     ret->runs = g_new0(struct study_run, ret->n_runs);
     for (size_t i = 0; i < ret->n_runs; i++) {
@@ -237,11 +330,15 @@ bool study_execute(const struct study_job *job, struct study_outcome *ret, GErro
     }
     bool ok = begin(&loop, error);
     for (size_t i = 0; ok && i < ret->n_runs && !ret->interrupted; i++) {
+        ret->interrupted = interrupt_take(job->interrupt_fd); /* one that came while nothing waited */
+        if (ret->interrupted)
+            break;
         ok = step(&loop, i, error);
         if (ok && i + 1 < ret->n_runs && !ret->interrupted && ret->runs[i].state != STUDY_SKIPPED)
             wait_gap(&loop, gap_ns(&loop, i));
     }
     journal_close(loop.journal);
     library_free(loop.library);
+    study_lock_free(loop.lock);
     return ok;
 }

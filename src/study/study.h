@@ -6,11 +6,14 @@
  *
  * Files in the study folder, all written so that they are whole or absent:
  *   study.json     what is to be done: name, hash, order, seed, cells, runs (written before the first run)
- *   journal.jsonl  one line a transition, each synced: {"run", "cell", "cycle", "state", "folder", "message", "utc"}
+ *   journal.jsonl  one line a transition, each synced: {"run", "cell", "cycle", "state", "exchange", "folder",
+ *                  "message", "warning", "utc"}; "running", with the name of its exchange folder, before a run is begun
  *   NNN_cC_…/      one folder a run (room result)
+ *   .exchange-…    the exchange folder of a run whose llem was killed, or whose files could not be moved
  *
  * Calling sequence: study_execute(&job, &outcome, &error); study_outcome_clear(&outcome). Later: study_read().
- * The caller is a subreaper without other children (room runner). Threading: one study at a time in a process.
+ * The caller is a subreaper (room runner). Threading: one study at a time in a process. Another study of the same user
+ * on this machine is a warning, and marked in the exchange file ("concurrent_study" in its context).
  */
 #pragma once
 
@@ -23,6 +26,8 @@ enum study_state {
     STUDY_FAILED,
     STUDY_SKIPPED, /* cannot run here: a model form that is missing, an adapter that is not installed */
     STUDY_INTERRUPTED,
+    STUDY_RUNNING, /* read back while its llem is at work */
+    STUDY_LOST,    /* read back: begun, and its llem ended before it could tell what became of it */
     STUDY_STATE_COUNT
 };
 const char *study_state_name(enum study_state state); /* "ok", "failed", … */
@@ -33,6 +38,7 @@ enum study_event_kind {
     STUDY_EVENT_PROGRESS, /* the worker said something: progress */
     STUDY_EVENT_DONE,     /* a run ended: state, message */
     STUDY_EVENT_GAP,      /* waiting between runs: wait_ns */
+    STUDY_EVENT_WARNING,  /* what the user should know though the run goes on: message */
 };
 struct study_event {
     enum study_event_kind kind;
@@ -63,6 +69,7 @@ struct study_run {
     int cycle;
     char *folder;  /* NULL when nothing was kept */
     char *message; /* why it is not ok */
+    char *warning; /* what was not as it should be beside it, or NULL */
     int64_t wall_ns;
 };
 
@@ -81,6 +88,6 @@ void study_outcome_clear(struct study_outcome *outcome);
  * their cells are skipped, or have no energy), data sets that are missing, broken or too small (errors). Once each. */
 void study_preflight(const struct plan *plan, const char *engines_dir, struct diag *diag);
 
-/* A study folder read back: its description (new reference) and what became of each run, by its journal; runs the
- * journal does not know are STUDY_NOT_RUN. A torn last line of the journal is skipped. */
+/* A study folder read back: its description (new reference) and what became of each run, by its journal and, where that
+ * ends too early (killed, disk full), by the run folders; other runs are STUDY_NOT_RUN. A torn last line is skipped. */
 bool study_read(const char *folder, json_t **ret_description, struct study_outcome *ret, GError **error);

@@ -4,6 +4,7 @@ The `llem` fixture fails a test that leaves a process behind."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -129,6 +130,7 @@ def test_worker_killed_in_the_middle(llem):
     assert process.returncode == 1
     assert study.error()["class"] == "WorkerDied"
     assert "signal 9" in out
+    assert (study.runs[0] / "trace.partial.csv.gz").exists()
     check_records(llem, study)
 
 
@@ -143,7 +145,46 @@ def test_llem_killed_leaves_nothing_running(llem):
     assert len(exchange) == 1
     records = list(exchange[0].glob("*_error.json"))
     assert len(records) == 1
-    assert json.loads(records[0].read_text())["class"] == "Interrupted"
+    record = json.loads(records[0].read_text())
+    assert record["class"] == "Interrupted"
+    assert study.journal[-1]["state"] == "running" and study.journal[-1]["exchange"] == exchange[0].name
+    shown = llem.ok("result", "show", study.folder)
+    assert "Run 1 lost" in shown and record["message"] in shown and exchange[0].name in shown
+
+
+def test_a_study_at_work_is_shown_running(llem):
+    process = start(llem)
+    wait_for_phase(llem, "measure")
+    shown = llem.ok("result", "show", the_study(llem.folder / "results").folder)
+    process.send_signal(signal.SIGINT)
+    finish(llem, process)
+    assert "running" in shown and "lost" not in shown
+
+
+@pytest.mark.parametrize("kept_lines", [0, 1, 2, 3])
+def test_a_journal_that_ends_too_early_loses_no_run(llem, tmp_path, kept_lines):
+    """llem killed, or the disk full, between the run folder and the journal's line of it."""
+    path = write(tmp_path / "s.yaml", sweep={"sim.fail": ["none", "load_error"]},
+                 execution={"n_cycles": 1, "order": "sequential"})
+    done = llem.run("run", path, "-o", tmp_path / "results")
+    study = the_study(tmp_path / "results")
+    assert study.states() == ["ok", "failed"]
+    journal = study.folder / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    assert len(lines) == 4
+    journal.write_text("".join(lines[:kept_lines]) + lines[kept_lines][:20])
+    assert llem.ok("result", "show", study.folder) == done.stdout
+
+
+def test_a_run_that_left_nothing_is_lost(llem, tmp_path):
+    llem.ok("run", write(tmp_path / "t.yaml"), "-o", tmp_path / "results")
+    study = the_study(tmp_path / "results")
+    journal = study.folder / "journal.jsonl"
+    journal.write_text(journal.read_text().splitlines(keepends=True)[0])
+    study.runs[0].rename(tmp_path / "gone")
+    assert "Run 1 lost" in llem.ok("result", "show", study.folder)
+    (study.folder / "001_c1_something").mkdir()
+    assert "001_c1_something" in llem.ok("result", "show", study.folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -157,6 +198,111 @@ def test_interrupt_in_every_phase(llem, number, phase):
     assert study.states() == ["interrupted"]
     assert study.error()["class"] in ("Interrupted", "WorkerDied")
     check_records(llem, study)
+
+
+@pytest.mark.parametrize("phase", ["idle before the engine", "idle with the engine loaded", "measure"])
+def test_interrupt_while_sensors_are_watched(llem, build_dir, phase):
+    """Baselines and guards: the waits in which nothing but a sensor works."""
+    script = llem.folder / "boards.json"
+    script.write_text(json.dumps({"devices": [{"load": [{"type": "constant", "watts": 200}]}]}))
+    env = {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(script)}
+    path = write(llem.folder / "slow.yaml", {**SLOW, "sim.device": "gpu", "baseline.enabled": True,
+                                             "baseline.duration_seconds": 4})
+    process = llem.start("run", path, "-o", llem.folder / "results", env=env)
+    wait_for_phase(llem, phase)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    out, err, study = finish(llem, process)
+    assert time.monotonic() - began < 15
+    assert process.returncode == 130, (out, err)
+    assert study.states() == ["interrupted"]
+    assert study.error()["phase"] == phase
+    check_records(llem, study)
+
+
+def test_interrupt_while_cells_are_skipped(llem, tmp_path):
+    """The signal waits before llem begins, so that it comes while nothing waits for it."""
+
+    def pend():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        os.kill(os.getpid(), signal.SIGINT)
+
+    path = write(tmp_path / "s.yaml", {"model": "smollm2-135m-instruct", "backend": "llamacpp"},
+                 sweep={"llamacpp.n_threads": [1, 2]}, execution={"n_cycles": 1})
+    done = llem.run("run", path, "-o", tmp_path / "results", preexec_fn=pend,
+                    env={"LLEM_MODELS_DIR": str(tmp_path / "empty")})
+    assert done.returncode == 130, done.stderr
+    assert "not run" in done.stdout and "skipped" not in done.stdout
+    assert the_study(tmp_path / "results").states() == []
+
+
+def worker_that(llem, build_dir, then):
+    """The real worker, and what a shell does after it."""
+    worker = next(p for p in build_dir.rglob("llem-worker") if p.is_file())
+    script = llem.folder / "worker"
+    script.write_text(f'#!/bin/sh\n"{worker}"\nstatus=$?\n{then}\nexit $status\n')
+    script.chmod(0o755)
+    engines = {f"LLEM_ENGINE_{name.upper()}": str(next(build_dir.rglob(f"llem-engine-{name}"))) for name in ("sim",)}
+    return {"LLEM_WORKER": str(script), **engines}
+
+
+def test_leftovers_are_told(llem, build_dir):
+    env = worker_that(llem, build_dir, "setsid sleep 1000 & sleep 1000 &")
+    done, study = run(llem, {}, "--quiet", expect=0, env=env)
+    assert "warning: 2 processes of run 1 had to be killed" in done.stderr
+    assert "had to be killed" in study.journal[-1]["warning"]
+    assert study.states() == ["ok"]
+
+
+def test_files_that_cannot_be_moved_are_named(llem):
+    process = start(llem, {"n": 1, "max_output_tokens": 8})
+    wait_for_phase(llem, "measure")
+    study = the_study(llem.folder / "results")
+    name = f"001_c1_scripted-sim_{study.description['cells'][0]['config_hash'][:8]}"
+    (study.folder / name / "in the way").mkdir(parents=True)
+    out, err, study = finish(llem, process)
+    assert process.returncode == 1
+    assert study.states() == ["failed"]
+    for text in (out, err, study.journal[-1]["message"], llem.ok("result", "show", study.folder)):
+        assert f"{name}.partial" in text and ".exchange-" in text
+    assert json.loads((study.folder / f"{name}.partial" / "result.json").read_text())["schema"]
+
+
+def mount_small(folder, size):
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"needs:tmpfs {done.stderr.strip()}")
+
+
+def test_exchange_folder_that_cannot_be_removed_is_a_warning(llem):
+    process = start(llem, {"n": 1, "max_output_tokens": 8})
+    wait_for_phase(llem, "measure")
+    study = the_study(llem.folder / "results")
+    busy = next(study.folder.glob(".exchange-*")) / "busy"
+    busy.mkdir()
+    mount_small(busy, "64k")
+    try:
+        _, err, study = finish(llem, process)
+    finally:
+        subprocess.run(["umount", busy], check=True)
+    assert process.returncode == 0, err
+    assert study.states() == ["ok"]
+    assert "warning: cannot remove" in err
+
+
+def test_two_studies_at_once_know_it(llem, tmp_path):
+    first = start(llem, {"n": 16})
+    wait_for_phase(llem, "measure")
+    done = llem.run("run", write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}), "-o", tmp_path / "second")
+    first.send_signal(signal.SIGINT)
+    _, err, alone = finish(llem, first)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"another llem study is at work on this machine (process {first.pid})") == 1
+    for i in range(2):
+        assert the_study(tmp_path / "second").result(i)["context"]["concurrent_study"] is True
+    assert "another llem study" not in err
+    assert "concurrent_study" not in alone.error()["context"]
 
 
 def ignoring(*numbers):
@@ -220,12 +366,12 @@ def test_interrupted_study_keeps_what_was_done(llem, tmp_path):
                  sweep={"sim.threads": [1, 2, 3, 4]}, execution={"n_cycles": 1, "order": "sequential"})
     process = llem.start("run", path, "-o", tmp_path / "results")
     end = time.monotonic() + 60
-    while time.monotonic() < end and not list((tmp_path / "results").rglob("001_*/result.json")):
+    while time.monotonic() < end and not any('"run":2' in j.read_text() for j in tmp_path.rglob("journal.jsonl")):
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)  # the second run is begun: its journal line is there
     out, _, study = finish(llem, process)
     assert process.returncode == 130
-    assert study.states()[0] == "ok"
+    assert study.states() == ["ok", "interrupted"]
     assert "interrupted" in out and "not run" in out
     check_records(llem, study)
 
@@ -235,9 +381,7 @@ def small_disk(tmp_path):
     """A tmpfs of 4 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"needs:tmpfs {done.stderr.strip()}")
+    mount_small(folder, "4m")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -264,16 +408,17 @@ def test_full_disk(llem, tmp_path, small_disk):
 
 
 def test_disk_fills_in_the_middle(llem, tmp_path, small_disk):
-    path = write(tmp_path / "t.yaml", SLOW)
+    path = write(tmp_path / "t.yaml", {**SLOW, "n": 1, "max_output_tokens": 20})
     process = llem.start("run", path, "-o", small_disk / "results")
     end = time.monotonic() + 60
     while time.monotonic() < end and not any('"measure"' in p.read_text() for p in small_disk.rglob("progress.jsonl")):
         time.sleep(0.02)
     fill(small_disk)
-    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "No space left on device" in out + err or process.returncode == 130
+    assert process.returncode == 1, (out, err)
+    assert "No space left on device" in out
+    shown = llem.ok("result", "show", the_study(small_disk / "results").folder)
+    assert "not run" not in shown and re.search(r"Run 1 (failed|lost): ", shown), shown
     for record in Path(small_disk).rglob("*.json"):
         json.loads(record.read_text())
 
@@ -299,3 +444,30 @@ def test_adapter_missing(llem, tmp_path):
     assert done.returncode == 1
     assert "LLEM_ENGINE_SIM" in done.stdout
     assert os.path.isdir(tmp_path / "results")
+
+
+LLAMACPP = {"backend": "llamacpp", "n": 1, "max_output_tokens": 2, "warmup.enabled": False}
+
+
+def test_model_path_that_is_not_there(llem, tmp_path):
+    """Found before anything runs, and located."""
+    path = write(tmp_path / "m.yaml", {**LLAMACPP, "model": str(tmp_path / "nowhere.gguf")})
+    done = llem.run("run", path, "-o", tmp_path / "results")
+    assert done.returncode == 2
+    assert "m.yaml:2:11: error" in done.stderr and "nowhere.gguf: No such file" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("part", ["header", "half"])
+def test_model_file_that_is_cut_off(llem, tmp_path, part):
+    """`make test` brings the model (its stage "model")."""
+    llem.use_real_models()
+    whole = next(Path(llem.env["LLEM_MODELS_DIR"]).rglob("SmolLM2-135M-Instruct-Q4_1.gguf"))
+    cut = tmp_path / "cut.gguf"
+    size = 1000 if part == "header" else whole.stat().st_size // 2
+    with open(whole, "rb") as file:
+        cut.write_bytes(file.read(size))
+    done, study = run(llem, {**LLAMACPP, "model": str(cut)}, expect=1, timeout=120)
+    assert study.states() == ["failed"]
+    assert study.error()["class"] in ("EngineError", "DataError")
+    assert study.error()["message"] in done.stdout
