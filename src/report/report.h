@@ -13,7 +13,7 @@ struct report_run {
     int index, cycle;
     const json_t *levels;  /* {"axis path": level}; the same keys in the same order in every run; may be empty */
     const json_t *record;  /* a loaded result, or NULL */
-    const char *state;     /* "ok", "failed", "skipped", "interrupted", "not run" */
+    const char *state;     /* a name of study_state: "ok", "failed", "lost", … */
     const char *message;   /* why, where state is not "ok" */
 };
 

@@ -20,7 +20,7 @@ def run(llem, path, *arguments, expect=0, **options):
 
 
 def test_one_experiment(llem, tmp_path):
-    done = run(llem, write(tmp_path / "one.yaml", {"sim.decode_load": 0.5}))
+    done = run(llem, write(tmp_path / "one.yaml", {"sim.decode_load": 0.5, "sim.token_us": 100000}))
     study = the_study(tmp_path / "results")
     assert study.states() == ["ok"]
     check_records(llem, study)
