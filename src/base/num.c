@@ -35,34 +35,6 @@ bool num_parse_real(const char *text, double *ret, GError **error)
     return true;
 }
 
-static const struct {
-    const char *suffix;
-    double factor;
-} byte_units[] = {
-    {"B", 1},       {"kB", 1e3},      {"KB", 1e3},      {"MB", 1e6},      {"GB", 1e9},
-    {"TB", 1e12},   {"KiB", 0x1p10},  {"MiB", 0x1p20},  {"GiB", 0x1p30},  {"TiB", 0x1p40},
-};
-
-bool num_parse_bytes(const char *text, int64_t *ret, GError **error)
-{
-    char *end = (char *)(uintptr_t)text;
-    double value = g_ascii_strtod(text, &end);
-    double factor = 0;
-    while (*end == ' ')
-        end++;
-    if (end != text && !*end)
-        factor = 1;
-    for (size_t i = 0; i < G_N_ELEMENTS(byte_units); i++)
-        if (!strcmp(end, byte_units[i].suffix))
-            factor = byte_units[i].factor;
-    if (end == text || factor == 0 || !(value >= 0) || value * factor >= 0x1p62) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "'%s' is not a size such as 512MiB, 1.5GB or 4096", text);
-        return false;
-    }
-    *ret = (int64_t)(value * factor);
-    return true;
-}
-
 char *num_format_3(double value)
 {
     if (!isfinite(value))

@@ -8,8 +8,6 @@
 
 bool num_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, GError **error);
 bool num_parse_real(const char *text, double *ret, GError **error);
-/* "512", "512MiB", "1.5 GB": bytes. */
-bool num_parse_bytes(const char *text, int64_t *ret, GError **error);
 
 /* For people: three significant digits ("12.3", "0.00456", "1.23e+07"). New strings. */
 char *num_format_3(double value);

@@ -291,19 +291,6 @@ static bool has_pid(const GArray *pids, pid_t pid)
     return false;
 }
 
-/* The bystanders and what they have started since. */
-static GArray *below_bystanders(struct engine *engine, const GArray *snapshot)
-{
-    GArray *all = g_array_new(FALSE, FALSE, sizeof(pid_t));
-    for (guint i = 0; i < engine->bystanders->len; i++) {
-        pid_t pid = g_array_index(engine->bystanders, pid_t, i);
-        g_autoptr(GArray) below = proc_descendants_in(snapshot, pid);
-        g_array_append_val(all, pid);
-        g_array_append_vals(all, below->data, below->len);
-    }
-    return all;
-}
-
 /* Adds what belongs to the engine now to what was seen before: by parentage, by the adapter's session, and what was
  * orphaned to us. */
 static void look_around(struct engine *engine)
@@ -319,7 +306,7 @@ static void look_around(struct engine *engine)
     }
     if (!engine->bystanders)
         return;
-    g_autoptr(GArray) theirs = below_bystanders(engine, snapshot);
+    g_autoptr(GArray) theirs = proc_below_in(snapshot, engine->bystanders);
     g_autoptr(GArray) mine = proc_descendants_in(snapshot, getpid());
     for (guint i = 0; i < mine->len; i++)
         if (!has_pid(theirs, g_array_index(mine, pid_t, i)))

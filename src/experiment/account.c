@@ -9,12 +9,6 @@
 #define TICK_TIMEOUT_NS (20 * NS_PER_MS) /* fast counters tick every ms or so */
 #define FAST_PERIOD_NS  (2 * NS_PER_MS)
 
-static bool is_energy(const struct meter_channel *c)
-{
-    bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
-    return kind && c->status != QUANTITY_ABSENT;
-}
-
 static bool is_gpu(const struct meter_channel *c)
 {
     return !strcmp(c->source, "nvml");
@@ -102,7 +96,7 @@ GPtrArray *scopes_find(struct experiment *x)
     for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
         struct meter_sensor seen = {.usable = true};
-        if (!is_energy(c) || (is_gpu(c) && !machine_board_is_bound(x, c->device)))
+        if (!channel_is_energy(c) || (is_gpu(c) && !machine_board_is_bound(x, c->device)))
             continue;
         if (c->status != QUANTITY_MODELLED) /* CPU time of an engine that was not there yet stood still, of course */
             meter_characterisation_get(x->characterisation, c->id, &seen);

@@ -117,6 +117,12 @@ static inline int64_t config_ns(const struct config *config, const char *path, i
 {
     return (int64_t)(config_real(config, path) * (double)unit_ns);
 }
+/* Whether joules can come from a channel. */
+static inline bool channel_is_energy(const struct meter_channel *c)
+{
+    bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
+    return kind && c->status != QUANTITY_ABSENT;
+}
 /* Marks a moment in the trace. */
 void experiment_mark(struct experiment *x, const char *name, int64_t t_ns);
 

@@ -38,12 +38,6 @@ static bool open_meter(struct experiment *x, GError **error)
     return x->meter != NULL;
 }
 
-static bool is_energy(const struct meter_channel *c)
-{
-    bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
-    return kind && c->status != QUANTITY_ABSENT;
-}
-
 /* Where what was found about these boards is kept; NULL for simulated sensors, whose script may change. */
 static char *characterisation_path(struct meter *meter)
 {
@@ -77,7 +71,7 @@ static bool start_sampler(struct experiment *x, GError **error)
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
         any = any || c->status != QUANTITY_ABSENT;
-        x->sensors_need_quiet = x->sensors_need_quiet || (is_energy(c) && c->status != QUANTITY_MODELLED);
+        x->sensors_need_quiet = x->sensors_need_quiet || (channel_is_energy(c) && c->status != QUANTITY_MODELLED);
     }
     if (!any)
         return true;
