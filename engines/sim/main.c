@@ -159,6 +159,7 @@ static bool sim_load(struct adapter *a, void *state, const struct adapter_load *
     json_object_set_new(reply, "weights_bytes", json_integer((json_int_t)sim->memory_bytes));
     json_object_set_new(reply, "quiescent", json_boolean(sim->script.idle_load <= 0));
     json_object_set_new(reply, "device", json_string(sim->script.gpu ? "gpu" : "cpu"));
+    json_object_set_new(reply, "prefix_cache", json_boolean(sim->script.prefix_cache));
     json_t *figures = json_object();
     add_figures(sim, figures);
     json_object_set_new(reply, "memory", figures);
@@ -221,10 +222,11 @@ static bool sim_prepare(struct adapter *a, void *state, struct adapter_batch *ba
 static int64_t prefill_tokens(struct sim *sim, struct adapter_batch *batch)
 {
     int64_t tokens = 0;
+    bool cache = sim->script.prefix_cache || sim_fault_now(sim) == SIM_FAULT_secret_cache;
     for (size_t i = 0; i < batch->n_requests; i++) {
         struct adapter_request *r = &batch->requests[i];
         int64_t key = (int64_t)prompt_digest(r);
-        if (sim->script.prefix_cache && !g_hash_table_add(sim->cached, g_memdup2(&key, sizeof key)))
+        if (cache && !g_hash_table_add(sim->cached, g_memdup2(&key, sizeof key)))
             r->n_cached = (int64_t)r->n_in - 1;
         tokens += (int64_t)r->n_in - r->n_cached;
     }

@@ -36,6 +36,7 @@
     X(short_output, "the last token of each request is missing")                                                       \
     X(merged_unreported, "chunks carry two tokens and merged_chunks says 0")                                           \
     X(nondeterministic, "output ids differ from call to call")                                                         \
+    X(secret_cache, "prompts seen before are taken from a cache that load did not tell of")                            \
     X(slow_abort, "an abort takes five seconds")                                                                       \
     X(deaf_abort, "an abort is answered only after all tokens are out")                                                \
     X(accept_unknown, "unknown keys are dropped silently")                                                             \

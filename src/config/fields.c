@@ -116,7 +116,8 @@ const struct config_field config_rows_common[] = {
     {"baseline.enabled", CONFIG_BOOL, H | U, CONFIG_ALL, NULL, "true", ANY, NULL, NULL,
      "Measure idle power, so that joules net of idle can be given beside the gross ones."},
     {"baseline.duration_seconds", CONFIG_REAL, H | U, CONFIG_ALL, "s", "30", 0.1, 600, NULL, NULL,
-     "How long idle power is measured."},
+     "How long idle power is measured, before the engine starts and again with it loaded: then half of it before the "
+     "work and half after."},
 
     {"energy.backend", CONFIG_CHOICE, H | U, CONFIG_ALL, NULL, "\"auto\"", ANY, energy_backends, NULL,
      "Which sensors measure energy."},

@@ -234,6 +234,24 @@ static enum engine_check_status check_determinism(struct suite *s)
     return same ? PASS : suite_say(s, ENGINE_CHECK_FAIL, "the same prompt, decoded greedily twice, gave different ids");
 }
 
+static enum engine_check_status check_prefix_cache(struct suite *s)
+{
+    NEED_LOAD(s);
+    int64_t cached = 0;
+    g_autoptr(GError) error = NULL;
+    for (int i = 0; i < 2; i++) {
+        struct engine_generation g;
+        if (!suite_generate_one(s, 1, &g, &error))
+            return suite_fail_with(s, error);
+        cached = g.requests[0].n_cached;
+        engine_generation_clear(&g);
+    }
+    return cached == 0 || s->prefix_cache
+               ? PASS
+               : suite_say(s, ENGINE_CHECK_FAIL, "%lld tokens came from a cache, but load did not say 'prefix_cache': true",
+                           (long long)cached);
+}
+
 static enum engine_check_status check_merged(struct suite *s)
 {
     NEED_LOAD(s);
@@ -419,6 +437,7 @@ const struct engine_check_case engine_check_cases[] = {
     {"batch", "several requests of unlike lengths in one batch"},
     {"batches", "several batches back to back, in the order asked for"},
     {"determinism", "greedy decoding twice gives the same ids"},
+    {"prefix-cache", "a prompt is taken from a cache only where load said that there is one"},
     {"merged-chunks", "chunks of several tokens share a stamp and are counted"},
     {"reset", "after a reset no prompt token comes from a cache"},
     {"memory", "named figures, each a number of bytes or a reason"},
@@ -440,12 +459,12 @@ static enum engine_check_status (*const runs[])(struct suite *s) = {
     check_load,        check_tokenize,
     check_generate,    check_unprepared,
     check_batch,       check_batches,
-    check_determinism, check_merged,
-    check_reset,       check_memory,
-    check_abort,       check_hang,
-    check_shutdown,    check_eof,
-    check_term,        check_eof_busy,
-    check_crash,
+    check_determinism, check_prefix_cache,
+    check_merged,      check_reset,
+    check_memory,      check_abort,
+    check_hang,        check_shutdown,
+    check_eof,         check_term,
+    check_eof_busy,    check_crash,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(runs) == G_N_ELEMENTS(engine_check_cases) - 1);
 

@@ -94,8 +94,10 @@ bool suite_load(struct suite *s, GError **error)
     g_autoptr(json_t) config = suite_load_config(s);
     struct engine_loaded loaded;
     s->loaded = suite_load_with(s, config, &loaded, error);
-    if (s->loaded)
+    if (s->loaded) {
+        s->prefix_cache = loaded.prefix_cache;
         engine_loaded_clear(&loaded);
+    }
     s->load_failed = !s->loaded;
     return s->loaded;
 }

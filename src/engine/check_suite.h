@@ -15,6 +15,7 @@ struct suite {
     const struct engine_check_options *options;
     struct engine *engine;
     bool greeted, loaded;
+    bool prefix_cache; /* what load said of it */
     bool load_failed; /* cases that need a loaded engine are skipped from then on */
     int64_t next_batch;
     struct engine_tokens *tokens; /* of three texts, from the case tokenize */

@@ -147,6 +147,7 @@ struct engine_loaded {
     size_t n_pids;
     int64_t weights_bytes;  /* -1: not known */
     bool on_gpu;            /* some of the model is computed on a GPU */
+    bool prefix_cache;      /* prompts that begin like an earlier one may be served from a cache */
     int64_t t0_ns, t1_ns;   /* loading, by the adapter's stamps */
     bool quiescent;
 };

@@ -163,7 +163,8 @@ static bool read_loaded(struct engine_loaded *ret, GError **error)
         !jsonx_get_int(reply, "weights_bytes", false, &ret->weights_bytes, error) ||
         !jsonx_get_int(reply, "t0_ns", true, &ret->t0_ns, error) ||
         !jsonx_get_int(reply, "t1_ns", true, &ret->t1_ns, error) ||
-        !jsonx_get_bool(reply, "quiescent", true, &ret->quiescent, error) || !read_device(reply, &ret->on_gpu, error))
+        !jsonx_get_bool(reply, "quiescent", true, &ret->quiescent, error) ||
+        !jsonx_get_bool(reply, "prefix_cache", false, &ret->prefix_cache, error) || !read_device(reply, &ret->on_gpu, error))
         return false;
     ret->resolved = resolved;
     ret->facts = facts;

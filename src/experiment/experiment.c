@@ -21,6 +21,7 @@ static const struct phase {
     {"warm-up", phase_warmup},
     {"idle with the engine loaded", phase_idle_context},
     {"measure", phase_measure},
+    {"idle after the work", phase_idle_after},
     {"memory", phase_memory},
     {"engine stop", phase_stop},
     {"estimate", phase_estimate},

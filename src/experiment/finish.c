@@ -88,6 +88,8 @@ static void report_work(struct experiment *x)
     json_object_set_new(work, "input_tokens", in);
     json_object_set_new(work, "output_tokens", out);
     json_object_set_new(work, "repeats", json_integer(x->repeats));
+    bool turned = x->repeats > 1 && x->loaded.prefix_cache;
+    json_object_set_new(work, "repeat_sets", json_string(turned ? "turned: each begins elsewhere" : "same"));
     result_part(x->result, "workload", work);
     result_set(x->result, METRIC_REPEATS, quantity_of(QUANTITY_MEASURED, (double)x->repeats, NULL, NULL));
     report_variants(x);
@@ -207,8 +209,8 @@ static double value_of(const struct experiment *x, enum result_metric metric)
 static struct quantity per_work(const struct experiment *x, struct quantity q, double by, const char *zero)
 {
     if (x->unequal_work && q.status != QUANTITY_ABSENT)
-        return quantity_absent("the repeats in the window differ: a cache served some of the work (flag unequal_work); "
-                               "switch the prefix cache off, or set energy.max_repeats: 1");
+        return quantity_absent("the repeats in the window differ in what was computed or put out (flag unequal_work): "
+                               "switch the prefix cache off, keep decoder.ignore_eos, or set energy.max_repeats: 1");
     return over(q, by, zero);
 }
 
@@ -265,10 +267,20 @@ static struct energy_baseline scope_idle(struct experiment *x, struct scope *sco
     return sum;
 }
 
-static void set_net(struct experiment *x, struct scope *scope, const struct energy_estimate *gross, const struct idle *idle,
+/* With the engine loaded: the level in the middle of the work, from the one before and the one after it. */
+static struct energy_baseline scope_idle_context(struct experiment *x, struct scope *scope)
+{
+    struct energy_baseline before = scope_idle(x, scope, &x->idle_context), after = scope_idle(x, scope, &x->idle_after), level;
+    bool drift;
+    energy_baseline_between(&before, &after, x->window.t0_ns + (x->window.t1_ns - x->window.t0_ns) / 2, &level, &drift);
+    if (drift)
+        result_flag(x->result, energy_flag_name(ENERGY_FLAG_BASELINE_DRIFT), energy_flag_meaning(ENERGY_FLAG_BASELINE_DRIFT));
+    return level;
+}
+
+static void set_net(struct experiment *x, const struct energy_estimate *gross, struct energy_baseline baseline,
                     enum result_metric level, enum result_metric net_metric, enum result_metric per_token)
 {
-    struct energy_baseline baseline = scope_idle(x, scope, idle);
     result_set(x->result, level, baseline.watts);
     struct quantity net_joules = quantity_absent(baseline.watts.reason ? baseline.watts.reason : "no idle level");
     g_auto(energy_estimate) net = {0};
@@ -391,8 +403,8 @@ static void report_scope(struct experiment *x, struct scope *scope, bool primary
         return;
     }
     set_energy(x, &e);
-    set_net(x, scope, &e, &x->idle_context, METRIC_IDLE_CONTEXT, METRIC_NET_CONTEXT, METRIC_J_OUTPUT_NET);
-    set_net(x, scope, &e, &x->idle_cold, METRIC_IDLE_COLD, METRIC_NET_COLD, METRIC_COUNT);
+    set_net(x, &e, scope_idle_context(x, scope), METRIC_IDLE_CONTEXT, METRIC_NET_CONTEXT, METRIC_J_OUTPUT_NET);
+    set_net(x, &e, scope_idle(x, scope, &x->idle_cold), METRIC_IDLE_COLD, METRIC_NET_COLD, METRIC_COUNT);
     set_stretch(x, scope, &x->load, METRIC_LOAD_ENERGY);
     set_stretch(x, scope, &x->warmup, METRIC_WARMUP_ENERGY);
 }
@@ -441,6 +453,7 @@ static void report_timing(struct experiment *x)
     json_object_set_new(timing, "warmup", stretch_json(&x->warmup));
     json_object_set_new(timing, "idle_cold", stretch_json(&x->idle_cold.at));
     json_object_set_new(timing, "idle_context", stretch_json(&x->idle_context.at));
+    json_object_set_new(timing, "idle_after", stretch_json(&x->idle_after.at));
     json_object_set_new(timing, "engine_stop_ns", json_integer(x->stopped.wall_ns));
     json_object_set_new(timing, "engine_stop_stage", json_string(engine_stop_stage_name(x->stopped.stage)));
     result_part(x->result, "timing", timing);

@@ -10,7 +10,7 @@
     X(SUBSTITUTED, "substituted", "the engine used something else than was asked for: see engine.substitutions")       \
     X(OUTPUT_LENGTH_VARIES, "output_length_varies", "some requests ended before max_output_tokens: unequal work")      \
     X(MERGED_CHUNKS, "merged_chunks", "the engine delivered several tokens in one chunk")                              \
-    X(UNEQUAL_WORK, "unequal_work", "the repeats of the work differ, a cache served some of it: no energy per token")  \
+    X(UNEQUAL_WORK, "unequal_work", "the repeats differ in what was computed or put out: no energy per token")  \
     X(BOARDS_ASSUMED, "boards_assumed", "which GPUs the engine uses is not known: the energy is of all of them")       \
     X(GUARD_CPU_DRIFT, "guard_cpu_drift", "the engine idled differently before and after the work: guards not alike")   \
     X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the machine's CPU time in the window")        \

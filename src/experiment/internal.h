@@ -69,7 +69,7 @@ struct experiment {
     size_t n_truncated;
 
     /* what happened when */
-    struct idle idle_cold, idle_context;
+    struct idle idle_cold, idle_context, idle_after; /* the last two with the engine loaded, before and after the work */
     struct stretch load, warmup;
     struct energy_steady steady;
     size_t warmup_iterations;
@@ -97,6 +97,7 @@ bool phase_tokenize(struct experiment *x, GError **error);
 bool phase_warmup(struct experiment *x, GError **error);
 bool phase_idle_context(struct experiment *x, GError **error);
 bool phase_measure(struct experiment *x, GError **error);
+bool phase_idle_after(struct experiment *x, GError **error);
 bool phase_memory(struct experiment *x, GError **error);
 bool phase_stop(struct experiment *x, GError **error);
 bool phase_estimate(struct experiment *x, GError **error);

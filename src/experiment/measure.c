@@ -14,7 +14,8 @@
 
 /* --- idle levels --------------------------------------------------------------------------------------------------- */
 
-static bool take_idle(struct experiment *x, struct idle *idle, const char *mark, GError **error)
+/* share: of baseline.duration_seconds. */
+static bool take_idle(struct experiment *x, struct idle *idle, double share, const char *mark, GError **error)
 {
     if (!config_bool(x->config, "baseline.enabled")) {
         idle->reason = "baseline.enabled is false";
@@ -24,7 +25,7 @@ static bool take_idle(struct experiment *x, struct idle *idle, const char *mark,
         idle->reason = "no sensor: a modelled energy counts the engine's own CPU time and has no idle level";
         return true;
     }
-    int64_t duration_ns = config_ns(x->config, "baseline.duration_seconds", NS_PER_S);
+    int64_t duration_ns = (int64_t)(share * (double)config_ns(x->config, "baseline.duration_seconds", NS_PER_S));
     idle->at.t0_ns = clock_mono_ns();
     if (!experiment_wait_until(x, idle->at.t0_ns + duration_ns, error))
         return false;
@@ -37,12 +38,18 @@ static bool take_idle(struct experiment *x, struct idle *idle, const char *mark,
 
 bool phase_idle_cold(struct experiment *x, GError **error)
 {
-    return take_idle(x, &x->idle_cold, "idle_cold", error);
+    return take_idle(x, &x->idle_cold, 1, "idle_cold", error);
 }
 
 bool phase_idle_context(struct experiment *x, GError **error)
 {
-    return take_idle(x, &x->idle_context, "idle_context", error);
+    return take_idle(x, &x->idle_context, 0.5, "idle_context", error);
+}
+
+/* The other half: the level during the work lies between the two, and a drift shows. */
+bool phase_idle_after(struct experiment *x, GError **error)
+{
+    return take_idle(x, &x->idle_after, 0.5, "idle_after", error);
 }
 
 /* How many requests are one batch: the backend's batch_size, else all of them. */
@@ -238,20 +245,46 @@ static bool release(struct experiment *x, const GArray *batches, GError **error)
     return true;
 }
 
+/* The prompts of a repeat. With a prefix cache the later ones would not be computed again, so each repeat then has a set
+ * of its own, of the same lengths. New array, freed with engine_tokens_free(…, x->prompts.n). */
+static struct engine_tokens *set_of_repeat(const struct experiment *x, int64_t repeat)
+{
+    struct engine_tokens *set = g_new0(struct engine_tokens, x->prompts.n);
+    for (size_t i = 0; i < x->prompts.n; i++) {
+        const struct engine_tokens *t = &x->tokens[i];
+        set[i] = (struct engine_tokens){.ids = g_new(int32_t, t->n), .n = t->n};
+        workload_ids_turn(t->ids, t->n, x->loaded.prefix_cache ? (size_t)repeat : 0, set[i].ids);
+    }
+    return set;
+}
+
+/* Hands the set over in batches, whose numbers are added to the list. */
+static bool prepare_set(struct experiment *x, const struct engine_tokens *set, GArray *batches, bool *all_quiescent,
+                        GError **error)
+{
+    size_t size = batch_size(x);
+    for (size_t at = 0; at < x->prompts.n; at += size) {
+        int64_t number = (int64_t)batches->len + 1;
+        bool quiescent = true;
+        if (!prepare(x, number, &set[at], MIN(size, x->prompts.n - at), &quiescent, error))
+            return false;
+        g_array_append_val(batches, number);
+        *all_quiescent = *all_quiescent && quiescent;
+    }
+    return true;
+}
+
 /* Hands over the prompts in batches, as often as they are repeated. New array of batch numbers, NULL after an error. */
 static GArray *prepare_block(struct experiment *x, GError **error)
 {
     g_autoptr(GArray) batches = g_array_new(FALSE, FALSE, sizeof(int64_t));
-    size_t size = batch_size(x);
-    bool quiescent = true, all_quiescent = true;
+    bool all_quiescent = true;
     for (int64_t repeat = 0; repeat < x->repeats; repeat++) {
-        for (size_t at = 0; at < x->prompts.n; at += size) {
-            int64_t number = (int64_t)batches->len + 1;
-            if (!prepare(x, number, &x->tokens[at], MIN(size, x->prompts.n - at), &quiescent, error))
-                return NULL;
-            g_array_append_val(batches, number);
-            all_quiescent = all_quiescent && quiescent;
-        }
+        struct engine_tokens *set = set_of_repeat(x, repeat);
+        bool ok = prepare_set(x, set, batches, &all_quiescent, error);
+        engine_tokens_free(set, x->prompts.n);
+        if (!ok)
+            return NULL;
     }
     if (!all_quiescent)
         flag_raise(x->result, FLAG_NOT_QUIESCENT);

@@ -17,3 +17,10 @@ char *workload_ids_sha256(const int32_t *const *ids, const size_t *n_ids, size_t
     }
     return g_strdup(g_checksum_get_string(sum));
 }
+
+void workload_ids_turn(const int32_t *ids, size_t n, size_t by, int32_t *ret)
+{
+    size_t first = n ? by % n : 0;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = ids[(first + i) % n];
+}

@@ -221,3 +221,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_prompts, workload_prompts_clear)
 /* Lower-case hex SHA-256 over n sequences of token ids: per sequence its length as u32 and each id as i32, all
  * little-endian. Independent of machine, engine and how requests were batched. New string. */
 char *workload_ids_sha256(const int32_t *const *ids, const size_t *n_ids, size_t n);
+
+/* The same ids, begun `by` places later (modulo n): as long, as costly, and another beginning, so that a prefix cache
+ * that knows the first does not serve it. ret: n places. */
+void workload_ids_turn(const int32_t *ids, size_t n, size_t by, int32_t *ret);

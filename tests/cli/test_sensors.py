@@ -59,6 +59,20 @@ def test_net_of_idle(boards):
     for name in ("energy_net_context_idle_j", "energy_net_cold_idle_j"):
         assert abs(metric(record, name)["value"]) < 0.01 * truth_j(record)
     assert metric(record, "idle_power_context_w")["value"] == pytest.approx(200, rel=0.01)
+    before, after = record["timing"]["idle_context"], record["timing"]["idle_after"]
+    assert before["t1_ns"] <= record["timing"]["window"]["guard_from_ns"]
+    assert after["t0_ns"] >= record["timing"]["window"]["guard_to_ns"]
+    assert "baseline_drift" not in record["flags"]
+
+
+def test_an_idle_level_that_moves_is_told(boards):
+    """60 W before the work, 40 W after it: half the step goes into the interval, and the record says so."""
+    load = [{"type": "tail", "watts": 60, "from_s": 0, "tau_ms": 15000}, {"type": "constant", "watts": 40}]
+    record, _ = boards([board(load=load)], {"baseline.enabled": True, "baseline.duration_seconds": 2})
+    assert "baseline_drift" in record["flags"]
+    level = metric(record, "idle_power_context_w")
+    assert level["low"] < level["value"] < level["high"]
+    assert level["high"] - level["low"] > 4
 
 
 def test_two_boards_are_summed(boards):
@@ -92,9 +106,23 @@ def test_number_of_a_board_in_pci_order(boards, llem):
     assert record["machine"]["boards"] == ["GPU-11111111-0000-4000-8000-000000000000"]
 
 
-def test_a_prefix_cache_in_the_repeats_is_unequal_work(boards):
-    fields = {"sim.prefix_cache": True, "max_output_tokens": 3, "energy.max_repeats": 4, "energy.target_uncertainty": 0.0001}
-    record, done = boards([board()], fields)
+SHORT = {"sim.prefix_cache": True, "max_output_tokens": 3, "energy.max_repeats": 4, "energy.target_uncertainty": 0.0001}
+
+
+def test_repeats_beside_a_prefix_cache_are_computed(boards):
+    """Each repeat has a set of its own, as long as the others, which no cache can serve."""
+    record, _ = boards([board()], SHORT)
+    assert metric(record, "repeats")["value"] == 4
+    assert metric(record, "tokens_in_cached")["value"] == 0
+    assert record["workload"]["repeat_sets"].startswith("turned")
+    assert "unequal_work" not in record["flags"]
+    assert metric(record, "joules_per_output_token")["value"] == pytest.approx(truth_j(record) / 12, rel=0.01)
+
+
+def test_repeats_that_a_cache_serves_all_the_same_are_unequal_work(boards, tmp_path):
+    """A prompt of one word over and over stays itself wherever it begins."""
+    (tmp_path / "same.jsonl").write_text(json.dumps({"prompt": "again again again again"}) + "\n")
+    record, done = boards([board()], {**SHORT, "dataset": "./same.jsonl"})
     assert "unequal_work" in record["flags"]
     assert metric(record, "joules_per_output_token")["value"] is None
     assert "unequal_work" in metric(record, "joules_per_output_token")["reason"]

@@ -127,6 +127,7 @@ static const struct broken broken[] = {
     {"short_output", "generate", false, "exactly 8", false},
     {"merged_unreported", "generate", false, "merged_chunks", false},
     {"nondeterministic", "determinism", true, "different ids", false},
+    {"secret_cache", "prefix-cache", true, "did not say 'prefix_cache'", false},
     {"bad_memory", "memory", true, "peak_bytes", false},
     {"slow_abort", "abort", false, "did not answer 'abort'", false},
     {"deaf_abort", "abort", false, "did not answer 'abort'", false},

@@ -387,10 +387,26 @@ static void test_ids_sha256(void)
     g_assert_cmpstr(sum, !=, split);
 }
 
+static void test_ids_turn(void)
+{
+    static const int32_t ids[] = {5, 6, 7};
+    static const struct {
+        size_t by;
+        int32_t want[3];
+    } rows[] = {{0, {5, 6, 7}}, {1, {6, 7, 5}}, {2, {7, 5, 6}}, {3, {5, 6, 7}}, {7, {6, 7, 5}}};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        int32_t got[3];
+        workload_ids_turn(ids, 3, rows[i].by, got);
+        g_assert_cmpmem(got, sizeof got, rows[i].want, sizeof got);
+    }
+    workload_ids_turn(ids, 0, 4, NULL); /* nothing to turn */
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/workload/gguf/facts", test_gguf_facts);
+    g_test_add_func("/workload/ids/turn", test_ids_turn);
     g_test_add_func("/workload/gguf/truncated", test_gguf_truncated);
     g_test_add_func("/workload/gguf/damaged-bytes", test_gguf_damaged_bytes);
     g_test_add_func("/workload/gguf/refused", test_gguf_refused);
