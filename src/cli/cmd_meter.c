@@ -361,7 +361,7 @@ static int selftest(struct meter *meter)
             return cli_fail(error);
         }
     }
-    fputs("llem: this takes up to a minute; keep the machine quiet meanwhile\n", stderr);
+    fputs("llem: this takes up to a minute and a half; keep the machine quiet meanwhile\n", stderr);
     g_autoptr(json_t) tree = meter_selftest(meter, load, NULL, &error);
     meter_load_free(load);
     if (!tree)

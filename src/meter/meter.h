@@ -257,13 +257,15 @@ bool meter_load_toggle(struct meter_load *load, int64_t period_ns, int64_t durat
 struct meter_selftest_options {
     int64_t batch_ns; /* CPU time of one batch; 0: 50 ms. Grows to the slowest counter's period, at most 200 ms */
     int64_t guard_ns; /* idle before and after each window; 0: 600 ms. Grows to 10 periods of the slowest counter */
+    int64_t observer_ns; /* one stretch with the sampler off or on; 0: 1 s */
 };
 
 /*
  * Checks every energy counter against itself under a load: E(k) of k = 1…16 batches has no intercept and no lack of
- * fit, windows add up, equal windows are equal, and (sensors that refresh slowly) whether the counter sees only the
- * part of the time that its power sensor sees. Energies are above idle. It proves consistency, not accuracy: gain and
- * offset of a sensor cannot show here. Takes 20 s to a minute. {"schema", "quiet", "load_cpu_share", "rows":
+ * fit, windows add up, equal windows are equal, a quarter more work is found (positive control), and (sensors that
+ * refresh slowly) whether the counter sees only the part of the time that its power sensor sees; then what the sampler
+ * itself adds, idle and busy. Energies are above idle. It proves consistency, not accuracy: gain and offset of a sensor
+ * cannot show here. Takes half a minute to a minute and a half. {"schema", "quiet", "load_cpu_share", "rows":
  * [{"channel", "check", "verdict": "pass|fail|undetermined|not_run", "value", "limit", "words"}]}; undetermined: over
  * its limit on a machine that was not quiet. New reference. Errors: UNSUPPORTED (no counter to test), METER, IO.
  */

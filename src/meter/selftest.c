@@ -4,6 +4,7 @@
  * guards' own power), so that the refresh of the sensor does not enter.
  */
 #include "meter/meter.h"
+#include "meter/observer.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,13 +21,17 @@
 #define TOGGLE_MIN_NS (20 * NS_PER_MS) /* sensors that refresh faster cannot be toggled against */
 #define TOGGLE_RATIO  1.37
 #define QUIET_SHARE   0.9  /* of a CPU that the load must get: with less, guards and windows belong to others too */
+#define STEP_SHARE    0.25 /* the positive control: a quarter more work */
+#define T_10          3.169 /* Student's t, 99.5 %, 8 + 4 − 2 degrees of freedom */
+#define OBSERVER_MAX  0.01 /* of the power or energy: what the sampler may cost */
+#define OBSERVER_NS   (1 * NS_PER_S)
 #define TOGGLE_SWING  0.05 /* of the mean: less says that the load does not reach the sensor */
 
 /* Numbers of batches, in an order that keeps drift apart from k; then the pieces of the other checks. */
 static const unsigned fit_k[] = {4, 16, 1, 8, 2, 12, 3, 6};
 #define FITS G_N_ELEMENTS(fit_k)
-#define T_6  2.447 /* Student's t, 97.5 %, FITS − 2 degrees of freedom and A/A's 4 + 4 − 2 */
-enum { ADD_A = FITS, ADD_B, ADD_AB, PAIRS, WINDOWS = PAIRS + 8 };
+#define T_6  3.707 /* Student's t, 99.5 %, FITS − 2 degrees of freedom and A/A's 4 + 4 − 2: ten checks, few false alarms */
+enum { ADD_A = FITS, ADD_B, ADD_AB, PAIRS, STEPS = PAIRS + 8, WINDOWS = STEPS + 4 };
 
 struct window {
     unsigned batches;
@@ -163,7 +168,61 @@ static void check_sums(struct test *test, const struct meter_channel *c, const d
     double limit = fmax(T_6 * sqrt(squares / 6 * 2 / 4), 2 * u_j * sqrt(0.5)) / fabs(mean[0]);
     limit = fmax(limit, LACK_LIMIT);
     add_row(test, c, "a_a", verdict_of(test, fabs(difference) <= limit), difference, limit,
-            "two groups of equal windows, interleaved: their difference, within its 95 % interval");
+            "two groups of equal windows, interleaved: their difference, within its 99 % interval");
+}
+
+/* What is there must be found: a quarter more work is a quarter more energy. */
+static void check_step(struct test *test, const struct meter_channel *c, const double *energy_j, double u_j)
+{
+    double mean = 0, more = 0, squares = 0;
+    for (int i = 0; i < 8; i++)
+        mean += energy_j[PAIRS + i] / 8;
+    for (int i = 0; i < 4; i++)
+        more += energy_j[STEPS + i] / 4;
+    for (int i = 0; i < 12; i++)
+        squares += pow(energy_j[PAIRS + i] - (i < 8 ? mean : more), 2);
+    double share = more / mean - 1;
+    double half = fmax(T_10 * sqrt(squares / 10 * (1. / 8 + 1. / 4)), 2 * u_j * sqrt(1. / 8 + 1. / 4)) / fabs(mean);
+    half = fmax(half, 2 * LACK_LIMIT);
+    bool found = share > half && fabs(share - STEP_SHARE) <= half;
+    add_row(test, c, "positive_control", verdict_of(test, found), share, half,
+            "a quarter more work: how much more energy it shows; it must be 25 % within the limit, and more than the limit");
+}
+
+static void add_observer_row(struct test *test, const struct meter_channel *c, const char *check, double more, double off,
+                             double half, const char *unit, const char *state)
+{
+    if (!(off > 0)) {
+        add_row(test, c, check, "not_run", NAN, NAN,
+                c->status == QUANTITY_MODELLED ? "the model counts the load's CPU time alone: the sampler is not in it"
+                                               : "the counter stands still there: nothing to compare");
+        return;
+    }
+    bool within = fabs(more) <= OBSERVER_MAX * off, unclear = fabs(more) <= half;
+    g_autofree char *words = g_strdup_printf("sampler on less off, %s: %+.3g ± %.2g %s of %.4g %s", state, more, half, unit, off,
+                                             unit);
+    add_row(test, c, check, within ? "pass" : unclear ? "undetermined" : verdict_of(test, false), more / off, OBSERVER_MAX, words);
+}
+
+/* What measuring adds to what is measured. */
+static bool check_observer(struct test *test, const size_t *counters, size_t count, int64_t stretch_ns, GError **error)
+{
+    g_autofree struct observer *seen = g_new0(struct observer, count);
+    if (!observer_run(test->meter, test->load, counters, count, stretch_ns, seen, error))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct meter_channel *c = meter_channel_at(test->meter, counters[i]);
+        if (!seen[i].read_ok) {
+            add_row(test, c, "observer", "fail", NAN, NAN, "the counter could not be read");
+            continue;
+        }
+        bool modelled = c->status == QUANTITY_MODELLED;
+        bool reached = seen[i].busy_off_j > OBSERVER_MAX * seen[i].idle_off_w * (double)stretch_ns * 1e-9;
+        add_observer_row(test, c, "observer_idle", seen[i].idle_w, seen[i].idle_off_w, seen[i].idle_u_w, "W", "idle");
+        add_observer_row(test, c, "observer_busy", seen[i].busy_j, reached && !modelled ? seen[i].busy_off_j : 0,
+                         seen[i].busy_u_j, "J", "a fixed amount of work");
+    }
+    return true;
 }
 
 static void check_channel(struct test *test, size_t channel)
@@ -185,8 +244,7 @@ static void check_channel(struct test *test, size_t channel)
     }
     check_fit(test, c, energy_j, u_j);
     check_sums(test, c, energy_j, u_j);
-    add_row(test, c, "positive_control", "not_run", NAN, NAN,
-            "needs a change of power limit or clocks, which llem does not make by itself");
+    check_step(test, c, energy_j, u_j);
 }
 
 /* --- does the counter see all of the time? ------------------------------------------------------------------------------------- */
@@ -299,7 +357,7 @@ static bool run_windows(struct test *test, GError **error)
         !run_window(test, ADD_AB, 8, error))
         return false;
     for (size_t i = 0; i < 8; i++)
-        if (!run_window(test, PAIRS + i, 4, error))
+        if (!run_window(test, PAIRS + i, 4, error) || (i % 2 && !run_window(test, STEPS + i / 2, 5, error)))
             return false;
     return true;
 }
@@ -359,8 +417,9 @@ json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struc
         return NULL;
     test.sampler = sampler;
     test.rows = json_array();
+    int64_t stretch_ns = options && options->observer_ns ? options->observer_ns : OBSERVER_NS;
     bool ok = run_all(&test, counters, count, error);
-    if (!sampler_stop(sampler, ok ? error : NULL) || !ok) {
+    if (!sampler_stop(sampler, ok ? error : NULL) || !ok || !check_observer(&test, counters, count, stretch_ns, error)) {
         json_decref(test.rows);
         return NULL;
     }

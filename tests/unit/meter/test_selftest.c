@@ -30,7 +30,7 @@ static void test_selftest(void)
     fixture_write(&f, "load.pid", pid);
     fixture_script(&f, "{'devices': [" DEVICE("truth") ", " DEVICE("duty") "]}");
     struct meter *meter = fixture_meter(&f, (const char *const[]){"nvml", "modelled", NULL});
-    struct meter_selftest_options options = {.batch_ns = 20 * MS, .guard_ns = 200 * MS};
+    struct meter_selftest_options options = {.batch_ns = 20 * MS, .guard_ns = 200 * MS, .observer_ns = 150 * MS};
     g_autoptr(json_t) tree = meter_selftest(meter, load, &options, &error);
     g_assert_no_error(error);
     g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
@@ -43,6 +43,13 @@ static void test_selftest(void)
         g_assert_cmpfloat(fabs(json_number_value(json_object_get(row, "value"))), <, 0.05);
         g_assert_cmpstr(json_string_value(json_object_get(row, "verdict")), !=, "not_run");
     }
+    json_t *step = row_of(tree, "modelled:engine:energy", "positive_control");
+    g_assert_cmpfloat_with_epsilon(json_number_value(json_object_get(step, "value")), 0.25, 0.05);
+    /* A simulated board draws nothing for being read. */
+    json_t *idle = row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000000:energy", "observer_idle");
+    g_assert_cmpfloat(fabs(json_number_value(json_object_get(idle, "value"))), <, 0.02);
+    g_assert_cmpstr(json_string_value(json_object_get(row_of(tree, "modelled:engine:energy", "observer_busy"), "verdict")), ==,
+                    "not_run");
     double whole = json_number_value(json_object_get(
         row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000000:energy", "coverage"), "value"));
     double part = json_number_value(json_object_get(
