@@ -47,11 +47,6 @@ def golden():
     return support.check_golden
 
 
-def campaign_rounds(default):
-    """Rounds of a random test: LLEM_CAMPAIGN_N (set by `make campaign`), else the small default."""
-    return int(os.environ.get("LLEM_CAMPAIGN_N", default))
-
-
 def pytest_runtest_logreport(report):
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

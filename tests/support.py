@@ -94,6 +94,11 @@ class Llem:
         return processes_marked(self.mark)
 
 
+def campaign_rounds(default):
+    """Rounds of a random test: LLEM_CAMPAIGN_N (set by `make campaign`), else the small default."""
+    return int(os.environ.get("LLEM_CAMPAIGN_N", default))
+
+
 def check_golden(name, text):
     """text equals tests/golden/NAME; LLEM_UPDATE_GOLDEN=1 rewrites the file instead."""
     path = GOLDEN / name
