@@ -5,63 +5,84 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct study_lock {
+    char *folder; /* NULL: there is no place for one */
+    char *own;
     int fd;
-    bool held;
 };
 
-static int open_in(const char *folder, const char *name)
+/* A folder that is ours alone, so that nobody can put a link there. */
+static char *folder_in(const char *parent, const char *name)
 {
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+    g_autofree char *path = g_build_filename(parent, name, NULL);
+    mkdir(path, 0700); /* it may be there */
+    bool ours = lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == getuid() && access(path, W_OK) == 0;
+    return ours ? g_steal_pointer(&path) : NULL;
 }
 
 struct study_lock *study_lock_new(void)
 {
     struct study_lock *lock = g_new0(struct study_lock, 1);
-    g_autofree char *name = g_strdup_printf("llem-study-%u.lock", (unsigned)getuid());
-    lock->fd = open_in(g_get_user_runtime_dir(), "llem-study.lock");
-    if (lock->fd < 0)
-        lock->fd = open_in(g_get_tmp_dir(), name);
+    g_autofree char *in_tmp = g_strdup_printf("llem-studies-%u", (unsigned)getuid());
+    g_autofree char *name = g_strdup_printf("%d.lock", (int)getpid());
+    lock->fd = -1;
+    lock->folder = folder_in(g_get_user_runtime_dir(), "llem-studies");
+    if (!lock->folder)
+        lock->folder = folder_in(g_get_tmp_dir(), in_tmp);
+    if (!lock->folder)
+        return lock;
+    lock->own = g_build_filename(lock->folder, name, NULL);
+    lock->fd = open(lock->own, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock->fd >= 0)
+        flock(lock->fd, LOCK_EX | LOCK_NB);
     return lock;
 }
 
-/* Our pid, for the one who comes second. A torn or missing one costs a name in a message. */
-static void sign(int fd)
+/* Whether whoever made the file lives: the kernel drops the lock with its holder. */
+static bool is_held(const char *path)
 {
-    char text[24];
-    int length = g_snprintf(text, sizeof text, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length)
-        errno = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return held;
 }
 
 bool study_lock_is_elsewhere(struct study_lock *lock, pid_t *ret_pid)
 {
-    char text[24] = {0};
     *ret_pid = 0;
-    if (lock->held || lock->fd < 0)
-        return false;
-    if (flock(lock->fd, LOCK_EX | LOCK_NB) == 0) {
-        lock->held = true;
-        sign(lock->fd);
-        return false;
+    g_autoptr(GDir) dir = lock->folder ? g_dir_open(lock->folder, 0, NULL) : NULL;
+    for (const char *name; dir && (name = g_dir_read_name(dir)) && !*ret_pid;) {
+        int64_t pid;
+        g_autofree char *number = g_str_has_suffix(name, ".lock") ? g_strndup(name, strlen(name) - 5) : NULL;
+        g_autofree char *path = g_build_filename(lock->folder, name, NULL);
+        if (!number || !num_parse_int(number, 1, G_MAXINT, &pid, NULL) || !g_strcmp0(path, lock->own))
+            continue;
+        if (is_held(path))
+            *ret_pid = (pid_t)pid;
+        else if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            unlink(path); /* of one that was killed */
     }
-    if (errno != EWOULDBLOCK)
-        return false;
-    int64_t pid;
-    if (pread(lock->fd, text, sizeof text - 1, 0) > 0 && num_parse_int(g_strchomp(text), 1, G_MAXINT, &pid, NULL))
-        *ret_pid = (pid_t)pid;
-    return true;
+    return *ret_pid != 0;
 }
 
 void study_lock_free(struct study_lock *lock)
 {
     if (!lock)
         return;
-    if (lock->fd >= 0)
+    if (lock->fd >= 0) {
+        unlink(lock->own);
         close(lock->fd);
+    }
+    g_free(lock->folder);
+    g_free(lock->own);
     g_free(lock);
 }

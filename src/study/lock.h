@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to study: one study at a time measures undisturbed. An advisory lock per user (llem-study.lock in the user's
- * runtime folder), which the kernel drops when its holder dies. */
+/* Internal to study: studies that measure at the same time know of each other. Each holds a lock on a file of its own,
+ * PID.lock in a folder of the user's (llem-studies in the runtime folder); the kernel drops it when its holder dies. */
 #pragma once
 
 #include <glib.h>
@@ -9,8 +9,8 @@
 
 struct study_lock;
 
+/* Says that a study is at work. */
 struct study_lock *study_lock_new(void);
-/* Takes the lock unless this study has it already; asked before every run, for the other may have ended since. True when
- * another study holds it: its pid (0: unknown). A machine without a place for the file never has another study. */
+/* Whether another study of this user is at work now, and its pid. A machine without a place for the files never has one. */
 bool study_lock_is_elsewhere(struct study_lock *lock, pid_t *ret_pid);
 void study_lock_free(struct study_lock *lock);

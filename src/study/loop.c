@@ -112,13 +112,13 @@ static bool add_model(const struct config *config, json_t *context, GError **err
 }
 
 /* Whether another study measures here too; said once of each. */
-static bool is_disturbed(struct loop *loop, const struct plan_run *planned)
+static bool is_disturbed(struct loop *loop, size_t index)
 {
     pid_t other;
     if (!study_lock_is_elsewhere(loop->lock, &other))
         return false;
     if (other != loop->told_of)
-        warn(loop, &loop->out->runs[planned - loop->plan_runs],
+        warn(loop, &loop->out->runs[index],
              "another llem study is at work on this machine (process %d): both disturb each other's figures", (int)other);
     loop->told_of = other;
     return true;
@@ -137,7 +137,7 @@ static json_t *prepare(struct loop *loop, const struct plan_run *run, const stru
     json_object_set_new(exchange, "context", context);
     if (loop->job->engines_dir)
         json_object_set_new(context, "engines_dir", json_string(loop->job->engines_dir));
-    if (is_disturbed(loop, run))
+    if (is_disturbed(loop, (size_t)(run - loop->plan_runs)))
         json_object_set_new(context, "concurrent_study", json_true());
     if (!add_model(config, context, error))
         return NULL;
@@ -233,6 +233,7 @@ static bool fly(struct loop *loop, size_t index, const struct config *config, co
     loop->out->interrupted = report.interrupted;
     run->wall_ns = report.wall_ns;
     settle(loop, run, failure);
+    is_disturbed(loop, index); /* one that began meanwhile: this run has its warning, the next its flag */
     bool clear = check_leftovers(loop, index, &report, error);
     bool kept = keep(loop, index, config, dir, clear ? error : NULL);
     return note(loop, index, run->state, kept ? NULL : dir, clear && kept ? error : NULL) && clear && kept;

@@ -24,7 +24,6 @@ static bool is_new(struct look *look, char *key)
     return g_hash_table_add(look->seen, key);
 }
 
-
 static void look_at_backend(struct look *look, const struct config *config)
 {
     const char *backend = config_string(config, "backend");
@@ -85,12 +84,12 @@ static void look_at_data(struct look *look, const struct config *config)
         diag_add(look->diag, DIAG_ERROR, at ? at : config_place(config, "n"), "%s", error->message);
 }
 
-/* Why a meter that was asked for one source shows no energy, or NULL when it does. Borrowed. */
-static const char *without_energy(const struct meter *meter, const char *source)
+/* Why a meter that was asked for one source shows no energy, or NULL when some source does. Borrowed. */
+static const char *without_energy(const struct meter *meter)
 {
     const char *reason = "it offers nothing";
     for (size_t i = 0; i < meter_source_count(meter); i++)
-        if (!strcmp(meter_source_at(meter, i)->row->name, source) && meter_source_at(meter, i)->reason)
+        if (meter_source_at(meter, i)->asked && meter_source_at(meter, i)->reason)
             reason = meter_source_at(meter, i)->reason;
     for (size_t i = 0; i < meter_channel_count(meter); i++) {
         const struct meter_channel *c = meter_channel_at(meter, i);
@@ -103,15 +102,33 @@ static const char *without_energy(const struct meter *meter, const char *source)
     return reason;
 }
 
+/* energy.backend: auto. What hwmon covers is not known, so it never answers for a run unasked. */
+static void look_at_any_sensor(struct look *look, const struct config *config)
+{
+    static const char *const sources[] = {"nvml", "rapl", NULL};
+    g_autoptr(meter_handle) meter = meter_open(&(struct meter_options){.sources = sources}, NULL);
+    if (!meter || !without_energy(meter))
+        return;
+    diag_add(look->diag, DIAG_WARNING, config_place(config, "energy.backend"),
+             "no energy sensor was found on this machine: energy will be absent");
+    diag_hint(look->diag, "`llem meter` says what each source lacks; energy.modelled: true adds a modelled value");
+}
+
 static void look_at_sensors(struct look *look, const struct config *config)
 {
     const char *source = config_string(config, "energy.backend");
-    if (!strcmp(source, "auto") || !strcmp(source, "none") || !is_new(look, g_strdup_printf("sensor %s", source)))
+    bool modelled = config_has(config, "energy.modelled") && config_bool(config, "energy.modelled");
+    if (!strcmp(source, "none") || !is_new(look, g_strdup_printf("sensor %s %d", source, modelled)))
         return;
+    if (!strcmp(source, "auto")) {
+        if (!modelled)
+            look_at_any_sensor(look, config);
+        return;
+    }
     g_autoptr(GError) error = NULL;
     const char *const sources[] = {source, NULL};
     g_autoptr(meter_handle) meter = meter_open(&(struct meter_options){.sources = sources}, &error);
-    const char *reason = meter ? without_energy(meter, source) : error->message;
+    const char *reason = meter ? without_energy(meter) : error->message;
     if (!reason)
         return;
     diag_add(look->diag, DIAG_WARNING, config_place(config, "energy.backend"),

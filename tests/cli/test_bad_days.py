@@ -292,17 +292,25 @@ def test_exchange_folder_that_cannot_be_removed_is_a_warning(llem):
 
 
 def test_two_studies_at_once_know_it(llem, tmp_path):
+    """Both are told of the other, the one that was first too; what ran alone has no flag."""
     first = start(llem, {"n": 16})
     wait_for_phase(llem, "measure")
-    done = llem.run("run", write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}), "-o", tmp_path / "second")
+    fields = {"sim.token_us": 100000, "max_output_tokens": 16, "n": 1, "warmup.enabled": False}
+    path = write(tmp_path / "t.yaml", fields, sweep={"sim.threads": [1, 2]})
+    second = llem.start("run", path, "-o", tmp_path / "second")
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not list((tmp_path / "second").rglob("progress.jsonl")):
+        time.sleep(0.02)
     first.send_signal(signal.SIGINT)
-    _, err, alone = finish(llem, first)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count(f"another llem study is at work on this machine (process {first.pid})") == 1
-    for i in range(2):
-        assert the_study(tmp_path / "second").result(i)["context"]["concurrent_study"] is True
-    assert "another llem study" not in err
-    assert "concurrent_study" not in alone.error()["context"]
+    _, err_of_first, alone = finish(llem, first)
+    _, err = second.communicate(timeout=60)
+    told = "another llem study is at work on this machine (process {})"
+    assert err_of_first.count(told.format(second.pid)) == 1
+    assert told.format(second.pid) in alone.journal[-1]["warning"]
+    assert second.returncode == 0, err
+    assert err.count(told.format(first.pid)) == 1
+    flags = [the_study(tmp_path / "second").result(i)["context"].get("concurrent_study") for i in range(2)]
+    assert flags == [True, None]
 
 
 def ignoring(*numbers):

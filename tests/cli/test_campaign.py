@@ -97,20 +97,28 @@ def corpus():
     return files
 
 
+def accidents(dice, text):
+    """What an editor does to a file by mistake; a byte is a character here, so that invalid UTF-8 comes up too."""
+    lines = text.splitlines(keepends=True) or ["\n"]
+    at, place = dice.randrange(len(lines)), dice.randrange(len(text) + 1)
+    before, line, after = lines[:at], lines[at], lines[at + 1:]
+    stroke = dice.choice(list("\t:-[]{}&*!|>'\"%@`,#\0\xe9"))
+    word = dice.choice(["1e999", "~", "<<: *x", "&a [*a]", "- ", "9" * 40, "null", "0x1F"])
+    number = dice.choice(["-1", "0", "1e9", "nan"])
+    return {
+        "line lost": "".join(before + after),
+        "line twice": "".join(before + [line, line] + after),
+        "line pushed in": "".join(before + [" " * dice.randint(1, 3) + line] + after),
+        "stroke": text[:place] + stroke + text[place:],
+        "word": text[:place] + word + text[place:],
+        "cut off": text[:place],
+        "numbers": re.sub(r"\d+", number, text, count=dice.randint(1, 3)),
+    }
+
+
 def spoil(dice, text):
-    """One to four small accidents of an editor; a byte is a character here, so that invalid UTF-8 comes up too."""
     for _ in range(dice.randint(1, 4)):
-        lines = text.splitlines(keepends=True) or ["\n"]
-        at, place = dice.randrange(len(lines)), dice.randrange(len(text) + 1)
-        text = dice.choice([
-            lambda: "".join(lines[:at] + lines[at + 1:]),
-            lambda: "".join(lines[:at] + [lines[at]] + lines[at:]),
-            lambda: "".join(lines[:at] + [" " * dice.randint(1, 3) + lines[at]] + lines[at + 1:]),
-            lambda: text[:place] + dice.choice(list("\t:-[]{}&*!|>'\"%@`,#\0\xe9")) + text[place:],
-            lambda: text[:place] + dice.choice(["1e999", "~", "<<: *x", "&a [*a]", "- ", "9" * 40, "null", "0x1F"]) + text[place:],
-            lambda: text[:place],
-            lambda: re.sub(r"\d+", lambda m: dice.choice(["-1", "0", "1e9", "nan", m[0]]), text, count=dice.randint(1, 3)),
-        ])()
+        text = dice.choice(list(accidents(dice, text).values()))
     return text
 
 

@@ -1,5 +1,7 @@
 """What a plan lacks on this machine is said before anything runs, once, by config check and run alike."""
 
+from pathlib import Path
+
 import pytest
 from studies import write
 
@@ -21,6 +23,18 @@ def test_both_ways_print_the_same_plan(llem, tmp_path):
     check, dry = (llem.ok(*way, path) for way in WAYS.values())
     assert check == dry
     assert check.startswith("t: 2 cells × 2 cycles = 4 runs, shuffled (seed ")
+
+
+def test_no_sensor_at_all_is_said_before(llem, tmp_path, way):
+    """Not for a file that asked for a model; a processor with RAPL has a sensor."""
+    places = ("/sys/bus/event_source/devices/power", "/sys/class/powercap/intel-rapl:0")
+    rapl = any(Path(place).exists() for place in places)
+    path = write(tmp_path / "t.yaml", {"energy.modelled": False}, sweep={"sim.threads": [1, 2]})
+    done = llem.run(*way, path, env={"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1"})
+    assert done.stderr.count("no energy sensor was found on this machine: energy will be absent") == (0 if rapl else 1)
+    assert rapl or "energy.modelled: true adds a modelled value" in done.stderr
+    assert "no energy sensor" not in llem.run(*way, path, "energy.modelled=true").stderr
+    assert "no energy sensor" not in llem.run(*way, path, "energy.backend=none").stderr
 
 
 def test_backend_without_adapter(llem, tmp_path, way):
