@@ -145,7 +145,7 @@ static void check_stuck(const struct meter_point *p, const struct sensor *sensor
 /* Longer without a reading than the sampler's jitter explains. */
 static bool is_gap(double missing, const struct sensor *sensor)
 {
-    return missing > MAX(0.05, MIN(sensor->period, 0.5));
+    return missing > MAX(MAX(0.05, 2.5 * sensor->step), MIN(sensor->period, 0.5));
 }
 
 static void add_edge(const struct meter_point *p, int64_t lo_ns, double value,

@@ -14,6 +14,11 @@ static bool is_gpu(const struct meter_channel *c)
     return !strcmp(c->source, "nvml");
 }
 
+bool channel_is_ours(const struct experiment *x, const struct meter_channel *c)
+{
+    return !is_gpu(c) || (x->loaded.on_gpu && machine_board_is_bound(x, c->device));
+}
+
 static void board_free(gpointer data)
 {
     struct scope_board *b = data;

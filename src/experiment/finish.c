@@ -148,7 +148,7 @@ static struct quantity device_peak(struct experiment *x)
     const struct meter_channel *channel = NULL;
     for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (c->kind != METER_MEMORY_USED || c->status == QUANTITY_ABSENT)
+        if (c->kind != METER_MEMORY_USED || c->status == QUANTITY_ABSENT || !channel_is_ours(x, c))
             continue;
         g_autoptr(GArray) points = sampler_series(x->sampler, i, x->window.t0_ns, x->window.t1_ns);
         for (guint k = 0; k < points->len; k++) {
@@ -161,7 +161,7 @@ static struct quantity device_peak(struct experiment *x)
         }
     }
     return channel ? quantity_of(channel->status, peak / MB, "sampled_maximum", channel->id)
-                   : quantity_absent("no device whose memory could be sampled");
+                   : quantity_absent("no device of this run whose memory could be sampled");
 }
 
 static void report_memory(struct experiment *x)
@@ -309,10 +309,10 @@ static void set_stretch(struct experiment *x, struct scope *scope, const struct 
 
 static struct quantity throttle(struct experiment *x)
 {
-    struct quantity worst = quantity_absent("no device that counts throttled time");
+    struct quantity worst = quantity_absent("no device of this run that counts throttled time");
     for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (c->kind != METER_THROTTLE || c->status == QUANTITY_ABSENT)
+        if (c->kind != METER_THROTTLE || c->status == QUANTITY_ABSENT || !channel_is_ours(x, c))
             continue;
         g_autoptr(GArray) points = sampler_series(x->sampler, i, x->window.t0_ns - NS_PER_S, x->window.t1_ns + NS_PER_S);
         struct energy_channel channel = {

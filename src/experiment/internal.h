@@ -124,6 +124,8 @@ static inline bool channel_is_energy(const struct meter_channel *c)
     bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
     return kind && c->status != QUANTITY_ABSENT;
 }
+/* Whether a channel is of a board this run works on; channels that belong to no board always are. */
+bool channel_is_ours(const struct experiment *x, const struct meter_channel *c);
 /* Marks a moment in the trace. */
 void experiment_mark(struct experiment *x, const char *name, int64_t t_ns);
 

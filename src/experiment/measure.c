@@ -98,7 +98,7 @@ static GArray *temperatures(struct experiment *x)
         return list;
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (c->kind != METER_TEMPERATURE || c->status == QUANTITY_ABSENT)
+        if (c->kind != METER_TEMPERATURE || c->status == QUANTITY_ABSENT || !channel_is_ours(x, c))
             continue;
         g_autoptr(GArray) points = sampler_series(x->sampler, i, x->warmup.t0_ns, clock_mono_ns());
         for (guint k = 0; k < points->len; k++) {

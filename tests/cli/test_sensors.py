@@ -2,6 +2,9 @@
 vanishes or may not be read."""
 
 import json
+import os
+import threading
+import time
 
 import pytest
 
@@ -83,6 +86,8 @@ def test_two_boards_are_summed(boards):
 
 def test_a_cpu_engine_does_not_count_an_idle_board(boards):
     record, _ = boards([board()], {"sim.device": "cpu", "sim.decode_load": 0.5, "energy.modelled": True})
+    for name in ("device_peak_memory_mb", "throttle_s"):
+        assert metric(record, name)["status"] == "absent" and "of this run" in metric(record, name)["reason"]
     assert record["energy"]["scope"] == "CPU cores of the engine"
     assert metric(record, "energy_j")["status"] == "modelled"
     assert {s["scope"] for s in record["energy"]["scopes"]} == {"GPU board", "CPU cores of the engine"}
@@ -101,7 +106,8 @@ def test_boards_are_bound_by_what_cuda_sees(boards, monkeypatch, visible, watts,
 def test_number_of_a_board_in_pci_order(boards, llem):
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
     llem.env |= {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    record, _ = boards([board(), second])
+    record, _ = boards([board(memory=[[0, 40000]]), {**second, "memory": [[0, 1000]]}])
+    assert metric(record, "device_peak_memory_mb")["value"] == pytest.approx(1000 * 1.048576, rel=0.01)  # MiB to MB
     assert metric(record, "power_mean_w")["value"] == pytest.approx(100, rel=0.01)
     assert record["machine"]["boards"] == ["GPU-11111111-0000-4000-8000-000000000000"]
 
@@ -191,3 +197,41 @@ def test_work_too_short_is_repeated(boards):
     assert repeats > 1
     assert metric(record, "requests")["value"] == repeats
     assert "unequal_work" not in record["flags"]
+
+
+@pytest.fixture
+def powercap(tmp_path):
+    """A RAPL package in files that draws 50 W all the time."""
+    folder = tmp_path / "root/sys/class/powercap/intel-rapl:0"
+    folder.mkdir(parents=True)
+    (folder / "name").write_text("package-0\n")
+    (folder / "max_energy_range_uj").write_text("262143328850\n")
+    counter = folder / "energy_uj"
+    counter.write_text(f"{0:012d}\n")
+    over = threading.Event()
+
+    def count():
+        file = os.open(counter, os.O_WRONLY)
+        began = time.monotonic()
+        while not over.wait(0.001):
+            os.pwrite(file, f"{int((time.monotonic() - began) * 50e6):012d}\n".encode(), 0)
+        os.close(file)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    yield tmp_path / "root"
+    over.set()
+    thread.join()
+
+
+def test_powercap_counts_all_the_time(llem, tmp_path, powercap):
+    """It is polled slowly, but the register hides nothing: no beat, no gap, no part unseen, and an interval to match."""
+    fields = {**WORK, "sim.device": "cpu", "max_output_tokens": 60, "sim.token_us": 50000}
+    llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
+    llem.ok("run", write(tmp_path / "s.yaml", fields), "-o", tmp_path / "results", env={"LLEM_SYSROOT": str(powercap)})
+    record = the_study(tmp_path / "results").result()
+    energy = metric(record, "energy_j")
+    assert energy["status"] == "measured" and "rapl" in energy["sensor"], energy
+    assert energy["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
+    assert energy["high"] - energy["low"] < 0.3 * energy["value"]  # the prior of the gain is most of it
+    assert not {"phase_locked", "partial_coverage", "gap", "below_resolution"} & set(record["flags"]), record["flags"]
