@@ -222,7 +222,7 @@ const struct cli_command cli_engine = {
                "backend, or any program that speaks the protocol; write -- before a program with options of its\n"
                "own. One line a case; the exit code is 1 when one failed.\n\n"
                "  llem engine check sim\n"
-               "  llem engine check --model model.gguf --option threads=1 llamacpp\n"
+               "  llem engine check --model model.gguf --option n_threads=1 llamacpp\n"
                "  llem engine check -- python3 my_adapter.py",
     .run = run,
     .options = options,
