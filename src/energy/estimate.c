@@ -92,7 +92,8 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
         energy_phase_check(options->stamps_ns, options->stamp_count, (int64_t)(s.window * 1e9),
                            (int64_t)((isfinite(ret->period_s) ? ret->period_s : s.period) * 1e9),
                            window->t1_ns - window->t0_ns);
-    if (!ret->phase.locked || s.sees_all)
+    ret->phase.locked = ret->phase.locked && !s.sees_all;
+    if (!ret->phase.locked)
         return;
     a->flags |= ENERGY_FLAG(PHASE_LOCKED);
     parts_add(&a->parts, STATS_RECTANGULAR,

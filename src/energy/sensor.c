@@ -7,7 +7,6 @@
 #define DEFAULT_PERIOD_S                                                                           \
     0.1 /* NVML on data-centre boards (Yang et al., SC'24); GeForce may take 0.5 s */
 #define MODELLED_PERIOD_S 1e-5
-#define SLOW_STEP_S       0.1 /* sampler.c: how often METER_SLOW channels are read */
 #define AVERAGE_S         1.0 /* nvml.h: power is "averaged over the last second" */
 
 static bool fast_counter(const struct energy_channel *channel)
@@ -34,7 +33,7 @@ struct sensor sensor_of(const struct energy_channel *channel)
     if (s.sees_all) /* a period seen by watching may be the watcher's own step; the register is refreshed all the time */
         s.period = s.window = MIN(s.period, s.window);
     if (info->rate == METER_SLOW)
-        s.step = SLOW_STEP_S;
+        s.step = (double)METER_SLOW_STEP_NS * 1e-9;
     s.unseen = s.window < s.period ? 1 - s.window / s.period : 0;
     if (info->kind == METER_POWER_AVERAGE || channel->follows_average)
         s.average = s.window >= 2 * s.period ? s.window : AVERAGE_S;

@@ -52,6 +52,7 @@ enum meter_rate {
     METER_MEDIUM = 1 << 1, /* every tenth tick */
     METER_SLOW = 1 << 2,   /* every slow tick (100 ms by default) */
 };
+#define METER_SLOW_STEP_NS (100 * NS_PER_MS) /* the default of sampler_options.slow_step_ns */
 #define METER_ALL_RATES (METER_FAST | METER_MEDIUM | METER_SLOW)
 
 /* Keys of the prior table (room energy): gain and offset uncertainty per sensor class. */

@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 
 #define STEP_NS      INT64_C(10000000)
-#define SLOW_STEP_NS INT64_C(100000000)
 #define MEDIUM_EVERY 10      /* ticks */
 #define DRAIN_NS     INT64_C(100000000)
 #define RING_SECONDS 8       /* how long the writer may be held up before readings are lost */
@@ -301,7 +300,7 @@ struct sampler *sampler_new(struct meter *meter, const struct sampler_options *o
     if (!sampler->options.step_ns)
         sampler->options.step_ns = STEP_NS;
     if (!sampler->options.slow_step_ns)
-        sampler->options.slow_step_ns = SLOW_STEP_NS;
+        sampler->options.slow_step_ns = METER_SLOW_STEP_NS;
     init_locks(sampler);
     sampler->channel_count = meter_channel_count(meter);
     sampler->channels = g_new0(const struct meter_channel *, sampler->channel_count + 1);

@@ -132,7 +132,8 @@ static void look_at_sensors(struct look *look, const struct config *config)
     if (!reason)
         return;
     diag_add(look->diag, DIAG_WARNING, config_place(config, "energy.backend"),
-             "energy.backend: %s measures nothing here (%s): energy will be absent", source, reason);
+             "energy.backend: %s measures nothing here (%s): energy will be %s", source, reason,
+             modelled ? "modelled" : "absent");
     diag_hint(look->diag, "`llem meter` lists the sensors; energy.backend: auto takes those that are here");
 }
 

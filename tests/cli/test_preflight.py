@@ -91,12 +91,13 @@ def test_data_set_too_small_stops_a_run(llem, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_sensor_that_is_not_here(llem, tmp_path, way):
-    path = write(tmp_path / "t.yaml", {"energy.backend": "nvml"})
+@pytest.mark.parametrize("modelled, said", [(False, "energy will be absent"), (True, "energy will be modelled")])
+def test_sensor_that_is_not_here(llem, tmp_path, way, modelled, said):
+    path = write(tmp_path / "t.yaml", {"energy.backend": "nvml", "energy.modelled": modelled})
     done = llem.run(*way, path, env={"LLEM_NVML_LIBRARY": str(tmp_path / "no.so")})
     assert done.returncode == 0
     assert "warning: energy.backend: nvml measures nothing here" in done.stderr
-    assert "energy will be absent" in done.stderr
+    assert said in done.stderr
 
 
 def test_calibration_that_is_not_there(llem, tmp_path, way):
