@@ -185,6 +185,9 @@ static int characterise(struct meter *meter)
     if (!option_json && !has_sensor(meter, "characterise"))
         return 1;
     json_t *tree = meter_characterise(meter, duration_ns);
+    g_autoptr(GError) error = NULL;
+    if (!meter_characterisation_save(meter, tree, &error)) /* runs then watch for themselves */
+        fprintf(stderr, "llem: not kept for the next runs: %s\n", error->message);
     if (option_json)
         return print_json(tree);
     static const struct column columns[] = {{"CHANNEL", 0},

@@ -15,6 +15,8 @@ static void sum_absent(const struct energy_estimate *board, struct energy_estima
     ret->joules = quantity_absent(ret->reason);
     ret->check_count = 0;
     ret->statistical_j = ret->systematic_j = ret->raw_j = NAN;
+    ret->pre_w = ret->post_w = ret->pre_u_w = ret->post_u_w = ret->period_s = NAN;
+    ret->agreement_idle = ret->agreement_busy = ret->gain_rel_u = ret->offset_w_u = NAN;
     ret->average_w = ret->peak_w = ret->tail_j = quantity_absent("the energy of a board is absent");
 }
 
@@ -46,11 +48,10 @@ static void add_board(struct energy_estimate *sum, const struct energy_estimate 
     sum->method = sum->method == b->method ? sum->method : ENERGY_METHOD_NONE;
     sum->statistical_j =
         sqrt(sum->statistical_j * sum->statistical_j + b->statistical_j * b->statistical_j);
-    sum->systematic_j += b->systematic_j; /* one cause may push all boards the same way: linear */
+    sum->phase.locked = sum->phase.locked || b->phase.locked;
     sum->recommended_repeats = MAX(sum->recommended_repeats, b->recommended_repeats);
     sum->prior = sum->prior == b->prior ? sum->prior : NULL;
     sum->device = NULL;
-    sum->calibration.uuid[0] = '\0';
     sum->pre_w += b->pre_w;
     sum->post_w += b->post_w;
     add_quantity(&sum->tail_j, &b->tail_j, "the tail of a board is absent");
@@ -58,23 +59,52 @@ static void add_board(struct energy_estimate *sum, const struct energy_estimate 
     add_quantity(&sum->peak_w, &b->peak_w, "the peak of a board is absent");
 }
 
-/* Arms of the boards' intervals: systematic ones added, statistical ones in quadrature. Both near
- * normal by then. */
+/* Errors of gain or offset over boards: what nobody calibrated may have one cause that pushes all
+ * the same way and is added linearly; calibrations are taken board by board and add in quadrature. */
+struct systematic {
+    double linear, squares;
+};
+
+static void systematic_add(struct systematic *sum, const struct energy_estimate *board, double part)
+{
+    if (board->calibration.uuid[0])
+        sum->squares += part * part;
+    else
+        sum->linear += part;
+}
+
+static double systematic_total(const struct systematic *sum)
+{
+    return sqrt(sum->linear * sum->linear + sum->squares);
+}
+
+/* The boards' arms without their statistical part. Both near normal by then. */
+static double arm(double length, double statistical_j)
+{
+    return sqrt(MAX(0, length * length - statistical_j * statistical_j));
+}
+
 static void set_sum_interval(const struct energy_estimate *boards, size_t n,
                              struct energy_estimate *ret)
 {
-    double low = 0, high = 0;
+    struct systematic low = {0}, high = {0}, half = {0}, gain_j = {0}, offset_w = {0};
 
     for (size_t i = 0; i < n; i++) {
         const struct energy_estimate *b = &boards[i];
-        double down = b->joules.value - b->joules.low, up = b->joules.high - b->joules.value;
-        double s2 = b->statistical_j * b->statistical_j;
-        low += sqrt(MAX(0, down * down - s2));
-        high += sqrt(MAX(0, up * up - s2));
+        systematic_add(&low, b, arm(b->joules.value - b->joules.low, b->statistical_j));
+        systematic_add(&high, b, arm(b->joules.high - b->joules.value, b->statistical_j));
+        systematic_add(&half, b, b->systematic_j);
+        systematic_add(&gain_j, b, b->gain_rel_u * b->joules.value);
+        systematic_add(&offset_w, b, b->offset_w_u);
     }
-    ret->joules.low = ret->joules.value - sqrt(low * low + ret->statistical_j * ret->statistical_j);
-    ret->joules.high =
-        ret->joules.value + sqrt(high * high + ret->statistical_j * ret->statistical_j);
+    ret->systematic_j = systematic_total(&half);
+    ret->gain_rel_u = ret->joules.value > 0 ? systematic_total(&gain_j) / ret->joules.value : NAN;
+    ret->offset_w_u = systematic_total(&offset_w);
+    ret->calibration.uuid[0] = '\0'; /* of one board; each board's own says it */
+    low.squares += ret->statistical_j * ret->statistical_j;
+    high.squares += ret->statistical_j * ret->statistical_j;
+    ret->joules.low = ret->joules.value - systematic_total(&low);
+    ret->joules.high = ret->joules.value + systematic_total(&high);
 }
 
 void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_estimate *ret)
@@ -103,7 +133,7 @@ void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_es
     if (n == 1)
         return;
     ret->check_count = 0;
-    ret->agreement_idle = ret->agreement_busy = ret->pre_u_w = ret->post_u_w = NAN;
+    ret->agreement_idle = ret->agreement_busy = ret->pre_u_w = ret->post_u_w = ret->period_s = NAN;
     ret->average_w.sensor = ret->peak_w.sensor = ret->tail_j.sensor = NULL;
     ret->peak_w.method = "sum of the boards' largest means, which need not coincide";
     set_sum_interval(boards, n, ret);

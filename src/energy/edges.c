@@ -289,6 +289,19 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
     }
 }
 
+int64_t energy_period_changed(const struct energy_channel *channel,
+                              const struct energy_window *window)
+{
+    struct edges edges;
+    int64_t period_ns = 0;
+
+    edges_extract(channel, window, &edges);
+    if (edges.flags & ENERGY_FLAG(PERIOD_CHANGED))
+        period_ns = llround(edges.period * 1e9);
+    edges_clear(&edges);
+    return period_ns;
+}
+
 void edges_clear(struct edges *edges)
 {
     g_clear_pointer(&edges->at, g_free);

@@ -149,6 +149,16 @@ struct energy_guard_plan {
 /* The longest plan over the channels given (points are not looked at). */
 struct energy_guard_plan energy_plan_guard(const struct energy_channel *channels, size_t n);
 
+/* Whether a counter adds up the 1-s average of its board rather than the instant power, by points of all three over
+ * changes of power; false unless that is sure. For energy_channel.follows_average. */
+bool energy_follows_average(const struct energy_channel *counter,
+                            const struct energy_channel *average,
+                            const struct energy_channel *instant);
+/* The refresh period of a counter as the window's own points show it, where that is more than 1.5 times what was known:
+ * the guards must then be planned anew. Otherwise 0. */
+int64_t energy_period_changed(const struct energy_channel *channel,
+                              const struct energy_window *window);
+
 enum energy_guard_state {
     ENERGY_GUARD_WAIT,    /* the planned guard is not over: ask again later */
     ENERGY_GUARD_SETTLED, /* the levels near and far from the work agree */
@@ -233,8 +243,8 @@ struct energy_estimate {
 
 void energy_estimate_board(const struct energy_board *board, const struct energy_window *window,
                            const struct energy_options *options, struct energy_estimate *ret);
-/* Over boards of one scope: absent if one is absent; systematic parts linearly, statistical ones in
- * quadrature. */
+/* Over boards of one scope: absent if one is absent; systematic parts linearly unless calibrated,
+ * statistical ones in quadrature. */
 void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_estimate *ret);
 void energy_estimate_clear(struct energy_estimate *estimate);
 typedef struct energy_estimate energy_estimate; /* for g_auto(energy_estimate) alone */
@@ -288,7 +298,7 @@ struct energy_steady_rule {
     double slope_max;       /* |Theil–Sen slope|·last / mean */
     double temperature_max; /* °C per minute over temperature_span_ns */
     int64_t temperature_span_ns;
-    size_t iterations_max; /* then go on with timed_out set */
+    size_t iterations_max; /* then go on with timed_out set, unless the temperature alone is missing */
     int64_t time_max_ns;
 };
 extern const struct energy_steady_rule

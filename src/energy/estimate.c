@@ -86,12 +86,12 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
                         struct energy_estimate *ret)
 {
     struct sensor s = sensor_of(a->channel);
-    double idle = isfinite(a->pre.watts) ? a->pre.watts : board->idle_w;
+    double idle = a->pre.known ? a->pre.watts : board->idle_w;
+    double period = isfinite(ret->period_s) ? ret->period_s : s.period;
+    double seen = a->channel->info->window_ns > 0 ? s.window : period; /* nothing is known to be unseen */
 
-    ret->phase =
-        energy_phase_check(options->stamps_ns, options->stamp_count, (int64_t)(s.window * 1e9),
-                           (int64_t)((isfinite(ret->period_s) ? ret->period_s : s.period) * 1e9),
-                           window->t1_ns - window->t0_ns);
+    ret->phase = energy_phase_check(options->stamps_ns, options->stamp_count, (int64_t)(seen * 1e9),
+                                    (int64_t)(period * 1e9), window->t1_ns - window->t0_ns);
     ret->phase.locked = ret->phase.locked && !s.sees_all;
     if (!ret->phase.locked)
         return;
@@ -238,8 +238,8 @@ static void set_derived(const struct answer *a, const struct energy_window *wind
     } else {
         ret->tail_j = quantity_absent("no guard after the work to follow the power in");
     }
-    ret->pre_w = a->pre.watts;
-    ret->post_w = a->post.watts;
+    ret->pre_w = a->pre.known ? a->pre.watts : NAN;
+    ret->post_w = a->post.known ? a->post.watts : NAN;
     ret->pre_u_w = a->pre.known ? level_u(&a->pre, a->pre.block_s) : NAN;
     ret->post_u_w = a->post.known ? level_u(&a->post, a->post.block_s) : NAN;
     if ((double)window->gap_ns > GAP_SHARE * (double)(window->t1_ns - window->t0_ns))

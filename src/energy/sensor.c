@@ -28,12 +28,14 @@ struct sensor sensor_of(const struct energy_channel *channel)
     s.period = period_ns > 0 ? (double)period_ns * 1e-9 : DEFAULT_PERIOD_S;
     if (s.modelled) /* nothing is refreshed: CPU time is read as it is now */
         s.period = MODELLED_PERIOD_S;
-    s.window = info->window_ns > 0 ? (double)info->window_ns * 1e-9 : s.period;
     s.sees_all = fast_counter(channel);
-    if (s.sees_all) /* a period seen by watching may be the watcher's own step; the register is refreshed all the time */
-        s.period = s.window = MIN(s.period, s.window);
     if (info->rate == METER_SLOW)
         s.step = (double)METER_SLOW_STEP_NS * 1e-9;
+    if (!s.modelled && !s.sees_all) /* watching is faster than sampling: refreshes show no faster than reads */
+        s.period = MAX(s.period, s.step);
+    s.window = info->window_ns > 0 ? (double)info->window_ns * 1e-9 : s.period;
+    if (s.sees_all) /* a period seen by watching may be the watcher's own step; the register is refreshed all the time */
+        s.period = s.window = MIN(s.period, s.window);
     s.unseen = s.window < s.period ? 1 - s.window / s.period : 0;
     if (info->kind == METER_POWER_AVERAGE || channel->follows_average)
         s.average = s.window >= 2 * s.period ? s.window : AVERAGE_S;

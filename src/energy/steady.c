@@ -33,6 +33,8 @@ static double temperature_slope(const struct energy_steady_rule *rule,
     return stats_theil_sen(x, y, n - from);
 }
 
+static const char still_heating[] = "the temperature still changes, or was not seen for long enough";
+
 static const char *first_failing(const struct energy_steady_rule *rule,
                                  const struct energy_steady *s, bool has_sensor)
 {
@@ -41,7 +43,7 @@ static const char *first_failing(const struct energy_steady_rule *rule,
     if (!(fabs(s->slope) <= rule->slope_max))
         return "the latencies of the last iterations still drift";
     if (has_sensor && !(fabs(s->temperature_slope) <= rule->temperature_max))
-        return "the temperature still changes, or was not seen for long enough";
+        return still_heating;
     return NULL;
 }
 
@@ -63,6 +65,8 @@ struct energy_steady energy_steady(const struct energy_steady_rule *rule, const 
         s.waiting_for = first_failing(rule, &s, temperature_count > 0);
         s.steady = s.waiting_for == NULL;
     }
-    s.timed_out = !s.steady && (n >= rule->iterations_max || elapsed_ns >= rule->time_max_ns);
+    /* Iterations may be short: what only the temperature is waited for is bounded by time alone. */
+    s.timed_out = !s.steady && (elapsed_ns >= rule->time_max_ns ||
+                                (n >= rule->iterations_max && s.waiting_for != still_heating));
     return s;
 }

@@ -19,6 +19,16 @@ bool channel_is_ours(const struct experiment *x, const struct meter_channel *c)
     return !is_gpu(c) || (x->loaded.on_gpu && machine_board_is_bound(x, c->device));
 }
 
+bool sensors_need_quiet(const struct experiment *x)
+{
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        if (channel_is_energy(c) && c->status != QUANTITY_MODELLED && channel_is_ours(x, c))
+            return true;
+    }
+    return false;
+}
+
 static void board_free(gpointer data)
 {
     struct scope_board *b = data;
@@ -101,7 +111,7 @@ GPtrArray *scopes_find(struct experiment *x)
     for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
         struct meter_sensor seen = {.usable = true};
-        if (!channel_is_energy(c) || (is_gpu(c) && !machine_board_is_bound(x, c->device)))
+        if (!channel_is_energy(c) || !channel_is_ours(x, c)) /* other boards only tell of foreign work (machine.c) */
             continue;
         if (c->status != QUANTITY_MODELLED) /* CPU time of an engine that was not there yet stood still, of course */
             meter_characterisation_get(x->characterisation, c->id, &seen);
@@ -110,7 +120,8 @@ GPtrArray *scopes_find(struct experiment *x)
         struct scope_board *b = board_of(scope_of(scopes, c->scope), c->device);
         struct energy_channel *slot = slot_of(b, c->kind);
         if (!slot->info)
-            *slot = (struct energy_channel){.info = c, .period_ns = seen.period_ns ? seen.period_ns : c->refresh_ns};
+            *slot = (struct energy_channel){
+                .info = c, .period_ns = seen.period_ns, .follows_average = seen.follows_average};
         b->board.counter = b->counter.info ? &b->counter : NULL;
         b->board.average = b->average.info ? &b->average : NULL;
         b->board.instant = b->instant.info ? &b->instant : NULL;
@@ -187,7 +198,56 @@ void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int6
     }
 }
 
-static enum quantity_status scope_status(const struct scope *scope)
+/* --- what the run shows of its sensors -------------------------------------------------------------------------------- */
+
+static void learn(struct experiment *x, struct energy_channel *c)
+{
+    meter_characterisation_learn(x->characterisation, c->info->id, c->period_ns, c->follows_average);
+    meter_characterisation_save(x->meter, x->characterisation, NULL); /* the next run may learn it again */
+}
+
+bool scopes_learn_follow(struct experiment *x, GPtrArray *scopes)
+{
+    bool learned = false;
+    for (guint i = 0; x->warmup.t1_ns && i < scopes->len; i++) {
+        struct scope *s = g_ptr_array_index(scopes, i);
+        scope_load(x, s, x->warmup.t0_ns - NS_PER_S, x->warmup.t1_ns + NS_PER_S, NULL);
+        for (guint k = 0; k < s->boards->len; k++) {
+            struct scope_board *b = g_ptr_array_index(s->boards, k);
+            if (!b->board.counter || !b->board.average || !b->board.instant || b->counter.follows_average)
+                continue;
+            b->counter.follows_average = energy_follows_average(&b->counter, &b->average, &b->instant);
+            if (!b->counter.follows_average)
+                continue;
+            learn(x, &b->counter);
+            learned = true;
+        }
+    }
+    return learned;
+}
+
+bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes)
+{
+    bool learned = false;
+    for (guint i = 0; i < scopes->len; i++) {
+        struct scope *s = g_ptr_array_index(scopes, i);
+        scope_load(x, s, x->window.guard_from_ns, x->window.guard_to_ns, NULL);
+        for (guint k = 0; k < s->boards->len; k++) {
+            struct scope_board *b = g_ptr_array_index(s->boards, k);
+            int64_t period_ns = b->board.counter ? energy_period_changed(&b->counter, &x->window) : 0;
+            if (period_ns == 0)
+                continue;
+            b->counter.period_ns = period_ns;
+            learn(x, &b->counter);
+            learned = true;
+        }
+    }
+    return learned;
+}
+
+/* --- the scope that counts -------------------------------------------------------------------------------------------- */
+
+enum quantity_status scope_status(const struct scope *scope)
 {
     const struct scope_board *b = g_ptr_array_index(scope->boards, 0);
     const struct energy_channel *c = b->board.counter   ? b->board.counter
@@ -240,7 +300,7 @@ static void use_stamps(const struct experiment *x, struct energy_options *option
 }
 
 void scope_estimate(struct experiment *x, struct scope *scope, const struct energy_window *window,
-                    struct energy_estimate *ret)
+                    struct energy_estimate *ret, json_t *per_board)
 {
     struct energy_options options = {.resolution = config_real(x->config, "energy.target_uncertainty")};
     if (window == &x->window)
@@ -251,6 +311,9 @@ void scope_estimate(struct experiment *x, struct scope *scope, const struct ener
         energy_estimate_board(&((struct scope_board *)g_ptr_array_index(scope->boards, i))->board, window, &options,
                               &boards[i]);
     energy_sum(boards, n, ret);
-    for (guint i = 0; i < n; i++)
+    for (guint i = 0; i < n; i++) {
+        if (per_board)
+            json_array_append_new(per_board, energy_estimate_json(&boards[i]));
         energy_estimate_clear(&boards[i]);
+    }
 }

@@ -203,6 +203,8 @@ static void clear(struct experiment *x)
         fclose(x->progress);
     if (x->bound)
         g_ptr_array_unref(x->bound);
+    if (x->strangers)
+        g_array_unref(x->strangers);
     g_free(x->input_sha256);
     g_free(x->output_sha256);
     struct stretch *stretches[] = {&x->load, &x->warmup, &x->block};

@@ -233,9 +233,10 @@ static void set_energy(struct experiment *x, const struct energy_estimate *e)
                isfinite(flops) && joules > 0
                    ? quantity_of(MAX(e->joules.status, QUANTITY_MODELLED), flops / joules, "matrix_shapes", NULL)
                    : quantity_absent("needs both the operations and the energy of the window"));
-    /* The doubts are about sensors; a model has its stated range instead. */
-    for (int i = 0; i < ENERGY_FLAG_COUNT && e->joules.status != QUANTITY_MODELLED; i++)
-        if (e->flags & (UINT32_C(1) << i))
+    /* Most doubts are about sensors; a model has its stated range instead. */
+    uint32_t flags = e->joules.status == QUANTITY_MODELLED ? e->flags & ENERGY_FLAG(HOST_GAPS) : e->flags;
+    for (int i = 0; i < ENERGY_FLAG_COUNT; i++)
+        if (flags & (UINT32_C(1) << i))
             result_flag(r, energy_flag_name(i), energy_flag_meaning(i));
 }
 
@@ -243,7 +244,9 @@ static void set_energy(struct experiment *x, const struct energy_estimate *e)
 static struct energy_baseline scope_idle(struct experiment *x, struct scope *scope, const struct idle *idle)
 {
     struct energy_baseline sum = {.watts = quantity_absent(idle->reason ? idle->reason : "not taken"), .u_w = NAN, .df = NAN};
-    if (idle->at.t1_ns == 0)
+    if (scope_status(scope) == QUANTITY_MODELLED)
+        sum.watts = quantity_absent(idle->at.t1_ns ? NO_IDLE_LEVEL : sum.watts.reason);
+    if (idle->at.t1_ns == 0 || scope_status(scope) == QUANTITY_MODELLED)
         return sum;
     scope_load(x, scope, idle->at.t0_ns, idle->at.t1_ns, NULL);
     double half_width = 0, u2 = 0;
@@ -303,7 +306,7 @@ static void set_stretch(struct experiment *x, struct scope *scope, const struct 
     int64_t margin_ns = NS_PER_S; /* the edges around the stretch, to interpolate between */
     scope_load(x, scope, at->t0_ns - margin_ns, at->t1_ns + margin_ns, at);
     g_auto(energy_estimate) e = {0};
-    scope_estimate(x, scope, &window, &e);
+    scope_estimate(x, scope, &window, &e, NULL);
     result_set(x->result, metric, e.joules);
 }
 
@@ -394,9 +397,14 @@ static void report_scope(struct experiment *x, struct scope *scope, bool primary
 {
     g_auto(energy_estimate) e = {0};
     scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
-    scope_estimate(x, scope, &x->window, &e);
+    json_t *per_board = json_array();
+    scope_estimate(x, scope, &x->window, &e, per_board);
     json_t *tree = energy_estimate_json(&e);
     json_object_set_new(tree, "scope", json_string(scope->name));
+    json_object_set_new(tree, "outside", json_string(meter_scope_outside(scope->name)));
+    if (scope->boards->len > 1)
+        json_object_set(tree, "per_board", per_board);
+    json_decref(per_board);
     json_array_append_new(all, tree);
     if (!primary) {
         mention_other_scope(x, scope, &e);
@@ -447,6 +455,8 @@ static void report_timing(struct experiment *x)
     json_t *window = json_pack("{s:I, s:I, s:I, s:I, s:s}", "guard_from_ns", (json_int_t)x->window.guard_from_ns, "t0_ns",
                                (json_int_t)x->window.t0_ns, "t1_ns", (json_int_t)x->window.t1_ns, "guard_to_ns",
                                (json_int_t)x->window.guard_to_ns, "t0_utc", utc);
+    jsonx_set_real(window, "host_gap_share",
+                   (double)x->window.gap_ns / (double)(x->window.t1_ns - x->window.t0_ns), "the window has no length");
     json_t *timing = json_object();
     json_object_set_new(timing, "window", window);
     json_object_set_new(timing, "load", stretch_json(&x->load));

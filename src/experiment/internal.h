@@ -31,6 +31,7 @@ struct machine_use {
 };
 
 /* Idle levels are taken over a stretch; NULL reason: it took place. */
+#define NO_IDLE_LEVEL "a modelled energy counts the engine's own CPU time and has no idle level"
 struct idle {
     struct stretch at;
     const char *reason; /* why it was not taken */
@@ -53,7 +54,8 @@ struct experiment {
     struct meter *meter;
     struct sampler *sampler;   /* NULL: no channel to read */
     json_t *characterisation;  /* what watching the sensors showed, or NULL */
-    bool sensors_need_quiet;   /* some usable channel is a real (or simulated) sensor: guards and baselines apply */
+    bool sensors_need_quiet;   /* some usable channel is a sensor of what the engine works on (before it has loaded: of
+                                  anything): guards and baselines apply */
 
     /* engine */
     struct engine *engine;
@@ -82,6 +84,8 @@ struct experiment {
     struct machine_use use_pre, use_before, use_after, use_post; /* start of the guard, around the block, end of it */
     GPtrArray *bound;                         /* UUIDs of the run's boards (char *); NULL: not known yet */
     bool bound_by_processes;                  /* the driver's list named the engine's processes */
+    size_t holders_most;                      /* processes on one of the run's boards, seen around a block */
+    GArray *strangers;                        /* pid_t: others that hold memory of the run's boards, seen around a block */
     bool unequal_work;
     struct stretch block; /* t0 and t1 of the window, with its ticks */
 
@@ -124,6 +128,8 @@ static inline bool channel_is_energy(const struct meter_channel *c)
     bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
     return kind && c->status != QUANTITY_ABSENT;
 }
+/* Whether guards and idle levels have a sensor to serve. */
+bool sensors_need_quiet(const struct experiment *x);
 /* Whether a channel is of a board this run works on; channels that belong to no board always are. */
 bool channel_is_ours(const struct experiment *x, const struct meter_channel *c);
 /* Marks a moment in the trace. */
@@ -152,8 +158,14 @@ struct meter_reading *ticks_read(struct experiment *x, int n);
 void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns, const struct stretch *ticks);
 /* The scope whose energy is the run's energy_j, or NULL. Borrowed from scopes. */
 struct scope *scope_primary(struct experiment *x, GPtrArray *scopes);
-/* The estimate of a window over the boards of a scope. */
+/* The estimate of a window over the boards of a scope; that of each board is added to per_board (NULL: not wanted). */
 void scope_estimate(struct experiment *x, struct scope *scope, const struct energy_window *window,
-                    struct energy_estimate *ret);
+                    struct energy_estimate *ret, json_t *per_board);
+enum quantity_status scope_status(const struct scope *scope);
+/* What the run itself shows of its sensors goes into the characterisation (this run's and the cached one): a counter that
+ * followed the 1-s average during the warm-up; a counter that refreshed more slowly in the window than was known. True:
+ * something was learned and the guards want another plan. */
+bool scopes_learn_follow(struct experiment *x, GPtrArray *scopes);
+bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes);
 /* The channels the guard of the window must serve. New array of struct energy_channel. */
 GArray *scope_channels(GPtrArray *scopes);

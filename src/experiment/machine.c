@@ -3,12 +3,16 @@
 
 #include "experiment/flags.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #define GUARD_DRIFT_MAX   0.10 /* of the busier guard, and */
 #define GUARD_DRIFT_CORES 0.02 /* more than the sampler's own noise */
 #define FOREIGN_SHARE_MAX 0.02 /* of the machine's CPU time: docs/methodology.md */
+#define OTHER_GPU_MAX     0.05 /* mean utilisation of a board that is not the run's */
+
+#define NO_GUARDS "no quiet time was kept around the work: no sensor needs it"
 
 /* --- boards ---------------------------------------------------------------------------------------------------------- */
 
@@ -140,19 +144,28 @@ struct machine_use machine_use_now(const struct experiment *x)
     return use;
 }
 
+/* The kernel counts the machine in ticks, processes in ns: at either end of the window each CPU may be off by a tick. */
+static double tick_noise(int64_t window_ns)
+{
+    double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK);
+    return 1.96 * tick_s * sqrt(2.0 / 12) / ((double)window_ns * 1e-9);
+}
+
 static void report_cpu(struct experiment *x, json_t *machine)
 {
     const struct machine_use *a = &x->use_before, *b = &x->use_after;
-    int64_t capacity_ns = (b->t_ns - a->t_ns) * sysconf(_SC_NPROCESSORS_ONLN);
-    if (a->busy_ns < 0 || b->busy_ns < 0 || capacity_ns <= 0) {
-        json_object_set_new(machine, "foreign_cpu_share", json_null());
-        json_object_set_new(machine, "foreign_cpu_share_reason", json_string("/proc/stat cannot be read"));
-        return;
-    }
-    /* The kernel counts the machine in ticks of 10 ms, processes in ns: short windows can come out below 0. */
-    double share = (double)((b->busy_ns - a->busy_ns) - (b->own_ns - a->own_ns)) / (double)capacity_ns;
-    json_object_set_new(machine, "foreign_cpu_share", json_real(share));
-    if (share > FOREIGN_SHARE_MAX)
+    int64_t window_ns = b->t_ns - a->t_ns, capacity_ns = window_ns * sysconf(_SC_NPROCESSORS_ONLN);
+    const char *reason = NULL;
+    double share = NAN, noise = window_ns > 0 ? tick_noise(window_ns) : INFINITY;
+    if (a->busy_ns < 0 || b->busy_ns < 0)
+        reason = "/proc/stat cannot be read";
+    else if (noise > FOREIGN_SHARE_MAX)
+        reason = "the window is too short for the kernel's ticks of CPU time";
+    else
+        share = (double)((b->busy_ns - a->busy_ns) - (b->own_ns - a->own_ns)) / (double)capacity_ns;
+    jsonx_set_real(machine, "foreign_cpu_share", share, reason);
+    jsonx_set_real(machine, "foreign_cpu_share_half_width", reason ? NAN : noise, reason);
+    if (share > FOREIGN_SHARE_MAX + noise)
         flag_raise(x->result, FLAG_FOREIGN_CPU);
 }
 
@@ -165,30 +178,125 @@ static double own_cores(const struct machine_use *a, const struct machine_use *b
 /* Guards need not be empty, but alike: constant spinning cancels, a change does not. */
 static void report_guards(struct experiment *x, json_t *machine)
 {
-    double pre = own_cores(&x->use_pre, &x->use_before), post = own_cores(&x->use_after, &x->use_post);
-    json_object_set_new(machine, "guard_cores_pre", json_real(pre));
-    json_object_set_new(machine, "guard_cores_post", json_real(post));
-    double change = pre > post ? pre - post : post - pre;
-    if (x->sensors_need_quiet && change > GUARD_DRIFT_MAX * MAX(pre, post) && change > GUARD_DRIFT_CORES)
+    bool guarded = x->window.guard_from_ns < x->window.t0_ns;
+    double pre = guarded ? own_cores(&x->use_pre, &x->use_before) : NAN;
+    double post = guarded ? own_cores(&x->use_after, &x->use_post) : NAN;
+    jsonx_set_real(machine, "guard_cores_pre", pre, NO_GUARDS);
+    jsonx_set_real(machine, "guard_cores_post", post, NO_GUARDS);
+    double change = fabs(pre - post);
+    if (change > GUARD_DRIFT_MAX * fmax(pre, post) && change > GUARD_DRIFT_CORES)
         flag_raise(x->result, FLAG_GUARD_CPU_DRIFT);
 }
 
-/* Other holders of the run's boards; told apart only where the driver's pids are ours. */
-static void report_holders(struct experiment *x, json_t *machine)
+/* --- who else is there ----------------------------------------------------------------------------------------------- */
+
+static void note_stranger(struct experiment *x, pid_t pid)
 {
-    json_t *foreign = json_array();
+    for (guint i = 0; i < x->strangers->len; i++)
+        if (g_array_index(x->strangers, pid_t, i) == pid)
+            return;
+    g_array_append_val(x->strangers, pid);
+}
+
+void machine_see_strangers(struct experiment *x)
+{
+    if (!x->bound_by_processes)
+        return; /* the engine is not in the list: nobody in it can be told from it */
     g_autoptr(GArray) descendants = proc_descendants(getpid());
     g_autofree struct meter_gpu_memory *m = g_new0(struct meter_gpu_memory, 1);
-    for (guint i = 0; x->bound_by_processes && i < x->bound->len; i++) {
+    if (!x->strangers)
+        x->strangers = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    for (guint i = 0; i < x->bound->len; i++) {
         if (!meter_gpu_memory(x->meter, g_ptr_array_index(x->bound, i), m, NULL) || !m->pids_known)
             continue;
+        x->holders_most = MAX(x->holders_most, m->pid_count);
         for (size_t k = 0; k < m->pid_count; k++)
             if (!is_engine(x, descendants, m->pids[k]))
-                json_array_append_new(foreign, json_integer(m->pids[k]));
+                note_stranger(x, m->pids[k]);
     }
-    if (json_array_size(foreign) > 0)
+}
+
+static void report_strangers(struct experiment *x, json_t *machine)
+{
+    if (!x->strangers) {
+        json_object_set_new(machine, "foreign_gpu_pids", json_null());
+        json_object_set_new(machine, "foreign_gpu_pids_reason",
+                            json_string(!x->loaded.on_gpu ? "the engine works on no GPU"
+                                                          : "the driver's list of processes does not name the engine (in a "
+                                                            "container its numbers are others): who is foreign is not known"));
+        return;
+    }
+    json_t *foreign = json_array();
+    for (guint i = 0; i < x->strangers->len; i++)
+        json_array_append_new(foreign, json_integer(g_array_index(x->strangers, pid_t, i)));
+    if (x->strangers->len > 0)
         flag_raise(x->result, FLAG_FOREIGN_GPU);
     json_object_set_new(machine, "foreign_gpu_pids", foreign);
+}
+
+/* --- what the boards did --------------------------------------------------------------------------------------------- */
+
+/* Mean over time of a board's channel between two moments; NaN without a reading. ret_highest: its largest value. */
+static double mean_of(struct experiment *x, const char *uuid, enum meter_kind kind, int64_t from_ns, int64_t to_ns,
+                      double *ret_highest)
+{
+    double sum = 0, held = 0;
+    *ret_highest = NAN;
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        if (c->kind != kind || !is_gpu(c) || strcmp(c->device, uuid) != 0)
+            continue;
+        g_autoptr(GArray) points = sampler_series(x->sampler, i, from_ns, to_ns);
+        for (guint k = 0; k < points->len; k++) {
+            const struct meter_point *p = &g_array_index(points, struct meter_point, k);
+            int64_t a = MAX(p->first_ns, from_ns), b = MIN(MAX(p->last_ns, p->first_ns + NS_PER_MS), to_ns);
+            if (p->status != METER_READ_OK || b <= a)
+                continue;
+            double value = (double)p->raw * c->scale;
+            sum += value * (double)(b - a);
+            held += (double)(b - a);
+            *ret_highest = isnan(*ret_highest) ? value : fmax(*ret_highest, value);
+        }
+    }
+    return held > 0 ? sum / held : NAN;
+}
+
+static json_t *board_json(struct experiment *x, const char *uuid, bool ours)
+{
+    static const char none[] = "the driver gave no reading of it there";
+    const struct energy_window *w = &x->window;
+    const struct {
+        const char *key;
+        int64_t from_ns, to_ns;
+    } stretches[] = {{"utilisation_before", w->guard_from_ns, w->t0_ns},
+                     {"utilisation", w->t0_ns, w->t1_ns},
+                     {"utilisation_after", w->t1_ns, w->guard_to_ns}};
+    json_t *tree = json_pack("{s:s, s:b}", "uuid", uuid, "ours", ours);
+    double highest;
+    for (size_t i = 0; i < G_N_ELEMENTS(stretches); i++) {
+        bool there = stretches[i].to_ns > stretches[i].from_ns;
+        double mean = there ? mean_of(x, uuid, METER_UTILISATION, stretches[i].from_ns, stretches[i].to_ns, &highest) : NAN;
+        jsonx_set_real(tree, stretches[i].key, mean, there ? none : NO_GUARDS);
+        if (!ours && i == 1 && mean > OTHER_GPU_MAX)
+            flag_raise(x->result, FLAG_OTHER_GPU);
+    }
+    mean_of(x, uuid, METER_PROCESSES, w->guard_from_ns, w->guard_to_ns, &highest);
+    jsonx_set_real(tree, "processes_most", highest, none);
+    if (ours && x->strangers && highest > (double)x->holders_most) /* one came and went */
+        flag_raise(x->result, FLAG_FOREIGN_GPU);
+    return tree;
+}
+
+static json_t *boards_json(struct experiment *x)
+{
+    json_t *list = json_array();
+    g_autoptr(GPtrArray) boards = all_boards(x);
+    for (guint i = 0; x->sampler && i < boards->len; i++) {
+        const char *uuid = g_ptr_array_index(boards, i);
+        bool ours = x->bound && machine_board_is_bound(x, uuid);
+        json_array_append_new(list, board_json(x, uuid, ours));
+    }
+    return list;
 }
 
 void machine_report(struct experiment *x)
@@ -198,8 +306,9 @@ void machine_report(struct experiment *x)
         json_array_append_new(boards, json_string(g_ptr_array_index(x->bound, i)));
     json_object_set_new(machine, "boards", boards);
     report_cpu(x, machine);
+    json_object_set_new(machine, "gpus", boards_json(x));
     report_guards(x, machine);
-    report_holders(x, machine);
+    report_strangers(x, machine);
     if (json_is_true(json_object_get(x->context, "concurrent_study")))
         flag_raise(x->result, FLAG_CONCURRENT_STUDY);
     result_part(x->result, "machine", machine);

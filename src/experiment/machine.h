@@ -10,5 +10,7 @@ void machine_bind_boards(struct experiment *x);
 bool machine_board_is_bound(const struct experiment *x, const char *uuid);
 /* CPU time used so far: of the whole machine, and of the engine and this process. */
 struct machine_use machine_use_now(const struct experiment *x);
+/* Notes who else holds memory of the run's boards now. Takes some milliseconds: outside of guards and window. */
+void machine_see_strangers(struct experiment *x);
 /* Flags and figures about other work during the measured block. */
 void machine_report(struct experiment *x);

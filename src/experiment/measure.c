@@ -22,7 +22,7 @@ static bool take_idle(struct experiment *x, struct idle *idle, double share, con
         return true;
     }
     if (!x->sensors_need_quiet) {
-        idle->reason = "no sensor: a modelled energy counts the engine's own CPU time and has no idle level";
+        idle->reason = NO_IDLE_LEVEL;
         return true;
     }
     int64_t duration_ns = (int64_t)(share * (double)config_ns(x->config, "baseline.duration_seconds", NS_PER_S));
@@ -63,8 +63,8 @@ static size_t batch_size(const struct experiment *x)
 /* How many requests the engine works on at once. */
 static size_t concurrency(const struct experiment *x)
 {
-    if (config_has(x->config, "llamacpp.n_parallel"))
-        return (size_t)config_int(x->config, "llamacpp.n_parallel");
+    if (config_has(x->config, "llamacpp.n_parallel")) /* never more than there are requests */
+        return MIN((size_t)config_int(x->config, "llamacpp.n_parallel"), x->prompts.n);
     return MIN(batch_size(x), x->prompts.n);
 }
 
@@ -104,7 +104,8 @@ static GArray *temperatures(struct experiment *x)
         for (guint k = 0; k < points->len; k++) {
             const struct meter_point *p = &g_array_index(points, struct meter_point, k);
             struct energy_temperature t = {p->first_ns, (double)p->raw * c->scale};
-            if (p->status == METER_READ_OK)
+            /* A temperature that stays is one run of equal readings: once a second is often enough to say so. */
+            for (; p->status == METER_READ_OK && t.t_ns <= p->last_ns; t.t_ns += NS_PER_S)
                 g_array_append_val(list, t);
         }
         break; /* one board is enough for a gate: the first */
@@ -225,20 +226,19 @@ static int64_t gaps_of(const struct engine_generation *g)
     return gap;
 }
 
-/* Releases the batches back to back; where a sensor sees only a part of each period, each repeat after a seeded pause of up
- * to one period, so that the work does not meet the sensor always in the same phase. */
+/* Releases the batches back to back; where a sensor sees only a part of each period, each one after a seeded pause of up to
+ * one period, so that the work does not meet the sensor always in the same phase. */
 static bool release(struct experiment *x, const GArray *batches, GError **error)
 {
     const int64_t *numbers = (const int64_t *)(const void *)batches->data;
-    size_t per_repeat = batches->len / (size_t)x->repeats;
-    if (x->dither_ns == 0 || x->repeats == 1)
+    if (x->dither_ns == 0 || batches->len == 1)
         return engine_generate(x->engine, numbers, batches->len, experiment_deadline(x), &x->generation, error);
     g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(x->config, "random_seed"));
-    for (size_t i = 0; i < batches->len; i += per_repeat) {
+    for (size_t i = 0; i < batches->len; i++) {
         struct engine_generation one = {0};
         int64_t pause_ns = (int64_t)(g_rand_double(rng) * (double)x->dither_ns);
         if (!experiment_wait_until(x, clock_mono_ns() + pause_ns, error) ||
-            !engine_generate(x->engine, &numbers[i], per_repeat, experiment_deadline(x), &one, error))
+            !engine_generate(x->engine, &numbers[i], 1, experiment_deadline(x), &one, error))
             return false;
         engine_generation_append(&x->generation, &one);
     }
@@ -302,6 +302,7 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
     g_autoptr(GArray) batches = prepare_block(x, error);
     if (!batches)
         return false;
+    machine_see_strangers(x);
     x->window.guard_from_ns = clock_mono_ns();
     x->use_pre = machine_use_now(x);
     if (x->sensors_need_quiet &&
@@ -323,6 +324,7 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
         return false;
     x->window.guard_to_ns = clock_mono_ns();
     x->use_post = machine_use_now(x);
+    machine_see_strangers(x);
     if (!x->sensors_need_quiet) {
         x->window.guard_from_ns = x->window.t0_ns;
         x->window.guard_to_ns = x->window.t1_ns;
@@ -337,7 +339,8 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
 static int64_t affordable_repeats(const struct experiment *x)
 {
     int64_t guards_ns = x->guard.pre_ns + x->guard.post_ns + x->guard.limit_ns + TEARDOWN_NS;
-    int64_t one_ns = MAX(1, (x->window.t1_ns - x->window.t0_ns) / x->repeats + x->dither_ns);
+    int64_t batches = (int64_t)((x->prompts.n + batch_size(x) - 1) / batch_size(x));
+    int64_t one_ns = MAX(1, (x->window.t1_ns - x->window.t0_ns) / x->repeats + batches * x->dither_ns);
     return (x->deadline_ns - clock_mono_ns() - guards_ns) / one_ns;
 }
 
@@ -350,7 +353,7 @@ static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
     int64_t most = config_int(x->config, "energy.max_repeats");
     scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
     g_auto(energy_estimate) e = {0};
-    scope_estimate(x, scope, &x->window, &e);
+    scope_estimate(x, scope, &x->window, &e, NULL);
     int64_t wanted = e.flags & ENERGY_FLAG(BELOW_RESOLUTION) ? e.recommended_repeats : 1;
     if (e.flags & ENERGY_FLAG(PHASE_LOCKED))
         wanted = MAX(wanted, REPEATS_WHEN_LOCKED);
@@ -364,27 +367,48 @@ static int64_t dither(const GArray *channels)
     int64_t longest = 0;
     for (guint i = 0; i < channels->len; i++) {
         const struct energy_channel *c = &g_array_index(channels, struct energy_channel, i);
-        if (c->info->window_ns > 0 && c->info->window_ns < c->period_ns)
-            longest = MAX(longest, c->period_ns);
+        int64_t period_ns = c->period_ns > 0 ? c->period_ns : c->info->refresh_ns;
+        if (c->info->window_ns > 0 && c->info->window_ns < period_ns)
+            longest = MAX(longest, period_ns);
     }
     return longest;
 }
 
-bool phase_measure(struct experiment *x, GError **error)
+/* Quiet time and pauses for the sensors as they are known by now. */
+static void plan(struct experiment *x, GPtrArray *scopes)
 {
-    g_autoptr(GPtrArray) scopes = scopes_find(x);
     g_autoptr(GArray) channels = scope_channels(scopes);
     x->guard = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
     if (config_has(x->config, "energy.guard_ms"))
         x->guard.pre_ns = x->guard.post_ns = config_ns(x->config, "energy.guard_ms", NS_PER_MS);
     x->dither_ns = dither(channels);
+}
+
+/* A sensor slower than was known wants longer guards; the block is measured once more with them. */
+static bool replan(struct experiment *x, GPtrArray *scopes)
+{
+    int64_t before_ns = x->guard.post_ns;
+    if (!x->sensors_need_quiet || !scopes_learn_periods(x, scopes))
+        return false;
+    plan(x, scopes);
+    return x->guard.post_ns > before_ns && affordable_repeats(x) >= x->repeats;
+}
+
+bool phase_measure(struct experiment *x, GError **error)
+{
+    g_autoptr(GPtrArray) scopes = scopes_find(x);
+    scopes_learn_follow(x, scopes);
+    plan(x, scopes);
     x->repeats = 1;
     if (!measure_block(x, scopes, error))
         return false;
+    bool again = replan(x, scopes);
     int64_t wanted = wanted_repeats(x, scopes);
-    if (wanted <= x->repeats)
+    if (!again && wanted <= x->repeats)
         return true;
-    g_autofree char *text = g_strdup_printf("too short for the sensor: %" G_GINT64_FORMAT " repeats in one window", wanted);
+    g_autofree char *text =
+        again ? g_strdup("a sensor is slower than was known: once more with longer guards")
+              : g_strdup_printf("too short for the sensor: %" G_GINT64_FORMAT " repeats in one window", wanted);
     experiment_say(x, text);
     x->repeats = wanted;
     return measure_block(x, scopes, error);

@@ -38,31 +38,15 @@ static bool open_meter(struct experiment *x, GError **error)
     return x->meter != NULL;
 }
 
-/* Where what was found about these boards is kept; NULL for simulated sensors, whose script may change. */
-static char *characterisation_path(struct meter *meter)
-{
-    for (size_t i = 0; i < meter_channel_count(meter); i++)
-        if (meter_channel_at(meter, i)->status == QUANTITY_SIMULATED)
-            return NULL;
-    g_autofree char *key = meter_characterisation_key(meter);
-    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
-    g_autofree char *name = g_strdup_printf("%.16s.json", digest);
-    return g_build_filename(g_get_user_cache_dir(), "llem", "sensors", name, NULL);
-}
-
-/* Watches the sensors once per set of boards and driver: refresh periods, read costs, counters that stand still. A
- * cache that cannot be read or written only costs the watching. */
+/* Watches the sensors once per host, set of boards and driver: refresh periods, read costs, counters that stand still. */
 static void characterise(struct experiment *x)
 {
-    g_autofree char *path = characterisation_path(x->meter);
-    x->characterisation = path ? jsonx_load(path, LIMIT_RESULT_BYTES, NULL) : NULL;
+    x->characterisation = meter_characterisation_load(x->meter);
     if (x->characterisation)
         return;
     experiment_say(x, "watching the sensors");
     x->characterisation = meter_characterise(x->meter, CHARACTERISE_NS);
-    g_autofree char *folder = path ? g_path_get_dirname(path) : NULL;
-    if (path && file_make_dirs(folder, NULL))
-        jsonx_save(path, x->characterisation, NULL);
+    meter_characterisation_save(x->meter, x->characterisation, NULL);
 }
 
 static bool start_sampler(struct experiment *x, GError **error)
@@ -73,7 +57,7 @@ static bool start_sampler(struct experiment *x, GError **error)
         any = any || c->status != QUANTITY_ABSENT;
         x->sensors_need_quiet = x->sensors_need_quiet || (channel_is_energy(c) && c->status != QUANTITY_MODELLED);
     }
-    if (!any)
+    if (!any) /* nothing to read: no trace either */
         return true;
     if (x->sensors_need_quiet)
         characterise(x);
@@ -174,6 +158,7 @@ bool phase_load(struct experiment *x, GError **error)
         pids[i] = (pid_t)x->loaded.pids[i];
     meter_set_engine_pids(x->meter, pids, MIN(x->loaded.n_pids, METER_ENGINE_PIDS_MAX));
     machine_bind_boards(x);
+    x->sensors_need_quiet = sensors_need_quiet(x);
     return report_engine(x, error);
 }
 

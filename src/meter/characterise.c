@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Start-up characterisation: how often each sensor really refreshes, what a read costs, whether counter and power agree. */
-#include "meter/meter.h"
+#include "meter/source.h"
 
 #include <math.h>
 #include <string.h>
 
 #define POLL_NS      NS_PER_MS
 #define SCHEMA       "llem-characterisation/1"
+#define LASTS_NS     (INT64_C(30) * 24 * 3600 * NS_PER_S) /* drivers, firmware and boards change */
 #define MIN_CHANGES  3
 #define MIN_SPAN_NS  (NS_PER_S / 2) /* shorter spans say little about a slope */
 
@@ -154,6 +155,7 @@ json_t *meter_characterise(struct meter *meter, int64_t duration_ns)
     json_object_set_new(tree, "schema", json_string(SCHEMA));
     json_object_set_new(tree, "key", json_string(key));
     json_object_set_new(tree, "duration_ns", json_integer(duration_ns));
+    json_object_set_new(tree, "t_wall_ns", json_integer(clock_wall_ns()));
     json_object_set_new(tree, "channels", channels);
     return tree;
 }
@@ -172,27 +174,91 @@ bool meter_characterisation_get(const json_t *tree, const char *channel_id, stru
         !jsonx_get_real(c, "power_ratio", false, &s.power_ratio, NULL) ||
         !jsonx_get_bool(c, "stuck", true, &s.stuck, NULL) || !jsonx_get_bool(c, "decreasing", true, &s.decreasing, NULL) ||
         !jsonx_get_bool(c, "implausible", true, &s.implausible, NULL) ||
-        !jsonx_get_bool(c, "usable", true, &s.usable, NULL))
+        !jsonx_get_bool(c, "usable", true, &s.usable, NULL) ||
+        !jsonx_get_bool(c, "follows_average", false, &s.follows_average, NULL))
         return false;
     *ret = s;
     return true;
 }
 
+void meter_characterisation_learn(json_t *tree, const char *channel_id, int64_t period_ns, bool follows_average)
+{
+    json_t *c = json_object_get(json_object_get(tree, "channels"), channel_id);
+    if (!c)
+        return;
+    if (period_ns > 0)
+        json_object_set_new(c, "period_ns", json_integer(period_ns));
+    if (follows_average)
+        json_object_set_new(c, "follows_average", json_true());
+}
+
 char *meter_characterisation_key(struct meter *meter)
 {
     g_autoptr(json_t) facts = meter_gpu_facts(meter);
-    g_autoptr(GString) key = g_string_new(NULL);
+    g_autoptr(GString) key = g_string_new(g_get_host_name()); /* a home may be shared by hosts */
     json_t *device;
     size_t index;
     json_array_foreach(json_object_get(facts, "devices"), index, device)
-        g_string_append_printf(key, "%s+", json_string_value(json_object_get(device, "uuid")));
+        g_string_append_printf(key, "+%s", json_string_value(json_object_get(device, "uuid")));
     const char *driver = json_string_value(json_object_get(facts, "driver_version"));
     if (driver)
-        g_string_append(key, driver);
+        g_string_append_printf(key, "+%s", driver);
     for (size_t i = 0; i < meter_source_count(meter); i++) {
         const struct meter_source_state *state = meter_source_at(meter, i);
-        if (state->open && strcmp(state->row->name, "nvml") != 0)
-            g_string_append_printf(key, "%s%s", key->len ? "+" : "", state->row->name);
+        if (state->open && !state->row->opt_in && strcmp(state->row->name, "nvml") != 0)
+            g_string_append_printf(key, "+%s", state->row->name);
     }
+    if (*meter_sysroot(meter))
+        g_string_append_printf(key, "+%s", meter_sysroot(meter));
     return g_string_free(g_steal_pointer(&key), FALSE);
+}
+
+/* --- what was found before ------------------------------------------------------------------------------------------- */
+
+/* New string; NULL for simulated sensors. */
+static char *cache_path(struct meter *meter)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++)
+        if (meter_channel_at(meter, i)->status == QUANTITY_SIMULATED)
+            return NULL;
+    g_autofree char *key = meter_characterisation_key(meter);
+    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
+    g_autofree char *name = g_strdup_printf("%.16s.json", digest);
+    return g_build_filename(g_get_user_cache_dir(), "llem", "sensors", name, NULL);
+}
+
+json_t *meter_characterisation_load(struct meter *meter)
+{
+    g_autofree char *path = cache_path(meter);
+    json_t *tree = path ? jsonx_load(path, LIMIT_RESULT_BYTES, NULL) : NULL;
+    int64_t taken_ns = 0;
+    jsonx_get_int(tree, "t_wall_ns", false, &taken_ns, NULL);
+    int64_t age_ns = clock_wall_ns() - taken_ns;
+    if (!tree || age_ns < 0 || age_ns > LASTS_NS) {
+        json_decref(tree);
+        return NULL;
+    }
+    return tree;
+}
+
+/* A counter that can be read and cannot be used. */
+static bool costs_a_counter(struct meter *meter, const json_t *tree)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        struct meter_sensor seen;
+        if (c->kind == METER_ENERGY && c->status == QUANTITY_MEASURED &&
+            meter_characterisation_get(tree, c->id, &seen) && !seen.usable)
+            return true;
+    }
+    return false;
+}
+
+bool meter_characterisation_save(struct meter *meter, const json_t *tree, GError **error)
+{
+    g_autofree char *path = cache_path(meter);
+    if (!path || costs_a_counter(meter, tree))
+        return true;
+    g_autofree char *folder = g_path_get_dirname(path);
+    return file_make_dirs(folder, error) && jsonx_save(path, tree, error);
 }

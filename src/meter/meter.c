@@ -22,6 +22,11 @@ const struct meter_source_row *meter_source_row_at(size_t index)
     return index < G_N_ELEMENTS(sources) ? &sources[index]->row : NULL;
 }
 
+const char *meter_sysroot(const struct meter *meter)
+{
+    return meter->sysroot;
+}
+
 static bool check_names(const char *const *names, GError **error)
 {
     for (; names && *names; names++) {

@@ -72,6 +72,9 @@ enum meter_rate {
 #define METER_SCOPE_PLATFORM "platform (psys)" /* contains the package: never added to it */
 #define METER_SCOPE_ENGINE   "CPU cores of the engine"
 
+/* What draws power for the same work and is not in a scope, in words; said wherever a scope is shown. Static. */
+const char *meter_scope_outside(const char *scope);
+
 #define METER_PLAUSIBLE_SHARE 1.5 /* short excursions above a power limit are real */
 
 struct meter_channel {
@@ -232,6 +235,7 @@ struct meter_sensor {
     double power_ratio;    /* counter slope ÷ mean of the power channel of the same device; NaN: no such pair */
     bool stuck, decreasing, implausible;
     bool usable;           /* none of the three, and it could be read */
+    bool follows_average;  /* a counter that adds up the 1-s average: a run found that, watching cannot */
 };
 
 /* Polls every channel as fast as 1 ms allows for duration_ns. {"schema", "channels": {id: {…}}}; the key of a cache is
@@ -239,8 +243,16 @@ struct meter_sensor {
 json_t *meter_characterise(struct meter *meter, int64_t duration_ns);
 /* Reads one channel's part back; false when the tree has none. */
 bool meter_characterisation_get(const json_t *tree, const char *channel_id, struct meter_sensor *ret);
-/* "UUID+driver" of all boards, or the names of the CPU sources. New string. */
+/* Writes what a run learned of a channel into its part; nothing when the tree has none. period_ns 0: as it was. */
+void meter_characterisation_learn(json_t *tree, const char *channel_id, int64_t period_ns, bool follows_average);
+/* Host, UUIDs and driver of all boards, names of the CPU sources. New string. */
 char *meter_characterisation_key(struct meter *meter);
+/* What was found about these sensors on this host within the last 30 days, from the user's cache folder; NULL: watch
+ * them. Simulated sensors are never remembered: their script may change. New reference. */
+json_t *meter_characterisation_load(struct meter *meter);
+/* Keeps a finding, unless it says that some counter cannot be used: that is looked at afresh each time. A cache that
+ * cannot be written is an error (IO) the caller may pass over: it only costs the watching. */
+bool meter_characterisation_save(struct meter *meter, const json_t *tree, GError **error);
 
 /* --- Self-consistency without an external meter ------------------------------------------------------------------------- */
 

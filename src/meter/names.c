@@ -20,6 +20,27 @@ static const char *const reads[METER_READ_COUNT] = {
 #undef X
 };
 
+#define BEYOND "network, fans and the losses of the power supply"
+static const struct {
+    const char *scope, *outside;
+} outsides[] = {
+    {METER_SCOPE_GPU, "the host's CPUs and memory, other boards, switches between boards, " BEYOND},
+    {METER_SCOPE_MIG, "the host's CPUs and memory, other boards, " BEYOND "; other instances of the board are inside"},
+    {METER_SCOPE_MODULE, "other modules, switches between them, " BEYOND},
+    {METER_SCOPE_PACKAGE, "memory where it is a scope of its own, boards, disks, " BEYOND "; other processes are inside"},
+    {METER_SCOPE_DRAM, "the CPU packages, boards, disks, " BEYOND "; other processes are inside"},
+    {METER_SCOPE_PLATFORM, "what the maker of the machine left out of psys; other processes are inside"},
+    {METER_SCOPE_ENGINE, "memory, uncore, boards, disks, " BEYOND},
+};
+
+const char *meter_scope_outside(const char *scope)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(outsides); i++)
+        if (!strcmp(outsides[i].scope, scope))
+            return outsides[i].outside;
+    return "not known to llem: the documentation of the sensor says what it covers";
+}
+
 const char *meter_kind_name(enum meter_kind kind)
 {
     return kinds[kind].name;

@@ -59,6 +59,8 @@ char *sysfs_text(const struct meter_context *context, const char *path);
 enum meter_read_status sysfs_read_int(const char *path, int64_t *ret);
 /* "cannot read PATH: Permission denied" and what to do about it. New string. */
 char *sysfs_reason(const char *path, int error_number, const char *remedy);
+/* The folder before /sys and /proc of an open meter, "" for none. */
+const char *meter_sysroot(const struct meter *meter);
 /* Names in a folder below the sysroot, sorted; empty when it is not there. NULL-terminated, new. */
 char **sysfs_list(const struct meter_context *context, const char *path);
 

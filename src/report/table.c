@@ -37,6 +37,7 @@ static char *level_text(const json_t *level)
 /* In how many runs the energy has each status. */
 struct statuses {
     size_t n[QUANTITY_STATUS_COUNT];
+    bool sensors; /* some energy is of a sensor: its uncertainty has two parts, never blended in print */
     int common; /* the one all runs with energy share; -1: none has energy; -2: they differ */
     const char *scope;  /* of the first run with energy, or NULL */
     bool scopes_differ; /* unlike scopes are not compared: each row says its own */
@@ -60,6 +61,7 @@ static struct statuses energy_statuses(const struct report_study *study)
             continue;
         const char *scope = scope_of(study->runs[i].record);
         s.common = s.common == -1 || s.common == status ? status : -2;
+        s.sensors = s.sensors || status != QUANTITY_MODELLED;
         s.scopes_differ = s.scopes_differ || (s.scope && strcmp(s.scope, scope) != 0);
         s.scope = s.scope ? s.scope : scope;
     }
@@ -91,16 +93,56 @@ static char *interval_text(const struct quantity *q, const char *value)
     return g_strdup_printf(" [%.*f, %.*f]", decimals, q->low, decimals, q->high);
 }
 
+/* The parts of the uncertainty of the scope that counts, relative to its energy; NaN: none is stated. A model has its
+ * stated range instead. */
+struct parts {
+    double statistical, systematic;
+    const char *source; /* of the systematic part, or NULL */
+    bool calibrated;
+};
+
+static const json_t *primary_scope(const json_t *record)
+{
+    return json_array_get(jsonx_at(record, "energy.scopes"), 0);
+}
+
+static struct parts energy_parts(const json_t *record)
+{
+    struct parts p = {NAN, NAN, NULL, false};
+    const json_t *scope = primary_scope(record);
+    struct quantity q;
+    if (!scope || !quantity_from_json(json_object_get(scope, "joules"), &q) || q.status == QUANTITY_ABSENT ||
+        q.status == QUANTITY_MODELLED || q.value == 0)
+        return p;
+    jsonx_get_real(scope, "statistical_half_width_j", false, &p.statistical, NULL);
+    jsonx_get_real(scope, "systematic_half_width_j", false, &p.systematic, NULL);
+    p.statistical /= fabs(q.value);
+    p.systematic /= fabs(q.value);
+    const json_t *calibration = jsonx_at(scope, "systematic.calibration");
+    p.calibrated = calibration != NULL;
+    p.source = json_string_value(p.calibrated ? json_object_get(calibration, "method") : jsonx_at(scope, "systematic.source"));
+    return p;
+}
+
+/* "0.25 %"; "-" where none is stated. New string. */
+static char *share_text(double share)
+{
+    if (!isfinite(share))
+        return g_strdup("-");
+    g_autofree char *text = share < 1 ? g_strdup_printf("%.2g", 100 * share) : num_format_3(100 * share);
+    return g_strdup_printf("%s %%", text);
+}
+
 static char *energy_figure(const json_t *record, const struct statuses *s)
 {
     struct quantity q = record ? result_metric_of(record, METRIC_J_OUTPUT) : quantity_absent(NULL);
     if (q.status == QUANTITY_ABSENT)
         return g_strdup(record ? "absent" : "-");
     g_autofree char *value = num_format_3(q.value);
-    g_autofree char *interval = interval_text(&q, value);
+    g_autofree char *range = q.status == QUANTITY_MODELLED ? interval_text(&q, value) : g_strdup("");
     const char *status = s->common == -2 ? quantity_status_name(q.status) : NULL;
     const char *scope = s->scopes_differ ? scope_of(record) : NULL;
-    return g_strdup_printf("%s%s%s%s%s%s", value, interval, status ? " " : "", status ? status : "",
+    return g_strdup_printf("%s%s%s%s%s%s", value, range, status ? " " : "", status ? status : "",
                            scope ? ", " : "", scope ? scope : "");
 }
 
@@ -114,7 +156,7 @@ static const json_t *first_levels(const struct report_study *study)
     return study->n_runs ? study->runs[0].levels : NULL;
 }
 
-static void add_columns(struct libscols_table *table, const struct report_study *study, int status)
+static void add_columns(struct libscols_table *table, const struct report_study *study, const struct statuses *s)
 {
     const char *path;
     json_t *level;
@@ -126,8 +168,12 @@ static void add_columns(struct libscols_table *table, const struct report_study 
     }
     for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
         scols_table_new_column(table, columns[i].header, 0, SCOLS_FL_RIGHT);
-    g_autofree char *energy = energy_header(status);
+    g_autofree char *energy = energy_header(s->common);
     scols_table_new_column(table, energy, 0, SCOLS_FL_RIGHT);
+    if (s->sensors) {
+        scols_table_new_column(table, "stat 95%", 0, SCOLS_FL_RIGHT);
+        scols_table_new_column(table, "syst 95%", 0, SCOLS_FL_RIGHT);
+    }
     scols_table_new_column(table, "state", 0, 0);
 }
 
@@ -147,6 +193,11 @@ static void add_line(struct libscols_table *table, const struct report_study *st
     for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
         put(line, &at, figure(run->record, &columns[i]));
     put(line, &at, energy_figure(run->record, s));
+    if (s->sensors) {
+        struct parts p = energy_parts(run->record);
+        put(line, &at, share_text(p.statistical));
+        put(line, &at, share_text(p.systematic));
+    }
     put(line, &at, g_strdup(run->state));
 }
 
@@ -182,6 +233,35 @@ static void note_sources(const json_t *record, GString *out)
     }
 }
 
+/* What the two parts are, and where the systematic one comes from: each source once. */
+static void note_parts(const struct report_study *study, GString *out)
+{
+    g_autoptr(GPtrArray) told = g_ptr_array_new_with_free_func(g_free);
+    g_string_append(out, "stat and syst are half-widths of 95 % intervals. stat: what the readings of this window leave "
+                         "open. syst: gain and offset of the sensor, the same in every run on a board.\n");
+    for (size_t i = 0; i < study->n_runs; i++) {
+        struct parts p = energy_parts(study->runs[i].record);
+        if (!p.source)
+            continue;
+        g_autofree char *text = p.calibrated ? g_strdup_printf("syst is what remains after calibration: %s", p.source)
+                                             : g_strdup_printf("syst is an assumption, there is no calibration: %s", p.source);
+        note_once(told, out, text);
+    }
+}
+
+static void note_scope(const struct report_study *study, const struct statuses *s, GString *out)
+{
+    const char *outside = NULL;
+    for (size_t i = 0; i < study->n_runs && !outside; i++)
+        outside = json_string_value(json_object_get(primary_scope(study->runs[i].record), "outside"));
+    g_string_append_printf(out, "J/token is energy over output tokens, scope: %s%s.\n", s->scope,
+                           s->common == QUANTITY_MODELLED ? "; in brackets the range of the model's stated watts, the same "
+                                                            "for every row: it cancels between rows"
+                                                          : "");
+    if (outside)
+        g_string_append_printf(out, "Not in it: %s.\n", outside);
+}
+
 static void note_energy(const struct report_study *study, const struct statuses *s, GString *out)
 {
     const json_t *record = any_record(study);
@@ -195,12 +275,9 @@ static void note_energy(const struct report_study *study, const struct statuses 
     if (s->scopes_differ)
         g_string_append(out, "The runs' energies have different scopes (see each row): do not compare them.\n");
     else if (s->common >= 0)
-        g_string_append_printf(out, "J/token is energy over output tokens, scope: %s; in brackets %s.\n",
-                               s->scope,
-                               s->common == QUANTITY_MODELLED
-                                   ? "the range of the model's stated watts, the same for every row: it cancels "
-                                     "between rows"
-                                   : "the 95 % interval");
+        note_scope(study, s, out);
+    if (s->sensors)
+        note_parts(study, out);
     if (q.reason)
         g_string_append_printf(out, "Energy: %s\n", q.reason);
     if (!s->n[QUANTITY_MEASURED] && !s->n[QUANTITY_SIMULATED])
@@ -225,7 +302,7 @@ static void note_flags(const struct report_study *study, GString *out)
         const char *flag;
         json_t *meaning;
         json_object_foreach(json_object_get(study->runs[i].record, "flag_meanings"), flag, meaning) {
-            if (json_object_get(told, flag))
+            if (json_object_get(told, flag) || !strcmp(flag, "uncalibrated")) /* note_parts() says it, with the source */
                 continue;
             json_object_set(told, flag, meaning);
             g_autofree char *runs = runs_with_flag(study, flag);
@@ -286,7 +363,7 @@ char *report_table(const struct report_study *study, size_t width)
         scols_table_set_termwidth(table, width);
     else
         scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
-    add_columns(table, study, statuses.common);
+    add_columns(table, study, &statuses);
     for (size_t i = 0; i < study->n_runs; i++)
         add_line(table, study, &study->runs[i], &statuses);
     char *text = NULL;

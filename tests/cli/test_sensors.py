@@ -1,10 +1,12 @@
 """llem run on simulated boards: the joules against the known truth, and what becomes of a run whose sensor lies,
 vanishes or may not be read."""
 
+import itertools
 import json
 import os
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -82,6 +84,14 @@ def test_two_boards_are_summed(boards):
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
     record, _ = boards([board(), second])
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 300), rel=0.005)
+    scope = record["energy"]["scopes"][0]
+    each = {b["device"]: b for b in scope["per_board"]}
+    assert each[UUID]["joules"]["value"] == pytest.approx(truth_j(record, 200), rel=0.005)
+    assert each[second["uuid"]]["joules"]["value"] == pytest.approx(truth_j(record, 100), rel=0.005)
+    assert all(b["joules"]["sensor"].startswith("nvml:GPU-") and b["checks"] for b in each.values())
+    assert scope["systematic_half_width_j"] == pytest.approx(sum(b["systematic_half_width_j"] for b in each.values()))
+    assert "switches between boards" in scope["outside"]
+    assert record["machine"]["foreign_gpu_pids"] is None and record["machine"]["foreign_gpu_pids_reason"]
 
 
 def test_a_cpu_engine_does_not_count_an_idle_board(boards):
@@ -90,7 +100,10 @@ def test_a_cpu_engine_does_not_count_an_idle_board(boards):
         assert metric(record, name)["status"] == "absent" and "of this run" in metric(record, name)["reason"]
     assert record["energy"]["scope"] == "CPU cores of the engine"
     assert metric(record, "energy_j")["status"] == "modelled"
-    assert {s["scope"] for s in record["energy"]["scopes"]} == {"GPU board", "CPU cores of the engine"}
+    assert [s["scope"] for s in record["energy"]["scopes"]] == ["CPU cores of the engine"]
+    assert [(g["uuid"], g["ours"]) for g in record["machine"]["gpus"]] == [(UUID, False)]
+    assert record["energy"]["guard"]["pre_ns"] == 0  # nothing that counts needs quiet
+    assert record["machine"]["guard_cores_pre"] is None and record["machine"]["guard_cores_pre_reason"]
 
 
 @pytest.mark.parametrize("visible, watts", [("0", 300), (UUID, 200)])
@@ -101,6 +114,43 @@ def test_boards_are_bound_by_what_cuda_sees(boards, monkeypatch, visible, watts,
     record, _ = boards([board(), second])
     assert metric(record, "power_mean_w")["value"] == pytest.approx(watts, rel=0.01)
     assert ("boards_assumed" in record["flags"]) == (watts == 300)
+
+
+def test_another_board_that_works_is_told(boards, llem):
+    """It is no part of the energy, but it heats the same box and draws on the same supply."""
+    llem.env["CUDA_VISIBLE_DEVICES"] = UUID
+    other = board(uuid="GPU-11111111-0000-4000-8000-000000000000", utilisation=80)
+    record, done = boards([board(), other])
+    assert "other_gpu_busy" in record["flags"] and "another GPU" in done.stdout
+    gpus = {g["uuid"]: g for g in record["machine"]["gpus"]}
+    assert gpus[other["uuid"]]["utilisation"] == pytest.approx(0.8) and not gpus[other["uuid"]]["ours"]
+    assert gpus[UUID]["utilisation_before"] == gpus[UUID]["utilisation_after"] == 0 and gpus[UUID]["ours"]
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record), rel=0.005)
+
+
+STEPS = [{"type": "square", "low_w": 0, "watts": 200, "period_ms": 3000, "duty": 0.5, "from_s": 0, "to_s": 4.5},
+         {"type": "constant", "watts": 100}]
+
+
+def test_a_temperature_that_stays_is_warm(boards):
+    """It is one run of equal readings; and iterations of 40 ms must not use up their maximum before 30 s are over."""
+    fields = {"warmup.enabled": True, "max_output_tokens": 2, "sim.token_us": 20000, "warmup.max_prompts": 20,
+              "warmup.cv_threshold": 0.9, "warmup.slope_threshold": 0.9}
+    record, _ = boards([board(temperature_c=55)], fields)
+    assert record["steadiness"]["steady"] is True and "not_steady" not in record["flags"]
+    assert record["steadiness"]["temperature_slope_c_per_min"] == 0
+    assert record["steadiness"]["iterations"] > 100
+
+
+@pytest.mark.parametrize("source, follows", [("average", True), ("truth", False)])
+def test_a_counter_of_the_average_is_found_out(boards, source, follows):
+    """It lags by a second: its guards must be longer. At idle nobody can tell; the steps of the warm-up show it."""
+    fields = {"warmup.enabled": True, "warmup.thermal_floor_seconds": 1}
+    record, _ = boards([board(load=STEPS, counter={"source": source})], fields)
+    channel = record["energy"]["characterisation"]["channels"][f"nvml:{UUID}:energy"]
+    assert channel.get("follows_average", False) is follows
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 100), rel=0.01)
+    assert metric(record, "energy_j")["method"] == "padded_counter"
 
 
 def test_number_of_a_board_in_pci_order(boards, llem):
@@ -199,6 +249,28 @@ def test_work_too_short_is_repeated(boards):
     assert "unequal_work" not in record["flags"]
 
 
+@contextmanager
+def counting(path, watts, every_s):
+    """A file of microjoules that goes up by the power given, refreshed every so often."""
+    path.write_text(f"{0:012d}\n")
+    over = threading.Event()
+
+    def count():
+        file = os.open(path, os.O_WRONLY)
+        began = time.monotonic()
+        while not over.wait(every_s - (time.monotonic() - began) % every_s):
+            os.pwrite(file, f"{int((time.monotonic() - began) * watts * 1e6):012d}\n".encode(), 0)
+        os.close(file)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.fixture
 def powercap(tmp_path):
     """A RAPL package in files that draws 50 W all the time."""
@@ -206,22 +278,8 @@ def powercap(tmp_path):
     folder.mkdir(parents=True)
     (folder / "name").write_text("package-0\n")
     (folder / "max_energy_range_uj").write_text("262143328850\n")
-    counter = folder / "energy_uj"
-    counter.write_text(f"{0:012d}\n")
-    over = threading.Event()
-
-    def count():
-        file = os.open(counter, os.O_WRONLY)
-        began = time.monotonic()
-        while not over.wait(0.001):
-            os.pwrite(file, f"{int((time.monotonic() - began) * 50e6):012d}\n".encode(), 0)
-        os.close(file)
-
-    thread = threading.Thread(target=count)
-    thread.start()
-    yield tmp_path / "root"
-    over.set()
-    thread.join()
+    with counting(folder / "energy_uj", 50, 0.001):
+        yield tmp_path / "root"
 
 
 def test_powercap_counts_all_the_time(llem, tmp_path, powercap):
@@ -235,3 +293,60 @@ def test_powercap_counts_all_the_time(llem, tmp_path, powercap):
     assert energy["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
     assert energy["high"] - energy["low"] < 0.3 * energy["value"]  # the prior of the gain is most of it
     assert not {"phase_locked", "partial_coverage", "gap", "below_resolution"} & set(record["flags"]), record["flags"]
+
+
+@pytest.fixture
+def hwmon(tmp_path):
+    folder = tmp_path / "root/sys/class/hwmon/hwmon0"
+    folder.mkdir(parents=True)
+    (folder / "name").write_text("supply\n")
+    return folder
+
+
+BY_HWMON = {**WORK, "sim.device": "cpu", "max_output_tokens": 60, "sim.token_us": 50000, "energy.backend": "hwmon"}
+
+
+def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon):
+    """`llem meter --characterise` is remembered; what a run sees beats it: guards are planned anew, and it is kept."""
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root"),
+                 "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    (hwmon / "energy1_label").write_text("Esocket0\n")
+    with counting(hwmon / "energy1_input", 40, 0.01):
+        llem.ok("meter", "--characterise", "--duration", "1", "-s", "hwmon")
+    [kept] = (tmp_path / "cache/llem/sensors").iterdir()
+    [name] = json.loads(kept.read_text())["channels"]
+    with counting(hwmon / "energy1_input", 40, 0.4):
+        time.sleep(0.5)
+        llem.ok("run", write(tmp_path / "s.yaml", BY_HWMON), "-o", tmp_path / "results")
+    record = the_study(tmp_path / "results").result()
+    assert record["energy"]["characterisation"]["channels"][name]["period_ns"] == pytest.approx(0.4e9, rel=0.1)
+    assert "period_changed" not in record["flags"]
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 40), rel=0.02)
+    assert json.loads(kept.read_text())["channels"][name]["period_ns"] == pytest.approx(0.4e9, rel=0.1)
+
+
+def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):
+    """It is read ten times a second; nothing is known of its window, and nothing is made up about it."""
+    (hwmon / "power1_input").write_text("50000000\n")
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root"),
+                 "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    over = threading.Event()
+
+    def wander():
+        file = os.open(hwmon / "power1_input", os.O_WRONLY)
+        for k in itertools.count():
+            if over.wait(0.013):
+                break
+            os.pwrite(file, f"{50000000 + 100000 * (k % 3 - 1)}\n".encode(), 0)
+        os.close(file)
+
+    thread = threading.Thread(target=wander)
+    thread.start()
+    try:
+        llem.ok("run", write(tmp_path / "s.yaml", BY_HWMON), "-o", tmp_path / "results")
+    finally:
+        over.set()
+        thread.join()
+    record = the_study(tmp_path / "results").result()
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
+    assert not {"phase_locked", "gap", "period_changed", "partial_coverage"} & set(record["flags"]), record["flags"]

@@ -43,6 +43,27 @@ static void test_sum(void)
     g_assert_nonnull(sum.prior);
 }
 
+/* What was calibrated board by board has no common cause. */
+static void test_sum_of_calibrated(void)
+{
+    struct energy_estimate boards[3] = {known("a", 1000, 3, 0.03), known("b", 2000, 4, 0.02), known("c", 1000, 0, 0.05)};
+    g_auto(energy_estimate) two = {0}, all = {0}, net = {0};
+    struct energy_baseline base = {.watts = quantity_of(QUANTITY_MEASURED, 100, "x", "x"), .u_w = 0, .df = 9};
+
+    g_strlcpy(boards[0].calibration.uuid, "a", sizeof boards[0].calibration.uuid);
+    g_strlcpy(boards[1].calibration.uuid, "b", sizeof boards[1].calibration.uuid);
+    energy_sum(boards, 2, &two);
+    g_assert_near(two.systematic_j, 1.96 * hypot(30, 40), 1e-9);
+    g_assert_near(two.joules.high - 3000, hypot(5, 98), 1e-6);
+    g_assert_near(two.gain_rel_u, 50 / 3000.0, 1e-12);
+    energy_net(&two, &base, &net);
+    g_assert_near(net.systematic_j, 1.96 * 50 / 3000 * 2000, 1e-9);
+    boards[2].offset_w_u = 5;
+    energy_sum(boards, 3, &all); /* the third was not: its part stands for itself */
+    g_assert_near(all.systematic_j, 1.96 * hypot(50, 50), 1e-9);
+    g_assert_near(all.offset_w_u, 5, 1e-12);
+}
+
 static void test_sum_absent(void)
 {
     struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
@@ -271,6 +292,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/energy/sum", test_sum);
+    g_test_add_func("/energy/sum_of_calibrated", test_sum_of_calibrated);
     g_test_add_func("/energy/sum_absent", test_sum_absent);
     g_test_add_func("/energy/status_of_sum", test_status_of_sum);
     g_test_add_func("/energy/net", test_net);

@@ -2,6 +2,7 @@
 /* Conformance of every source, and RAPL, hwmon, modelled and replay against trees of files and real processes. */
 #include "fixture.h"
 
+#include <glib/gstdio.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
 #include <signal.h>
@@ -448,6 +449,60 @@ static void test_hwmon(void)
     fixture_close(&f);
 }
 
+static json_t *found_by_watching(const char *channel, bool usable, int64_t age_ns)
+{
+    json_t *tree = json_pack("{s:s, s:I}", "schema", "llem-characterisation/1", "t_wall_ns",
+                             (json_int_t)(clock_wall_ns() - age_ns));
+    json_t *c = json_pack("{s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:b}", "period_ns", 100, "period_p95_ns", 100,
+                          "read_p50_ns", 1, "read_p99_ns", 1, "stuck", !usable, "decreasing", 0, "implausible", 0,
+                          "usable", usable);
+    json_t *channels = json_object();
+    json_object_set_new(channels, channel, c);
+    json_object_set_new(tree, "channels", channels);
+    return tree;
+}
+
+/* What watching showed is kept for a while, per host and set of sensors; a finding against a counter never is. */
+static void test_what_is_remembered(void)
+{
+    static const char counter[] = "hwmon:amd_energy:energy65:energy";
+    static const struct {
+        const char *name;
+        bool usable;
+        int64_t age_days;
+        bool kept;
+    } cases[] = {
+        {"fresh", true, 0, true},
+        {"a month is too long", true, 31, false},
+        {"from the future: the clock was set back", true, -1, false},
+        {"a counter that stood still", false, 0, false},
+    };
+    struct fixture f;
+    fixture_open(&f);
+    fixture_write(&f, "sys/class/hwmon/hwmon0/name", "amd_energy\n");
+    fixture_write(&f, "sys/class/hwmon/hwmon0/energy65_label", "Esocket0\n");
+    fixture_write(&f, "sys/class/hwmon/hwmon0/energy65_input", "5\n");
+    struct mover mover = {.f = &f, .paths = {"sys/class/hwmon/hwmon0/energy65_input"}};
+    mover_start(&mover);
+    struct meter *meter = fixture_meter(&f, (const char *const[]){"hwmon", NULL});
+    mover_stop(&mover);
+    g_autofree char *folder = g_build_filename(g_get_user_cache_dir(), "llem", "sensors", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_test_message("%s", cases[i].name);
+        g_autoptr(json_t) tree = found_by_watching(counter, cases[i].usable, cases[i].age_days * 86400 * NS_PER_S);
+        g_assert_true(meter_characterisation_save(meter, tree, NULL));
+        g_autoptr(json_t) kept = meter_characterisation_load(meter);
+        g_assert_cmpint(kept != NULL, ==, cases[i].kept);
+        g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+        for (const char *name; dir && (name = g_dir_read_name(dir));) {
+            g_autofree char *path = g_build_filename(folder, name, NULL);
+            g_assert_cmpint(g_unlink(path), ==, 0);
+        }
+    }
+    meter_close(meter);
+    fixture_close(&f);
+}
+
 /* --- modelled -------------------------------------------------------------------------------------------------------------- */
 
 static pid_t burn(double seconds)
@@ -543,6 +598,8 @@ static void test_replay(void)
 
 int main(int argc, char **argv)
 {
+    g_autofree char *cache = g_dir_make_tmp("llem-cache-XXXXXX", NULL);
+    g_setenv("XDG_CACHE_HOME", cache, TRUE); /* before GLib looks: nothing of the user's is touched */
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/meter/conformance", test_conformance);
     g_test_add_func("/meter/absent", test_absent);
@@ -553,6 +610,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rapl/perf", test_perf);
     g_test_add_func("/rapl/perf_refused", test_perf_refused);
     g_test_add_func("/hwmon", test_hwmon);
+    g_test_add_func("/characterisation/remembered", test_what_is_remembered);
     g_test_add_func("/modelled", test_modelled);
     g_test_add_func("/replay", test_replay);
     return g_test_run();

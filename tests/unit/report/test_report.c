@@ -21,7 +21,17 @@ static json_t *record_of(struct quantity joules, const char *scope, const char *
     json_t *sources = json_pack("[{s:s, s:b, s:s}, {s:s, s:b, s:s}]", "name", "nvml", "open", 0, "reason",
                                 "libnvidia-ml.so.1 is not installed: no NVIDIA driver here", "name", "rapl", "open", 0,
                                 "reason", "no /sys/class/powercap: a virtual machine hides it; run on the host");
-    result_part(r, "energy", json_pack("{s:s*, s:o}", "scope", scope, "sources", sources));
+    json_t *scopes = json_array();
+    if (joules.status != QUANTITY_ABSENT) {
+        json_t *systematic = json_pack("{s:s}", "source", "assumed normal, 5 % and 5 W");
+        if (scope && !strcmp(scope, "CPU package"))
+            json_object_set_new(systematic, "calibration", json_pack("{s:s}", "method", "clamp meter"));
+        json_array_append_new(scopes, json_pack("{s:o, s:f, s:f, s:o, s:s}", "joules", quantity_json(&joules),
+                                                "statistical_half_width_j", joules.value * 0.0025,
+                                                "systematic_half_width_j", joules.value * 0.104, "systematic", systematic,
+                                                "outside", "the host's CPUs and memory"));
+    }
+    result_part(r, "energy", json_pack("{s:s*, s:o, s:o}", "scope", scope, "scopes", scopes, "sources", sources));
     if (warning)
         result_warn(r, "%s", warning);
     if (scope && !strcmp(scope, "GPU board"))
