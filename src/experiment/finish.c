@@ -443,10 +443,19 @@ static void report_energy(struct experiment *x)
 
 /* --- the rest -------------------------------------------------------------------------------------------------------- */
 
-static json_t *stretch_json(const struct stretch *s)
+/* Null with the reason where it did not take place. */
+static void put_stretch(json_t *timing, const char *name, const struct stretch *s, const char *reason)
 {
-    return s->t1_ns ? json_pack("{s:I, s:I}", "t0_ns", (json_int_t)s->t0_ns, "t1_ns", (json_int_t)s->t1_ns) : json_null();
+    json_object_set_new(timing, name,
+                        s->t1_ns ? json_pack("{s:I, s:I}", "t0_ns", (json_int_t)s->t0_ns, "t1_ns", (json_int_t)s->t1_ns)
+                                 : json_null());
+    if (s->t1_ns)
+        return;
+    g_autofree char *why = g_strconcat(name, "_reason", NULL);
+    json_object_set_new(timing, why, json_string(reason ? reason : "not taken"));
 }
+
+#define NO_WARMUP "warmup.enabled is false"
 
 static void report_timing(struct experiment *x)
 {
@@ -459,11 +468,11 @@ static void report_timing(struct experiment *x)
                    (double)x->window.gap_ns / (double)(x->window.t1_ns - x->window.t0_ns), "the window has no length");
     json_t *timing = json_object();
     json_object_set_new(timing, "window", window);
-    json_object_set_new(timing, "load", stretch_json(&x->load));
-    json_object_set_new(timing, "warmup", stretch_json(&x->warmup));
-    json_object_set_new(timing, "idle_cold", stretch_json(&x->idle_cold.at));
-    json_object_set_new(timing, "idle_context", stretch_json(&x->idle_context.at));
-    json_object_set_new(timing, "idle_after", stretch_json(&x->idle_after.at));
+    put_stretch(timing, "load", &x->load, "the adapter gave no times");
+    put_stretch(timing, "warmup", &x->warmup, NO_WARMUP);
+    put_stretch(timing, "idle_cold", &x->idle_cold.at, x->idle_cold.reason);
+    put_stretch(timing, "idle_context", &x->idle_context.at, x->idle_context.reason);
+    put_stretch(timing, "idle_after", &x->idle_after.at, x->idle_after.reason);
     json_object_set_new(timing, "engine_stop_ns", json_integer(x->stopped.wall_ns));
     json_object_set_new(timing, "engine_stop_stage", json_string(engine_stop_stage_name(x->stopped.stage)));
     result_part(x->result, "timing", timing);
@@ -472,15 +481,19 @@ static void report_timing(struct experiment *x)
     result_set(x->result, METRIC_LOAD_TIME, quantity_of(engine_status(x), load_s, "engine_stamps", NULL));
     result_set(x->result, METRIC_WARMUP_TIME,
                x->warmup.t1_ns ? quantity_of(QUANTITY_MEASURED, warmup_s, "monotonic_clock", NULL)
-                               : quantity_absent("warmup.enabled is false"));
+                               : quantity_absent(NO_WARMUP));
 }
 
 static void report_steadiness(struct experiment *x)
 {
-    json_t *tree = json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:s*}", "iterations", (int)x->warmup_iterations, "steady",
-                             x->steady.steady, "timed_out", x->steady.timed_out, "cv", jsonx_real(x->steady.cv), "slope",
-                             jsonx_real(x->steady.slope), "temperature_slope_c_per_min",
-                             jsonx_real(x->steady.temperature_slope), "waiting_for", x->steady.waiting_for);
+    const char *few = x->warmup.t1_ns ? "fewer than five iterations" : NO_WARMUP;
+    bool some = x->warmup_iterations > 0;
+    json_t *tree = json_pack("{s:i, s:b, s:b, s:s*}", "iterations", (int)x->warmup_iterations, "steady", x->steady.steady,
+                             "timed_out", x->steady.timed_out, "waiting_for", x->steady.waiting_for);
+    jsonx_set_real(tree, "cv", some ? x->steady.cv : NAN, few);
+    jsonx_set_real(tree, "slope", some ? x->steady.slope : NAN, few);
+    jsonx_set_real(tree, "temperature_slope_c_per_min", some ? x->steady.temperature_slope : NAN,
+                   some ? "no sensor of temperature, not seen for half a minute, or no longer waited for" : NO_WARMUP);
     result_part(x->result, "steadiness", tree);
 }
 

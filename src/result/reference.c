@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* docs/results.md, made from the rows. */
-#include "result/result.h"
+#include "result/parts.h"
 
 #include <string.h>
 
@@ -42,8 +42,7 @@ static const char head[] =
     "\n"
     "`energy.scopes` holds every scope, the one that counts first: joules with both parts of the uncertainty\n"
     "(`statistical_half_width_j`, `systematic_half_width_j` with its source), what is outside of the scope, method, checks by\n"
-    "other methods, guard levels, and `per_board` where it has several boards. A number that could not be had is null, and\n"
-    "its reason stands beside it as `NAME_reason`.\n"
+    "other methods, guard levels, and `per_board` where it has several boards.\n"
     "\n"
     "## Figures\n"
     "\n"
@@ -61,6 +60,12 @@ char *result_reference(void)
         const struct result_metric_row *row = result_metric_row(i);
         g_string_append_printf(out, "| `%s` | %s | %s |\n", row->id, row->unit, row->help);
     }
+    g_string_append(out, "\n## Parts\n\nBeside the figures a record has these members. `estimate.*` describes the objects of "
+                         "`energy.scopes` and of\ntheir `per_board`. Where a type says so, null has its reason beside it, "
+                         "as `NAME_reason`.\n\n| member | type | meaning |\n|---|---|---|\n");
+    for (const struct result_part_row *row = result_parts; row->path; row++)
+        g_string_append_printf(out, "| `%s` | %s%s | %s |\n", row->path, result_part_type_name(row->type),
+                               row->type & PART_OPTIONAL ? ", optional" : "", row->meaning);
     g_string_append(out, "\n## Error classes\n\nThe `class` of an `error.json`, and the exit code of `llem` when nothing "
                          "else ran:\n\n| class | exit code |\n|---|---|\n");
     for (int i = 0; i < LLEM_ERROR_COUNT; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The JSON Schemas of what this room writes, made from the rows of result.h. */
-#include "result/result.h"
+#include "result/parts.h"
 
 static json_t *typed(const char *type)
 {
@@ -66,22 +66,24 @@ static json_t *document(const char *title, json_t *properties, json_t *required)
 json_t *result_schema(void)
 {
     json_t *properties = json_object();
-    static const char *const parts[] = {"config", "origins", "context", "engine", "workload", "energy", "environment",
-                                        "timing", "sampler", "steadiness", "memory", "model", "machine"};
+    static const char *const copied[] = {"config", "origins", "context"}; /* from the exchange file, with its own schema */
     json_object_set_new(properties, "schema", json_pack("{s:s}", "const", RESULT_SCHEMA));
     json_object_set_new(properties, "llem", program_schema());
     json_object_set_new(properties, "identity", identity_schema());
-    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
-        json_object_set_new(properties, parts[i], typed("object"));
+    for (size_t i = 0; i < G_N_ELEMENTS(copied); i++)
+        json_object_set_new(properties, copied[i], typed("object"));
     json_object_set_new(properties, "flags", strings_schema());
     json_object_set_new(properties, "flag_meanings",
                         json_pack("{s:s, s:o}", "type", "object", "additionalProperties", typed("string")));
     json_object_set_new(properties, "warnings", strings_schema());
     json_object_set_new(properties, "metrics", metrics_schema());
     json_object_set_new(properties, "simulated", typed("boolean"));
-    json_t *required = json_pack("[s,s,s,s,s,s,s,s,s,s]", "schema", "llem", "identity", "config", "context", "engine",
-                                 "workload", "metrics", "simulated", "warnings");
-    return document("llem result of one run", properties, required);
+    json_t *required = json_pack("[s,s,s,s,s,s,s,s,s,s]", "schema", "llem", "identity", "config", "origins", "context",
+                                 "flags", "flag_meanings", "metrics", "warnings");
+    json_array_append_new(required, json_string("simulated"));
+    json_t *root = document("llem result of one run", properties, required);
+    result_parts_schema(root, json_object_get(root, "$defs"));
+    return root;
 }
 
 json_t *result_error_schema(void)

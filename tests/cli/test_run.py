@@ -220,3 +220,26 @@ def test_every_file_of_a_run_is_documented(llem, tmp_path):
 def test_a_fault_that_is_not_there_is_refused_with_a_list(llem, tmp_path):
     done = run(llem, write(tmp_path / "t.yaml", {"sim.fail": "lod_error"}), expect=1)
     assert "no fault 'lod_error'; there are these: none load_error load_oom" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda r: r["timing"].pop("idle_cold_reason"),
+    lambda r: r["machine"].update(foreign_gpu_pids_reason=0),
+    lambda r: r["energy"]["scopes"][0].update(raw_j=None),
+    lambda r: r["energy"]["scopes"][0]["joules"].pop("status"),
+    lambda r: r["energy"].pop("guard"),
+    lambda r: r["workload"].update(watts=1),
+    lambda r: r.pop("steadiness"),
+], ids=["null without a reason", "a reason that is no text", "no number and no reason", "a figure without its status",
+        "a part is missing", "a member without a row", "a whole part is missing"])
+def test_the_schema_sees_what_is_wrong(llem, tmp_path, spoil):
+    run(llem, write(tmp_path / "t.yaml"))
+    record = the_study(tmp_path / "results").result()
+    schema = json.loads(llem.ok("result", "schema"))
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(record))
+    support.validate(schema, path)
+    spoil(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(AssertionError, match="does not fit its schema"):
+        support.validate(schema, path)
