@@ -519,14 +519,25 @@ DEVICE_CALL(nvmlDeviceGetMemoryInfo_v2, (nvml_device handle, struct nvml_memory_
                                        .free = device->memory_total - device->memory_reserved - used};
 })
 
+/* 0: there is none at the moment. */
+static uint32_t pid_of(const struct sim_process *p)
+{
+    if (!p->pid_file)
+        return p->pid;
+    g_autofree char *text = file_read(p->pid_file, 64, NULL, NULL);
+    int64_t pid = 0;
+    return text && num_parse_int(g_strstrip(text), 1, INT32_MAX, &pid, NULL) ? (uint32_t)pid : 0;
+}
+
 static nvml_return list_processes(const struct sim_device *device, unsigned *count, void *infos, int64_t now_ns)
 {
     unsigned capacity = *count, found = 0;
     for (unsigned i = 0; i < device->processes->len; i++) {
         const struct sim_process *p = &g_array_index(device->processes, struct sim_process, i);
-        if (now_ns < p->from_ns || now_ns >= p->to_ns)
+        uint32_t pid = pid_of(p);
+        if (now_ns < p->from_ns || now_ns >= p->to_ns || pid == 0)
             continue;
-        struct nvml_process_32 entry = {.process = {.pid = p->pid, .used_memory = p->memory_bytes,
+        struct nvml_process_32 entry = {.process = {.pid = pid, .used_memory = p->memory_bytes,
                                                     .gpu_instance = UINT32_MAX, .compute_instance = UINT32_MAX}};
         if (infos && found < capacity)
             memcpy((char *)infos + (size_t)found * device->process_stride, &entry, device->process_stride);

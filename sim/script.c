@@ -284,6 +284,11 @@ static void read_sensors(struct reader *reader, json_t *object, struct sim_devic
 
 /* --- devices ------------------------------------------------------------------------------------------------------------------ */
 
+static void clear_process(gpointer data)
+{
+    g_free(((struct sim_process *)data)->pid_file);
+}
+
 static void read_memory(struct reader *reader, json_t *object, struct sim_device *device)
 {
     device->memory_total = (uint64_t)real(reader, object, "memory_total_mib", 81559) * MIB;
@@ -300,8 +305,10 @@ static void read_memory(struct reader *reader, json_t *object, struct sim_device
     }
     json_t *processes = json_object_get(object, "processes"), *process;
     json_array_foreach(processes, index, process) {
-        check_keys(reader, process, "a process", KEYS("pid", "memory_mib", "from_s", "to_s"));
+        check_keys(reader, process, "a process", KEYS("pid", "pid_file", "memory_mib", "from_s", "to_s"));
+        const char *path = text(reader, process, "pid_file", NULL);
         struct sim_process p = {.pid = (uint32_t)real(reader, process, "pid", 0),
+                                .pid_file = path ? beside(reader, path) : NULL,
                                 .memory_bytes = (uint64_t)real(reader, process, "memory_mib", 0) * MIB,
                                 .from_ns = moment(reader, process, "from_s", 0, false),
                                 .to_ns = moment(reader, process, "to_s", 0, true)};
@@ -353,6 +360,7 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     device->lives = g_ptr_array_new_with_free_func((GDestroyNotify)sim_live_free);
     device->memory = g_array_new(FALSE, FALSE, sizeof(struct sim_memory_step));
     device->processes = g_array_new(FALSE, FALSE, sizeof(struct sim_process));
+    g_array_set_clear_func(device->processes, clear_process);
     check_keys(reader, object, "a device",
                KEYS("name", "uuid", "pci", "vbios", "architecture", "capability", "power_limit_w", "power_limit_min_w",
                     "power_limit_max_w", "temperature_c", "memory_temperature_c", "utilisation", "clock_mhz",

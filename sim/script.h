@@ -11,6 +11,7 @@
 
 struct sim_process {
     uint32_t pid;
+    char *pid_file; /* NULL, or where the pid stands; not listed while there is none */
     uint64_t memory_bytes;
     int64_t from_ns, to_ns;
 };

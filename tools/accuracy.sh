@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The whole accuracy harness: errors and coverage of the estimators on simulated sensors (`make accuracy`).
 # Prints the table, writes docs/accuracy.md and build/release/accuracy.json. Minutes of work: LLEM_CAMPAIGN_N trials a
-# stratum (default 2000) on LLEM_JOBS processes (default: all processors).
+# stratum (default 2000) on LLEM_JOBS processes (default: all processors). Status 1 when a band was missed; the page is
+# written all the same and says which.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec build/release/tests/llem-accuracy --markdown docs/accuracy.md --json build/release/accuracy.json "$@"

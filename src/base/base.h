@@ -8,6 +8,7 @@
  *   interrupt.h Ctrl-C and SIGTERM as a file descriptor
  *   json.h      jansson with shortest round-trip doubles, canonical form, located errors
  *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
+ *   oom.h       whether the kernel took a child for its memory
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
  *   quantity.h  a number or a reason: value, status, method, sensor
  *   diag.h      located diagnostics: every error of a file at once, with line and caret; did-you-mean
@@ -31,5 +32,6 @@
 #include "base/line.h"
 #include "base/limits.h"
 #include "base/num.h"
+#include "base/oom.h"
 #include "base/proc.h"
 #include "base/quantity.h"

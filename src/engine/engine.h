@@ -79,9 +79,9 @@ char **engine_log_tail(struct engine *engine, size_t max_lines);
 struct engine_failure {
     int code;                  /* enum llem_error_code, or -1 when nothing failed yet */
     const char *message_name;  /* the protocol message under way: "load", "generate" … */
-    const char *engine_class;  /* ENGINE: the engine's own error class, else NULL */
+    const char *engine_class;  /* ENGINE: the engine's own; ENGINE_DIED of an OOM kill: "OutOfMemory"; else NULL */
     const char *engine_message;
-    bool oom;                  /* the engine said it ran out of memory */
+    bool oom;                  /* the engine said it ran out of memory, or the kernel killed it for that */
     int exit_status, signal;   /* ENGINE_DIED: one of them ≥ 0, the other -1; both -1 when unknown */
 };
 const struct engine_failure *engine_last_failure(const struct engine *engine);

@@ -22,6 +22,7 @@ struct engine {
     bool stopped; /* the ladder is done and the adapter reaped */
     int wait_status;
     bool status_known;
+    struct oom_count oom_before; /* the start */
 
     GArray *bystanders; /* pid_t: children of this process from before, or NULL when it is no subreaper */
     GArray *seen;       /* struct process: descendants of the adapter seen so far */
@@ -46,6 +47,8 @@ void log_close(struct engine_log *log);
 bool process_ended(struct engine *engine, int64_t deadline_ns);
 /* "exit status 3" of an adapter that has ended. New string. */
 char *process_describe_end(struct engine *engine);
+/* Of a SIGKILL, NULL else: whether the kernel took it for its memory, how much it had held, what to do. New string. */
+char *process_explain_kill(struct engine *engine, bool *ret_oom);
 
 /* ---- wire.c ---------------------------------------------------------------------------------------------------- */
 

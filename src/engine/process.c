@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -168,6 +169,7 @@ struct engine *engine_start(const struct engine_options *options, GError **error
     engine->interrupt_fd = options->interrupt_fd;
     engine->failure = (struct engine_failure){.code = -1, .exit_status = -1, .signal = -1};
     engine->name = g_path_get_basename(launch.argv[0]);
+    engine->oom_before = oom_count();
     engine->bystanders = find_bystanders();
     engine->seen = g_array_new(FALSE, FALSE, sizeof(struct process));
     engine->prepared = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, prepared_free);
@@ -221,6 +223,16 @@ bool process_ended(struct engine *engine, int64_t deadline_ns)
     }
 }
 
+/* The most memory it (or a child it waited for) held at once; waitid(2) of glibc does not hand that out. */
+static int64_t peak_bytes(const struct engine *engine)
+{
+    siginfo_t info = {0};
+    struct rusage usage = {0};
+    if (syscall(SYS_waitid, P_PID, engine->pid, &info, WEXITED | WNOHANG | WNOWAIT, &usage) != 0)
+        return 0;
+    return usage.ru_maxrss * 1024;
+}
+
 static void read_status(struct engine *engine, int options)
 {
     siginfo_t info = {0};
@@ -243,8 +255,22 @@ char *process_describe_end(struct engine *engine)
     g_autofree char *words = proc_describe_status(status);
     if (WIFEXITED(status))
         return g_strdup_printf("ended with %s", words);
-    return g_strdup_printf("was %s%s", words,
-                           WTERMSIG(status) == SIGKILL ? ", perhaps because memory ran out" : "");
+    return g_strdup_printf("was %s", words);
+}
+
+char *process_explain_kill(struct engine *engine, bool *ret_oom)
+{
+    *ret_oom = false;
+    read_status(engine, WNOWAIT);
+    if (!engine->status_known || !WIFSIGNALED(engine->wait_status) || WTERMSIG(engine->wait_status) != SIGKILL)
+        return NULL;
+    *ret_oom = oom_has_struck(&engine->oom_before);
+    if (!*ret_oom)
+        return g_strdup("who sent it is not known: where nothing counts OOM kills, perhaps memory ran out");
+    g_autofree char *advice = oom_advice();
+    g_autofree char *held = num_format_bytes(peak_bytes(engine));
+    return g_strdup_printf("the kernel's OOM killer was at work, memory ran out: the engine had held up to %s, and %s",
+                           held, advice);
 }
 
 #define START_FIELD 20 /* behind the name; proc(5) counts it as 22 from the start */

@@ -66,16 +66,30 @@ bool wire_engine_error(struct engine *engine, const char *type, const char *erro
     return false;
 }
 
+/* Killed for its memory it could not say so: the record has the class it would have had. */
+static void note_oom(struct engine *engine, const char *message)
+{
+    engine->failure_class = g_strdup("OutOfMemory");
+    engine->failure_message = g_strdup(message);
+    engine->failure.engine_class = engine->failure_class;
+    engine->failure.engine_message = engine->failure_message;
+    engine->failure.oom = true;
+}
+
 static bool died(struct engine *engine, const char *type, GError **error)
 {
     bool ended = process_ended(engine, clock_mono_ns() + STATUS_NS);
     note_failure(engine, LLEM_ERROR_ENGINE_DIED, type);
     g_autofree char *how = ended ? process_describe_end(engine)
                                  : g_strdup("closed the protocol's socket, though it still runs,");
+    bool oom = false;
+    g_autofree char *why = ended ? process_explain_kill(engine, &oom) : NULL;
+    if (oom)
+        note_oom(engine, why);
     g_auto(GStrv) lines = engine_log_tail(engine, QUOTE_LINES);
     g_autofree char *log = g_strjoinv("\n  ", lines);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED, "%s %s in '%s'%s%s", engine->name, how, type,
-                *log ? "; the last lines of its log:\n  " : "; it printed nothing", log);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED, "%s %s in '%s'%s%s%s%s", engine->name, how, type,
+                why ? "; " : "", why ? why : "", *log ? "; the last lines of its log:\n  " : "; it printed nothing", log);
     return false;
 }
 

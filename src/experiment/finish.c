@@ -327,14 +327,31 @@ static struct quantity throttle(struct experiment *x)
     return worst;
 }
 
+static bool gives_joules(const struct meter_channel *c)
+{
+    return c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
+}
+
+/* The channels of a source that would give joules and do not, each with its reason. */
+static json_t *absent_channels(const struct experiment *x, const char *source)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        if (!strcmp(c->source, source) && gives_joules(c) && c->status == QUANTITY_ABSENT)
+            json_array_append_new(list, json_pack("{s:s, s:s}", "id", c->id, "reason", c->reason));
+    }
+    return list;
+}
+
 static json_t *sources_json(const struct experiment *x)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < meter_source_count(x->meter); i++) {
         const struct meter_source_state *s = meter_source_at(x->meter, i);
         if (s->asked)
-            json_array_append_new(list, json_pack("{s:s, s:b, s:s*}", "name", s->row->name, "open", s->open, "reason",
-                                                  s->reason));
+            json_array_append_new(list, json_pack("{s:s, s:b, s:s*, s:o}", "name", s->row->name, "open", s->open, "reason",
+                                                  s->reason, "absent", absent_channels(x, s->row->name)));
     }
     return list;
 }
@@ -366,8 +383,13 @@ static const char *named_source_reason(const struct experiment *x)
     const char *backend = config_string(x->config, "energy.backend");
     for (size_t i = 0; i < meter_source_count(x->meter); i++) {
         const struct meter_source_state *s = meter_source_at(x->meter, i);
-        if (!strcmp(s->row->name, backend))
+        if (!strcmp(s->row->name, backend) && !s->open)
             return s->reason;
+    }
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        if (!strcmp(c->source, backend) && gives_joules(c) && c->status == QUANTITY_ABSENT)
+            return c->reason;
     }
     return NULL;
 }

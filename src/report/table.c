@@ -230,6 +230,11 @@ static void note_sources(const json_t *record, GString *out)
         const char *reason = json_string_value(json_object_get(source, "reason"));
         if (name && reason && !json_is_true(json_object_get(source, "open")))
             g_string_append_printf(out, "  %s: %s\n", name, reason);
+        size_t k;
+        json_t *channel;
+        json_array_foreach(json_object_get(source, "absent"), k, channel)
+            g_string_append_printf(out, "  %s: %s\n", json_string_value(json_object_get(channel, "id")),
+                                   json_string_value(json_object_get(channel, "reason")));
     }
 }
 

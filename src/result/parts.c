@@ -27,7 +27,7 @@ const struct result_part_row result_parts[] = {
     {"energy.scope", PART_STRING_OR_NULL, "scope of the energy that counts; null: none"},
     {"energy.estimator_version", PART_INTEGER, "changes when the same readings would give another number"},
     {"energy.scopes", PART_ESTIMATES, "every scope, the one that counts first: rows `estimate.*`"},
-    {"energy.sources", PART_ARRAY, "sources asked for: name, whether open, why not"},
+    {"energy.sources", PART_ARRAY, "sources asked for: name, whether open, why not; absent: channels of joules that have none, and why"},
     {"energy.guard.pre_ns", PART_INTEGER, "quiet time before the window"},
     {"energy.guard.post_ns", PART_INTEGER, "quiet time after it"},
     {"energy.guard.planned_post_ns", PART_INTEGER, "what was planned for it"},

@@ -27,6 +27,7 @@ struct flight {
     bool timed_out, killed;
     char *progress_path;
     off_t progress_at;
+    struct oom_count oom_before;
     int wait_status;
 };
 
@@ -50,14 +51,6 @@ char *runner_exchange_new(const char *parent, const json_t *exchange, GError **e
 static char *file_of(const struct runner_job *job, const char *suffix)
 {
     return g_strdup_printf("%s/%s_%s", job->exchange_dir, job->config_hash, suffix);
-}
-
-/* System-wide count of OOM kills (Documentation/admin-guide: /proc/vmstat oom_kill), or -1. */
-static int64_t oom_kills(void)
-{
-    g_autofree char *text = file_read("/proc/vmstat", 1 << 20, NULL, NULL);
-    const char *at = text ? strstr(text, "\noom_kill ") : NULL;
-    return at ? g_ascii_strtoll(at + strlen("\noom_kill "), NULL, 10) : -1;
 }
 
 /* The kernel tells only of deaths after the prctl: whoever has another parent by then was too late. */
@@ -181,7 +174,7 @@ static bool disk_is_full(const char *folder)
 }
 
 /* Why there is neither a result nor an error record. */
-static GError *explain_death(const struct flight *f, int64_t oom_before)
+static GError *explain_death(const struct flight *f)
 {
     g_autofree char *how = proc_describe_status(f->wait_status);
     bool sigkill = WIFSIGNALED(f->wait_status) && WTERMSIG(f->wait_status) == SIGKILL;
@@ -190,10 +183,11 @@ static GError *explain_death(const struct flight *f, int64_t oom_before)
     if (f->report->interrupted)
         return g_error_new(LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by signal %d (%s)",
                            f->report->interrupted, strsignal(f->report->interrupted));
-    if (sigkill && oom_before >= 0 && oom_kills() > oom_before)
+    if (sigkill && oom_has_struck(&f->oom_before)) {
+        g_autofree char *advice = oom_advice();
         return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
-                           "the worker was killed while the kernel's OOM killer was at work: the machine or its memory "
-                           "limit is too small for this run; take a smaller model, batch or context");
+                           "the worker was killed while the kernel's OOM killer was at work, memory ran out: %s", advice);
+    }
     if (disk_is_full(f->job->exchange_dir))
         return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
                            "the worker ended without a result (%s), and the disk of %s is full: %s; free some space or "
@@ -242,23 +236,22 @@ static GError *judge_record(const struct flight *f, const char *path)
 }
 
 /* A whole result counts however its worker ended: what came after it was only tidying. */
-static GError *judge_result(const struct flight *f, const char *path, int64_t oom_before)
+static GError *judge_result(const struct flight *f, const char *path)
 {
     bool clean = WIFEXITED(f->wait_status) && WEXITSTATUS(f->wait_status) == 0;
     g_autoptr(GError) torn = NULL;
     g_autoptr(json_t) result = access(path, F_OK) == 0 ? jsonx_load(path, LIMIT_RESULT_BYTES, &torn) : NULL;
     if (result)
         return NULL;
-    return record(f, torn && clean ? g_steal_pointer(&torn) : explain_death(f, oom_before));
+    return record(f, torn && clean ? g_steal_pointer(&torn) : explain_death(f));
 }
 
 /* The failure of a run whose worker has ended; NULL when the result is there. */
-static GError *judge(const struct flight *f, int64_t oom_before)
+static GError *judge(const struct flight *f)
 {
     g_autofree char *result_path = file_of(f->job, "result.json");
     g_autofree char *error_path = file_of(f->job, "error.json");
-    GError *failure = access(error_path, F_OK) == 0 ? judge_record(f, error_path)
-                                                    : judge_result(f, result_path, oom_before);
+    GError *failure = access(error_path, F_OK) == 0 ? judge_record(f, error_path) : judge_result(f, result_path);
     if (failure)
         unlink(result_path); /* disowned by its worker, or torn: never beside an error record */
     return failure;
@@ -284,8 +277,7 @@ static void sweep(const struct flight *f, const GArray *bystanders)
 void runner_local(const struct runner_job *job, struct runner_report *ret)
 {
     *ret = (struct runner_report){0};
-    struct flight f = {.job = job, .report = ret, .started_ns = clock_mono_ns()};
-    int64_t oom_before = oom_kills();
+    struct flight f = {.job = job, .report = ret, .started_ns = clock_mono_ns(), .oom_before = oom_count()};
     g_autoptr(GArray) bystanders = proc_descendants(getpid());
     if (!spawn(&f, &ret->failure)) {
         ret->failure = record(&f, ret->failure);
@@ -296,7 +288,7 @@ void runner_local(const struct runner_job *job, struct runner_report *ret)
     watch(&f);
     sweep(&f, bystanders);
     ret->wall_ns = clock_mono_ns() - f.started_ns;
-    ret->failure = judge(&f, oom_before);
+    ret->failure = judge(&f);
     if (f.pidfd >= 0)
         close(f.pidfd);
     g_spawn_close_pid(f.pid);

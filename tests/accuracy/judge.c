@@ -2,7 +2,7 @@
 /*
  * The bands. With n trials the share covered scatters: a method that covers 95 % shows sd
  * √(0.95·0.05/n) = 0.5 % at n = 2,000 and 1.5 % at n = 200. The bands of the method (92.5 to 98.5 %
- * a stratum, 93 to 97 % pooled) leave 5 sd at 2,000 trials. In a smoke of n trials they are widened
+ * a stratum, 93 to 97 % pooled) leave 5 sd at 2,000 trials. With fewer trials they are widened
  * by 3.9 sd of the band's own edge (one-sided 5·10⁻⁵ a band, so that 100 bands together raise a
  * false alarm once in 200 runs of new seeds; the seeds are fixed). p95 is widened likewise: its
  * relative standard error at n = 200 is about 9 % for a normal error (√(p(1 − p)/n) /
@@ -12,7 +12,8 @@
 
 #include <math.h>
 
-#define SIGMAS 3.9
+#define SIGMAS      3.9
+#define ALARMS_MOST 0.01 /* as many as may lack the flag of a phase lock */
 
 struct band {
     double low, high;
@@ -84,6 +85,36 @@ static void judge_target(const struct stratum *s, struct tally *t, bool widen, s
     miss(v, t, s, "p95 of |error|", t->p95, 0, target);
 }
 
+/* The names of flags, joined. New string. */
+static char *flag_words(uint32_t flags)
+{
+    GString *words = g_string_new(NULL);
+
+    for (int f = 0; f < ENERGY_FLAG_COUNT; f++) {
+        if (flags & (UINT32_C(1) << f))
+            g_string_append_printf(words, "%s%s", words->len ? "+" : "", energy_flag_name(f));
+    }
+    return g_string_free(words, FALSE);
+}
+
+/* Not widened: without a fault the estimators raise these flags in none of some 10,000 trials, so
+ * that the scatter of N is no reason to allow more; two of 200 pass. */
+static void judge_alarms(const struct stratum *s, struct tally *t, struct verdict *v)
+{
+    double share = (double)t->alarmed / (double)t->n;
+
+    if (!stratum_is_healthy(s))
+        return;
+    v->healthy += t->n;
+    v->alarmed += t->alarmed;
+    v->alarmed_most = fmax(v->alarmed_most, share);
+    if (share > ALARMS_MOST) {
+        g_autofree char *flags = flag_words(t->alarms),
+                        *what = g_strdup_printf("false alarms (%s)", flags);
+        miss(v, t, s, what, share, 0, ALARMS_MOST);
+    }
+}
+
 static void judge_flags(const struct stratum *s, struct tally *t, struct verdict *v)
 {
     double share = (double)t->flagged / (double)t->n, want = s->fault == FAULT_NONE ? 0.99 : 1;
@@ -113,6 +144,7 @@ void judge(const struct stratum *strata, struct tally *tallies, size_t count, bo
 {
     *ret = (struct verdict){.missed = g_string_new(NULL)};
     for (size_t i = 0; i < count; i++) {
+        judge_alarms(&strata[i], &tallies[i], ret);
         if (strata[i].test == TEST_FLAGS) {
             judge_flags(&strata[i], &tallies[i], ret);
             continue;

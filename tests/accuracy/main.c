@@ -5,9 +5,9 @@
  *   llem-accuracy [--smoke] [--n N] [--jobs J] [--json FILE] [--markdown FILE] [--only SENSOR]
  *                 [--seed SEED] [--memory MS] [--spoil HOW]
  *
- * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors. Exit
- * status 0: every band held; 1: a band was missed (--smoke) or a file could not be written. The
- * full run reports missed bands and exits 0.
+ * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors; with
+ * fewer than 2000 trials the bands are widened. Exit status 0: every band held; 1: a band was missed
+ * (the files are written all the same) or a file could not be written; 2: usage.
  */
 #include "accuracy/strata.h"
 
@@ -25,7 +25,7 @@ static char *json_path, *markdown_path, *only, *spoil_name;
 
 static const GOptionEntry entries[] = {
     {"smoke", 0, 0, G_OPTION_ARG_NONE, &smoke,
-     "1 and 5 s only, bands widened for N, missed bands fail", NULL},
+     "1 and 5 s only, 200 trials, bands widened for N", NULL},
     {"n", 'n', 0, G_OPTION_ARG_INT64, &trials, "trials a stratum", "N"},
     {"jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "processes", "J"},
     {"json", 0, 0, G_OPTION_ARG_FILENAME, &json_path, "write the tallies", "FILE"},
@@ -33,7 +33,7 @@ static const GOptionEntry entries[] = {
      "FILE"},
     {"only", 0, 0, G_OPTION_ARG_STRING, &only, "one class of sensor", "SENSOR"},
     {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
-     "sabotage the estimator: naive, no_guard, narrow, no_flags", "HOW"},
+     "sabotage the estimator: naive, no_guard, narrow, no_flags, alarms", "HOW"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "another set of trials (default 0)", "SEED"},
     {"memory", 0, 0, G_OPTION_ARG_INT64, &memory_ms, "memory of idle wander (default 200)", "MS"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
@@ -175,11 +175,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "a process of the harness died\n");
         return 1;
     }
-    judge((const struct stratum *)(void *)strata->data, tallies, strata->len, smoke, &verdict);
+    judge((const struct stratum *)(void *)strata->data, tallies, strata->len,
+          smoke || trials < BANDS_N, &verdict);
     report_table((const struct stratum *)(void *)strata->data, tallies, strata->len, &verdict);
     fine =
         write_files((const struct stratum *)(void *)strata->data, tallies, strata->len, &verdict);
-    fine = fine && !(smoke && verdict.missed->len > 0);
+    fine = fine && verdict.missed->len == 0;
     g_string_free(verdict.missed, TRUE);
     return fine ? 0 : 1;
 }

@@ -28,7 +28,7 @@ static void add_class(GArray *list, const struct sensor_class *c, const double *
         }
     }
     for (size_t d = 0; d < n; d++) {
-        if (c->sees_part && c->period_ns >= 100 * NS_PER_MS)
+        if (c->sees_part)
             add(list, TEST_FLAGS, c, LOAD_LOCKED, FAULT_NONE, durations[d]);
     }
     add(list, TEST_TOTAL, c, LOAD_STEADY, FAULT_NONE, 5);
@@ -148,6 +148,16 @@ static bool wanted_flag(const struct stratum *s, const struct energy_estimate *e
     return e->flags & want;
 }
 
+/* Flags that say that something is wrong with the sensor, or that the load beats with it. */
+#define ALARMS                                                                                     \
+    (ENERGY_FLAG(PHASE_LOCKED) | ENERGY_FLAG(COUNTER_STUCK) | ENERGY_FLAG(COUNTER_RESET) |         \
+     ENERGY_FLAG(GAP) | ENERGY_FLAG(SENSOR_LOST) | ENERGY_FLAG(PERIOD_CHANGED))
+
+bool stratum_is_healthy(const struct stratum *s)
+{
+    return s->fault == FAULT_NONE && !(s->load == LOAD_LOCKED && s->sensor->sees_part);
+}
+
 struct sample {
     double error, half; /* relative to the truth */
     bool covered;
@@ -201,6 +211,10 @@ void stratum_run(const struct stratum *s, int64_t n, enum spoil spoil, struct ta
             draw_board(&trial);
         trial_run(&trial, &o);
         ret->flagged += wanted_flag(s, &o.estimate);
+        if (stratum_is_healthy(s) && (o.estimate.flags & ALARMS)) {
+            ret->alarmed++;
+            ret->alarms |= o.estimate.flags & ALARMS;
+        }
         ret->below += !!(o.estimate.flags & ENERGY_FLAG(BELOW_RESOLUTION));
         if (o.estimate.joules.status != QUANTITY_ABSENT) {
             sample = s->test == TEST_RATIO ? judge_ratio(&trial, &o) : judge_energy(s, &o);

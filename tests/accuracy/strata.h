@@ -23,6 +23,8 @@ struct tally {
     int64_t flagged;      /* faults: with the fault's flag; locked load: phase_locked; else
                              guard_not_settled */
     int64_t below;        /* below_resolution */
+    int64_t alarmed;      /* with a flag of a fault or a lock that is not there */
+    uint32_t alarms;      /* those flags: energy_flag bits of all trials together */
     double p95;           /* 95 % quantile of |error| / truth */
     double bias;          /* mean error / truth */
     double half;          /* median half-width / truth */
@@ -37,13 +39,19 @@ void stratum_run(const struct stratum *stratum, int64_t n, enum spoil spoil, str
 double stratum_target(const struct stratum *stratum);
 /* Loads on which power stays up after the work: wider bands. */
 bool stratum_is_tail(const struct stratum *stratum);
+/* Nothing is wrong with the sensor, and it cannot beat with the load: no flag may say otherwise. */
+bool stratum_is_healthy(const struct stratum *stratum);
 
 struct verdict {
     GString *missed;           /* one line for each band missed */
     double pooled[TEST_COUNT]; /* coverage over all strata of a test; flags: share flagged */
     int64_t pooled_n[TEST_COUNT];
     int64_t targets, targets_missed;
+    int64_t healthy, alarmed; /* trials of healthy strata, and of them those with an alarm */
+    double alarmed_most;      /* share of the worst stratum */
 };
+/* Trials a stratum that the bands of the method are meant for. */
+#define BANDS_N 2000
 /* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see
  * judge.c). */
 void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen,

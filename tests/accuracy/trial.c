@@ -97,7 +97,7 @@ const size_t sensor_class_count = G_N_ELEMENTS(sensor_classes);
 int64_t trial_wander_ns = 200 * MS;
 const char *const load_names[LOAD_COUNT] = {"steady", "llm", "locked", "hot_tail", "clock_drop"};
 const char *const fault_names[FAULT_COUNT] = {"none", "reset", "stuck", "gap", "glitch", "lost"};
-const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narrow", "no_flags"};
+const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narrow", "no_flags", "alarms"};
 
 /* ---- truth ---- */
 
@@ -368,6 +368,10 @@ static void spoil(struct scene *s, const struct energy_window *window, struct en
         break;
     case SPOIL_NO_FLAGS:
         e->flags = 0;
+        break;
+    case SPOIL_ALARMS:
+        if (s->trial->seed % 20 == 0)
+            e->flags |= ENERGY_FLAG(GAP);
         break;
     default:
         break;

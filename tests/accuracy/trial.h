@@ -54,6 +54,7 @@ enum spoil {
     SPOIL_NO_GUARD, /* the guards' energy is left in */
     SPOIL_NARROW,   /* half the interval */
     SPOIL_NO_FLAGS, /* flags thrown away */
+    SPOIL_ALARMS,   /* in one trial of twenty a flag of a fault that is not there */
     SPOIL_COUNT
 };
 extern const char *const spoil_names[SPOIL_COUNT];

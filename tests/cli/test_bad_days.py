@@ -118,7 +118,28 @@ def test_engine_killed_in_the_middle(llem):
     out, _, study = finish(llem, process)
     assert process.returncode == 1
     assert study.error()["class"] == "EngineDied"
+    assert study.error()["engine_error"]["oom"] is False
     assert "signal 9" in out
+    check_records(llem, study)
+
+
+def test_engine_killed_for_its_memory(llem):
+    """The kernel's counter of OOM kills goes up with the kill; the file of the test stands for /proc/vmstat."""
+    vmstat = llem.folder / "system" / "proc" / "vmstat"
+    vmstat.parent.mkdir(parents=True)
+    vmstat.write_text("oom_kill 7\n")
+    llem.env["LLEM_SYSROOT"] = str(llem.folder / "system")
+    process = start(llem)
+    wait_for_phase(llem, "measure")
+    vmstat.write_text("oom_kill 8\n")
+    wait_for_process(llem, "llem-engine-sim").kill()
+    out, _, study = finish(llem, process)
+    record = study.error()
+    assert process.returncode == 1
+    assert record["class"] == "EngineDied"
+    assert record["engine_error"]["class"] == "OutOfMemory"
+    assert record["engine_error"]["oom"] is True and record["engine_error"]["signal"] == signal.SIGKILL
+    assert "memory ran out" in out and "n_ctx" in out
     check_records(llem, study)
 
 

@@ -1,6 +1,7 @@
 """llem run on simulated boards: the joules against the known truth, and what becomes of a run whose sensor lies,
 vanishes or may not be read."""
 
+import ctypes
 import itertools
 import json
 import os
@@ -204,20 +205,30 @@ def test_one_lost_board_makes_the_sum_absent(boards):
     assert "absent" in done.stdout
 
 
-def test_counter_that_goes_back_is_not_used(boards):
-    record, _ = boards([board(counter={"reset_s": 6.5})], {"max_output_tokens": 60})
+def check_integrated_power(record):
+    """The number is there, by the board's power readings, and as good as they are."""
     energy = metric(record, "energy_j")
-    assert "counter_reset" in record["flags"]
-    assert energy["method"] not in ("padded_counter", "edge_counter")
-    assert energy["value"] is None or energy["value"] == pytest.approx(truth_j(record), rel=0.05)
+    assert energy["method"] == "padded_power"
+    assert energy["sensor"].endswith(":power_average")
+    assert energy["value"] == pytest.approx(truth_j(record), rel=0.02)
+    assert energy["low"] < truth_j(record) < energy["high"]
+    assert metric(record, "joules_per_output_token")["value"] is not None
 
 
-def test_counter_that_stands_still_is_not_used(boards):
+@pytest.mark.parametrize("fault, flag", [("reset_s", "counter_reset"), ("stuck_s", "counter_stuck")])
+def test_counter_that_fails_during_the_run_gives_way_to_power(boards, fault, flag):
+    record, done = boards([board(counter={fault: 6.5})], {"max_output_tokens": 60})
+    assert {flag, "fallback"} <= set(record["flags"])
+    assert flag in done.stdout
+    check_integrated_power(record)
+
+
+def test_counter_that_always_stood_still_is_no_sensor(boards):
+    """Found before the run: not a fall-back of this run, a board without a counter, and the record says why."""
     record, _ = boards([board(counter={"stuck_s": 0})])
-    energy = metric(record, "energy_j")
-    assert energy["value"] is None or energy["value"] == pytest.approx(truth_j(record), rel=0.05)
-    assert not str(energy.get("sensor")).endswith(":energy")
-    assert any("stands still" in w for w in record["warnings"])
+    assert any(":energy was not used" in w and "stands still" in w for w in record["warnings"])
+    assert not {"counter_stuck", "fallback"} & set(record["flags"])
+    check_integrated_power(record)
 
 
 def test_no_permission_is_said(boards):
@@ -350,3 +361,46 @@ def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):
     record = the_study(tmp_path / "results").result()
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
     assert not {"phase_locked", "gap", "period_changed", "partial_coverage"} & set(record["flags"]), record["flags"]
+
+
+def without_root_s_exemption():
+    """Root reads whatever it likes; without these capabilities the permission bits bind it like anybody else."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            if libc.prctl(24, capability, 0, 0, 0) != 0:  # PR_CAPBSET_DROP: gone after the exec
+                raise OSError(ctypes.get_errno(), "PR_CAPBSET_DROP")
+
+
+@pytest.fixture
+def unreadable(llem, powercap):
+    """The powercap counter without permission to read it; options for a program that is bound by that."""
+    counter = powercap / "sys/class/powercap/intel-rapl:0/energy_uj"
+    counter.chmod(0o400 if os.geteuid() == 0 else 0)
+    if os.geteuid() == 0:
+        os.chown(counter, 65534, 65534)
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(powercap)}
+    return counter, {"preexec_fn": without_root_s_exemption}
+
+
+def run_without_permission(llem, tmp_path, options):
+    llem.ok("run", write(tmp_path / "s.yaml", {**WORK, "sim.device": "cpu"}), "-o", tmp_path / "results", **options)
+    study = the_study(tmp_path / "results")
+    check_records(llem, study)
+    return study.result()
+
+
+def test_a_powercap_file_without_permission_is_no_number(llem, tmp_path, unreadable):
+    counter, options = unreadable
+    record = run_without_permission(llem, tmp_path, options)
+    for name in ("energy_j", "joules_per_output_token", "power_mean_w"):
+        assert metric(record, name)["status"] == "absent" and metric(record, name)["value"] is None
+    assert "llem meter" in metric(record, "energy_j")["reason"]
+    said = llem.ok("meter", **options)
+    assert f"cannot read {counter}: Permission denied" in said and "chgrp" in said
+
+
+def test_a_powercap_file_without_permission_is_named_in_the_record(llem, tmp_path, unreadable):
+    counter, options = unreadable
+    record = run_without_permission(llem, tmp_path, options)
+    assert f"cannot read {counter}: Permission denied" in json.dumps(record)

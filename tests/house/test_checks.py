@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import check_layers
 import check_skips
@@ -128,17 +129,36 @@ NEW_SYMBOL = "0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.36) pidf
 
 
 def test_worker_accepts_what_an_image_has():
-    assert list(check_worker.errors(OBJDUMP_P, OBJDUMP_T, (2, 36))) == []
+    assert list(check_worker.errors(OBJDUMP_P, OBJDUMP_T)) == []
 
 
-def test_worker_refuses_a_newer_symbol_where_it_is_judged():
-    assert list(check_worker.errors(OBJDUMP_P, OBJDUMP_T + NEW_SYMBOL, (2, 36))) == ["needs pidfd_open of GLIBC_2.36"]
-    assert list(check_worker.errors(OBJDUMP_P, OBJDUMP_T + NEW_SYMBOL, (2, 39))) == []
-    assert check_worker.newer_symbols(OBJDUMP_T + NEW_SYMBOL) == [("2.36", "pidfd_open")]
+def test_worker_refuses_a_newer_symbol():
+    newer = OBJDUMP_T + NEW_SYMBOL + NEW_SYMBOL.replace("2.36) pidfd_open", "2.38) __isoc23_strtol")
+    assert list(check_worker.errors(OBJDUMP_P, newer)) == [
+        "needs pidfd_open of GLIBC_2.36",
+        "needs __isoc23_strtol of GLIBC_2.38",
+    ]
+
+
+@pytest.mark.parametrize("glibc", ["2.36", "2.39", "2.43"])
+def test_worker_is_judged_on_every_glibc(monkeypatch, capsys, glibc):
+    """A build on a newer one is no excuse: the message says what to do about it."""
+    tables = {"-p": OBJDUMP_P, "-T": OBJDUMP_T + NEW_SYMBOL}
+    monkeypatch.setattr(check_worker.sys, "argv", ["check_worker.py", "llem-worker"])
+    monkeypatch.setattr(check_worker.platform, "libc_ver", lambda: ("glibc", glibc))
+    monkeypatch.setattr(
+        check_worker.subprocess, "run", lambda command, **_: SimpleNamespace(stdout=tables[command[1]])
+    )
+    assert check_worker.main() == 1
+    said = capsys.readouterr().out
+    assert "llem-worker needs pidfd_open of GLIBC_2.36" in said
+    assert f"built on glibc {glibc}" in said and "src/worker/glibc.c" in said
+    tables["-T"] = OBJDUMP_T
+    assert check_worker.main() == 0
 
 
 def test_worker_refuses_another_library():
-    assert list(check_worker.errors(OBJDUMP_P + "  NEEDED  libglib-2.0.so.0\n", "", (2, 36))) == [
+    assert list(check_worker.errors(OBJDUMP_P + "  NEEDED  libglib-2.0.so.0\n", "")) == [
         "needs libglib-2.0.so.0"
     ]
 

@@ -311,6 +311,38 @@ static void test_failure(gconstpointer data)
     stop(engine, c->stage);
 }
 
+/* Killed for its memory the engine cannot say so: the kernel's counters do, here files below a folder of the test's. */
+static void test_oom_kill(gconstpointer data)
+{
+    bool struck = GPOINTER_TO_INT(data);
+    g_autofree char *root = g_build_filename(folder, struck ? "struck" : "spared", NULL);
+    g_autofree char *proc = g_build_filename(root, "proc", NULL), *vmstat = g_build_filename(proc, "vmstat", NULL);
+    g_autofree char *meminfo = g_build_filename(proc, "meminfo", NULL);
+    g_assert_true(file_make_dirs(proc, NULL));
+    g_assert_true(g_file_set_contents(vmstat, "oom_kill 3\n", -1, NULL));
+    g_assert_true(g_file_set_contents(meminfo, "MemTotal:  16777216 kB\n", -1, NULL));
+    g_setenv("LLEM_SYSROOT", root, TRUE);
+    struct engine *engine = loaded_engine("\"memory_mib\": 40");
+    g_assert_true(g_file_set_contents(vmstat, struck ? "oom_kill 4\n" : "oom_kill 3\n", -1, NULL));
+    kill(engine_pid(engine), SIGKILL);
+    struct engine_memory memory;
+    g_autoptr(GError) error = NULL;
+    g_assert_false(engine_memory(engine, in_s(10), &memory, &error));
+    g_unsetenv("LLEM_SYSROOT");
+    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED);
+    const struct engine_failure *f = engine_last_failure(engine);
+    g_assert_cmpint(f->signal, ==, SIGKILL);
+    g_assert_cmpint(f->oom, ==, struck);
+    g_assert_cmpstr(f->engine_class, ==, struck ? "OutOfMemory" : NULL);
+    if (struck) {
+        double held = 0; /* MiB: what it allocated and its own */
+        g_assert_cmpint(sscanf(strstr(f->engine_message, "up to "), "up to %lf MiB", &held), ==, 1);
+        g_assert_cmpfloat(held, >=, 40);
+        g_assert_nonnull(strstr(error->message, "16.0 GiB is all that this machine has; take a smaller model"));
+    }
+    stop(engine, ENGINE_STOP_NONE);
+}
+
 /* ---- hello ----------------------------------------------------------------------------------------------------- */
 
 static void test_hello_broken(void)
@@ -591,6 +623,8 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/prefix-cache", test_prefix_cache);
     g_test_add_func("/engine/stop-rule", test_stop_rule);
     add_tables();
+    g_test_add_data_func("/engine/oom-kill", GINT_TO_POINTER(true), test_oom_kill);
+    g_test_add_data_func("/engine/kill-without-oom", GINT_TO_POINTER(false), test_oom_kill);
     g_test_add_func("/engine/hello-broken", test_hello_broken);
     g_test_add_func("/engine/start-fails", test_start_fails);
     g_test_add_func("/engine/not-an-adapter", test_not_an_adapter);

@@ -123,6 +123,33 @@ static void test_death_is_recorded(void)
     tear_down(&f);
 }
 
+/* The kernel's counters are files below a folder of the test's; the worker itself is the OOM killer. */
+static void test_oom_kill_is_told(void)
+{
+    static const struct {
+        const char *after; /* what the counter says when the worker is dead */
+        bool struck;
+    } rows[] = {{"oom_kill 4", true}, {"oom_kill 3", false}, {"", false}};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct fixture f;
+        struct runner_report report;
+        set_up(&f, "printf \"$AFTER\" > \"$LLEM_SYSROOT/proc/vmstat\"; kill -9 $$");
+        g_autofree char *proc = g_build_filename(f.dir, "proc", NULL);
+        g_autofree char *vmstat = g_build_filename(proc, "vmstat", NULL);
+        g_assert_true(file_make_dirs(proc, NULL));
+        g_assert_true(g_file_set_contents(vmstat, "pgfault 9\noom_kill 3\n", -1, NULL));
+        g_setenv("LLEM_SYSROOT", f.dir, TRUE);
+        g_setenv("AFTER", rows[i].after, TRUE);
+        struct runner_job job = job_of(&f);
+        runner_local(&job, &report);
+        g_assert_error(report.failure, LLEM_ERROR, LLEM_ERROR_WORKER_DIED);
+        g_assert_cmpint(strstr(report.failure->message, "memory ran out") != NULL, ==, rows[i].struck);
+        g_clear_error(&report.failure);
+        g_unsetenv("LLEM_SYSROOT");
+        tear_down(&f);
+    }
+}
+
 /* SIGTERM, then SIGKILL after the grace; a worker that ignores SIGTERM does not hold the runner. */
 static void test_timeout(void)
 {
@@ -300,6 +327,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_case);
     }
     g_test_add_func("/runner/death-is-recorded", test_death_is_recorded);
+    g_test_add_func("/runner/oom-kill-is-told", test_oom_kill_is_told);
     g_test_add_func("/runner/timeout", test_timeout);
     g_test_add_func("/runner/timeout-is-no-interrupt", test_timeout_is_no_interrupt);
     g_test_add_func("/runner/timeout-is-the-worker-s-first", test_timeout_is_the_worker_s_first);
