@@ -282,40 +282,77 @@ static ssize_t sibling(struct meter *meter, const struct meter_channel *c, enum 
     return -1;
 }
 
+/* What a counter and the power sensors beside it showed of a toggled load; NaN where there is none. */
+struct toggled {
+    double counter_w, counter_variance, instant_w, instant_variance, average_variance;
+};
+
+static void see_toggle(struct test *test, ssize_t channel, int64_t from_ns, int64_t to_ns, double *ret_mean,
+                       double *ret_variance)
+{
+    *ret_mean = *ret_variance = NAN;
+    if (channel < 0)
+        return;
+    g_autoptr(GArray) points = sampler_series(test->sampler, (size_t)channel, from_ns, to_ns);
+    if (!interval_variance(meter_channel_at(test->meter, (size_t)channel), points, ret_mean, ret_variance))
+        *ret_mean = *ret_variance = NAN;
+}
+
+static bool toggle(struct test *test, size_t channel, int64_t toggle_ns, int64_t duration_ns, struct toggled *ret,
+                   GError **error)
+{
+    const struct meter_channel *c = meter_channel_at(test->meter, channel);
+    double unused;
+    int64_t t0_ns, t1_ns;
+    if (!meter_load_toggle(test->load, toggle_ns, duration_ns, &t0_ns, &t1_ns, error))
+        return false;
+    clock_sleep_until_ns(clock_mono_ns() + SETTLE_NS);
+    int64_t from_ns = t0_ns + SETTLE_NS;
+    see_toggle(test, (ssize_t)channel, from_ns, t1_ns, &ret->counter_w, &ret->counter_variance);
+    see_toggle(test, sibling(test->meter, c, METER_POWER_INSTANT), from_ns, t1_ns, &ret->instant_w, &ret->instant_variance);
+    see_toggle(test, sibling(test->meter, c, METER_POWER_AVERAGE), from_ns, t1_ns, &unused, &ret->average_variance);
+    return true;
+}
+
+static const char *coverage_words(const struct toggled *t)
+{
+    double ratio = t->counter_variance / t->instant_variance;
+    if (t->counter_variance < 2 * t->average_variance && t->average_variance < 0.1 * t->instant_variance)
+        return "the counter varies as little as the average power: it is made of that";
+    if (ratio < 0.35)
+        return "the counter sees the whole time";
+    return ratio > 0.65 ? "the counter is made of the readings of its power sensor: it sees what that sensor sees"
+                        : "undetermined; its coverage stays unknown";
+}
+
 /*
  * A load toggled at 1.37 T. A counter that sees everything averages over T = 0.73 of a toggle, its power sensor over
  * its window only: with a window of a quarter of T the ratio of variances is 0.12; a counter made of such readings has
- * a ratio of 1.
+ * a ratio of 1. Then the load toggled at T itself, which beats with the sensor: a counter that sees everything shows the
+ * mean it showed before, one that sees a part shows what happens to fall into it.
  */
 static bool check_coverage(struct test *test, size_t channel, int64_t period_ns, GError **error)
 {
     const struct meter_channel *c = meter_channel_at(test->meter, channel);
-    ssize_t instant = sibling(test->meter, c, METER_POWER_INSTANT);
-    if (instant < 0 || period_ns < TOGGLE_MIN_NS) {
+    struct toggled off, on;
+    if (sibling(test->meter, c, METER_POWER_INSTANT) < 0 || period_ns < TOGGLE_MIN_NS) {
         add_row(test, c, "coverage", "not_run", NAN, NAN,
-                instant < 0 ? "there is no power sensor beside the counter to compare it with"
-                            : "the sensor refreshes faster than a load can be toggled: nothing can hide between updates");
+                period_ns >= TOGGLE_MIN_NS
+                    ? "there is no power sensor beside the counter to compare it with"
+                    : "the sensor refreshes faster than a load can be toggled: nothing can hide between updates");
         return true;
     }
-    int64_t t0_ns, t1_ns;
-    if (!meter_load_toggle(test->load, (int64_t)(TOGGLE_RATIO * (double)period_ns), 60 * period_ns, &t0_ns, &t1_ns, error))
+    if (!toggle(test, channel, (int64_t)(TOGGLE_RATIO * (double)period_ns), 60 * period_ns, &off, error) ||
+        !toggle(test, channel, period_ns, 40 * period_ns, &on, error))
         return false;
-    clock_sleep_until_ns(clock_mono_ns() + SETTLE_NS);
-    g_autoptr(GArray) energy = sampler_series(test->sampler, channel, t0_ns + SETTLE_NS, t1_ns);
-    g_autoptr(GArray) power = sampler_series(test->sampler, (size_t)instant, t0_ns + SETTLE_NS, t1_ns);
-    double mean, of_counter, of_power;
-    if (!interval_variance(c, energy, &mean, &of_counter) ||
-        !interval_variance(meter_channel_at(test->meter, (size_t)instant), power, &mean, &of_power) ||
-        sqrt(MAX(0, of_power)) < TOGGLE_SWING * mean) {
+    if (!(sqrt(MAX(0, off.instant_variance)) >= TOGGLE_SWING * off.instant_w) || !isfinite(off.counter_variance)) {
         add_row(test, c, "coverage", "not_run", NAN, NAN,
                 "the CPU load does not swing this sensor enough; its coverage stays unknown");
         return true;
     }
-    double ratio = of_counter / of_power;
-    add_row(test, c, "coverage", "pass", ratio, NAN,
-            ratio < 0.35   ? "the counter sees the whole time"
-            : ratio > 0.65 ? "the counter is made of the readings of its power sensor: it sees what that sensor sees"
-                           : "undetermined; its coverage stays unknown");
+    add_row(test, c, "coverage", "pass", off.counter_variance / off.instant_variance, NAN, coverage_words(&off));
+    add_row(test, c, "coverage_beat", isfinite(on.counter_w) ? "pass" : "not_run", on.counter_w / off.counter_w - 1, NAN,
+            "mean power when the load beats with the sensor, against when it does not: 0 for a counter that sees everything");
     return true;
 }
 

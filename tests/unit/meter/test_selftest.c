@@ -36,28 +36,32 @@ static void test_selftest(void)
     g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
     g_test_message("%s", text);
     bool quiet = json_is_true(json_object_get(tree, "quiet"));
+    double near = quiet ? 0.05 : 0.2; /* who else computes moves guards and caches */
     /* CPU time is linear in CPU time however busy the machine is. */
     static const char *const checks[] = {"intercept", "lack_of_fit", "additivity", "a_a"};
     for (size_t i = 0; i < G_N_ELEMENTS(checks); i++) {
         json_t *row = row_of(tree, "modelled:engine:energy", checks[i]);
-        g_assert_cmpfloat(fabs(json_number_value(json_object_get(row, "value"))), <, 0.05);
+        g_assert_cmpfloat(fabs(json_number_value(json_object_get(row, "value"))), <, near);
         g_assert_cmpstr(json_string_value(json_object_get(row, "verdict")), !=, "not_run");
     }
     json_t *step = row_of(tree, "modelled:engine:energy", "positive_control");
-    g_assert_cmpfloat_with_epsilon(json_number_value(json_object_get(step, "value")), 0.25, 0.05);
+    g_assert_cmpfloat_with_epsilon(json_number_value(json_object_get(step, "value")), 0.25, near);
     /* A simulated board draws nothing for being read. */
     json_t *idle = row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000000:energy", "observer_idle");
-    g_assert_cmpfloat(fabs(json_number_value(json_object_get(idle, "value"))), <, 0.02);
+    g_assert_cmpfloat(fabs(json_number_value(json_object_get(idle, "value"))), <, near);
     g_assert_cmpstr(json_string_value(json_object_get(row_of(tree, "modelled:engine:energy", "observer_busy"), "verdict")), ==,
                     "not_run");
     double whole = json_number_value(json_object_get(
         row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000000:energy", "coverage"), "value"));
     double part = json_number_value(json_object_get(
         row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000001:energy", "coverage"), "value"));
+    json_t *beat = row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000000:energy", "coverage_beat");
     if (quiet) {
         g_assert_cmpfloat(whole, <, 0.35);
         g_assert_cmpfloat(part, >, 0.65);
+        g_assert_cmpfloat(fabs(json_number_value(json_object_get(beat, "value"))), <, 0.1);
     }
+    g_assert_cmpstr(json_string_value(json_object_get(beat, "verdict")), ==, "pass");
     g_assert_cmpfloat(whole, <, part);
     meter_close(meter);
     meter_load_free(load);
