@@ -57,7 +57,7 @@ static bool read_flag(struct adapter *a, const struct adapter_load *load, const 
 static bool read_options(struct adapter *a, const struct adapter_load *load, struct options *o)
 {
     int type_k, type_v, flash_attention, load_mode, split_mode;
-    if (!read_count(a, load, "n_ctx", 0, LIMIT_PROMPT_TOKENS, &o->n_ctx) ||
+    if (!read_count(a, load, "n_ctx", 0, LIMIT_CONTEXT, &o->n_ctx) ||
         !read_count(a, load, "n_parallel", 1, (int64_t)llama_max_parallel_sequences(),
                     &o->n_parallel) ||
         !read_count(a, load, "n_threads", 1, 512, &o->n_threads))

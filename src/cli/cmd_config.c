@@ -26,7 +26,8 @@ static int check(int argc, char **argv)
         return 2;
     cli_plan_print(study, plan, true, stdout);
     fflush(stdout); /* what is missing comes after the plan, whatever stdout is */
-    return cli_plan_preflight(plan) ? 0 : 2;
+    g_autofree char *results = cli_plan_results(plan);
+    return cli_plan_preflight(plan, results) ? 0 : 2;
 }
 
 static void print_origins(const struct config *config)

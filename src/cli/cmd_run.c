@@ -114,17 +114,16 @@ static char *results_dir(const struct plan *plan)
 {
     if (arg_output)
         return g_strdup(arg_output);
-    g_autoptr(owned_config) first = plan_cell_config(plan, 0);
-    return g_strdup(config_has(first, "output_dir") ? config_string(first, "output_dir") : "results");
+    char *results = cli_plan_results(plan);
+    return results ? results : g_strdup("results");
 }
 
-static int execute(const struct study_file *file, const struct plan *plan)
+static int execute(const struct study_file *file, const struct plan *plan, const char *results)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *worker = find_worker(&error);
     if (!worker)
         return cli_fail(error);
-    g_autofree char *results = results_dir(plan);
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = arg_quiet};
     struct study_job job = {.file = file,
                             .plan = plan,
@@ -191,9 +190,10 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (!arg_quiet || arg_dry_run)
         cli_plan_print(file, plan, arg_dry_run, arg_dry_run ? stdout : stderr);
     fflush(stdout); /* what is missing comes after the plan, whatever stdout is */
-    if (!cli_plan_preflight(plan))
+    g_autofree char *results = results_dir(plan);
+    if (!cli_plan_preflight(plan, results))
         return 2;
-    return arg_dry_run ? 0 : execute(file, plan);
+    return arg_dry_run ? 0 : execute(file, plan, results);
 }
 
 const struct cli_command cli_run = {

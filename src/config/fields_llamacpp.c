@@ -48,13 +48,13 @@ static const struct config_choice load_modes[] = {
 const struct config_field config_rows_llamacpp[] = {
     {"llamacpp.quantization", CONFIG_CHOICE, HS, L, NULL, NULL, ANY, quantizations, NULL,
      "Use a quantised file of the model instead of the one `precision` names; the two exclude each other."},
-    {"llamacpp.n_threads", CONFIG_INT, HS, L, "threads", "1", 1, 1024, NULL, NULL,
+    {"llamacpp.n_threads", CONFIG_INT, HS, L, "threads", "1", 1, 512, NULL, NULL,
      "CPU threads of a decode step. Not more than there are free cores: the threads wait for each other spinning."},
-    {"llamacpp.n_threads_batch", CONFIG_INT, HS, L, "threads", NULL, 1, 1024, NULL, NULL,
+    {"llamacpp.n_threads_batch", CONFIG_INT, HS, L, "threads", NULL, 1, 512, NULL, NULL,
      "CPU threads of prompt processing; unset: n_threads."},
     {"llamacpp.n_parallel", CONFIG_INT, HS, L, "sequences", "1", 1, 256, NULL, NULL,
      "Sequences decoded together in one step: the batch size."},
-    {"llamacpp.n_ctx", CONFIG_INT, HS, L, "tokens", NULL, 1, 1 << 24, NULL, NULL,
+    {"llamacpp.n_ctx", CONFIG_INT, HS, L, "tokens", NULL, 1, LIMIT_CONTEXT, NULL, NULL,
      "Positions in the KV cache, shared by the sequences; unset: what max_input_tokens, max_output_tokens and "
      "n_parallel need."},
     {"llamacpp.n_batch", CONFIG_INT, HS, L, "tokens", "2048", 1, 1 << 20, NULL, NULL,
@@ -67,7 +67,8 @@ const struct config_field config_rows_llamacpp[] = {
     {"llamacpp.flash_attn", CONFIG_CHOICE, HS, L, NULL, "\"off\"", ANY, flash_attn, NULL,
      "Flash attention. Off by default: with it the tokens of long contexts can depend on the number of threads."},
     {"llamacpp.n_gpu_layers", CONFIG_INT, HS, L, "layers", "-1", -1, 10000, NULL, NULL,
-     "Layers kept on the GPU; -1 is all of them. Without effect in a build for CPUs."},
+     "Layers kept on the GPU; -1 is all of them where there is one. A number above 0 without a GPU is a substitution: an "
+     "error unless allow_substitution is true."},
     {"llamacpp.split_mode", CONFIG_CHOICE, HS, L, NULL, "\"layer\"", ANY, split_modes, NULL,
      "How the model is spread over several GPUs."},
     {"llamacpp.main_gpu", CONFIG_INT, HS, L, NULL, "0", 0, 255, NULL, NULL,

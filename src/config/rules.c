@@ -47,6 +47,7 @@ static const struct gate gates[] = {
 struct places {
     size_t *gate_when;
     size_t *rule_a, *rule_b;
+    size_t precision;
 };
 static const struct places *places(void);
 
@@ -168,6 +169,14 @@ static bool settle_precision(struct config *config, struct diag *diag)
     return false;
 }
 
+/* A GGUF file holds what it holds: a precision that nobody wrote would be a label that may be wrong. One that was
+ * written is held against the file before anything runs. */
+static bool is_file_s_own(const struct config *config, size_t i)
+{
+    return config->backend == CONFIG_LLAMACPP && i == places()->precision && value_of(config, "model")->file &&
+           config->values[i]->layer <= LAYER_DERIVED;
+}
+
 static void apply(struct config *config)
 {
     const struct field_table *table = field_table();
@@ -177,7 +186,7 @@ static void apply(struct config *config)
                        value_is_set(config->values[i]);
         for (size_t g = 0; applies && info->gates && info->gates[g]; g++)
             applies = gate_open(config, info->gates[g]);
-        config->applies[i] = applies;
+        config->applies[i] = applies && !is_file_s_own(config, i);
     }
 }
 
@@ -220,6 +229,8 @@ static const struct rule rules[] = {
     {RULE_NEEDS, "decoder.do_sample", "false", "decoder.temperature", "0.0",
      "without sampling the temperature has no effect"},
     {RULE_AT_LEAST, "max_output_tokens", NULL, "decoder.min_new_tokens", NULL, NULL},
+    {RULE_NEEDS, "decoder.min_new_tokens", "!0", "backend", "!\"llamacpp\"",
+     "llama.cpp has no such rule; decoder.ignore_eos: true makes answers of one length"},
     {RULE_AT_LEAST, "warmup.max_prompts", NULL, "warmup.n_warmup", NULL, NULL},
     {RULE_NEEDS, "llamacpp.type_v", QUANTISED_CACHE, "llamacpp.flash_attn", "\"on\"|\"auto\"",
      "llama.cpp reads quantised cached values only with flash attention"},
@@ -245,6 +256,7 @@ static struct places *find_places(void)
     found->gate_when = g_new0(size_t, G_N_ELEMENTS(gates));
     found->rule_a = g_new0(size_t, G_N_ELEMENTS(rules));
     found->rule_b = g_new0(size_t, G_N_ELEMENTS(rules));
+    found->precision = field_at("precision");
     for (size_t i = 0; i < G_N_ELEMENTS(gates); i++)
         found->gate_when[i] = field_at(gates[i].when);
     for (size_t i = 0; i < G_N_ELEMENTS(rules); i++) {
@@ -437,5 +449,7 @@ void rules_describe(GString *out)
         g_string_append_printf(out, "- %s%s%s.\n", words, rules[i].why ? ": " : "", rules[i].why ? rules[i].why : "");
     }
     g_string_append(out, "- `llamacpp.quantization` and `precision` exclude each other. Where they come from different\n"
-                         "  layers (a sweep over one, the file's fixed value for the other) the higher layer stands.\n");
+                         "  layers (a sweep over one, the file's fixed value for the other) the higher layer stands.\n"
+                         "- With the path of a GGUF file as `model` each of the two is checked against the file\n"
+                         "  where it is written; `precision` has no default there.\n");
 }

@@ -435,7 +435,7 @@ def test_results_folder_not_writable(llem, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     done = llem.run("run", write(tmp_path / "t.yaml"), "-o", blocked / "results")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert str(blocked) in done.stderr
 
 

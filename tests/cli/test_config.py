@@ -1,10 +1,11 @@
 """llem config: what a file says, what it would run, what can be written in one."""
 
 import json
+import re
 
 import jsonschema
 import pytest
-from support import GOLDEN
+from support import GOLDEN, ROOT
 
 STUDY = """\
 model: smollm2-135m-instruct
@@ -64,7 +65,7 @@ def test_environment_is_an_origin(llem, study):
 
 
 def test_fields(llem):
-    assert "llamacpp.n_threads: an integer from 1 to 1024 (threads), default 1" in llem.ok("config", "fields")
+    assert "llamacpp.n_threads: an integer from 1 to 512 (threads), default 1" in llem.ok("config", "fields")
     assert llem.ok("config", "fields", "decoder").startswith("decoder.preset: one of deterministic")
     done = llem.run("config", "fields", "decodr.top_p")
     assert done.returncode == 2
@@ -120,3 +121,35 @@ def test_reference_names_every_field(llem):
     for line in llem.ok("config", "fields").splitlines():
         if line and not line.startswith(" "):
             assert f"| `{line.split(':')[0]}` |" in page
+
+
+def test_faults_are_those_of_the_engine(llem):
+    header = (ROOT / "engines" / "sim" / "sim.h").read_text()
+    schema = json.loads(llem.ok("config", "schema"))
+    field = schema["properties"]["sim"]["properties"]["fail"]
+    assert re.findall(r"X\((\w+), \"", header) == field["enum"]
+
+
+LLAMA = "model: smollm2-135m-instruct\nbackend: llamacpp\n"
+SIM = "model: m\nbackend: sim\n"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (SIM + "sim: {fail: crsh}\n", "3:13: error: sim.fail: expected one of none, load_error"),
+        (SIM + "sim: {fail: crsh}\n", "did you mean crash?"),
+        (LLAMA + "decoder: {ignore_eos: false, min_new_tokens: 3}\n", "3:46: error: decoder.min_new_tokens: 3 needs"),
+        (SIM + "energy: {sample_period_ms: 10ms}\n", "write the number alone: its unit is ms"),
+        (SIM + "max_output_tokens: 128 tokens\n", "write the number alone: its unit is tokens"),
+        (SIM + "decoder: {temperature: 10%}\n", "write the number alone: it has no unit"),
+        (LLAMA + "llamacpp: {n_threads: 600}\n", "expected an integer from 1 to 512 (threads), found 600"),
+        (LLAMA + "llamacpp: {n_ctx: 16777217}\n", "expected an integer from 1 to 16777216 (tokens), found 16777217"),
+    ],
+)
+def test_wrong_values(llem, tmp_path, text, said):
+    path = tmp_path / "t.yaml"
+    path.write_text(text)
+    done = llem.run("config", "check", path)
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -215,8 +215,3 @@ def test_every_file_of_a_run_is_documented(llem, tmp_path):
     page = llem.ok("result", "reference")
     for path in the_study(tmp_path / "results").runs[0].iterdir():
         assert f"`{path.name}`" in page
-
-
-def test_a_fault_that_is_not_there_is_refused_with_a_list(llem, tmp_path):
-    done = run(llem, write(tmp_path / "t.yaml", {"sim.fail": "lod_error"}), expect=1)
-    assert "no fault 'lod_error'; there are these: none load_error load_oom" in done.stdout + done.stderr

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The llama.cpp adapter as a program, with a tiny model that really runs: equal ids however the work is cut, stamps,
  * ends, sampling, refusals, aborts, quantising. */
+#include "config/config.h"
 #include "engine/engine.h"
 #include "workload/workload.h"
 
@@ -363,6 +364,26 @@ static void test_load_refused(void)
     stop(engine);
 }
 
+/* What the configuration lets through, the adapter takes: it goes on to the model, which is not there. */
+static void test_ranges_of_the_fields(void)
+{
+    const struct config_field *fields;
+    size_t n = config_fields(&fields);
+    struct engine *engine = start(ADAPTER, NULL);
+    g_assert_true(hello(engine, NULL));
+    for (size_t i = 0; i < n; i++) {
+        const char *name = strchr(fields[i].path, '.');
+        if (fields[i].backends != CONFIG_LLAMACPP || fields[i].type != CONFIG_INT)
+            continue;
+        g_autoptr(GError) error = NULL;
+        g_autofree char *option = g_strdup_printf("\"%s\": %.0f", name + 1, fields[i].max);
+        g_test_message("%s", option);
+        g_assert_false(load(engine, "/nowhere/m.gguf", option, "", false, NULL, &error));
+        g_assert_nonnull(strstr(error->message, "there is no model file"));
+    }
+    stop(engine);
+}
+
 static void test_prepare_refused(void)
 {
     static const int32_t fine[] = {5, 6, 7}, strange[] = {5, 512};
@@ -500,6 +521,7 @@ int main(int argc, char **argv)
     g_test_add_func("/llamacpp/sampling", test_sampling);
     g_test_add_func("/llamacpp/resolved", test_resolved);
     g_test_add_func("/llamacpp/load-refused", test_load_refused);
+    g_test_add_func("/llamacpp/ranges-of-the-fields", test_ranges_of_the_fields);
     g_test_add_func("/llamacpp/prepare-refused", test_prepare_refused);
     g_test_add_func("/llamacpp/abort", test_abort);
     g_test_add_func("/llamacpp/tokenize", test_tokenize);
