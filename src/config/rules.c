@@ -3,6 +3,7 @@
  * meaning, and the rules a combination must keep. Each is a table of rows. */
 #include "config/internal.h"
 
+#include <math.h>
 #include <string.h>
 
 static const struct config_value *value_of(const struct config *config, const char *path)
@@ -208,6 +209,7 @@ enum rule_kind {
     RULE_AT_LEAST, /* a ≥ b, where both are set */
     RULE_FITS,     /* a ≥ factor × (max_input_tokens + max_output_tokens), where a is set; b is the factor or NULL */
     RULE_PRESENT,  /* while a is set, b must be set */
+    RULE_WITHIN,   /* a ≤ the positions of llama.cpp's context, unless substitutions are allowed */
 };
 
 struct rule {
@@ -236,6 +238,8 @@ static const struct rule rules[] = {
      "llama.cpp reads quantised cached values only with flash attention"},
     {RULE_AT_LEAST, "llamacpp.n_batch", NULL, "llamacpp.n_ubatch", NULL, NULL},
     {RULE_AT_LEAST, "llamacpp.n_batch", NULL, "llamacpp.n_parallel", NULL, "a step decodes one token of each sequence"},
+    {RULE_WITHIN, "llamacpp.n_batch", NULL, NULL, NULL, "libllama would cut it down to that; leave it out"},
+    {RULE_WITHIN, "llamacpp.n_ubatch", NULL, NULL, NULL, "libllama would cut it down to that; leave it out"},
     {RULE_FITS, "llamacpp.n_ctx", NULL, "llamacpp.n_parallel", NULL, NULL},
     {RULE_EXCLUDES, "pytorch.load_in_4bit", NULL, "pytorch.load_in_8bit", NULL, NULL},
     {RULE_EXCLUDES, "pytorch.tp_plan", NULL, "pytorch.device_map", NULL, "both place the model on devices"},
@@ -310,6 +314,15 @@ static double context_need(const struct config *config, const struct rule *rule)
     return factor * (number_of(config, "max_input_tokens") + number_of(config, "max_output_tokens"));
 }
 
+/* What libllama cuts batches to: n_ctx as it is written, else what the adapter asks for (it rounds a sequence up to 256). */
+static double context_of(const struct config *config)
+{
+    if (config_has(config, "llamacpp.n_ctx"))
+        return number_of(config, "llamacpp.n_ctx");
+    double each = number_of(config, "max_input_tokens") + number_of(config, "max_output_tokens");
+    return ceil(each / 256) * 256 * number_of(config, "llamacpp.n_parallel");
+}
+
 static bool rule_kept(const struct config *config, const struct rule *rule)
 {
     size_t a = places()->rule_a[rule - rules], b = places()->rule_b[rule - rules];
@@ -327,6 +340,8 @@ static bool rule_kept(const struct config *config, const struct rule *rule)
         return json_number_value(first->json) >= context_need(config, rule);
     case RULE_PRESENT:
         return config->applies[b];
+    case RULE_WITHIN:
+        return config_bool(config, "allow_substitution") || json_number_value(first->json) <= context_of(config);
     }
     return true;
 }
@@ -366,6 +381,8 @@ static char *rule_words(const struct config *config, const struct rule *rule)
                                rule->b ? "n_parallel times " : "", context_need(config, rule));
     case RULE_PRESENT:
         return g_strdup_printf("%s: %s needs %s to be set", rule->a, a, rule->b);
+    case RULE_WITHIN:
+        return g_strdup_printf("%s: %s is more than the %.0f positions of the context", rule->a, a, context_of(config));
     }
     return NULL;
 }
@@ -438,6 +455,9 @@ static char *rule_describe(const struct rule *rule)
                                rule->b ? "`n_parallel` × (" : "", rule->b ? ")" : "");
     case RULE_PRESENT:
         return g_strdup_printf("`%s` needs `%s`", rule->a, rule->b);
+    case RULE_WITHIN:
+        return g_strdup_printf("`%s` is at most the positions of the context (`llamacpp.n_ctx`, or what the lengths and "
+                               "`llamacpp.n_parallel` need), unless `allow_substitution` is true", rule->a);
     }
     return NULL;
 }

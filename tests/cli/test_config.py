@@ -153,3 +153,16 @@ def test_wrong_values(llem, tmp_path, text, said):
     done = llem.run("config", "check", path)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_batches_beyond_the_context_are_no_cells(llem, tmp_path):
+    """libllama would cut them all to the same size."""
+    path = tmp_path / "t.yaml"
+    path.write_text(LLAMA + "llamacpp: {n_ctx: 1024}\nsweep: {llamacpp.n_batch: [512, 2048, 4096]}\n")
+    done = llem.run("config", "check", path)
+    assert done.returncode == 0
+    assert "t: 1 cell × " in done.stdout
+    assert "2 of 3 cells break a rule and are skipped" in done.stderr
+    assert "n_batch=4096: llamacpp.n_batch: 4096 is more than the 1024 positions of the context" in done.stderr
+    assert "t: 3 cells × " in llem.ok("config", "check", path, "allow_substitution=true")
+    assert "t: 3 cells × " in llem.ok("config", "check", path, "llamacpp.n_ctx=4096")

@@ -27,6 +27,8 @@ static const struct {
     {"pytorch.length_penalty", "pytorch.num_beams: 2", "0.5"},
     {"pytorch.tp_size", "pytorch.tp_plan: auto", NULL},
     {"sim.max_context", NULL, "100000"},
+    {"llamacpp.n_batch", NULL, "640"},
+    {"llamacpp.n_ubatch", NULL, "64"},
     {"energy.calibration", NULL, LLEM_SOURCE_DIR "/tests/unit/config"},
     {"dataset", NULL, LLEM_SOURCE_DIR "/tests/unit/config/two.jsonl"},
 };
