@@ -104,7 +104,7 @@ static void report(const struct engine_check_case *row, enum engine_check_status
     bool colour = cli_colour(STDOUT_FILENO);
     printf("%s%s%s  %-15s  %s\n", colour ? looks[status].colour : "", looks[status].word, colour ? "\033[0m" : "",
            row->name, message ? message : row->summary);
-    fflush(stdout); /* the next case may take minutes */
+    cli_flush_stdout(); /* the next case may take minutes */
     tally->passed += status == ENGINE_CHECK_PASS;
     tally->failed += status == ENGINE_CHECK_FAIL;
     tally->skipped += status == ENGINE_CHECK_SKIP;
@@ -185,6 +185,10 @@ static int check(int argc, char **argv)
     proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
     engine_check(&suite, report, &tally);
     printf("%s: %d passed, %d failed, %d skipped\n", program[0], tally.passed, tally.failed, tally.skipped);
+    cli_flush_stdout();
+    if (tally.failed > 0 && !option_model)
+        fprintf(stderr, "llem: no model was given; an engine that loads a file needs one:  llem engine check --model PATH %s\n",
+                argv[0]);
     return tally.failed > 0;
 }
 
@@ -196,6 +200,9 @@ static int run(const struct cli_command *self, int argc, char **argv)
     int code = cli_parse(self, &argc, &argv, 1, -1, &done);
     if (code || done)
         return code;
+    bool known = !strcmp(argv[1], "list") || !strcmp(argv[1], "check");
+    if (known && !cli_options_of_action(self, argv[1]))
+        return 2;
     if (!strcmp(argv[1], "list") && argc == 2)
         return list();
     /* `--` in front of a program with options of its own */

@@ -173,13 +173,38 @@ static bool override_as_output(void)
     return true;
 }
 
+/* An option and a field of the command line that say the same thing: one of them would be ignored. */
+static bool said_twice(const char *const *overrides)
+{
+    const struct {
+        const char *option, *field;
+        bool given;
+    } rows[] = {{"--output", "output_dir=", arg_output != NULL},
+                {"--cycles", "execution.n_cycles=", arg_cycles != G_MAXINT}};
+    for (const char *const *text = overrides; *text; text++)
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+            if (rows[i].given && g_str_has_prefix(*text, rows[i].field)) {
+                fprintf(stderr, "llem run: %s and '%s' exclude each other\n", rows[i].option, *text);
+                return true;
+            }
+    return false;
+}
+
+static bool empty_output(void)
+{
+    if (!arg_output || *arg_output)
+        return false;
+    fputs("llem run: -o names the folder for results, and nothing stands behind it\n", stderr);
+    return true;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     bool done;
     int code = cli_parse(self, &argc, &argv, 1, -1, &done);
     if (code || done)
         return code;
-    if (override_as_output())
+    if (override_as_output() || empty_output() || said_twice((const char *const *)argv + 2))
         return 2;
     g_autofree char *cycles = NULL;
     g_autofree const char **overrides = overrides_of(argc, argv, &cycles);
@@ -189,7 +214,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return 2;
     if (!arg_quiet || arg_dry_run)
         cli_plan_print(file, plan, arg_dry_run, arg_dry_run ? stdout : stderr);
-    fflush(stdout); /* what is missing comes after the plan, whatever stdout is */
+    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autofree char *results = results_dir(plan);
     if (!cli_plan_preflight(plan, results))
         return 2;

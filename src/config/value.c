@@ -150,6 +150,8 @@ static json_t *read_int(const struct reading *r)
         return refuse_with(r, "leave out the quotes");
     if (strpbrk(digits, "_,"))
         return refuse_with(r, "write the number without separators");
+    if (*digits != '0')
+        return refuse(r); /* more digits than 64 bits hold */
     return refuse_with(r, "a leading zero is ambiguous: write 12 for twelve, 0o12 for ten (octal)");
 }
 
@@ -337,6 +339,11 @@ static bool take_file(const struct reading *r, struct config_value *value)
     if (!calibration && !value_is_path(text))
         return model || check_dataset_name(r, text);
     value->file = absolute(r->context, text);
+    if (dataset && !r->context->digests && g_file_test(value->file, G_FILE_TEST_IS_DIR)) {
+        diag_add(r->context->diag, DIAG_ERROR, place(r), "dataset: %s is a folder", value->file);
+        diag_hint(r->context->diag, "name a .jsonl file in it");
+        return false;
+    }
     json_t *path = json_string(value->file);
     if (!path) {
         diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: the path is not UTF-8", r->row->path);

@@ -96,6 +96,9 @@ static void test_overrides(void)
         const char *text, *said;
     } rows[] = {
         {"n", "command line 'n': error: expected FIELD=VALUE"},
+        {"n=[1,", "command line 'n=[1,':1:4: error: expected a value here"},
+        {"n={", "command line 'n={':1:2: error: expected a value here"},
+        {"n=99999999999999999999", "command line 'n=99999999999999999999': error: n: expected an integer"},
         {"n=many", "command line 'n=many': error: n: expected an integer"},
         {"m=1", "unknown field 'm'"},
         {"sweep.output_dir=[a]", "output_dir cannot be swept"},

@@ -112,7 +112,7 @@ static void test_no_valid_cell(void)
     MAKE(made, "model: m\nbackend: llamacpp\nsweep: {llamacpp.quantization: [q8_0], precision: [fp16, bf16]}\n");
     g_assert_null(made.plan);
     g_autofree char *said = diag_render(made.diag, false);
-    g_assert_nonnull(strstr(said, "error: all 2 of 2 cells break a rule"));
+    g_assert_nonnull(strstr(said, "error: all 2 cells break a rule"));
     g_assert_nonnull(strstr(said, "exclude each other"));
 }
 
