@@ -109,16 +109,21 @@ static struct diag_span keep_span(struct diag *diag, const struct diag_span *spa
     return kept;
 }
 
+static bool is_line_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
 /* What breaks off is noticed behind the last line; it is shown at the end of the last one with something in it. */
 static void pull_back(const struct source *source, struct diag_span *at)
 {
     size_t end = source->length, start = 0;
     int last = 1;
-    while (end > 0 && strchr("\r\n", source->text[end - 1]))
+    while (end > 0 && is_line_end(source->text[end - 1]))
         end--;
     for (size_t i = 0; i < end; i++) {
         bool crlf = source->text[i] == '\r' && source->text[i + 1] == '\n';
-        if (!strchr("\r\n", source->text[i]) || crlf)
+        if (!is_line_end(source->text[i]) || crlf)
             continue;
         last++;
         start = i + 1;

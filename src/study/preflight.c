@@ -163,7 +163,8 @@ static void look_at_threads(struct look *look, const struct config *config)
     int64_t most = g_get_num_processors();
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
         const struct diag_span *at = config_place(config, counts[i]); /* none: it follows from the other */
-        if (!config_has(config, counts[i]) || !at || config_int(config, counts[i]) <= most)
+        if (!config_has(config, counts[i]) || !at || config_int(config, counts[i]) <= most ||
+            !is_new(look, g_strdup_printf("threads %s %" G_GINT64_FORMAT, counts[i], config_int(config, counts[i]))))
             continue;
         diag_add(look->diag, DIAG_WARNING, at, "%s: %" G_GINT64_FORMAT " is more than the %" G_GINT64_FORMAT
                  " processor%s that llem may use here", counts[i], config_int(config, counts[i]), most,

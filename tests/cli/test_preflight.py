@@ -108,6 +108,8 @@ def test_more_threads_than_processors(llem, tmp_path, way):
     assert done.stderr.count("warning: llamacpp.n_threads") == 1
     assert "llamacpp.n_threads: 512 is more than the" in done.stderr
     assert "is more than" not in llem.run(*way, path, "model=./m.gguf", "llamacpp.n_threads=1").stderr
+    swept = llem.run(*way, path, "model=./m.gguf", "sweep.llamacpp.n_threads=[511,512]", "sweep.random_seed=[1,2]").stderr
+    assert swept.count("is more than the") == swept.count("the threads will wait for each other") == 2
 
 
 @pytest.mark.parametrize("below", ["file", "file/deeper/results"])
