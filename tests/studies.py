@@ -1,6 +1,7 @@
 """Studies for the tests: YAML from Python, the folder a run leaves, its records checked against their schemas."""
 
 import json
+import struct
 from pathlib import Path
 
 import support
@@ -33,6 +34,25 @@ def write(path, fields=None, sweep=None, execution=None, **more):
     if execution is not None:
         tree["execution"] = execution
     path.write_text(json.dumps(tree, indent=1))
+    return path
+
+
+def gguf(path, file_type=1, keep=None):
+    """The head of a GGUF file with one tensor of 32 numbers: facts can be read from it, it cannot be run.
+
+    file_type: 0 holds f32, 1 f16, 7 q8_0 by its own word; keep: bytes left of it.
+    """
+
+    def text(value):
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    pairs = text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    for key, value in {"general.file_type": file_type, "llama.context_length": 2048}.items():
+        pairs += text(key) + struct.pack("<II", 4, value)
+    tensor = text("token_embd.weight") + struct.pack("<IQIQ", 1, 32, 0, 0)
+    head = struct.pack("<4sIQQ", b"GGUF", 3, 1, 3) + pairs + tensor
+    whole = head + bytes(-len(head) % 32) + bytes(32 * 4)
+    path.write_bytes(whole[:keep])
     return path
 
 

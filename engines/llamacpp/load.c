@@ -17,7 +17,7 @@ struct options {
     enum llama_flash_attn_type flash_attention;
     enum llama_load_mode load_mode;
     enum llama_split_mode split_mode;
-    bool offload_kqv, op_offload, kv_unified, repack, add_bos;
+    bool offload_kqv, op_offload, kv_unified, use_extra_bufts, add_bos;
 };
 
 /* ---- reading ---- */
@@ -26,7 +26,7 @@ static bool read_count(struct adapter *a, const struct adapter_load *load, const
                        int64_t low, int64_t high, int64_t *ret)
 {
     const json_t *value = adapter_option(a, load, name);
-    if (json_is_null(value)) /* the default of n_threads_batch: as n_threads, already in *ret */
+    if (json_is_null(value)) /* what follows from something else, already in *ret */
         return true;
     *ret = json_integer_value(value);
     if (*ret < low || *ret > high)
@@ -57,12 +57,14 @@ static bool read_flag(struct adapter *a, const struct adapter_load *load, const 
 static bool read_options(struct adapter *a, const struct adapter_load *load, struct options *o)
 {
     int type_k, type_v, flash_attention, load_mode, split_mode;
-    if (!read_count(a, load, "n_ctx", 0, LIMIT_PROMPT_TOKENS, &o->n_ctx) ||
+    if (!read_count(a, load, "n_ctx", 0, LIMIT_CONTEXT, &o->n_ctx) ||
         !read_count(a, load, "n_parallel", 1, (int64_t)llama_max_parallel_sequences(),
                     &o->n_parallel) ||
         !read_count(a, load, "n_threads", 1, 512, &o->n_threads))
         return false;
     o->n_threads_batch = o->n_threads;
+    o->n_batch = 2048; /* libllama's own defaults, which it cuts to the context */
+    o->n_ubatch = 512;
     if (!read_count(a, load, "n_threads_batch", 1, 512, &o->n_threads_batch) ||
         !read_count(a, load, "n_batch", 1, LIMIT_PROMPT_TOKENS, &o->n_batch) ||
         !read_count(a, load, "n_ubatch", 1, LIMIT_PROMPT_TOKENS, &o->n_ubatch) ||
@@ -82,7 +84,7 @@ static bool read_options(struct adapter *a, const struct adapter_load *load, str
     o->offload_kqv = read_flag(a, load, "offload_kqv");
     o->op_offload = read_flag(a, load, "op_offload");
     o->kv_unified = read_flag(a, load, "kv_unified");
-    o->repack = read_flag(a, load, "repack");
+    o->use_extra_bufts = read_flag(a, load, "use_extra_bufts");
     o->add_bos = read_flag(a, load, "add_bos");
     if (o->n_batch < o->n_parallel)
         return adapter_fail(a, ADAPTER_BAD_VALUE,
@@ -150,7 +152,7 @@ static bool load_model(struct adapter *a, struct llamacpp *l, const struct optio
     params.split_mode = o->split_mode;
     params.main_gpu = (int32_t)o->main_gpu;
     params.load_mode = o->load_mode;
-    params.use_extra_bufts = o->repack;
+    params.use_extra_bufts = o->use_extra_bufts;
     params.progress_callback = on_progress;
     params.progress_callback_user_data = l;
     library_log_reset();
@@ -265,6 +267,18 @@ static const char *flash_attention_used(const struct options *o)
     return library_log_said("Flash Attention not supported") ? "off" : "auto";
 }
 
+/* A number that was asked for and cut down without a word. */
+static bool check_cut(struct adapter *a, const struct adapter_load *load, json_t *reply, const char *name,
+                      int64_t used, const char *reason)
+{
+    const json_t *asked = adapter_option(a, load, name);
+    if (json_is_null(asked) || json_integer_value(asked) <= used)
+        return true;
+    g_autofree char *requested = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(asked));
+    g_autofree char *instead = g_strdup_printf("%" G_GINT64_FORMAT, used);
+    return adapter_substitution(a, load, reply, name, requested, instead, reason);
+}
+
 /* What libllama replaces with no more than a line in its log. */
 static bool check_substitutions(struct adapter *a, struct llamacpp *l,
                                 const struct adapter_load *load, const struct options *o,
@@ -277,6 +291,9 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
                                   "libllama finds no GPU (built without CUDA, or no device)"))
             return false;
     }
+    if (!check_cut(a, load, reply, "n_batch", l->n_batch, "libllama cuts it to n_ctx") ||
+        !check_cut(a, load, reply, "n_ubatch", llama_n_ubatch(l->context), "libllama cuts it to n_batch"))
+        return false;
     const char *quantization = json_string_value(adapter_option(a, load, "quantization"));
     if (quantization && g_ascii_strcasecmp(quantization, l->facts.form) != 0 &&
         !adapter_substitution(a, load, reply, "quantization", quantization, l->facts.form,
@@ -315,7 +332,7 @@ static void add_resolved(const struct llamacpp *l, const struct options *o, json
     } flags[] = {{"offload_kqv", o->offload_kqv},
                  {"op_offload", o->op_offload},
                  {"kv_unified", o->kv_unified},
-                 {"repack", o->repack},
+                 {"use_extra_bufts", o->use_extra_bufts},
                  {"add_bos", o->add_bos}};
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
         json_object_set_new(resolved, counts[i].name, json_integer(counts[i].value));

@@ -109,6 +109,31 @@ static struct diag_span keep_span(struct diag *diag, const struct diag_span *spa
     return kept;
 }
 
+static bool is_line_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* What breaks off is noticed behind the last line; it is shown at the end of the last one with something in it. */
+static void pull_back(const struct source *source, struct diag_span *at)
+{
+    size_t end = source->length, start = 0;
+    int last = 1;
+    while (end > 0 && is_line_end(source->text[end - 1]))
+        end--;
+    for (size_t i = 0; i < end; i++) {
+        bool crlf = source->text[i] == '\r' && source->text[i + 1] == '\n';
+        if (!is_line_end(source->text[i]) || crlf)
+            continue;
+        last++;
+        start = i + 1;
+    }
+    if (end == 0 || at->line <= last)
+        return;
+    int column = (int)g_utf8_strlen(source->text + start, (gssize)(end - start)) + 1;
+    *at = (struct diag_span){.source = at->source, .line = last, .column = column};
+}
+
 void diag_add(struct diag *diag, enum diag_severity severity, const struct diag_span *span, const char *format, ...)
 {
     va_list args;
@@ -123,6 +148,8 @@ void diag_add(struct diag *diag, enum diag_severity severity, const struct diag_
     struct entry *entry = g_new0(struct entry, 1);
     entry->severity = severity;
     entry->at = keep_span(diag, span, &entry->rank);
+    if (entry->rank < diag->sources->len && entry->at.source)
+        pull_back(diag->sources->pdata[entry->rank], &entry->at);
     entry->order = diag->entries->len;
     entry->message = g_steal_pointer(&message);
     entry->hints = g_ptr_array_new_with_free_func(g_free);

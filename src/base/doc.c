@@ -105,6 +105,8 @@ char *doc_describe(const struct doc_node *node)
         return g_strdup(*node->raw ? "null" : "nothing");
     if (!json_is_string(node->json))
         return g_strdup(node->raw);
+    if (!*node->raw)
+        return g_strdup("an empty text");
     g_autofree char *shown = g_utf8_strlen(node->raw, -1) > 60 ? g_utf8_substring(node->raw, 0, 60) : NULL;
     return g_strdup_printf("\"%s%s\"%s", shown ? shown : node->raw, shown ? "…" : "",
                            node->plain ? "" : " (quoted text)");

@@ -11,6 +11,7 @@
 #define LIMIT_DATASET_BYTES    (256 << 20)
 #define LIMIT_PROMPTS          100000
 #define LIMIT_PROMPT_TOKENS    (1 << 20)
+#define LIMIT_CONTEXT          (1 << 24)  /* positions of all sequences of an engine together */
 #define LIMIT_PROTOCOL_LINE    (64 << 20) /* one line of the engine protocol, bytes without the newline */
 #define LIMIT_ENGINE_LOG_BYTES (8 << 20)  /* kept of an engine's stdout and stderr: head and tail */
 #define LIMIT_ERROR_LOG_LINES  20         /* last lines of a log quoted in an error record */

@@ -122,7 +122,7 @@ static bool looks_real(const char *text)
     return *p == '\0' && strpbrk(text, ".eE");
 }
 
-static json_t *plain_value(struct reader *r, const char *text, const struct diag_span *at)
+static json_t *plain_value(const char *text)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
     static const char *const trues[] = {"true", "True", "TRUE", NULL};
@@ -139,8 +139,7 @@ static json_t *plain_value(struct reader *r, const char *text, const struct diag
         gint64 value;
         if (g_ascii_string_to_signed(digits, (guint)base, G_MININT64, G_MAXINT64, &value, NULL))
             return json_integer(value);
-        diag_add(r->diag, DIAG_ERROR, at, "the integer %s does not fit into 64 bits", text);
-        return json_null();
+        return json_string(text); /* no field takes one beyond 64 bits: each says what it takes, and the rest is read */
     }
     double value = looks_real(text) ? g_ascii_strtod(text, NULL) : NAN;
     return isfinite(value) ? json_real(value) : json_string(text);
@@ -240,7 +239,7 @@ static void on_scalar(struct reader *r, const yaml_event_t *event)
     struct doc_node *node = doc_node_new(r->doc, DOC_SCALAR, &at);
     node->raw = text;
     node->plain = plain;
-    node->json = plain ? plain_value(r, text, &at) : json_string(text);
+    node->json = plain ? plain_value(text) : json_string(text);
     if (event->data.scalar.anchor)
         g_hash_table_replace(r->anchors, g_strdup((const char *)event->data.scalar.anchor), node);
     put(r, node);
@@ -443,6 +442,9 @@ static char *join_surrogates(const char *text, size_t length, size_t *ret_length
 struct doc *doc_parse(const char *name, const char *text, size_t length, struct diag *diag)
 {
     size_t errors = diag_errors(diag);
+    size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* some editors begin UTF-8 with one */
+    text += mark;
+    length -= mark;
     diag_source(diag, name, text, length);
     if (!yaml_check_text(diag, name, text, length))
         return NULL;

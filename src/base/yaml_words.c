@@ -132,8 +132,41 @@ static const struct wording *find_wording(const yaml_parser_t *parser, char char
     return NULL;
 }
 
+/* "key:value" without a space is text, and goes on in the next line: only there libyaml finds a ':' too many. The line
+ * (from 1) where that text begins, or 0. */
+static int line_of_glued_key(const char *text, size_t length, size_t problem_line)
+{
+    g_autofree char *whole = g_strndup(text, length);
+    g_auto(GStrv) lines = g_strsplit(whole, "\n", -1);
+    size_t n = g_strv_length(lines);
+    for (size_t i = MIN(problem_line, n); i-- > 0;) {
+        const char *line = g_strstrip(lines[i]);
+        if (!*line || *line == '#')
+            continue;
+        const char *colon = strchr(line, ':');
+        bool glued = colon && colon[1] && !strstr(line, ": ") && strcspn(line, " \"'[{#-") >= (size_t)(colon - line);
+        return glued ? (int)i + 1 : 0;
+    }
+    return 0;
+}
+
+static bool explain_glued_key(struct diag *diag, const char *name, const yaml_parser_t *parser, const char *text,
+                              size_t length)
+{
+    bool surprised = parser->problem && strstr(parser->problem, "mapping values are not allowed");
+    int line = surprised ? line_of_glued_key(text, length, parser->problem_mark.line) : 0;
+    if (!line)
+        return false;
+    struct diag_span at = {.source = name, .line = line, .column = 1};
+    diag_add(diag, DIAG_ERROR, &at, "expected 'key: value', found no ': '");
+    diag_hint(diag, "write a colon and a space after the key");
+    return true;
+}
+
 void yaml_explain(struct diag *diag, const char *name, const yaml_parser_t *parser, const char *text, size_t length)
 {
+    if (explain_glued_key(diag, name, parser, text, length))
+        return;
     char character = character_at(text, length, &parser->problem_mark);
     const struct wording *words = find_wording(parser, character);
     const yaml_mark_t *mark = words && words->at_context ? &parser->context_mark : &parser->problem_mark;
@@ -148,6 +181,6 @@ void yaml_explain(struct diag *diag, const char *name, const yaml_parser_t *pars
     diag_add(diag, DIAG_ERROR, &at, "%s", words->message);
     if (words->hint)
         diag_hint(diag, "%s", words->hint);
-    if (words->at_context && parser->problem_mark.line != parser->context_mark.line)
+    if (words->at_context && character && parser->problem_mark.line != parser->context_mark.line)
         diag_hint(diag, "noticed in line %zu", parser->problem_mark.line + 1);
 }

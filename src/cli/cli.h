@@ -32,9 +32,13 @@ extern const struct cli_command cli_meter;
 /* Parses argv by self->options; min and max bound the positional arguments left in argv[1…] (max -1: any).
  * Returns 0, or an exit code after the message was printed (also for --help, where it is 0 and *ret_done is set). */
 int cli_parse(const struct cli_command *self, int *argc, char ***argv, int min, int max, bool *ret_done);
+/* Options whose help begins with "ACTION: " are of that action alone. Whether none of another was given; prints which. */
+bool cli_options_of_action(const struct cli_command *self, const char *action);
 /* Prints "llem: MESSAGE" (and nothing of the domain) on stderr; returns the exit code of the error. */
 int cli_fail(const GError *error);
 /* Whether stdout or stderr may carry colour (terminal, no NO_COLOR). */
 bool cli_colour(int fd);
+/* What was printed so far, before something else is printed on stderr. */
+void cli_flush_stdout(void);
 /* Flushes stdout; 0, or 1 after a message when something printed was lost (full disk, closed pipe). */
 int cli_close_stdout(void);

@@ -25,8 +25,9 @@ static int check(int argc, char **argv)
     if (!plan)
         return 2;
     cli_plan_print(study, plan, true, stdout);
-    fflush(stdout); /* what is missing comes after the plan, whatever stdout is */
-    return cli_plan_preflight(plan) ? 0 : 2;
+    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
+    g_autofree char *results = cli_plan_results(plan);
+    return cli_plan_preflight(plan, results) ? 0 : 2;
 }
 
 static void print_origins(const struct config *config)
@@ -154,6 +155,8 @@ static int run(const struct cli_command *self, int argc, char **argv)
         suggest_offer(&suggest, actions[i].name);
         if (strcmp(actions[i].name, argv[1]))
             continue;
+        if (!cli_options_of_action(self, argv[1]))
+            return 2;
         if (argc - 2 >= actions[i].min && (actions[i].max < 0 || argc - 2 <= actions[i].max))
             return actions[i].run(argc - 2, argv + 2);
         fprintf(stderr, "llem config %s: %s\nTry 'llem config --help'.\n", argv[1],

@@ -90,6 +90,7 @@ static int list(void)
 
 struct tally {
     int passed, failed, skipped;
+    bool load_failed;
 };
 
 static void report(const struct engine_check_case *row, enum engine_check_status status, const char *message,
@@ -104,9 +105,10 @@ static void report(const struct engine_check_case *row, enum engine_check_status
     bool colour = cli_colour(STDOUT_FILENO);
     printf("%s%s%s  %-15s  %s\n", colour ? looks[status].colour : "", looks[status].word, colour ? "\033[0m" : "",
            row->name, message ? message : row->summary);
-    fflush(stdout); /* the next case may take minutes */
+    cli_flush_stdout(); /* the next case may take minutes */
     tally->passed += status == ENGINE_CHECK_PASS;
     tally->failed += status == ENGINE_CHECK_FAIL;
+    tally->load_failed |= status == ENGINE_CHECK_FAIL && !strcmp(row->name, "load");
     tally->skipped += status == ENGINE_CHECK_SKIP;
 }
 
@@ -169,6 +171,10 @@ static int check(int argc, char **argv)
     g_autoptr(json_t) set = json_object();
     g_auto(GStrv) program = program_of(argc, argv, &error);
     bool ok = program && is_there(program[0], &error) && (!option_case || known_case(option_case, &error));
+    if (ok && option_timeout_s < 0) {
+        g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE, "--timeout %d: a number of seconds above 0 is wanted", option_timeout_s);
+        ok = false;
+    }
     for (char **text = option_set; ok && text && *text; text++)
         ok = set_option(set, *text, &error);
     if (!ok)
@@ -185,6 +191,10 @@ static int check(int argc, char **argv)
     proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
     engine_check(&suite, report, &tally);
     printf("%s: %d passed, %d failed, %d skipped\n", program[0], tally.passed, tally.failed, tally.skipped);
+    cli_flush_stdout();
+    if (tally.load_failed && !option_model)
+        fprintf(stderr, "llem: no model was given; an engine that loads a file needs one:  llem engine check --model PATH %s\n",
+                argv[0]);
     return tally.failed > 0;
 }
 
@@ -196,6 +206,9 @@ static int run(const struct cli_command *self, int argc, char **argv)
     int code = cli_parse(self, &argc, &argv, 1, -1, &done);
     if (code || done)
         return code;
+    bool known = !strcmp(argv[1], "list") || !strcmp(argv[1], "check");
+    if (known && !cli_options_of_action(self, argv[1]))
+        return 2;
     if (!strcmp(argv[1], "list") && argc == 2)
         return list();
     /* `--` in front of a program with options of its own */

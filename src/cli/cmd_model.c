@@ -194,6 +194,9 @@ static int run(const struct cli_command *self, int argc, char **argv)
     int status = cli_parse(self, &argc, &argv, 1, 2, &done);
     if (status || done)
         return status;
+    bool known = !strcmp(argv[1], "list") || !strcmp(argv[1], "pull");
+    if (known && !cli_options_of_action(self, argv[1]))
+        return 2;
     if (!strcmp(argv[1], "list") && argc == 2)
         return list();
     if (!strcmp(argv[1], "pull") && argc == 3)

@@ -114,17 +114,16 @@ static char *results_dir(const struct plan *plan)
 {
     if (arg_output)
         return g_strdup(arg_output);
-    g_autoptr(owned_config) first = plan_cell_config(plan, 0);
-    return g_strdup(config_has(first, "output_dir") ? config_string(first, "output_dir") : "results");
+    char *results = cli_plan_results(plan);
+    return results ? results : g_strdup("results");
 }
 
-static int execute(const struct study_file *file, const struct plan *plan)
+static int execute(const struct study_file *file, const struct plan *plan, const char *results)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *worker = find_worker(&error);
     if (!worker)
         return cli_fail(error);
-    g_autofree char *results = results_dir(plan);
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = arg_quiet};
     struct study_job job = {.file = file,
                             .plan = plan,
@@ -174,13 +173,38 @@ static bool override_as_output(void)
     return true;
 }
 
+/* An option and a field of the command line that say the same thing: one of them would be ignored. */
+static bool said_twice(const char *const *overrides)
+{
+    const struct {
+        const char *option, *field;
+        bool given;
+    } rows[] = {{"--output", "output_dir=", arg_output != NULL},
+                {"--cycles", "execution.n_cycles=", arg_cycles != G_MAXINT}};
+    for (const char *const *text = overrides; *text; text++)
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+            if (rows[i].given && g_str_has_prefix(*text, rows[i].field)) {
+                fprintf(stderr, "llem run: %s and '%s' exclude each other\n", rows[i].option, *text);
+                return true;
+            }
+    return false;
+}
+
+static bool empty_output(void)
+{
+    if (!arg_output || *arg_output)
+        return false;
+    fputs("llem run: -o names the folder for results, and nothing stands behind it\n", stderr);
+    return true;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     bool done;
     int code = cli_parse(self, &argc, &argv, 1, -1, &done);
     if (code || done)
         return code;
-    if (override_as_output())
+    if (override_as_output() || empty_output() || said_twice((const char *const *)argv + 2))
         return 2;
     g_autofree char *cycles = NULL;
     g_autofree const char **overrides = overrides_of(argc, argv, &cycles);
@@ -190,10 +214,11 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return 2;
     if (!arg_quiet || arg_dry_run)
         cli_plan_print(file, plan, arg_dry_run, arg_dry_run ? stdout : stderr);
-    fflush(stdout); /* what is missing comes after the plan, whatever stdout is */
-    if (!cli_plan_preflight(plan))
+    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
+    g_autofree char *results = results_dir(plan);
+    if (!cli_plan_preflight(plan, results))
         return 2;
-    return arg_dry_run ? 0 : execute(file, plan);
+    return arg_dry_run ? 0 : execute(file, plan, results);
 }
 
 const struct cli_command cli_run = {

@@ -35,13 +35,49 @@ int cli_fail(const GError *error)
     return llem_error_exit_code(error);
 }
 
+static int lost_errno; /* of the first flush that failed: later calls have errors of their own */
+
+void cli_flush_stdout(void)
+{
+    if (fflush(stdout) != 0 && !lost_errno)
+        lost_errno = errno;
+}
+
 int cli_close_stdout(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    cli_flush_stdout();
+    if (!lost_errno && !ferror(stdout))
         return 0;
-    if (errno != EPIPE)
-        fprintf(stderr, "llem: cannot write the output: %s\n", g_strerror(errno));
+    int cause = lost_errno ? lost_errno : errno;
+    if (cause != EPIPE)
+        fprintf(stderr, "llem: cannot write the output: %s\n", g_strerror(cause));
     return 1;
+}
+
+static bool is_given(const GOptionEntry *option)
+{
+    switch (option->arg) {
+    case G_OPTION_ARG_NONE:
+        return *(const gboolean *)option->arg_data;
+    case G_OPTION_ARG_INT:
+        return *(const int *)option->arg_data != 0;
+    default:
+        return *(void *const *)option->arg_data != NULL;
+    }
+}
+
+bool cli_options_of_action(const struct cli_command *self, const char *action)
+{
+    bool ok = true;
+    g_autofree char *own = g_strconcat(action, ": ", NULL);
+    for (const GOptionEntry *option = self->options; option && option->long_name; option++) {
+        if (g_str_has_prefix(option->description, own) || !is_given(option))
+            continue;
+        fprintf(stderr, "llem %s %s: --%s is an option of 'llem %s %.*s'\n", self->name, action, option->long_name,
+                self->name, (int)strcspn(option->description, ":"), option->description);
+        ok = false;
+    }
+    return ok;
 }
 
 static GOptionContext *context_of(const struct cli_command *self, gboolean *help)

@@ -51,10 +51,16 @@ void cli_plan_print(const struct study_file *file, const struct plan *plan, bool
         print_cells(plan, to);
 }
 
-bool cli_plan_preflight(const struct plan *plan)
+char *cli_plan_results(const struct plan *plan)
+{
+    g_autoptr(owned_config) first = plan_cell_config(plan, 0);
+    return config_has(first, "output_dir") ? g_strdup(config_string(first, "output_dir")) : NULL;
+}
+
+bool cli_plan_preflight(const struct plan *plan, const char *results)
 {
     g_autoptr(owned_diag) diag = diag_new();
-    study_preflight(plan, NULL, diag);
+    study_preflight(plan, NULL, results, diag);
     print_diagnostics(diag);
     return diag_errors(diag) == 0;
 }

@@ -12,5 +12,8 @@
 struct plan *cli_plan_load(const char *path, const char *const *overrides, struct study_file **ret_file);
 /* One line; whole: and one a cell, and those left out. */
 void cli_plan_print(const struct study_file *file, const struct plan *plan, bool whole, FILE *to);
-/* Says on stderr what the plan would not find on this machine. False: it cannot be run (exit code 2). */
-bool cli_plan_preflight(const struct plan *plan);
+/* output_dir, or NULL where nobody wrote it. New string. */
+char *cli_plan_results(const struct plan *plan);
+/* Says on stderr what the plan would not find on this machine. False: it cannot be run (exit code 2). results: the folder
+ * they would go to, or NULL: not looked at. */
+bool cli_plan_preflight(const struct plan *plan, const char *results);

@@ -65,7 +65,8 @@ const struct config_field config_rows_common[] = {
      "Order in which the prompts are taken."},
     {"precision", CONFIG_CHOICE, HS, CONFIG_ALL, NULL, "\"bf16\"", ANY, precisions, NULL,
      "Format of the weights (and of the arithmetic where the engine has a choice). For llamacpp it picks the F32, F16 "
-     "or BF16 file of the model."},
+     "or BF16 file of a model of the catalogue; with the path of a GGUF file it has no default, and must be what the file "
+     "holds."},
     {"random_seed", CONFIG_INT, HS, CONFIG_ALL, NULL, "42", 0, 4294967295.0, NULL, NULL,
      "Seed of the data set order and of sampling."},
     {"max_input_tokens", CONFIG_INT, HS, CONFIG_ALL, "tokens", "512", 1, LIMIT_PROMPT_TOKENS, NULL, NULL,

@@ -9,6 +9,20 @@
 #define ANY -INFINITY, INFINITY
 
 static const struct config_choice devices[] = {{"cpu", NULL}, {"gpu", NULL}, {0}};
+static const struct config_choice faults[] = {
+    {"none", NULL}, {"load_error", NULL}, {"load_oom", NULL}, {"load_crash", NULL},
+    {"load_hang", NULL}, {"generate_error", NULL}, {"generate_oom", NULL}, {"crash", NULL},
+    {"exit", NULL}, {"hang", NULL}, {"hang_hard", NULL}, {"early_eof", NULL}, {"garbage", NULL},
+    {"long_line", NULL}, {"unknown_message", NULL}, {"wrong_type", NULL}, {"wrong_counts", NULL},
+    {"wrong_n_in", NULL}, {"wrong_order", NULL}, {"outside_window", NULL}, {"short_output", NULL},
+    {"merged_unreported", NULL}, {"nondeterministic", NULL}, {"secret_cache", NULL},
+    {"slow_abort", NULL}, {"deaf_abort", NULL}, {"accept_unknown", NULL},
+    {"accept_bad_model", NULL}, {"wrong_protocol", NULL}, {"wrong_clock", NULL},
+    {"bad_schema", NULL}, {"bad_tokens", NULL}, {"bad_memory", NULL}, {"bad_line_exit", NULL},
+    {"no_shutdown", NULL}, {"no_term", NULL}, {"leave_child", NULL}, {"leave_daemon", NULL},
+    {"log_flood", NULL}, {"substitute", NULL}, {"substitute_silently", NULL},
+    {0},
+};
 static const struct config_choice tokenizers[] = {{"words", NULL}, {"bytes", NULL}, {0}};
 
 const struct config_field config_rows_sim[] = {
@@ -44,9 +58,8 @@ const struct config_field config_rows_sim[] = {
      "A request that honours EOS stops after so many tokens; 0: never."},
     {"sim.attention", CONFIG_TEXT, HS, S, NULL, "\"auto\"", ANY, NULL, NULL,
      "Name of the attention kernel, reported back."},
-    {"sim.fail", CONFIG_TEXT, HS, S, NULL, "\"none\"", ANY, NULL, NULL,
-     "What goes wrong: a fault of engines/sim/sim.h, such as load_error or crash; a name that is not there is refused "
-     "with a list of them."},
+    {"sim.fail", CONFIG_CHOICE, HS, S, NULL, "\"none\"", ANY, faults, NULL,
+     "What goes wrong; engines/sim/sim.h says each in words."},
     {"sim.fail_at", CONFIG_INT, HS, S, "tokens", "0", 0, INFINITY, NULL, NULL,
      "At which token since loading it goes wrong."},
     {"sim.log_mib", CONFIG_REAL, HS, S, "MiB", "16", 0, 1 << 14, NULL, NULL, "Size of the log flood."},

@@ -3,6 +3,7 @@
  * meaning, and the rules a combination must keep. Each is a table of rows. */
 #include "config/internal.h"
 
+#include <math.h>
 #include <string.h>
 
 static const struct config_value *value_of(const struct config *config, const char *path)
@@ -47,6 +48,7 @@ static const struct gate gates[] = {
 struct places {
     size_t *gate_when;
     size_t *rule_a, *rule_b;
+    size_t precision;
 };
 static const struct places *places(void);
 
@@ -168,6 +170,14 @@ static bool settle_precision(struct config *config, struct diag *diag)
     return false;
 }
 
+/* A GGUF file holds what it holds: a precision that nobody wrote would be a label that may be wrong. One that was
+ * written is held against the file before anything runs. */
+static bool is_file_s_own(const struct config *config, size_t i)
+{
+    return config->backend == CONFIG_LLAMACPP && i == places()->precision && value_of(config, "model")->file &&
+           config->values[i]->layer <= LAYER_DERIVED;
+}
+
 static void apply(struct config *config)
 {
     const struct field_table *table = field_table();
@@ -177,7 +187,7 @@ static void apply(struct config *config)
                        value_is_set(config->values[i]);
         for (size_t g = 0; applies && info->gates && info->gates[g]; g++)
             applies = gate_open(config, info->gates[g]);
-        config->applies[i] = applies;
+        config->applies[i] = applies && !is_file_s_own(config, i);
     }
 }
 
@@ -199,6 +209,7 @@ enum rule_kind {
     RULE_AT_LEAST, /* a ≥ b, where both are set */
     RULE_FITS,     /* a ≥ factor × (max_input_tokens + max_output_tokens), where a is set; b is the factor or NULL */
     RULE_PRESENT,  /* while a is set, b must be set */
+    RULE_WITHIN,   /* a ≤ the positions of llama.cpp's context, unless substitutions are allowed */
 };
 
 struct rule {
@@ -220,11 +231,15 @@ static const struct rule rules[] = {
     {RULE_NEEDS, "decoder.do_sample", "false", "decoder.temperature", "0.0",
      "without sampling the temperature has no effect"},
     {RULE_AT_LEAST, "max_output_tokens", NULL, "decoder.min_new_tokens", NULL, NULL},
+    {RULE_NEEDS, "decoder.min_new_tokens", "!0", "backend", "!\"llamacpp\"",
+     "llama.cpp has no such rule; decoder.ignore_eos: true makes answers of one length"},
     {RULE_AT_LEAST, "warmup.max_prompts", NULL, "warmup.n_warmup", NULL, NULL},
     {RULE_NEEDS, "llamacpp.type_v", QUANTISED_CACHE, "llamacpp.flash_attn", "\"on\"|\"auto\"",
      "llama.cpp reads quantised cached values only with flash attention"},
     {RULE_AT_LEAST, "llamacpp.n_batch", NULL, "llamacpp.n_ubatch", NULL, NULL},
     {RULE_AT_LEAST, "llamacpp.n_batch", NULL, "llamacpp.n_parallel", NULL, "a step decodes one token of each sequence"},
+    {RULE_WITHIN, "llamacpp.n_batch", NULL, NULL, NULL, "libllama would cut it down to that; leave it out"},
+    {RULE_WITHIN, "llamacpp.n_ubatch", NULL, NULL, NULL, "libllama would cut it down to that; leave it out"},
     {RULE_FITS, "llamacpp.n_ctx", NULL, "llamacpp.n_parallel", NULL, NULL},
     {RULE_EXCLUDES, "pytorch.load_in_4bit", NULL, "pytorch.load_in_8bit", NULL, NULL},
     {RULE_EXCLUDES, "pytorch.tp_plan", NULL, "pytorch.device_map", NULL, "both place the model on devices"},
@@ -245,6 +260,7 @@ static struct places *find_places(void)
     found->gate_when = g_new0(size_t, G_N_ELEMENTS(gates));
     found->rule_a = g_new0(size_t, G_N_ELEMENTS(rules));
     found->rule_b = g_new0(size_t, G_N_ELEMENTS(rules));
+    found->precision = field_at("precision");
     for (size_t i = 0; i < G_N_ELEMENTS(gates); i++)
         found->gate_when[i] = field_at(gates[i].when);
     for (size_t i = 0; i < G_N_ELEMENTS(rules); i++) {
@@ -298,6 +314,15 @@ static double context_need(const struct config *config, const struct rule *rule)
     return factor * (number_of(config, "max_input_tokens") + number_of(config, "max_output_tokens"));
 }
 
+/* What libllama cuts batches to: n_ctx as it is written, else what the adapter asks for (it rounds a sequence up to 256). */
+static double context_of(const struct config *config)
+{
+    if (config_has(config, "llamacpp.n_ctx"))
+        return number_of(config, "llamacpp.n_ctx");
+    double each = number_of(config, "max_input_tokens") + number_of(config, "max_output_tokens");
+    return ceil(each / 256) * 256 * number_of(config, "llamacpp.n_parallel");
+}
+
 static bool rule_kept(const struct config *config, const struct rule *rule)
 {
     size_t a = places()->rule_a[rule - rules], b = places()->rule_b[rule - rules];
@@ -315,6 +340,8 @@ static bool rule_kept(const struct config *config, const struct rule *rule)
         return json_number_value(first->json) >= context_need(config, rule);
     case RULE_PRESENT:
         return config->applies[b];
+    case RULE_WITHIN:
+        return config_bool(config, "allow_substitution") || json_number_value(first->json) <= context_of(config);
     }
     return true;
 }
@@ -354,6 +381,8 @@ static char *rule_words(const struct config *config, const struct rule *rule)
                                rule->b ? "n_parallel times " : "", context_need(config, rule));
     case RULE_PRESENT:
         return g_strdup_printf("%s: %s needs %s to be set", rule->a, a, rule->b);
+    case RULE_WITHIN:
+        return g_strdup_printf("%s: %s is more than the %.0f positions of the context", rule->a, a, context_of(config));
     }
     return NULL;
 }
@@ -426,6 +455,9 @@ static char *rule_describe(const struct rule *rule)
                                rule->b ? "`n_parallel` × (" : "", rule->b ? ")" : "");
     case RULE_PRESENT:
         return g_strdup_printf("`%s` needs `%s`", rule->a, rule->b);
+    case RULE_WITHIN:
+        return g_strdup_printf("`%s` is at most the positions of the context (`llamacpp.n_ctx`, or what the lengths and "
+                               "`llamacpp.n_parallel` need), unless `allow_substitution` is true", rule->a);
     }
     return NULL;
 }
@@ -437,5 +469,7 @@ void rules_describe(GString *out)
         g_string_append_printf(out, "- %s%s%s.\n", words, rules[i].why ? ": " : "", rules[i].why ? rules[i].why : "");
     }
     g_string_append(out, "- `llamacpp.quantization` and `precision` exclude each other. Where they come from different\n"
-                         "  layers (a sweep over one, the file's fixed value for the other) the higher layer stands.\n");
+                         "  layers (a sweep over one, the file's fixed value for the other) the higher layer stands.\n"
+                         "- With the path of a GGUF file as `model` each of the two is checked against the file\n"
+                         "  where it is written; `precision` has no default there.\n");
 }

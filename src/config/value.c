@@ -75,7 +75,9 @@ static json_t *refuse(const struct reading *r)
 {
     g_autofree char *expects = config_field_expects(r->row);
     g_autofree char *found = doc_describe(r->node);
-    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: expected %s, found %s", r->row->path, expects, found);
+    const char *unit = r->row->unit;
+    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: expected %s%s%s%s, found %s", r->row->path, expects,
+             unit ? " (" : "", unit ? unit : "", unit ? ")" : "", found);
     bool takes_list = r->row->type == CONFIG_SPAN || r->row->type == CONFIG_INTS || r->row->type == CONFIG_REALS;
     if (r->node->kind == DOC_LIST && !takes_list && (r->row->flags & CONFIG_SWEEP) && r->context->layer != LAYER_AXIS)
         diag_hint(r->context->diag, "to run each of them write  sweep: {%s: [...]}", r->row->path);
@@ -87,6 +89,22 @@ static json_t *refuse_with(const struct reading *r, const char *hint)
     refuse(r);
     diag_hint(r->context->diag, "%s", hint);
     return NULL;
+}
+
+/* "10ms" where a number is expected: the unit is the field's, and is not written. */
+static json_t *refuse_number(const struct reading *r)
+{
+    const char *text = r->node->kind == DOC_SCALAR ? r->node->raw : "";
+    const char *digits = text + (*text == '-' || *text == '+');
+    const char *tail = digits + strspn(digits, "0123456789.");
+    while (*tail == ' ')
+        tail++;
+    bool unit = g_ascii_isdigit(*digits) && (g_ascii_isalpha(*tail) || *tail == '%' || (unsigned char)*tail >= 0x80);
+    if (!unit || !json_is_string(r->node->json))
+        return refuse(r);
+    g_autofree char *hint = r->row->unit ? g_strdup_printf("write the number alone: its unit is %s", r->row->unit)
+                                         : g_strdup("write the number alone: it has no unit");
+    return refuse_with(r, hint);
 }
 
 static bool is_text(const struct doc_node *node)
@@ -127,11 +145,13 @@ static json_t *read_int(const struct reading *r)
         return refuse(r);
     const char *digits = r->node->raw + (*r->node->raw == '-' || *r->node->raw == '+');
     if (digits[strspn(digits, "0123456789_,")] || !g_ascii_isdigit(*digits))
-        return refuse(r);
+        return refuse_number(r);
     if (!r->node->plain)
         return refuse_with(r, "leave out the quotes");
     if (strpbrk(digits, "_,"))
         return refuse_with(r, "write the number without separators");
+    if (*digits != '0')
+        return refuse(r); /* more digits than 64 bits hold */
     return refuse_with(r, "a leading zero is ambiguous: write 12 for twelve, 0o12 for ten (octal)");
 }
 
@@ -139,7 +159,7 @@ static json_t *read_real(const struct reading *r)
 {
     if (!json_is_number(r->node->json) || !in_range(r->row, json_number_value(r->node->json))) {
         bool quoted = is_text(r->node) && !r->node->plain && num_parse_real(r->node->raw, &(double){0}, NULL);
-        return quoted ? refuse_with(r, "leave out the quotes") : refuse(r);
+        return quoted ? refuse_with(r, "leave out the quotes") : refuse_number(r);
     }
     return json_real(json_number_value(r->node->json) + 0.0); /* -0.0 is 0.0 */
 }
@@ -319,6 +339,11 @@ static bool take_file(const struct reading *r, struct config_value *value)
     if (!calibration && !value_is_path(text))
         return model || check_dataset_name(r, text);
     value->file = absolute(r->context, text);
+    if (dataset && !r->context->digests && g_file_test(value->file, G_FILE_TEST_IS_DIR)) {
+        diag_add(r->context->diag, DIAG_ERROR, place(r), "dataset: %s is a folder", value->file);
+        diag_hint(r->context->diag, "name a .jsonl file in it");
+        return false;
+    }
     json_t *path = json_string(value->file);
     if (!path) {
         diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: the path is not UTF-8", r->row->path);

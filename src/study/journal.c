@@ -60,6 +60,15 @@ bool journal_is_being_written(const char *path)
     return written;
 }
 
+const char *message_of_failure(const GError *failure)
+{
+    static const char said[] = "interrupted";
+    if (!g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED) || !g_str_has_prefix(failure->message, said))
+        return failure->message;
+    const char *more = failure->message + strlen(said);
+    return *more ? more + 1 : NULL;
+}
+
 enum study_state state_of_failure(const GError *failure)
 {
     if (g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))

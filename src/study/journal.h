@@ -14,5 +14,8 @@ void journal_close(struct journal *journal);
 /* Whether somebody has it open for writing. */
 bool journal_is_being_written(const char *path);
 
+/* Why a run failed, for behind the name of its state: "interrupted" is not said twice; NULL: that says it
+ * all. Borrowed. */
+const char *message_of_failure(const GError *failure);
 /* What a run's failure makes of the run. */
 enum study_state state_of_failure(const GError *failure);

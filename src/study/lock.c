@@ -39,7 +39,10 @@ struct study_lock *study_lock_new(void)
     if (!lock->folder)
         return lock;
     lock->own = g_build_filename(lock->folder, name, NULL);
-    lock->fd = open(lock->own, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    for (int tries = 0; lock->fd < 0 && tries < 10; tries++) { /* the folder may go with another study's end */
+        mkdir(lock->folder, 0700);
+        lock->fd = open(lock->own, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
     if (lock->fd >= 0)
         flock(lock->fd, LOCK_EX | LOCK_NB);
     return lock;
@@ -81,6 +84,7 @@ void study_lock_free(struct study_lock *lock)
     if (lock->fd >= 0) {
         unlink(lock->own);
         close(lock->fd);
+        rmdir(lock->folder); /* stays while another study is in it */
     }
     g_free(lock->folder);
     g_free(lock->own);

@@ -161,7 +161,7 @@ static void settle(struct loop *loop, struct study_run *run, const GError *failu
     run->state = failure ? state_of_failure(failure) : STUDY_OK;
     if (failure && loop->out->interrupted)
         run->state = STUDY_INTERRUPTED;
-    run->message = failure ? g_strdup(failure->message) : NULL;
+    run->message = failure ? g_strdup(message_of_failure(failure)) : NULL;
 }
 
 /* Says of a run, and of the study, where the files lie that could not be moved. */

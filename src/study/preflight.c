@@ -8,14 +8,31 @@
 #include "study/work.h"
 #include "workload/workload.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+/* What a model's name comes to, looked up once: its file is read for it. */
+struct model {
+    GError *error; /* or NULL */
+    int64_t context_length;
+};
+
+/* What a cell fails for. Whether that is an error is known at the end: a warning where other cells can run. */
+struct refusal {
+    struct diag_span at; /* without a source: no place */
+    char *message;
+    const char *hint; /* or NULL */
+};
 
 struct look {
     struct diag *diag;
     const char *engines_dir;
-    enum diag_severity hopeless; /* of what one cell cannot do: a warning where others are left */
     struct library *library;
     GHashTable *seen;
+    GHashTable *models; /* name, backend and form → struct model */
+    GArray *refusals;   /* of struct refusal */
+    bool refused;       /* the cell that is being looked at */
 };
 
 /* Whether a question is new; takes its key over. */
@@ -40,34 +57,150 @@ static void look_at_backend(struct look *look, const struct config *config)
                   backend);
 }
 
-/* A context longer than the model was trained for is refused by the adapter, unless n_ctx asks for it. */
-static void look_at_length(struct look *look, const struct config *config, const char *path)
+/* The cell cannot be run. Takes the message over. */
+static void refuse(struct look *look, const struct diag_span *at, char *message, const char *hint)
 {
-    int64_t input = config_int(config, "max_input_tokens"), output = config_int(config, "max_output_tokens");
-    if (strcmp(config_string(config, "backend"), "llamacpp") || config_has(config, "llamacpp.n_ctx") ||
-        !is_new(look, g_strdup_printf("length %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, path, input, output)))
-        return;
-    g_auto(workload_facts) facts = {0};
-    if (!workload_facts_read(path, &facts, NULL) || facts.context_length == 0 ||
-        input + output - 1 <= facts.context_length)
-        return;
-    diag_add(look->diag, look->hopeless, config_place(config, "max_output_tokens"),
-             "max_input_tokens %" G_GINT64_FORMAT " and max_output_tokens %" G_GINT64_FORMAT " need %" G_GINT64_FORMAT
-             " positions; %s was trained for %" G_GINT64_FORMAT,
-             input, output, input + output - 1, config_string(config, "model"), facts.context_length);
-    diag_hint(look->diag, "lower one of them, or set llamacpp.n_ctx to go beyond what it was trained for");
+    struct refusal refusal = {at ? *at : (struct diag_span){0}, message, hint};
+    look->refused = true;
+    if (is_new(look, g_strdup_printf("refused %s", message)))
+        g_array_append_val(look->refusals, refusal);
+    else
+        g_free(message);
 }
 
+static void refusal_clear(void *data)
+{
+    g_free(((struct refusal *)data)->message);
+}
+
+static void report_refusals(const struct look *look, bool hopeless)
+{
+    for (size_t i = 0; i < look->refusals->len; i++) {
+        const struct refusal *r = &g_array_index(look->refusals, struct refusal, i);
+        diag_add(look->diag, hopeless ? DIAG_ERROR : DIAG_WARNING, r->at.source ? &r->at : NULL, "%s", r->message);
+        if (r->hint)
+            diag_hint(look->diag, "%s", r->hint);
+    }
+}
+
+/* A context longer than the model was trained for is refused by the adapter, unless n_ctx asks for it. */
+static void look_at_length(struct look *look, const struct config *config, int64_t trained)
+{
+    int64_t input = config_int(config, "max_input_tokens"), output = config_int(config, "max_output_tokens");
+    if (strcmp(config_string(config, "backend"), "llamacpp") || config_has(config, "llamacpp.n_ctx") || trained == 0 ||
+        input + output - 1 <= trained)
+        return;
+    char *message = g_strdup_printf(
+        "max_input_tokens %" G_GINT64_FORMAT " and max_output_tokens %" G_GINT64_FORMAT " need %" G_GINT64_FORMAT
+        " positions; %s was trained for %" G_GINT64_FORMAT,
+        input, output, input + output - 1, config_string(config, "model"), trained);
+    refuse(look, config_place(config, "max_output_tokens"), message,
+           "lower one of them, or set llamacpp.n_ctx to go beyond what it was trained for");
+}
+
+static void model_free(void *data)
+{
+    struct model *model = data;
+    g_clear_error(&model->error);
+    g_free(model);
+}
+
+static struct model *model_read(const struct config *config)
+{
+    struct model *model = g_new0(struct model, 1);
+    g_auto(workload_resolved) resolved = {0};
+    g_auto(workload_facts) facts = {0};
+    if (work_model(config, &resolved, &model->error) && resolved.format == WORKLOAD_FORMAT_GGUF && resolved.path &&
+        workload_facts_read(resolved.path, &facts, &model->error))
+        model->context_length = facts.context_length;
+    return model;
+}
+
+static const struct model *model_of(struct look *look, const struct config *config)
+{
+    static const char *const forms[] = {"precision", "llamacpp.quantization"};
+    g_autoptr(GString) key = g_string_new(config_string(config, "model"));
+    g_string_append_printf(key, "\n%s", config_string(config, "backend"));
+    for (size_t i = 0; i < G_N_ELEMENTS(forms); i++)
+        g_string_append_printf(key, "\n%s", config_has(config, forms[i]) ? config_string(config, forms[i]) : "");
+    struct model *model = g_hash_table_lookup(look->models, key->str);
+    if (!model) {
+        model = model_read(config);
+        g_hash_table_insert(look->models, g_strdup(key->str), model);
+    }
+    return model;
+}
+
+/* The field that a message begins with has its own place; else it is the model's. */
+static const struct diag_span *place_of_message(const struct config *config, const char *message)
+{
+    g_autofree char *field = g_strndup(message, strcspn(message, ":"));
+    const struct diag_span *at = config_field(field) ? config_place(config, field) : NULL;
+    return at ? at : config_place(config, "model");
+}
+
+/* A form that has to be got first skips its cells, and a hub's name is no mistake for engines that take it. */
 static void look_at_model(struct look *look, const struct config *config)
 {
-    g_autoptr(GError) error = NULL;
-    g_auto(workload_resolved) model = {0};
-    bool found = work_model(config, &model, &error);
-    if (found && model.path)
-        look_at_length(look, config, model.path);
-    if (found || !is_new(look, g_strdup_printf("model %s", error->message)))
+    const struct model *model = model_of(look, config);
+    if (!model->error) {
+        look_at_length(look, config, model->context_length);
         return;
-    diag_add(look->diag, DIAG_WARNING, config_place(config, "model"), "%s", error->message);
+    }
+    const char *message = model->error->message;
+    const struct diag_span *at = place_of_message(config, message);
+    if (strcmp(config_string(config, "backend"), "llamacpp") ||
+        g_error_matches(model->error, LLEM_ERROR, LLEM_ERROR_MISSING))
+        diag_add(look->diag, DIAG_WARNING, at, "%s", message);
+    else
+        refuse(look, at, g_strdup(message), NULL);
+}
+
+/* llama.cpp's threads spin while they wait for each other: more of them than processors take turns at spinning. */
+static void look_at_threads(struct look *look, const struct config *config)
+{
+    static const char *const counts[] = {"llamacpp.n_threads", "llamacpp.n_threads_batch"};
+    int64_t most = g_get_num_processors();
+    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+        const struct diag_span *at = config_place(config, counts[i]); /* none: it follows from the other */
+        if (!config_has(config, counts[i]) || !at || config_int(config, counts[i]) <= most ||
+            !is_new(look, g_strdup_printf("threads %s %" G_GINT64_FORMAT, counts[i], config_int(config, counts[i]))))
+            continue;
+        diag_add(look->diag, DIAG_WARNING, at, "%s: %" G_GINT64_FORMAT " is more than the %" G_GINT64_FORMAT
+                 " processor%s that llem may use here", counts[i], config_int(config, counts[i]), most,
+                 most == 1 ? "" : "s");
+        diag_hint(look->diag, "the threads will wait for each other: the figures will be slower and scatter");
+    }
+}
+
+/* The folder that is there already on the way to one that may not be. New string. */
+static char *nearest_folder(const char *path)
+{
+    char *at = g_canonicalize_filename(path, NULL);
+    while (access(at, F_OK) != 0 && errno == ENOENT && strcmp(at, "/")) {
+        char *parent = g_path_get_dirname(at);
+        g_free(at);
+        at = parent;
+    }
+    return at;
+}
+
+static void look_at_results(struct look *look, const struct config *config, const char *results)
+{
+    g_autofree char *folder = nearest_folder(results);
+    const char *why = NULL;
+    if (access(folder, F_OK) != 0)
+        why = g_strerror(errno);
+    else if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
+        why = g_strerror(ENOTDIR);
+    else if (access(folder, W_OK | X_OK) != 0)
+        why = g_strerror(errno);
+    bool own = config_has(config, "output_dir") && !strcmp(config_string(config, "output_dir"), results);
+    if (!why)
+        return;
+    diag_add(look->diag, DIAG_ERROR, own ? config_place(config, "output_dir") : NULL,
+             "results cannot be written to %s: %s: %s", results, folder, why);
+    diag_hint(look->diag, "name another folder with  llem run -o DIR  or  output_dir");
 }
 
 static void look_at_data(struct look *look, const struct config *config)
@@ -137,20 +270,36 @@ static void look_at_sensors(struct look *look, const struct config *config)
     diag_hint(look->diag, "`llem meter` lists the sensors; energy.backend: auto takes those that are here");
 }
 
-void study_preflight(const struct plan *plan, const char *engines_dir, struct diag *diag)
+static void look_at_cell(struct look *look, const struct config *config)
+{
+    look->refused = false;
+    look_at_backend(look, config);
+    look_at_model(look, config);
+    look_at_threads(look, config);
+    look_at_data(look, config);
+    look_at_sensors(look, config);
+}
+
+void study_preflight(const struct plan *plan, const char *engines_dir, const char *results_dir, struct diag *diag)
 {
     struct look look = {.diag = diag,
                         .engines_dir = engines_dir,
-                        .hopeless = plan_cells(plan) == 1 ? DIAG_ERROR : DIAG_WARNING,
                         .library = library_new(),
-                        .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+                        .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                        .models = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, model_free),
+                        .refusals = g_array_new(FALSE, FALSE, sizeof(struct refusal))};
+    g_array_set_clear_func(look.refusals, refusal_clear);
+    size_t refused = 0;
     for (size_t i = 0; i < plan_cells(plan); i++) {
         g_autoptr(owned_config) config = plan_cell_config(plan, i);
-        look_at_backend(&look, config);
-        look_at_model(&look, config);
-        look_at_data(&look, config);
-        look_at_sensors(&look, config);
+        if (i == 0 && results_dir)
+            look_at_results(&look, config, results_dir);
+        look_at_cell(&look, config);
+        refused += look.refused;
     }
+    report_refusals(&look, refused == plan_cells(plan));
+    g_array_unref(look.refusals);
+    g_hash_table_unref(look.models);
     g_hash_table_unref(look.seen);
     library_free(look.library);
 }

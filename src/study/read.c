@@ -86,7 +86,7 @@ static void believe_folder(struct study_run *run)
         run->state = STUDY_OK;
     } else if (failure) {
         run->state = state_of_failure(failure);
-        run->message = g_strdup(failure->message);
+        run->message = g_strdup(message_of_failure(failure));
     } else {
         lose(run, g_strdup_printf("its end was not recorded; what it left is in %s", run->folder));
     }

@@ -84,9 +84,11 @@ struct study_outcome {
 bool study_execute(const struct study_job *job, struct study_outcome *ret, GError **error);
 void study_outcome_clear(struct study_outcome *outcome);
 
-/* What this machine lacks for a plan, before anything runs: adapters, models and sensors that are not there (warnings:
- * their cells are skipped, or have no energy), data sets that are missing, broken or too small (errors). Once each. */
-void study_preflight(const struct plan *plan, const char *engines_dir, struct diag *diag);
+/* What this machine lacks for a plan, before anything runs. Warnings: adapters, models and sensors that are not there
+ * (their cells are skipped, or have no energy), more threads than processors. Errors: data sets that are missing, broken
+ * or too small, results that cannot be written (results_dir NULL: not asked), and models that cannot be meant or read
+ * (a warning where other cells can run). Once each. */
+void study_preflight(const struct plan *plan, const char *engines_dir, const char *results_dir, struct diag *diag);
 
 /* A study folder read back: its description (new reference) and what became of each run, by its journal and, where that
  * ends too early (killed, disk full), by the run folders; other runs are STUDY_NOT_RUN. A torn last line is skipped. */

@@ -274,10 +274,13 @@ static bool report_cells(const struct plan *plan, struct diag *diag)
         diag_add(diag, DIAG_ERROR, NULL, "%s", g_array_index(plan->skips, struct plan_skip, 0).reason);
         return false;
     }
-    if (plan->skips->len)
-        diag_add(diag, none ? DIAG_ERROR : DIAG_WARNING, at, "%s%u of %u cells break a rule%s",
-                 none ? "all " : "", plan->skips->len, plan->skips->len + plan->cells->len + (unsigned)plan->duplicates,
-                 none ? "" : " and are skipped");
+    unsigned total = plan->skips->len + plan->cells->len + (unsigned)plan->duplicates;
+    bool one = plan->skips->len == 1;
+    if (none && plan->skips->len)
+        diag_add(diag, DIAG_ERROR, at, one ? "the only cell breaks a rule" : "all %u cells break a rule", total);
+    else if (plan->skips->len)
+        diag_add(diag, DIAG_WARNING, at, "%u of %u cells break%s a rule and %s skipped", plan->skips->len, total,
+                 one ? "s" : "", one ? "is" : "are");
     for (unsigned i = 0; i < MIN(plan->skips->len, SKIPS_SHOWN); i++) {
         const struct plan_skip *skip = &g_array_index(plan->skips, struct plan_skip, i);
         diag_hint(diag, "%s: %s", skip->label, skip->reason);
@@ -285,8 +288,8 @@ static bool report_cells(const struct plan *plan, struct diag *diag)
     if (plan->skips->len > SKIPS_SHOWN)
         diag_hint(diag, "… and %u more", plan->skips->len - SKIPS_SHOWN);
     if (plan->duplicates)
-        diag_add(diag, DIAG_WARNING, at, "%zu cells repeat the work of an earlier one and are run once",
-                 plan->duplicates);
+        diag_add(diag, DIAG_WARNING, at, "%zu cell%s the work of an earlier one: run once", plan->duplicates,
+                 plan->duplicates == 1 ? " repeats" : "s repeat");
     return !none;
 }
 

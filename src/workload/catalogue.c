@@ -104,7 +104,7 @@ static const struct workload_form *pick_form(const struct workload_model *model,
             g_string_append_printf(known, "%s%s", known->len ? ", " : "", word);
     }
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: '%s' is not a form of %s (it has %s)",
-                quantization ? "quantization" : "precision",
+                quantization ? "llamacpp.quantization" : "precision",
                 quantization ? quantization : precision, model->name, known->str);
     return NULL;
 }
@@ -138,21 +138,35 @@ static bool resolve_catalogue(const struct workload_model *model, const char *ba
     return true;
 }
 
-/* A file's type is what it is: a quantization that says otherwise is a mistake in the configuration. */
-static bool check_quantization(const char *path, const char *quantization, GError **error)
+/* The weights of a file that a precision or a quantization names; a quantization is called as the file's type is. */
+static const char *form_of_label(const char *precision, const char *quantization)
+{
+    static const struct {
+        const char *precision, *form;
+    } rows[] = {{"fp32", "f32"}, {"fp16", "f16"}, {"bf16", "bf16"}};
+    for (size_t i = 0; precision && i < G_N_ELEMENTS(rows); i++)
+        if (!strcmp(rows[i].precision, precision))
+            return rows[i].form;
+    return quantization;
+}
+
+/* A file's type is what it is: a label that says otherwise is a mistake in the configuration. Without a label too the
+ * header is read: a torn file is better found now than by the engine. */
+static bool check_file(const char *path, const char *precision, const char *quantization, GError **error)
 {
     g_auto(workload_facts) facts = {0};
     if (!workload_facts_read(path, &facts, error))
         return false;
-    if (!g_ascii_strcasecmp(facts.form, quantization))
+    const char *wanted = form_of_label(precision, quantization);
+    if (!wanted || !g_ascii_strcasecmp(facts.form, wanted))
         return true;
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                "quantization: %s, but %s holds %s weights; write that, or leave it out",
-                quantization, path, facts.form);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: %s, but %s holds %s weights; leave it out",
+                quantization ? "llamacpp.quantization" : "precision", quantization ? quantization : precision, path,
+                facts.form);
     return false;
 }
 
-static bool resolve_path(const char *path, const char *backend, const char *quantization,
+static bool resolve_path(const char *path, const char *backend, const char *precision, const char *quantization,
                          struct workload_resolved *ret, GError **error)
 {
     bool folder = g_file_test(path, G_FILE_TEST_IS_DIR);
@@ -169,7 +183,7 @@ static bool resolve_path(const char *path, const char *backend, const char *quan
                         "model: %s is not a model's folder (it has no config.json)", path);
             return false;
         }
-    } else if (quantization && !check_quantization(path, quantization, error)) {
+    } else if (!check_file(path, precision, quantization, error)) {
         return false;
     }
     *ret = (struct workload_resolved){.path = g_canonicalize_filename(path, NULL),
@@ -213,7 +227,7 @@ bool workload_model_resolve(const char *name, const char *backend, const char *p
     if (model)
         return resolve_catalogue(model, backend, precision, quantization, ret, error);
     if (g_file_test(name, G_FILE_TEST_EXISTS))
-        return resolve_path(name, backend, quantization, ret, error);
+        return resolve_path(name, backend, precision, quantization, ret, error);
     return unknown_model(name, error);
 }
 

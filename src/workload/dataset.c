@@ -91,6 +91,37 @@ static void record_clear(void *data)
     g_free(record->source);
 }
 
+/* What the JSON reader says, in words of a file with one object a line. */
+static char *explain_json(const char *problem)
+{
+    static const struct {
+        const char *part, *words;
+    } rows[] = {
+        {"'[' or '{' expected", "a line holds one JSON object and begins with {"},
+        {"string or '}' expected near '}'", "a comma stands before the closing }"},
+        {"string or '}' expected", "a key stands in double quotes, as in {\"prompt\": \"…\"}"},
+        {"string expected near '}'", "a comma stands before the closing }"},
+        {"string expected", "a key stands in double quotes, as in {\"prompt\": \"…\"}"},
+        {"':' expected", "a ':' is missing behind a key"},
+        {"'}' expected near end of file", "the object is not closed: the line ends before its }"},
+        {"'}' expected", "a ',' or the closing } is missing"},
+        {"']' expected near end of file", "a list is not closed: the line ends before its ]"},
+        {"']' expected", "a ',' or a closing ] is missing"},
+        {"premature end of input", "a quote is never closed"},
+        {"unexpected newline", "a quote is never closed"},
+        {"control character", "a control character stands in a text: write it \\n, \\t or \\u00XX"},
+        {"invalid escape", "JSON does not know this backslash sequence: write \\\\ for a backslash"},
+        {"duplicate object key", "a key is given twice"},
+        {"end of file expected", "there is more behind the closing }"},
+        {"unable to decode byte", "this is not UTF-8"},
+        {"invalid token", "a text stands in double quotes"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (strstr(problem, rows[i].part))
+            return g_strdup(rows[i].words);
+    return g_strdup_printf("not JSON (%s)", problem);
+}
+
 /* Reads one line; a reason in words (static) when it is not a record, with its column. */
 static const char *parse_line(struct workload_dataset *set, const char *text, size_t length,
                               int64_t line, int *ret_column, char **ret_detail)
@@ -100,8 +131,9 @@ static const char *parse_line(struct workload_dataset *set, const char *text, si
     g_autoptr(json_t) owner = object;
     *ret_column = 1;
     if (!object) {
-        *ret_column = MAX(parse_error.column, 1);
-        *ret_detail = g_strdup(parse_error.text);
+        bool whole = strstr(parse_error.text, "'[' or '{' expected") != NULL;
+        *ret_column = whole ? 1 : MAX(parse_error.column, 1);
+        *ret_detail = explain_json(parse_error.text);
         return *ret_detail;
     }
     if (!json_is_object(object))
@@ -158,7 +190,8 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
     g_autoptr(GString) wrong = g_string_new(NULL);
     int n_wrong = 0;
     int64_t line = 1;
-    for (size_t at = 0; at < length; line++) {
+    size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* some editors begin UTF-8 with one */
+    for (size_t at = mark; at < length; line++) {
         const char *end = memchr(text + at, '\n', length - at);
         size_t line_length = end ? (size_t)(end - text) - at : length - at;
         int column = 1;
@@ -167,7 +200,7 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
                               ? NULL
                               : parse_line(set, text + at, line_length, line, &column, &detail);
         if (why && n_wrong++ < LIMIT_DIAGNOSTICS)
-            g_string_append_printf(wrong, "%s%s:%" G_GINT64_FORMAT ":%d: %s",
+            g_string_append_printf(wrong, "%s%s:%" G_GINT64_FORMAT ":%d: error: %s",
                                    wrong->len ? "\n" : "", name, line, column, why);
         if (set->records->len > LIMIT_PROMPTS) {
             g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", name,
@@ -180,6 +213,11 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
         g_string_append_printf(wrong, "\n%s: and %d more lines", name, n_wrong - LIMIT_DIAGNOSTICS);
     if (n_wrong == 0 && set->records->len == 0)
         g_string_append_printf(wrong, "%s: no prompts in it", name);
+    if (n_wrong > 0) {
+        g_autofree char *head = g_strdup_printf("%s has %d line%s that %s no prompt\n", name, n_wrong,
+                                                n_wrong == 1 ? "" : "s", n_wrong == 1 ? "is" : "are");
+        g_string_prepend(wrong, head);
+    }
     if (wrong->len > 0)
         g_string_append(wrong, "\nA data set has one JSON object a line, such as {\"prompt\": \"Hello\"}");
     if (wrong->len > 0) {

@@ -136,7 +136,8 @@ struct workload_resolved {
 
 /* Which file is meant. `model` is a catalogue name, a hub id, a path of a GGUF file or of a folder with config.json.
  * precision ("fp32", "fp16", "bf16") and quantization ("q8_0", …) pick a catalogue model's form; each may be NULL,
- * both NULL is the packaged form, both given is CONFIG. For a path they only check: quantization against the file's type.
+ * both NULL is the packaged form, both given is CONFIG. For a path they only check: each against the file's type; a
+ * torn GGUF file is DATA.
  * backend "llamacpp" takes GGUF files, "pytorch" and "vllm" folders, NULL either; "sim" reads no model: path is NULL.
  * MISSING: the form is not here; the message holds the exact command that gets it. */
 bool workload_model_resolve(const char *model, const char *backend, const char *precision,

@@ -52,6 +52,7 @@ def test_unknown_option_of_every_command(llem):
 def test_full_disk_is_an_error(llem, arguments):
     with open("/dev/full", "w") as full:
         done = llem.run(*arguments, stdout=full)
+    assert "No space left on device" in done.stderr
     assert done.returncode == 1
     assert "cannot write the output" in done.stderr
 

@@ -1,10 +1,11 @@
 """llem config: what a file says, what it would run, what can be written in one."""
 
 import json
+import re
 
 import jsonschema
 import pytest
-from support import GOLDEN
+from support import GOLDEN, ROOT
 
 STUDY = """\
 model: smollm2-135m-instruct
@@ -64,7 +65,7 @@ def test_environment_is_an_origin(llem, study):
 
 
 def test_fields(llem):
-    assert "llamacpp.n_threads: an integer from 1 to 1024 (threads), default 1" in llem.ok("config", "fields")
+    assert "llamacpp.n_threads: an integer from 1 to 512 (threads), default 1" in llem.ok("config", "fields")
     assert llem.ok("config", "fields", "decoder").startswith("decoder.preset: one of deterministic")
     done = llem.run("config", "fields", "decodr.top_p")
     assert done.returncode == 2
@@ -120,3 +121,92 @@ def test_reference_names_every_field(llem):
     for line in llem.ok("config", "fields").splitlines():
         if line and not line.startswith(" "):
             assert f"| `{line.split(':')[0]}` |" in page
+
+
+def test_faults_are_those_of_the_engine(llem):
+    header = (ROOT / "engines" / "sim" / "sim.h").read_text()
+    schema = json.loads(llem.ok("config", "schema"))
+    field = schema["properties"]["sim"]["properties"]["fail"]
+    assert re.findall(r"X\((\w+), \"", header) == field["enum"]
+
+
+LLAMA = "model: smollm2-135m-instruct\nbackend: llamacpp\n"
+SIM = "model: m\nbackend: sim\n"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (SIM + "sim: {fail: crsh}\n", "3:13: error: sim.fail: expected one of none, load_error"),
+        (SIM + "sim: {fail: crsh}\n", "did you mean crash?"),
+        (LLAMA + "decoder: {ignore_eos: false, min_new_tokens: 3}\n", "3:46: error: decoder.min_new_tokens: 3 needs"),
+        ("\ufeffmodel: m\nbackend: sim\nfoo: 1\n", "t.yaml:3:1: error: unknown field 'foo'"),
+        ("model:m\nbackend: sim\n", "t.yaml:1:1: error: expected 'key: value', found no ': '"),
+        (SIM + "n: 99999999999999999999\nfoo: 1\n", "t.yaml:4:1: error: unknown field 'foo'"),
+        (SIM + "n: 99999999999999999999\nfoo: 1\n", "t.yaml:3:4: error: n: expected an integer from 1 to 100000"),
+        (SIM + "name: ''\n", "3:7: error: name: expected a text, found an empty text"),
+        (SIM + "dataset: /\n", "3:10: error: dataset: / is a folder"),
+        (SIM + "energy: {sample_period_ms: 10ms}\n", "write the number alone: its unit is ms"),
+        (SIM + "max_output_tokens: 128 tokens\n", "write the number alone: its unit is tokens"),
+        (SIM + "decoder: {temperature: 10%}\n", "write the number alone: it has no unit"),
+        (LLAMA + "llamacpp: {n_threads: 600}\n", "expected an integer from 1 to 512 (threads), found 600"),
+        (LLAMA + "llamacpp: {n_ctx: 16777217}\n", "expected an integer from 1 to 16777216 (tokens), found 16777217"),
+    ],
+)
+def test_wrong_values(llem, tmp_path, text, said):
+    path = tmp_path / "t.yaml"
+    path.write_text(text)
+    done = llem.run("config", "check", path)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_full_disk(llem, study):
+    """The cause is that of the write, not of what came after it."""
+    with open("/dev/full", "w") as full:
+        done = llem.run("config", "check", study, stdout=full)
+    assert done.returncode == 1
+    assert "cannot write the output: No space left on device" in done.stderr
+
+
+def test_byte_order_mark(llem, tmp_path):
+    path = tmp_path / "t.yaml"
+    path.write_text("\ufeff" + SIM)
+    (tmp_path / "d.jsonl").write_text('\ufeff{"prompt": "a"}\n')
+    llem.ok("config", "check", path, "dataset=./d.jsonl", "n=1", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("config", "check", "--json", "t.yaml"), "llem config check: --json is an option of 'llem config show'"),
+        (("config", "show", "--study", "t.yaml"), "--study is an option of 'llem config schema'"),
+        (("engine", "list", "--case", "load"), "--case is an option of 'llem engine check'"),
+        (("engine", "check", "--json", "sim"), "--json is an option of 'llem engine list'"),
+        (("engine", "check", "-t", "-5", "sim"), "--timeout -5: a number of seconds above 0 is wanted"),
+        (("model", "list", "--form", "q8_0"), "--form is an option of 'llem model pull'"),
+        (("model", "pull", "--json", "m"), "--json is an option of 'llem model list'"),
+        (("run", "t.yaml", "-o", "x", "output_dir=y"), "--output and 'output_dir=y' exclude each other"),
+        (("run", "t.yaml", "-c", "2", "execution.n_cycles=3"), "--cycles and 'execution.n_cycles=3' exclude"),
+        (("run", "t.yaml", "-o", ""), "-o names the folder for results, and nothing stands behind it"),
+    ],
+)
+def test_no_option_is_ignored(llem, tmp_path, arguments, said):
+    (tmp_path / "t.yaml").write_text(SIM)
+    done = llem.run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_batches_beyond_the_context_are_no_cells(llem, tmp_path):
+    """libllama would cut them all to the same size."""
+    path = tmp_path / "t.yaml"
+    path.write_text(LLAMA + "llamacpp: {n_ctx: 1024}\nsweep: {llamacpp.n_batch: [512, 2048, 4096]}\n")
+    done = llem.run("config", "check", path)
+    assert done.returncode == 0
+    assert "t: 1 cell × " in done.stdout
+    assert "2 of 3 cells break a rule and are skipped" in done.stderr
+    assert "n_batch=4096: llamacpp.n_batch: 4096 is more than the 1024 positions of the context" in done.stderr
+    assert "t: 3 cells × " in llem.ok("config", "check", path, "allow_substitution=true")
+    assert "t: 3 cells × " in llem.ok("config", "check", path, "llamacpp.n_ctx=4096")

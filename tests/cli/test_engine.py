@@ -61,6 +61,13 @@ def test_wrong_words(llem):
         assert says in done.stderr
 
 
+def test_check_without_a_model_names_the_option(llem):
+    done = llem.run("engine", "check", "--case", "load", "llamacpp")
+    assert done.returncode == 1
+    assert "llem engine check --model PATH llamacpp" in done.stderr
+    assert "--model PATH" not in llem.run("engine", "check", "--case", "load", "sim").stderr
+
+
 def test_check_of_nothing_says_so_once(llem):
     done = llem.run("engine", "check", "./nothing")
     assert (done.returncode, done.stdout) == (2, "")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from studies import write
+from studies import gguf, write
 
 WAYS = {"check": ("config", "check"), "dry": ("run", "--dry-run")}
 
@@ -55,8 +55,76 @@ def test_model_that_is_not_here(llem, tmp_path, way):
     done = llem.run(*way, path, env={"LLEM_MODELS_DIR": str(tmp_path)})
     assert done.returncode == 0
     assert "t.yaml:1:8: warning: the bf16 form of smollm2-135m-instruct is not here; get it with: llem model" in done.stderr
-    other = llem.run(*way, path, "model=Qwen/Qwen3-0.6B")
-    assert "write the path of its GGUF file" in other.stderr
+
+
+@pytest.mark.parametrize(
+    "fields, keep, said",
+    [
+        ({"model": "Qwen/Qwen3-0.6B"}, None, "write the path of its GGUF file"),
+        ({"model": "smollm2-135m-instrct"}, None, "did you mean 'smollm2-135m-instruct'?"),
+        ({"model": "./m.gguf"}, 230, "'token_embd.weight' ends at byte"),
+        ({"model": "./m.gguf"}, 100, "it is truncated or damaged; get it again"),
+        ({"model": "./m.gguf", "precision": "bf16"}, None, "precision: bf16, but"),
+        ({"model": "./m.gguf", "llamacpp.quantization": "q8_0"}, None, "m.gguf holds f16 weights; leave it out"),
+        ({"model": "./m.gguf", "max_output_tokens": 4000}, None, "m.gguf was trained for 2048"),
+    ],
+)
+def test_model_that_cannot_be_meant(llem, tmp_path, way, fields, keep, said):
+    """An error where no cell is left, a warning where another can run."""
+    gguf(tmp_path / "m.gguf", keep=keep)
+    fields = {"backend": "llamacpp", **fields}
+    whole = llem.run(*way, write(tmp_path / "t.yaml", fields))
+    assert whole.returncode == 2
+    assert f"error: {said}" in whole.stderr or ("error: " in whole.stderr and said in whole.stderr)
+    model = fields.pop("model")
+    gguf(tmp_path / "good.gguf", file_type=7 if "llamacpp.quantization" in fields else 32)
+    if "max_output_tokens" in fields:
+        return
+    swept = write(tmp_path / "s.yaml", fields, sweep={"model": [model, "./good.gguf"]})
+    tree = swept.read_text().replace('"model": "scripted",', "")
+    swept.write_text(tree)
+    done = llem.run(*way, swept)
+    assert done.returncode == 0, done.stderr
+    assert "warning: " in done.stderr and said in done.stderr
+
+
+def test_label_of_a_file_stands_where_it_was_written(llem, tmp_path):
+    gguf(tmp_path / "m.gguf", file_type=1)
+    path = tmp_path / "t.yaml"
+    path.write_text("model: ./m.gguf\nbackend: llamacpp\nprecision: bf16\n")
+    assert "t.yaml:3:12: error: precision: bf16, but" in llem.run("config", "check", path).stderr
+    assert llem.run("config", "check", path, "precision=fp16").returncode == 0
+    path.write_text("model: ./m.gguf\nbackend: llamacpp\n")
+    shown = llem.ok("config", "show", path)
+    assert "\nprecision" not in shown
+    assert "\nprecision" in llem.ok("config", "show", path, "model=smollm2-135m-instruct")
+
+
+def test_more_threads_than_processors(llem, tmp_path, way):
+    path = write(tmp_path / "t.yaml", {"backend": "llamacpp", "llamacpp.n_threads": 512})
+    gguf(tmp_path / "m.gguf")
+    done = llem.run(*way, path, "model=./m.gguf")
+    assert done.returncode == 0
+    assert done.stderr.count("warning: llamacpp.n_threads") == 1
+    assert "llamacpp.n_threads: 512 is more than the" in done.stderr
+    assert "is more than" not in llem.run(*way, path, "model=./m.gguf", "llamacpp.n_threads=1").stderr
+    swept = llem.run(*way, path, "model=./m.gguf", "sweep.llamacpp.n_threads=[511,512]", "sweep.random_seed=[1,2]").stderr
+    assert swept.count("is more than the") == swept.count("the threads will wait for each other") == 2
+
+
+@pytest.mark.parametrize("below", ["file", "file/deeper/results"])
+def test_results_that_cannot_be_written(llem, tmp_path, below):
+    (tmp_path / "file").write_text("")
+    place = tmp_path / below
+    path = write(tmp_path / "t.yaml")
+    for command in (("run",), ("run", "--dry-run")):
+        done = llem.run(*command, path, "-o", place)
+        assert done.returncode == 2
+        assert f"error: results cannot be written to {place}: {tmp_path}/file" in done.stderr
+        assert "Not a directory" in done.stderr
+    done = llem.run("config", "check", path, f"output_dir={place}")
+    assert done.returncode == 2
+    assert f"command line 'output_dir={place}': error: results cannot be written" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -217,11 +217,6 @@ def test_every_file_of_a_run_is_documented(llem, tmp_path):
         assert f"`{path.name}`" in page
 
 
-def test_a_fault_that_is_not_there_is_refused_with_a_list(llem, tmp_path):
-    done = run(llem, write(tmp_path / "t.yaml", {"sim.fail": "lod_error"}), expect=1)
-    assert "no fault 'lod_error'; there are these: none load_error load_oom" in done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("spoil", [
     lambda r: r["timing"].pop("idle_cold_reason"),
     lambda r: r["machine"].update(foreign_gpu_pids_reason=0),

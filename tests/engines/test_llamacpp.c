@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The llama.cpp adapter as a program, with a tiny model that really runs: equal ids however the work is cut, stamps,
  * ends, sampling, refusals, aborts, quantising. */
+#include "config/config.h"
 #include "engine/engine.h"
 #include "workload/workload.h"
 
@@ -141,7 +142,7 @@ static void test_equal_work(void)
         "\"n_parallel\": 6, \"n_batch\": 8, \"n_ubatch\": 4",
         "\"n_parallel\": 2, \"n_ubatch\": 16, \"load_mode\": \"none\"",
         "\"n_parallel\": 3, \"kv_unified\": true",
-        "\"n_ctx\": 512, \"repack\": false, \"load_mode\": \"mmap\"",
+        "\"n_ctx\": 512, \"use_extra_bufts\": false, \"load_mode\": \"mmap\"",
     };
     g_autofree char *expected = NULL;
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
@@ -251,6 +252,64 @@ static void test_sampling(void)
     g_assert_cmpstr(penalised, !=, greedy);
 }
 
+static int64_t resolved(const struct engine_loaded *loaded, const char *name)
+{
+    return json_integer_value(json_object_get(loaded->resolved, name));
+}
+
+/* What nobody asked for follows the context; what was asked for and cut is a substitution. */
+static void test_batch_and_context(void)
+{
+    const struct {
+        const char *options, *rest;
+        int64_t n_ctx, n_batch, n_ubatch;
+        size_t substitutions;
+    } cases[] = {
+        {"", ", \"max_input_tokens\": 300, \"max_output_tokens\": 100", 512, 512, 512, 0},
+        {"\"n_ctx\": 256", "", 256, 256, 256, 0},
+        {"\"n_ctx\": 300, \"n_batch\": 512", "", 512, 300, 300, 1},
+        {"\"n_ctx\": 512, \"n_batch\": 64", "", 512, 64, 64, 0},
+        {"\"n_ctx\": 512, \"n_batch\": 513", "", 512, 512, 512, 1},
+        {"\"n_ctx\": 512, \"n_batch\": 600, \"n_ubatch\": 600", "", 512, 512, 512, 2},
+    };
+    struct engine *engine = start(ADAPTER, NULL);
+    g_assert_true(hello(engine, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        struct engine_loaded loaded;
+        g_test_message("%s%s", cases[i].options, cases[i].rest);
+        load(engine, tiny, cases[i].options, cases[i].rest, true, &loaded, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(resolved(&loaded, "n_ctx"), ==, cases[i].n_ctx);
+        g_assert_cmpint(resolved(&loaded, "n_batch"), ==, cases[i].n_batch);
+        g_assert_cmpint(resolved(&loaded, "n_ubatch"), ==, cases[i].n_ubatch);
+        g_assert_cmpuint(json_array_size(loaded.substitutions), ==, cases[i].substitutions);
+        engine_loaded_clear(&loaded);
+    }
+    stop(engine);
+}
+
+/* Every option of the configuration is one of the adapter, comes to the context and back into the record. */
+static void test_switches(void)
+{
+    static const char *const names[] = {"offload_kqv", "op_offload", "kv_unified", "use_extra_bufts", "add_bos"};
+    struct engine *engine = start(ADAPTER, NULL);
+    g_assert_true(hello(engine, NULL));
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(names); i++) {
+        g_autoptr(GError) error = NULL;
+        struct engine_loaded loaded;
+        const char *name = names[i / 2];
+        g_autofree char *path = g_strconcat("llamacpp.", name, NULL);
+        g_autofree char *option = g_strdup_printf("\"%s\": %s", name, i % 2 ? "true" : "false");
+        g_assert_nonnull(config_field(path));
+        load(engine, tiny, option, "", false, &loaded, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(json_is_true(json_object_get(loaded.resolved, name)), ==, i % 2);
+        engine_loaded_clear(&loaded);
+    }
+    stop(engine);
+}
+
 static void test_resolved(void)
 {
     g_autoptr(GError) error = NULL;
@@ -334,6 +393,10 @@ static void test_load_refused(void)
         {tiny, "\"quantization\": \"q8_0\"", "", "Substitution",
          "'q8_0' was asked for, 'f32' would be used"},
         {tiny, "\"n_gpu_layers\": 5", "", "Substitution", "finds no GPU"},
+        {tiny, "\"n_batch\": 2048, \"n_ctx\": 512", "", "Substitution",
+         "n_batch: '2048' was asked for, '512' would be used"},
+        {tiny, "\"n_ubatch\": 300, \"n_batch\": 256", "", "Substitution",
+         "n_ubatch: '300' was asked for, '256' would be used"},
     };
     struct engine *engine = start(ADAPTER, NULL);
     g_assert_true(hello(engine, NULL));
@@ -360,6 +423,26 @@ static void test_load_refused(void)
     load(engine, tiny, "\"n_ctx\": 4096",
          ", \"max_input_tokens\": 1000, \"max_output_tokens\": 2000", false, NULL, &error);
     g_assert_no_error(error);
+    stop(engine);
+}
+
+/* What the configuration lets through, the adapter takes: it goes on to the model, which is not there. */
+static void test_ranges_of_the_fields(void)
+{
+    const struct config_field *fields;
+    size_t n = config_fields(&fields);
+    struct engine *engine = start(ADAPTER, NULL);
+    g_assert_true(hello(engine, NULL));
+    for (size_t i = 0; i < n; i++) {
+        const char *name = strchr(fields[i].path, '.');
+        if (fields[i].backends != CONFIG_LLAMACPP || fields[i].type != CONFIG_INT)
+            continue;
+        g_autoptr(GError) error = NULL;
+        g_autofree char *option = g_strdup_printf("\"%s\": %.0f", name + 1, fields[i].max);
+        g_test_message("%s", option);
+        g_assert_false(load(engine, "/nowhere/m.gguf", option, "", false, NULL, &error));
+        g_assert_nonnull(strstr(error->message, "there is no model file"));
+    }
     stop(engine);
 }
 
@@ -499,7 +582,10 @@ int main(int argc, char **argv)
     g_test_add_func("/llamacpp/end-of-text", test_end_of_text);
     g_test_add_func("/llamacpp/sampling", test_sampling);
     g_test_add_func("/llamacpp/resolved", test_resolved);
+    g_test_add_func("/llamacpp/batch-and-context", test_batch_and_context);
+    g_test_add_func("/llamacpp/switches", test_switches);
     g_test_add_func("/llamacpp/load-refused", test_load_refused);
+    g_test_add_func("/llamacpp/ranges-of-the-fields", test_ranges_of_the_fields);
     g_test_add_func("/llamacpp/prepare-refused", test_prepare_refused);
     g_test_add_func("/llamacpp/abort", test_abort);
     g_test_add_func("/llamacpp/tokenize", test_tokenize);

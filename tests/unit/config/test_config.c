@@ -171,6 +171,29 @@ static void test_typed_by_field(void)
     }
 }
 
+/* The path of a GGUF file has no precision but one that was written, here as in the worker. */
+static void test_precision_of_a_file(void)
+{
+    g_autofree char *path = g_build_filename(g_get_tmp_dir(), "llem-precision.gguf", NULL);
+    g_assert_true(g_file_set_contents(path, "GGUF", -1, NULL));
+    g_autofree char *bare = g_strdup_printf("model: %s\nbackend: llamacpp\n", path);
+    g_autofree char *labelled = g_strconcat(bare, "precision: fp16\n", NULL);
+    const struct {
+        const char *text, *precision;
+    } cases[] = {{bare, NULL}, {labelled, "fp16"}, {"model: m\nbackend: llamacpp\n", "bf16"}};
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(owned_study) study = NULL;
+        g_autoptr(owned_config) config = config_of(cases[i].text, NULL, &study);
+        g_autoptr(json_t) exchange = config_exchange(config);
+        g_autoptr(owned_config) back = config_from_exchange(exchange, NULL);
+        g_assert_nonnull(back);
+        g_assert_cmpstr(config_has(config, "precision") ? config_string(config, "precision") : NULL, ==,
+                        cases[i].precision);
+        g_assert_cmpint(config_has(back, "precision"), ==, config_has(config, "precision"));
+    }
+    unlink(path);
+}
+
 /* precision and llamacpp.quantization: the higher layer stands. */
 static void test_exclusive_values(void)
 {
@@ -301,6 +324,7 @@ int main(int argc, char **argv)
     g_autofree char *cache = g_dir_make_tmp("llem-test-XXXXXX", NULL);
     g_setenv("XDG_CACHE_HOME", cache, TRUE);
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/config/precision of a file", test_precision_of_a_file);
     g_test_add_func("/config/defaults", test_defaults);
     g_test_add_func("/config/layers", test_layers);
     g_test_add_func("/config/user file", test_user_file_is_bounded);

@@ -41,7 +41,7 @@ static void test_file(const void *data)
 static const struct {
     const char *text, *said;
 } single[] = {
-    {"model: m\nbackend: llamacpp\nllamacpp: {n_batch: 64}\n",
+    {"model: m\nbackend: llamacpp\nllamacpp: {n_batch: 64, n_ubatch: 512}\n",
      "file.yaml:3:21: error: llamacpp.n_batch must be at least llamacpp.n_ubatch; they are 64 and 512"},
     {"model: m\nbackend: llamacpp\nllamacpp: {type_v: q8_0}\n", "llamacpp.type_v: q8_0 needs llamacpp.flash_attn"},
     {"model: m\nbackend: llamacpp\nllamacpp: {n_ctx: 100}\n", "n_parallel times max_input_tokens + max_output_tokens "
@@ -96,6 +96,9 @@ static void test_overrides(void)
         const char *text, *said;
     } rows[] = {
         {"n", "command line 'n': error: expected FIELD=VALUE"},
+        {"n=[1,", "command line 'n=[1,':1:4: error: expected a value here"},
+        {"n={", "command line 'n={':1:2: error: expected a value here"},
+        {"n=99999999999999999999", "command line 'n=99999999999999999999': error: n: expected an integer"},
         {"n=many", "command line 'n=many': error: n: expected an integer"},
         {"m=1", "unknown field 'm'"},
         {"sweep.output_dir=[a]", "output_dir cannot be swept"},

@@ -52,13 +52,22 @@ static void test_errors(void)
         const char *text, *message;
     } cases[] = {
         {"{\"prompt\": \"a\"}\n{\"prompt\": \"b\"\n", "d.jsonl:2:"},
-        {"{\"prompt\": \"a\"}\n[1]\n", "d.jsonl:2:1: expected an object"},
-        {"{\"promt\": \"a\"}\n", "d.jsonl:1:1: no prompt"},
-        {"{\"prompt\": 3}\n", "d.jsonl:1:1: 'prompt': expected text, found an integer"},
+        {"{\"prompt\": \"a\"}\n[1]\n", "d.jsonl:2:1: error: expected an object"},
+        {"{\"promt\": \"a\"}\n", "d.jsonl:1:1: error: no prompt"},
+        {"{\"prompt\": 3}\n", "d.jsonl:1:1: error: 'prompt': expected text, found an integer"},
         {"{\"prompt\": \"\"}\n", "an empty string"},
         {"{\"prompt\": \"a\", \"prompt\": \"b\"}\n", "d.jsonl:1:"},
         {"{\"prompt\": \"\xff\"}\n", "d.jsonl:1:"},
-        {"{}\n", "d.jsonl:1:1: no prompt"},
+        {"{}\n", "d.jsonl:1:1: error: no prompt"},
+        {"{prompt: 1}\n", "d.jsonl:1:7: error: a key stands in double quotes"},
+        {"{\"prompt\": hello}\n", "error: a text stands in double quotes"},
+        {"{\"prompt\": \"a\n", "error: a quote is never closed"},
+        {"{\"prompt\": \"a\"\n", "error: the object is not closed"},
+        {"{\"prompt\": \"a\"} b\n", "error: there is more behind the closing }"},
+        {"{\"prompt\": \"a\", }\n", "error: a comma stands before the closing }"},
+        {"{\"prompt\": \"a\" \"b\"}\n", "error: a ',' or the closing } is missing"},
+        {"{\"prompt\": \"\\q\"}\n", "error: JSON does not know this backslash sequence"},
+        {"Hello\n", "d.jsonl has 1 line that is no prompt\nd.jsonl:1:1: error: a line holds one JSON object"},
         {"Hello\n", "has one JSON object a line, such as {\"prompt\": \"Hello\"}"},
         {"", "no prompts in it"},
         {"{\"_provenance\": \"only\"}\n", "no prompts in it"},
@@ -70,6 +79,14 @@ static void test_errors(void)
         g_assert_error(error, LLEM_ERROR, LLEM_ERROR_DATA);
         g_assert_nonnull(strstr(error->message, cases[i].message));
     }
+}
+
+/* Some editors put a mark before UTF-8. */
+static void test_byte_order_mark(void)
+{
+    g_autoptr(workload_dataset) set = parse("\xef\xbb\xbf{\"prompt\": \"a\"}\n", NULL);
+    g_assert_nonnull(set);
+    g_assert_cmpuint(workload_dataset_size(set), ==, 1);
 }
 
 /* All bad lines are told at once, and a flood of them is cut. */
@@ -249,6 +266,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/workload/dataset/columns", test_columns);
     g_test_add_func("/workload/dataset/errors", test_errors);
+    g_test_add_func("/workload/dataset/byte-order-mark", test_byte_order_mark);
     g_test_add_func("/workload/dataset/errors-at-once", test_errors_at_once);
     g_test_add_func("/workload/dataset/orders", test_orders);
     g_test_add_func("/workload/dataset/order-is-not-work", test_order_is_not_work);

@@ -43,6 +43,8 @@ static void test_resolve_refused(void)
 {
     g_autoptr(GByteArray) tiny = gguf_tiny_llama();
     g_autofree char *file = put_file(models_dir, "tiny.gguf", tiny);
+    g_byte_array_set_size(tiny, tiny->len - 1);
+    g_autofree char *torn = put_file(models_dir, "torn.gguf", tiny);
     struct {
         const char *model, *backend, *precision, *quantization;
         enum llem_error_code code;
@@ -65,6 +67,8 @@ static void test_resolve_refused(void)
         {models_dir, "pytorch", NULL, NULL, LLEM_ERROR_CONFIG, "no config.json"},
         {file, "vllm", NULL, NULL, LLEM_ERROR_CONFIG, "vllm needs a folder"},
         {file, "llamacpp", NULL, "q8_0", LLEM_ERROR_CONFIG, "holds f32 weights"},
+        {file, "llamacpp", "bf16", NULL, LLEM_ERROR_CONFIG, "precision: bf16, but"},
+        {torn, "llamacpp", NULL, NULL, LLEM_ERROR_DATA, "truncated"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) error = NULL;
@@ -88,7 +92,7 @@ static void test_resolve_found(void)
                                          NULL, &found, NULL));
     g_assert_cmpstr(found.path, ==, expected);
     g_assert_cmpstr(found.form->name, ==, "f16");
-    g_assert_true(workload_model_resolve(expected, "llamacpp", "bf16", NULL, &path, NULL));
+    g_assert_true(workload_model_resolve(expected, "llamacpp", "fp32", NULL, &path, NULL));
     g_assert_null(path.model);
     g_assert_cmpstr(path.path, ==, expected);
     g_assert_true(workload_model_resolve("anything", "sim", "bf16", NULL, &sim, NULL));
