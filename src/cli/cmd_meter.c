@@ -255,7 +255,7 @@ static void watch_json(struct sampler *sampler, struct meter *meter, int64_t now
     json_object_set_new(tree, "channels", channels);
     g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
     puts(text);
-    fflush(stdout);
+    cli_flush_stdout();
 }
 
 static void watch_table(struct sampler *sampler, struct meter *meter, int64_t now_ns)
@@ -276,7 +276,7 @@ static void watch_table(struct sampler *sampler, struct meter *meter, int64_t no
     if (isatty(STDOUT_FILENO))
         fputs("\033[H\033[J", stdout);
     table_print(table);
-    fflush(stdout);
+    cli_flush_stdout();
 }
 
 /* Waits for a second or a signal; true: go on. */
@@ -367,6 +367,8 @@ static int selftest(struct meter *meter)
     fputs("llem: this takes up to a minute and a half; keep the machine quiet meanwhile\n", stderr);
     g_autoptr(json_t) tree = meter_selftest(meter, load, NULL, &error);
     meter_load_free(load);
+    if (option_pid_file)
+        unlink(option_pid_file); /* the number may be another's soon */
     if (!tree)
         return cli_fail(error);
     if (option_json)
@@ -398,6 +400,38 @@ static int run_with(struct meter *meter)
     return 0;
 }
 
+/* One thing at a time, and an option of one of them is nothing to the others. */
+static bool actions_fit(GError **error)
+{
+    const struct {
+        const char *option;
+        bool given;
+    } actions[] = {{"--characterise", option_characterise}, {"--watch", option_watch}, {"--selftest", option_selftest}};
+    const struct {
+        const char *option, *action;
+        bool given, action_given;
+    } of_action[] = {
+        {"--duration", "--characterise", option_duration != 0, option_characterise},
+        {"--count", "--watch", option_count != 0, option_watch},
+        {"--pid-file", "--selftest", option_pid_file != NULL, option_selftest},
+    };
+    const char *first = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
+        if (actions[i].given && first) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s and %s: one at a time", first, actions[i].option);
+            return false;
+        }
+        first = actions[i].given ? actions[i].option : first;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(of_action); i++)
+        if (of_action[i].given && !of_action[i].action_given) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s belongs to %s", of_action[i].option,
+                        of_action[i].action);
+            return false;
+        }
+    return true;
+}
+
 /* An option of one source does nothing without it, and numbers have a sign. */
 static bool options_fit(GError **error)
 {
@@ -412,13 +446,13 @@ static bool options_fit(GError **error)
     };
     const struct {
         const char *option;
-        double value;
-    } positive[] = {{"--duration", option_duration}, {"--count", option_count},  {"--pid", option_pid},
-                    {"--low-watts", option_low},     {"--high-watts", option_high}};
+        double value, most;
+    } positive[] = {{"--duration", option_duration, 3600}, {"--count", option_count, 1e9}, {"--pid", option_pid, 1e9},
+                    {"--low-watts", option_low, 1e4},      {"--high-watts", option_high, 1e4}};
     for (size_t i = 0; i < G_N_ELEMENTS(positive); i++)
-        if (!(positive[i].value >= 0 && positive[i].value < 1e9)) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s %g: a number above 0 is wanted",
-                        positive[i].option, positive[i].value);
+        if (!(positive[i].value >= 0 && positive[i].value <= positive[i].most)) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s %g: a number above 0 is wanted, at most %g",
+                        positive[i].option, positive[i].value, positive[i].most);
             return false;
         }
     for (size_t i = 0; i < G_N_ELEMENTS(of_source); i++)
@@ -442,7 +476,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (code || done)
         return code;
     g_autoptr(GError) error = NULL;
-    if (!options_fit(&error))
+    if (!options_fit(&error) || !actions_fit(&error))
         return cli_fail(error);
     struct meter_options open = {
         .sysroot = option_sysroot,

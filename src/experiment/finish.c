@@ -402,8 +402,14 @@ static char *no_energy_reason(const struct experiment *x)
         return g_strdup(named);
     if (!strcmp(config_string(x->config, "energy.backend"), "none"))
         return g_strdup("energy.backend is none");
-    return g_strdup("no sensor and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a "
-                    "modelled value");
+    bool boards = false;
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++)
+        boards = boards || (channel_is_energy(meter_channel_at(x->meter, i)) &&
+                            !channel_is_ours(x, meter_channel_at(x->meter, i)));
+    return g_strdup_printf("%s and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a modelled "
+                           "value",
+                           boards ? "the engine works on the CPU, whose energy no sensor here counts (a GPU's is not its),"
+                                  : "no sensor");
 }
 
 /* The scope that counts has no value, another has: say so, do not swap them. */

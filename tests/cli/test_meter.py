@@ -128,7 +128,13 @@ def test_a_source_that_was_not_named_is_not_opt_in(llem):
     (["--replay", "/nowhere.csv.gz"], "--replay is for the source replay: add -s replay"),
     (["--pid", "1"], "--pid is for the source modelled: add -s modelled"),
     (["--characterise", "--duration", "-3"], "--duration -3: a number above 0 is wanted"),
+    (["--characterise", "--duration", "1e9"], "--duration 1e+09: a number above 0 is wanted, at most 3600"),
     (["--watch", "-n", "-1"], "--count -1"),
+    (["--watch", "--characterise"], "--characterise and --watch: one at a time"),
+    (["--selftest", "--json", "--watch"], "--watch and --selftest: one at a time"),
+    (["-n", "3"], "--count belongs to --watch"),
+    (["--watch", "--duration", "3"], "--duration belongs to --characterise"),
+    (["--pid-file", "load.pid"], "--pid-file belongs to --selftest"),
     (["-s", "modelled", "--pid", "99999999"], "there is no process 99999999"),
 ])
 def test_options_that_would_do_nothing(llem, arguments, said):

@@ -107,6 +107,13 @@ def test_a_cpu_engine_does_not_count_an_idle_board(boards):
     assert record["machine"]["guard_cores_pre"] is None and record["machine"]["guard_cores_pre_reason"]
 
 
+def test_a_board_alone_does_not_measure_a_cpu_engine(boards):
+    record, done = boards([board()], {"sim.device": "cpu"})
+    assert metric(record, "energy_j")["status"] == "absent"
+    assert "works on the CPU" in metric(record, "energy_j")["reason"] and "works on the CPU" in done.stdout
+    assert record["energy"]["scope"] is None and record["energy"]["scopes"] == []
+
+
 @pytest.mark.parametrize("visible, watts", [("0", 300), (UUID, 200)])
 def test_boards_are_bound_by_what_cuda_sees(boards, monkeypatch, visible, watts, llem):
     """Numbers do not tell the board unless CUDA counts by PCI order; then all count, and the record says so."""
