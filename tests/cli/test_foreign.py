@@ -56,6 +56,14 @@ def test_another_process_on_the_board_is_told(run):
     assert metric(record, "energy_j")["value"] is not None  # told, not thrown away
 
 
+def test_one_that_came_and_went_is_told(run):
+    """It is in neither list around the block; the driver's count of processes in between has it."""
+    record = run([board(processes=[ENGINE, {**other(), "from_s": 4, "to_s": 5}])])
+    assert "foreign_gpu_process" in record["flags"]
+    assert record["machine"]["foreign_gpu_pids"] == []
+    assert record["machine"]["gpus"][0]["processes_most"] == 2
+
+
 @pytest.mark.parametrize("devices", [
     [board(processes=[ENGINE])],
     [board(processes=[ENGINE]), board(uuid=OTHER_UUID, processes=[other()])],
