@@ -47,7 +47,7 @@
     X(CHANNELS_DISAGREE, "channels_disagree",                                                      \
       "energy counter and integrated power differ by more than 1 % and the intervals")             \
     X(FALLBACK, "fallback", "the preferred estimator could not be used")                           \
-    X(HOST_GAPS, "host_gaps", "more than 2 % of the window passed between repeats")                \
+    X(HOST_GAPS, "host_gaps", "more than 2 % of the window passed between batches or repeats")     \
     X(UNCALIBRATED, "uncalibrated", "gain and offset are an assumption: the named prior")          \
     X(BASELINE_DRIFT, "baseline_drift", "the idle level moved between the two baselines")
 
@@ -243,6 +243,9 @@ struct energy_estimate {
 
 void energy_estimate_board(const struct energy_board *board, const struct energy_window *window,
                            const struct energy_options *options, struct energy_estimate *ret);
+/* Names a board that has no channel at all, and says why: for an estimate just made, whose energy is absent. */
+void energy_estimate_missing(const char *device, const char *scope, const char *why,
+                             struct energy_estimate *ret);
 /* Over boards of one scope: absent if one is absent; systematic parts linearly unless calibrated,
  * statistical ones in quadrature. */
 void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_estimate *ret);

@@ -214,34 +214,36 @@ static void set_range(const struct answer *a, size_t draws, uint32_t seed,
     ret->joules.low = a->joules * info->low_ratio - ret->statistical_j;
     ret->joules.high = a->joules * info->high_ratio + ret->statistical_j;
     ret->joules.reason = info->reason;
+    ret->gain_rel_u = ret->offset_w_u = 0; /* its range stands for both */
 }
 
 static void set_derived(const struct answer *a, const struct energy_window *window,
                         struct energy_estimate *ret)
 {
     const struct meter_channel *info = a->channel->info;
-    double scale = ret->raw_j != 0 ? ret->joules.value / ret->raw_j : 1;
+    bool calibrated = ret->calibration.uuid[0];
+    double gain = calibrated ? ret->calibration.gain : 1, offset = calibrated ? ret->calibration.offset_w : 0;
 
     ret->average_w = quantity_of(info->status, ret->joules.value / ret->duration_s,
                                  ret->joules.method, info->id);
     ret->average_w.low = ret->joules.low / ret->duration_s;
     ret->average_w.high = ret->joules.high / ret->duration_s;
     ret->peak_w = isfinite(a->peak)
-                      ? quantity_of(info->status, a->peak * scale,
+                      ? quantity_of(info->status, (a->peak - offset) / gain,
                                     "largest mean over one sensor period", info->id)
                       : quantity_absent("the sensor changed too seldom during the work");
     if (isfinite(a->tail)) {
         ret->tail_j =
-            quantity_of(info->status, a->tail, "guard energy above the settled level", info->id);
-        ret->tail_j.low = a->tail - 1.96 * a->tail_u;
-        ret->tail_j.high = a->tail + 1.96 * a->tail_u;
+            quantity_of(info->status, a->tail / gain, "guard energy above the settled level", info->id);
+        ret->tail_j.low = (a->tail - 1.96 * a->tail_u) / gain; /* a difference: the offset is not in it */
+        ret->tail_j.high = (a->tail + 1.96 * a->tail_u) / gain;
     } else {
         ret->tail_j = quantity_absent("no guard after the work to follow the power in");
     }
-    ret->pre_w = a->pre.known ? a->pre.watts : NAN;
-    ret->post_w = a->post.known ? a->post.watts : NAN;
-    ret->pre_u_w = a->pre.known ? level_u(&a->pre, a->pre.block_s) : NAN;
-    ret->post_u_w = a->post.known ? level_u(&a->post, a->post.block_s) : NAN;
+    ret->pre_w = a->pre.known ? (a->pre.watts - offset) / gain : NAN;
+    ret->post_w = a->post.known ? (a->post.watts - offset) / gain : NAN;
+    ret->pre_u_w = a->pre.known ? level_u(&a->pre, a->pre.block_s) / gain : NAN;
+    ret->post_u_w = a->post.known ? level_u(&a->post, a->post.block_s) / gain : NAN;
     if ((double)window->gap_ns > GAP_SHARE * (double)(window->t1_ns - window->t0_ns))
         ret->flags |= ENERGY_FLAG(HOST_GAPS);
 }
@@ -277,7 +279,7 @@ static void start(const struct energy_board *board, const struct energy_window *
     ret->boards = 1;
     ret->statistical_j = ret->systematic_j = ret->raw_j = NAN;
     ret->pre_w = ret->post_w = ret->pre_u_w = ret->post_u_w = ret->period_s = NAN;
-    ret->agreement_idle = ret->agreement_busy = NAN;
+    ret->agreement_idle = ret->agreement_busy = ret->gain_rel_u = ret->offset_w_u = NAN;
     ret->phase = (struct energy_phase){false, NAN, NAN};
     if (any) {
         ret->device = any->info->device;
@@ -359,6 +361,16 @@ void energy_estimate_board(const struct energy_board *board, const struct energy
     edges_clear(&asked.counter.edges);
     edges_clear(&asked.average.edges);
     edges_clear(&asked.instant.edges);
+}
+
+void energy_estimate_missing(const char *device, const char *scope, const char *why,
+                             struct energy_estimate *ret)
+{
+    g_free(ret->reason);
+    ret->reason = g_strdup(why);
+    ret->joules = quantity_absent(ret->reason);
+    ret->device = device;
+    ret->scope = scope;
 }
 
 void energy_estimate_clear(struct energy_estimate *estimate)

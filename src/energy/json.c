@@ -72,7 +72,7 @@ static json_t *phase_json(const struct energy_phase *phase)
     json_t *tree = json_object();
 
     json_object_set_new(tree, "locked", json_boolean(phase->locked));
-    jsonx_set_real(tree, "step_s", phase->step_s, "fewer than two stamps of tokens");
+    jsonx_set_real(tree, "step_s", phase->step_s, "no two stamps of tokens to judge by");
     jsonx_set_real(tree, "alias_hz", phase->alias_hz,
                    "nothing can beat: the sensor sees all of the time, or no step is long enough");
     return tree;

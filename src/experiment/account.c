@@ -105,6 +105,39 @@ static void bound_from_below(struct experiment *x, struct scope *scope)
     }
 }
 
+const char *sensor_fault(const struct meter_sensor *seen)
+{
+    return seen->stuck        ? "the counter stands still"
+           : seen->decreasing ? "the counter went back"
+                              : "its readings are implausible";
+}
+
+static bool has_channel(const struct scope_board *b)
+{
+    return b->board.counter || b->board.average || b->board.instant;
+}
+
+/* Boards and packages of ours that belong to a scope and have no channel there: the sum over the scope needs them, so
+ * they are in it, and say why it is absent. */
+static void add_missing_boards(struct experiment *x, GPtrArray *scopes)
+{
+    for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        struct meter_sensor seen;
+        struct scope *scope = NULL;
+        for (guint k = 0; k < scopes->len && !scope; k++)
+            if (!strcmp(((struct scope *)g_ptr_array_index(scopes, k))->name, c->scope))
+                scope = g_ptr_array_index(scopes, k);
+        if (!scope || !channel_gives_joules(c) || !channel_is_ours(x, c))
+            continue;
+        struct scope_board *b = board_of(scope, c->device);
+        if (has_channel(b) || b->why)
+            continue;
+        bool watched = meter_characterisation_get(x->characterisation, c->id, &seen) && !seen.usable;
+        b->why = c->reason ? c->reason : watched ? sensor_fault(&seen) : "no channel of it can be used";
+    }
+}
+
 GPtrArray *scopes_find(struct experiment *x)
 {
     GPtrArray *scopes = g_ptr_array_new_with_free_func(scope_free);
@@ -128,6 +161,7 @@ GPtrArray *scopes_find(struct experiment *x)
         if (c->max_power_w > 0)
             b->board.limit_w = c->max_power_w / METER_PLAUSIBLE_SHARE;
     }
+    add_missing_boards(x, scopes);
     for (guint i = 0; i < scopes->len; i++) {
         struct scope *s = g_ptr_array_index(scopes, i);
         bound_from_below(x, s);
@@ -249,11 +283,21 @@ bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes)
 
 enum quantity_status scope_status(const struct scope *scope)
 {
-    const struct scope_board *b = g_ptr_array_index(scope->boards, 0);
-    const struct energy_channel *c = b->board.counter   ? b->board.counter
-                                     : b->board.average ? b->board.average
-                                                        : b->board.instant;
-    return c->info->status;
+    for (guint i = 0; i < scope->boards->len; i++) {
+        const struct scope_board *b = g_ptr_array_index(scope->boards, i);
+        const struct energy_channel *c = b->board.counter   ? b->board.counter
+                                         : b->board.average ? b->board.average
+                                                            : b->board.instant;
+        if (c)
+            return c->info->status;
+    }
+    return QUANTITY_ABSENT; /* not reached: a scope begins with a channel */
+}
+
+bool scope_is_gpu(const struct scope *scope)
+{
+    static const char *const gpu[] = {METER_SCOPE_GPU, METER_SCOPE_MODULE, METER_SCOPE_MIG, NULL};
+    return g_strv_contains(gpu, scope->name);
 }
 
 #define NEVER_PRIMARY 100
@@ -307,9 +351,12 @@ void scope_estimate(struct experiment *x, struct scope *scope, const struct ener
         use_stamps(x, &options);
     guint n = scope->boards->len;
     g_autofree struct energy_estimate *boards = g_new0(struct energy_estimate, n);
-    for (guint i = 0; i < n; i++)
-        energy_estimate_board(&((struct scope_board *)g_ptr_array_index(scope->boards, i))->board, window, &options,
-                              &boards[i]);
+    for (guint i = 0; i < n; i++) {
+        const struct scope_board *b = g_ptr_array_index(scope->boards, i);
+        energy_estimate_board(&b->board, window, &options, &boards[i]);
+        if (b->why)
+            energy_estimate_missing(b->device, scope->name, b->why, &boards[i]);
+    }
     energy_sum(boards, n, ret);
     for (guint i = 0; i < n; i++) {
         if (per_board)

@@ -327,18 +327,13 @@ static struct quantity throttle(struct experiment *x)
     return worst;
 }
 
-static bool gives_joules(const struct meter_channel *c)
-{
-    return c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
-}
-
 /* The channels of a source that would give joules and do not, each with its reason. */
 static json_t *absent_channels(const struct experiment *x, const char *source)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (!strcmp(c->source, source) && gives_joules(c) && c->status == QUANTITY_ABSENT)
+        if (!strcmp(c->source, source) && channel_gives_joules(c) && c->status == QUANTITY_ABSENT)
             json_array_append_new(list, json_pack("{s:s, s:s}", "id", c->id, "reason", c->reason));
     }
     return list;
@@ -365,8 +360,7 @@ static void report_unusable(struct experiment *x)
         bool energy = c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT && c->status != QUANTITY_MODELLED;
         if (energy && meter_characterisation_get(x->characterisation, c->id, &seen) && !seen.usable)
             result_warn(x->result, "%s was not used: %s", c->id,
-                        seen.stuck ? "the counter stands still" : seen.decreasing ? "the counter went back"
-                                                                                  : "its readings are implausible");
+                        sensor_fault(&seen));
     }
 }
 
@@ -388,7 +382,7 @@ static const char *named_source_reason(const struct experiment *x)
     }
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (!strcmp(c->source, backend) && gives_joules(c) && c->status == QUANTITY_ABSENT)
+        if (!strcmp(c->source, backend) && channel_gives_joules(c) && c->status == QUANTITY_ABSENT)
             return c->reason;
     }
     return NULL;
@@ -403,9 +397,12 @@ static char *no_energy_reason(const struct experiment *x)
     if (!strcmp(config_string(x->config, "energy.backend"), "none"))
         return g_strdup("energy.backend is none");
     bool boards = false;
-    for (size_t i = 0; i < meter_channel_count(x->meter); i++)
-        boards = boards || (channel_is_energy(meter_channel_at(x->meter, i)) &&
-                            !channel_is_ours(x, meter_channel_at(x->meter, i)));
+    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
+        const struct meter_channel *c = meter_channel_at(x->meter, i);
+        boards = boards || (!x->loaded.on_gpu && channel_is_energy(c) && !channel_is_ours(x, c));
+        if (x->loaded.on_gpu && !strcmp(c->source, "nvml") && channel_gives_joules(c) && channel_is_ours(x, c))
+            return g_strdup_printf("%s: %s", c->device, c->reason ? c->reason : "no channel of it can be used");
+    }
     return g_strdup_printf("%s and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a modelled "
                            "value",
                            boards ? "the engine works on the CPU, whose energy no sensor here counts (a GPU's is not its),"
@@ -445,6 +442,13 @@ static void report_scope(struct experiment *x, struct scope *scope, bool primary
     set_stretch(x, scope, &x->warmup, METRIC_WARMUP_ENERGY);
 }
 
+/* A doubt of the whole block, which no single estimate knows of. */
+static void raise_sensor_flag(struct experiment *x, enum energy_flag flag, bool raised)
+{
+    if (raised)
+        result_flag(x->result, energy_flag_name(flag), energy_flag_meaning(flag));
+}
+
 static void report_energy(struct experiment *x)
 {
     g_autoptr(GPtrArray) scopes = scopes_find(x);
@@ -454,6 +458,10 @@ static void report_energy(struct experiment *x)
     json_object_set_new(energy, "estimator_version", json_integer(ENERGY_ESTIMATOR_VERSION));
     if (primary)
         report_scope(x, primary, true, all);
+    if (primary && x->loaded.on_gpu && !scope_is_gpu(primary))
+        flag_raise(x->result, FLAG_GPU_NOT_IN_SCOPE);
+    raise_sensor_flag(x, ENERGY_FLAG_PERIOD_CHANGED, primary && x->period_changed);
+    raise_sensor_flag(x, ENERGY_FLAG_GUARD_NOT_SETTLED, primary && x->guard_gave_up);
     for (guint i = 0; i < scopes->len; i++)
         if (g_ptr_array_index(scopes, i) != primary)
             report_scope(x, g_ptr_array_index(scopes, i), false, all);

@@ -79,6 +79,7 @@ struct experiment {
     struct energy_guard_plan guard;
     int64_t dither_ns; /* batches start after a pause of up to this: some sensor sees only a part of each period */
     bool guard_gave_up;
+    bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
     int64_t repeats;
     struct engine_generation generation;
     struct machine_use use_pre, use_before, use_after, use_post; /* start of the guard, around the block, end of it */
@@ -122,12 +123,18 @@ static inline int64_t config_ns(const struct config *config, const char *path, i
 {
     return (int64_t)(config_real(config, path) * (double)unit_ns);
 }
+/* Whether a channel is of a kind that joules come from. */
+static inline bool channel_gives_joules(const struct meter_channel *c)
+{
+    return c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
+}
 /* Whether joules can come from a channel. */
 static inline bool channel_is_energy(const struct meter_channel *c)
 {
-    bool kind = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
-    return kind && c->status != QUANTITY_ABSENT;
+    return channel_gives_joules(c) && c->status != QUANTITY_ABSENT;
 }
+/* What watching found against a counter, in words. Static. */
+const char *sensor_fault(const struct meter_sensor *seen);
 /* Whether guards and idle levels have a sensor to serve. */
 bool sensors_need_quiet(const struct experiment *x);
 /* Whether a channel is of a board this run works on; channels that belong to no board always are. */
@@ -144,6 +151,7 @@ struct scope {
 };
 struct scope_board {
     const char *device;
+    const char *why; /* no channel of it can be used: why, static or of the meter; it makes the sum absent */
     struct energy_channel counter, average, instant;
     struct energy_board board;
     struct energy_calibration calibration;
@@ -162,6 +170,7 @@ struct scope *scope_primary(struct experiment *x, GPtrArray *scopes);
 void scope_estimate(struct experiment *x, struct scope *scope, const struct energy_window *window,
                     struct energy_estimate *ret, json_t *per_board);
 enum quantity_status scope_status(const struct scope *scope);
+bool scope_is_gpu(const struct scope *scope);
 /* What the run itself shows of its sensors goes into the characterisation (this run's and the cached one): a counter that
  * followed the 1-s average during the warm-up; a counter that refreshed more slowly in the window than was known. True:
  * something was learned and the guards want another plan. */

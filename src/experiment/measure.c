@@ -226,19 +226,21 @@ static int64_t gaps_of(const struct engine_generation *g)
     return gap;
 }
 
-/* Releases the batches back to back; where a sensor sees only a part of each period, each one after a seeded pause of up to
- * one period, so that the work does not meet the sensor always in the same phase. */
+/* Releases the batches back to back; where a sensor sees only a part of each period, each repeat after a seeded pause of up
+ * to one period, so that the work does not meet the sensor always in the same phase. Not each batch: the pauses would then
+ * weigh on small batches alone, and a sweep over their size would compare pauses. */
 static bool release(struct experiment *x, const GArray *batches, GError **error)
 {
     const int64_t *numbers = (const int64_t *)(const void *)batches->data;
-    if (x->dither_ns == 0 || batches->len == 1)
+    size_t per_repeat = batches->len / (size_t)x->repeats;
+    if (x->dither_ns == 0 || x->repeats == 1)
         return engine_generate(x->engine, numbers, batches->len, experiment_deadline(x), &x->generation, error);
     g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(x->config, "random_seed"));
-    for (size_t i = 0; i < batches->len; i++) {
+    for (size_t i = 0; i < batches->len; i += per_repeat) {
         struct engine_generation one = {0};
         int64_t pause_ns = (int64_t)(g_rand_double(rng) * (double)x->dither_ns);
         if (!experiment_wait_until(x, clock_mono_ns() + pause_ns, error) ||
-            !engine_generate(x->engine, &numbers[i], 1, experiment_deadline(x), &one, error))
+            !engine_generate(x->engine, &numbers[i], per_repeat, experiment_deadline(x), &one, error))
             return false;
         engine_generation_append(&x->generation, &one);
     }
@@ -339,8 +341,7 @@ static bool measure_block(struct experiment *x, GPtrArray *scopes, GError **erro
 static int64_t affordable_repeats(const struct experiment *x)
 {
     int64_t guards_ns = x->guard.pre_ns + x->guard.post_ns + x->guard.limit_ns + TEARDOWN_NS;
-    int64_t batches = (int64_t)((x->prompts.n + batch_size(x) - 1) / batch_size(x));
-    int64_t one_ns = MAX(1, (x->window.t1_ns - x->window.t0_ns) / x->repeats + batches * x->dither_ns);
+    int64_t one_ns = MAX(1, (x->window.t1_ns - x->window.t0_ns) / x->repeats + x->dither_ns);
     return (x->deadline_ns - clock_mono_ns() - guards_ns) / one_ns;
 }
 
@@ -384,12 +385,10 @@ static void plan(struct experiment *x, GPtrArray *scopes)
     x->dither_ns = dither(channels);
 }
 
-/* A sensor slower than was known wants longer guards; the block is measured once more with them. */
+/* A sensor slower than was known wants longer guards: whether the block is to be measured once more with them. */
 static bool replan(struct experiment *x, GPtrArray *scopes)
 {
     int64_t before_ns = x->guard.post_ns;
-    if (!x->sensors_need_quiet || !scopes_learn_periods(x, scopes))
-        return false;
     plan(x, scopes);
     return x->guard.post_ns > before_ns && affordable_repeats(x) >= x->repeats;
 }
@@ -402,10 +401,12 @@ bool phase_measure(struct experiment *x, GError **error)
     x->repeats = 1;
     if (!measure_block(x, scopes, error))
         return false;
-    bool again = replan(x, scopes);
+    x->period_changed = x->sensors_need_quiet && scopes_learn_periods(x, scopes);
+    bool again = x->period_changed && replan(x, scopes);
     int64_t wanted = wanted_repeats(x, scopes);
     if (!again && wanted <= x->repeats)
         return true;
+    x->period_changed = x->period_changed && !again;
     g_autofree char *text =
         again ? g_strdup("a sensor is slower than was known: once more with longer guards")
               : g_strdup_printf("too short for the sensor: %" G_GINT64_FORMAT " repeats in one window", wanted);

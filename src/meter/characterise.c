@@ -227,6 +227,18 @@ static char *cache_path(struct meter *meter)
     return g_build_filename(g_get_user_cache_dir(), "llem", "sensors", name, NULL);
 }
 
+/* A channel that can be read by now, and could not when the others were watched, is not in it. */
+static bool covers(struct meter *meter, const json_t *tree)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        struct meter_sensor seen;
+        if (c->kind == METER_ENERGY && c->status == QUANTITY_MEASURED && !meter_characterisation_get(tree, c->id, &seen))
+            return false;
+    }
+    return true;
+}
+
 json_t *meter_characterisation_load(struct meter *meter)
 {
     g_autofree char *path = cache_path(meter);
@@ -234,7 +246,7 @@ json_t *meter_characterisation_load(struct meter *meter)
     int64_t taken_ns = 0;
     jsonx_get_int(tree, "t_wall_ns", false, &taken_ns, NULL);
     int64_t age_ns = clock_wall_ns() - taken_ns;
-    if (!tree || age_ns < 0 || age_ns > LASTS_NS) {
+    if (!tree || age_ns < 0 || age_ns > LASTS_NS || !covers(meter, tree)) {
         json_decref(tree);
         return NULL;
     }

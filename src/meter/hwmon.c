@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define HWMON          "/sys/class/hwmon"
-#define STUCK_CHECK_NS INT64_C(200000000) /* amd_energy accumulates every 100 ms */
+#define STUCK_CHECK_NS (1200 * NS_PER_MS) /* some chips refresh once a second; it ends when all have moved */
 #define AVERAGE_NS     INT64_C(1000000000)
 
 struct hwmon {

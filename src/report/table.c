@@ -299,6 +299,48 @@ static char *runs_with_flag(const struct report_study *study, const char *flag)
     return g_string_free(list, FALSE);
 }
 
+/* What makes the work of two runs equal: token ids in, tokens out, tokens computed and not taken from a cache, per
+ * repeat. New string. */
+static char *work_of(const json_t *record)
+{
+    struct quantity computed = result_metric_of(record, METRIC_TOKENS_IN_COMPUTED);
+    struct quantity repeats = result_metric_of(record, METRIC_REPEATS);
+    const char *ids = json_string_value(jsonx_at(record, "workload.input_ids_sha256"));
+    const json_t *out = jsonx_at(record, "workload.output_tokens");
+    g_autofree char *counts = out ? jsonx_dump(out, JSONX_COMPACT) : g_strdup("");
+    return g_strdup_printf("%s %s %.0f", ids ? ids : "", counts,
+                           repeats.value > 0 ? computed.value / repeats.value : computed.value);
+}
+
+/* Runs whose work differs are shown in one table, but never as if they compared. */
+static void note_work(const struct report_study *study, GString *out)
+{
+    g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) lists = g_ptr_array_new(); /* GString *, in the order of the first run */
+    for (size_t i = 0; i < study->n_runs; i++) {
+        if (!study->runs[i].record)
+            continue;
+        g_autofree char *work = work_of(study->runs[i].record);
+        GString *list = g_hash_table_lookup(groups, work);
+        if (!list) {
+            list = g_string_new(NULL);
+            g_ptr_array_add(lists, list);
+            g_hash_table_insert(groups, g_steal_pointer(&work), list);
+        }
+        g_string_append_printf(list, "%s%d", list->len ? ", " : "", study->runs[i].index);
+    }
+    if (lists->len > 1)
+        g_string_append(out, "Unequal work: token ids in, tokens out or tokens computed differ between runs ");
+    for (guint i = 0; i < lists->len; i++) {
+        GString *list = g_ptr_array_index(lists, i);
+        if (lists->len > 1)
+            g_string_append_printf(out, "%s%s", i ? " / " : "", list->str);
+        g_string_free(list, TRUE);
+    }
+    if (lists->len > 1)
+        g_string_append(out, ": do not compare their figures.\n");
+}
+
 /* Each doubt once, with the runs it holds for. */
 static void note_flags(const struct report_study *study, GString *out)
 {
@@ -382,6 +424,7 @@ char *report_table(const struct report_study *study, size_t width)
     g_string_append_c(out, '\n');
     g_autoptr(GString) notes = g_string_new(NULL);
     note_energy(study, &statuses, notes);
+    note_work(study, notes);
     note_flags(study, notes);
     note_runs(study, notes);
     append_wrapped(out, notes->str, width);

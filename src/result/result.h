@@ -72,7 +72,7 @@
     X(LOAD_ENERGY, "load_energy_j", "energy", "J", "energy of loading the model; not in energy_j")                     \
     X(WARMUP_ENERGY, "warmup_energy_j", "energy", "J", "energy of the warm-up; not in energy_j")                       \
     X(POWER_MEAN, "power_mean_w", "energy", "W", "energy over the length of the window")                               \
-    X(POWER_PEAK, "power_peak_w", "energy", "W", "highest power sample in the window")                                 \
+    X(POWER_PEAK, "power_peak_w", "energy", "W", "largest mean power over one period of the sensor in the window")     \
     X(IDLE_CONTEXT, "idle_power_context_w", "energy", "W", "power with the engine loaded and no requests")             \
     X(IDLE_COLD, "idle_power_cold_w", "energy", "W", "power before the engine was started")                            \
     X(THROTTLE, "throttle_s", "energy", "s", "time throttled in the window, worst board, largest reason")              \

@@ -202,6 +202,33 @@ def test_repeats_stay_within_the_time_limit(boards):
     assert "below_resolution" in record["flags"]
 
 
+def test_a_board_without_any_channel_makes_the_sum_absent(boards):
+    """It is the run's as the other is; what it drew is not known, so neither is the sum."""
+    second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", counter=False, instant=False, average=False)
+    record, done = boards([board(), second])
+    energy = metric(record, "energy_j")
+    assert energy["value"] is None and "GPU-11111111" in energy["reason"]
+    each = record["energy"]["scopes"][0]["per_board"]
+    assert [b["joules"]["status"] for b in each] == ["simulated", "absent"]
+    assert each[1]["systematic"]["gain_u"] is None
+    assert "absent" in done.stdout
+
+
+def test_a_gpu_engine_whose_board_has_no_channel(boards, llem):
+    llem.env["CUDA_VISIBLE_DEVICES"] = UUID
+    bare = board(counter=False, instant=False, average=False)
+    record, _ = boards([bare, board(uuid="GPU-11111111-0000-4000-8000-000000000000")])
+    reason = metric(record, "energy_j")["reason"]
+    assert UUID in reason and "CPU" not in reason
+
+
+def test_a_model_of_the_cpu_side_is_not_a_gpu_engine_s_energy_without_a_word(llem, tmp_path):
+    llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
+    out = llem.ok("run", write(tmp_path / "s.yaml", {**WORK, "energy.modelled": True}), "-o", tmp_path / "results")
+    assert "gpu_not_in_scope" in the_study(tmp_path / "results").result()["flags"]
+    assert "the scope of this energy has no GPU in it" in out
+
+
 def test_one_lost_board_makes_the_sum_absent(boards):
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", lost_s=4)
     record, done = boards([board(), second])
@@ -341,6 +368,12 @@ def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon)
     assert "period_changed" not in record["flags"]
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 40), rel=0.02)
     assert json.loads(kept.read_text())["channels"][name]["period_ns"] == pytest.approx(0.4e9, rel=0.1)
+    # with guards of a given length there is nothing to plan anew: then it is a doubt
+    with counting(hwmon / "energy1_input", 40, 0.8):
+        time.sleep(0.9)
+        fields = {**BY_HWMON, "energy.guard_ms": 4500}
+        llem.ok("run", write(tmp_path / "t.yaml", fields), "-o", tmp_path / "again")
+    assert "period_changed" in the_study(tmp_path / "again").result()["flags"]
 
 
 def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):

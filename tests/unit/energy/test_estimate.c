@@ -106,6 +106,9 @@ static void test_calibration(void)
     energy_estimate_board(&board, &w, NULL, &e);
     g_assert_near(e.joules.value, (e.raw_j + 3 * e.duration_s) / 0.95, 1e-9);
     g_assert_near(e.raw_j, scene_truth_j(&s), 1); /* both are kept */
+    g_assert_near(e.peak_w.value, (400 + 3) / 0.95, 1); /* power has the offset, a difference has not */
+    g_assert_near(e.pre_w, (100 + 3) / 0.95, 1);
+    g_assert_near(e.tail_j.value, 0, 0.3);
     g_assert_near(e.systematic_j, 1.96 * 0.01 * e.joules.value, 0.4);
     g_assert_false(e.flags & ENERGY_FLAG(UNCALIBRATED));
     g_assert_null(e.prior);

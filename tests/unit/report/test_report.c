@@ -7,7 +7,14 @@
 #include <string.h>
 
 /* A record with the figures of the table; energy is what the case says. */
+static json_t *record_with(struct quantity joules, const char *scope, const char *warning, const char *ids, int out);
+
 static json_t *record_of(struct quantity joules, const char *scope, const char *warning)
+{
+    return record_with(joules, scope, warning, "5eed", 24);
+}
+
+static json_t *record_with(struct quantity joules, const char *scope, const char *warning, const char *ids, int out)
 {
     g_autoptr(json_t) exchange =
         json_pack("{s:s, s:{}, s:{s:i}}", "config_hash", "0123456789abcdef", "config", "context", "cycle", 1);
@@ -16,6 +23,9 @@ static json_t *record_of(struct quantity joules, const char *scope, const char *
     result_set(r, METRIC_TTFT_MEAN, quantity_of(QUANTITY_MEASURED, 0.2041, NULL, NULL));
     result_set(r, METRIC_TPOT_MEAN, quantity_of(QUANTITY_MEASURED, 0.01833, NULL, NULL));
     result_set(r, METRIC_PEAK_MEMORY, quantity_of(QUANTITY_MEASURED, 141.2, NULL, NULL));
+    result_set(r, METRIC_TOKENS_IN_COMPUTED, quantity_of(QUANTITY_MEASURED, 100, NULL, NULL));
+    result_set(r, METRIC_REPEATS, quantity_of(QUANTITY_MEASURED, 1, NULL, NULL));
+    result_part(r, "workload", json_pack("{s:s, s:[i]}", "input_ids_sha256", ids, "output_tokens", out));
     result_set(r, METRIC_J_OUTPUT, joules);
     result_set(r, METRIC_ENERGY, joules);
     json_t *sources = json_pack("[{s:s, s:b, s:s}, {s:s, s:b, s:s}]", "name", "nvml", "open", 0, "reason",
@@ -140,6 +150,19 @@ static void test_unlike_scopes_are_said_per_row(void)
     show("scopes", runs, G_N_ELEMENTS(runs), 1);
 }
 
+static void test_unequal_work_is_said(void)
+{
+    struct quantity joules = with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9);
+    struct report_run runs[] = {
+        {1, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), "ok", NULL},
+        {2, 1, json_object(), record_with(joules, "GPU board", NULL, "beef", 24), "ok", NULL},
+        {3, 1, json_object(), NULL, "failed", NULL},
+        {4, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), "ok", NULL},
+        {5, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 12), "ok", NULL},
+    };
+    show("unequal", runs, G_N_ELEMENTS(runs), 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -148,6 +171,7 @@ int main(int argc, char **argv)
     g_test_add_func("/report/absent", test_absent);
     g_test_add_func("/report/mixed", test_mixed_status_is_said_per_row);
     g_test_add_func("/report/scopes", test_unlike_scopes_are_said_per_row);
+    g_test_add_func("/report/unequal-work", test_unequal_work_is_said);
     g_test_add_func("/report/notes-are-wrapped", test_notes_are_wrapped);
     return g_test_run();
 }
