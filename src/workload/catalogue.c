@@ -202,11 +202,11 @@ static bool unknown_model(const char *name, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(models); i++)
         suggest_offer(&suggest, models[i].name);
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                "model: '%s' is neither a path nor in the catalogue%s%s%s. `llem model list` shows what llem "
+                "model: '%s' is neither a path nor in the catalogue%s%s%s `llem model list` shows what llem "
                 "knows; for another model write the path of its GGUF file or folder",
                 name,
                 suggest.best ? "; did you mean '" : "", suggest.best ? suggest.best : "",
-                suggest.best ? "'?" : "");
+                suggest.best ? "'?" : ".");
     return false;
 }
 

@@ -340,6 +340,20 @@ def test_powercap_counts_all_the_time(llem, tmp_path, powercap):
     assert not {"phase_locked", "partial_coverage", "gap", "below_resolution"} & set(record["flags"]), record["flags"]
 
 
+def test_a_package_without_its_counter_makes_the_sum_absent(llem, tmp_path, powercap):
+    second = powercap / "sys/class/powercap/intel-rapl:1"
+    second.mkdir()
+    (second / "name").write_text("package-1\n")
+    (second / "max_energy_range_uj").write_text("262143328850\n")
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(powercap)}
+    llem.ok("run", write(tmp_path / "s.yaml", {**WORK, "sim.device": "cpu"}), "-o", tmp_path / "results")
+    study = the_study(tmp_path / "results")
+    check_records(llem, study)
+    energy = metric(study.result(), "energy_j")
+    assert energy["value"] is None
+    assert "package-1" in energy["reason"] and "energy_uj" in energy["reason"]
+
+
 @pytest.fixture
 def hwmon(tmp_path):
     folder = tmp_path / "root/sys/class/hwmon/hwmon0"
