@@ -20,9 +20,12 @@ const struct energy_prior energy_priors[] = {
      "al., SC'24 "
      "(arXiv 2312.02741)"},
     {METER_CLASS_RAPL, 0.05, 2, false,
-     "assumed normal, 5 % and 2 W: RAPL measures the voltage regulators since Haswell-EP "
-     "(Hackenberg et al., IPDPSW "
-     "2015); older and client parts model it"},
+     "assumed normal, 5 % and 2 W: RAPL of server parts measures at the voltage regulators since "
+     "Haswell-EP (Hackenberg et al., IPDPSW 2015)"},
+    {METER_CLASS_RAPL_MODEL, 0.10, 3, true,
+     "assumed normal, 10 % and 3 W: RAPL before Haswell-EP and of client parts is taken for a "
+     "model of the maker, off by an amount that depends on the work (Hackenberg et al., ISPASS "
+     "2013 and IPDPSW 2015)"},
     {METER_CLASS_RAPL_AMD, 0.10, 3, true,
      "assumed normal, 10 % and 3 W: a model of the maker that misses data-dependent power (Schöne "
      "et al., CLUSTER 2021, "

@@ -56,13 +56,14 @@ enum meter_rate {
 #define METER_ALL_RATES (METER_FAST | METER_MEDIUM | METER_SLOW)
 
 /* Keys of the prior table (room energy): gain and offset uncertainty per sensor class. */
-#define METER_CLASS_NVIDIA   "nvidia"         /* data-centre and workstation boards */
-#define METER_CLASS_GEFORCE  "nvidia.geforce"
-#define METER_CLASS_RAPL     "rapl.intel"
-#define METER_CLASS_RAPL_AMD "rapl.amd"
-#define METER_CLASS_HWMON    "hwmon"
-#define METER_CLASS_MODELLED "modelled"
-#define METER_CLASS_NONE     "none" /* not an energy or power channel */
+#define METER_CLASS_NVIDIA     "nvidia" /* data-centre and workstation boards */
+#define METER_CLASS_GEFORCE    "nvidia.geforce"
+#define METER_CLASS_RAPL       "rapl.intel" /* server parts from Haswell-EP on: measured at the regulators */
+#define METER_CLASS_RAPL_MODEL "rapl.intel.model" /* older and client parts, and processors without a row */
+#define METER_CLASS_RAPL_AMD   "rapl.amd"
+#define METER_CLASS_HWMON      "hwmon"
+#define METER_CLASS_MODELLED   "modelled"
+#define METER_CLASS_NONE       "none" /* not an energy or power channel */
 
 #define METER_SCOPE_GPU      "GPU board"
 #define METER_SCOPE_MODULE   "GPU module" /* CPU, memory and GPU of one module (Grace Hopper) */

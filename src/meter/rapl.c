@@ -34,6 +34,7 @@ struct domain {
 struct rapl {
     struct meter_source head;
     GArray *domains; /* struct domain, parallel to the channels */
+    const char *sensor_class;
     GString *perf_notes;
 };
 
@@ -46,10 +47,64 @@ static const struct {
     {"energy-psys", "psys", "psys", METER_SCOPE_PLATFORM},
 };
 
-static bool cpu_is_amd(const struct meter_context *context)
+/*
+ * What the counters rest on, by the processor. Intel's server parts measure at the voltage regulators since Haswell-EP
+ * (Hackenberg et al., IPDPSW 2015); older and client parts estimate from events, and AMD's are a model as well. Whatever
+ * has no row is taken for a model: that is the wider assumption. Model numbers: Linux arch/x86/include/asm/intel-family.h.
+ */
+#define ANY (-1)
+static const struct {
+    const char *vendor;
+    int family, model;
+    const char *sensor_class;
+} cpu_rows[] = {
+    {"AuthenticAMD", ANY, ANY, METER_CLASS_RAPL_AMD},
+    {"HygonGenuine", ANY, ANY, METER_CLASS_RAPL_AMD},
+    {"GenuineIntel", 6, 0x3F, METER_CLASS_RAPL}, /* Haswell-X */
+    {"GenuineIntel", 6, 0x4F, METER_CLASS_RAPL}, /* Broadwell-X */
+    {"GenuineIntel", 6, 0x56, METER_CLASS_RAPL}, /* Broadwell-D */
+    {"GenuineIntel", 6, 0x55, METER_CLASS_RAPL}, /* Skylake-X, Cascade Lake-X, Cooper Lake-X */
+    {"GenuineIntel", 6, 0x6A, METER_CLASS_RAPL}, /* Ice Lake-X */
+    {"GenuineIntel", 6, 0x6C, METER_CLASS_RAPL}, /* Ice Lake-D */
+    {"GenuineIntel", 6, 0x8F, METER_CLASS_RAPL}, /* Sapphire Rapids */
+    {"GenuineIntel", 6, 0xCF, METER_CLASS_RAPL}, /* Emerald Rapids */
+    {"GenuineIntel", 6, 0xAD, METER_CLASS_RAPL}, /* Granite Rapids-X */
+    {"GenuineIntel", 6, 0xAE, METER_CLASS_RAPL}, /* Granite Rapids-D */
+    {"GenuineIntel", 6, 0xAF, METER_CLASS_RAPL}, /* Sierra Forest */
+};
+
+/* The value of the first "KEY : value" line, the whole key: "model" is not "model name". NULL: none. New string. */
+static char *cpu_text(char **lines, const char *key)
+{
+    for (char **line = lines; *line; line++) {
+        const char *colon = strchr(*line, ':');
+        if (!colon)
+            continue;
+        g_autofree char *name = g_strchomp(g_strndup(*line, (gsize)(colon - *line)));
+        if (!strcmp(name, key))
+            return g_strstrip(g_strdup(colon + 1));
+    }
+    return NULL;
+}
+
+static int64_t cpu_number(char **lines, const char *key)
+{
+    g_autofree char *text = cpu_text(lines, key);
+    int64_t number;
+    return text && num_parse_int(text, 0, INT32_MAX, &number, NULL) ? number : ANY;
+}
+
+static const char *cpu_class(const struct meter_context *context)
 {
     g_autofree char *text = sysfs_text(context, "/proc/cpuinfo");
-    return text && (strstr(text, "AuthenticAMD") || strstr(text, "HygonGenuine"));
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    g_autofree char *vendor = cpu_text(lines, "vendor_id");
+    int64_t family = cpu_number(lines, "cpu family"), model = cpu_number(lines, "model");
+    for (size_t i = 0; vendor && i < G_N_ELEMENTS(cpu_rows); i++)
+        if (!strcmp(vendor, cpu_rows[i].vendor) && (cpu_rows[i].family == ANY || cpu_rows[i].family == family) &&
+            (cpu_rows[i].model == ANY || cpu_rows[i].model == model))
+            return cpu_rows[i].sensor_class;
+    return METER_CLASS_RAPL_MODEL;
 }
 
 static bool rapl_probe(const struct meter_context *context, char **ret_reason)
@@ -65,7 +120,7 @@ static bool rapl_probe(const struct meter_context *context, char **ret_reason)
 }
 
 static void add_domain(struct rapl *rapl, size_t row, int package, double scale, const char *raw_unit, int64_t wrap,
-                       bool amd, struct domain domain)
+                       struct domain domain)
 {
     bool platform = !strcmp(domain_rows[row].device, "psys");
     g_autofree char *device = platform ? g_strdup("psys") : g_strdup_printf("%s-%d", domain_rows[row].device, package);
@@ -76,7 +131,7 @@ static void add_domain(struct rapl *rapl, size_t row, int package, double scale,
         .kind = METER_ENERGY, .rate = domain.path ? METER_SLOW : METER_FAST,
         .scale = scale, .raw_unit = raw_unit, .wrap = wrap, .max_power_w = MAX_PACKAGE_W,
         .refresh_ns = REFRESH_NS, .window_ns = REFRESH_NS,
-        .sensor_class = amd ? METER_CLASS_RAPL_AMD : METER_CLASS_RAPL,
+        .sensor_class = rapl->sensor_class,
         .status = QUANTITY_MEASURED,
     };
     source_add(&rapl->head, &channel);
@@ -121,7 +176,7 @@ static void note_perf(struct rapl *rapl, const char *event, int error_number)
 }
 
 static void add_perf_row(struct rapl *rapl, const struct meter_context *context, size_t row, uint32_t type,
-                         const char *cpumask, bool amd)
+                         const char *cpumask)
 {
     g_autofree char *event_path = g_strdup_printf(PMU "/events/%s", domain_rows[row].event);
     g_autofree char *scale_path = g_strconcat(event_path, ".scale", NULL);
@@ -142,11 +197,11 @@ static void add_perf_row(struct rapl *rapl, const struct meter_context *context,
             note_perf(rapl, domain_rows[row].event, errno);
             continue;
         }
-        add_domain(rapl, row, package_of(context, (int)cpu), scale, "perf count", 0, amd, (struct domain){.fd = fd});
+        add_domain(rapl, row, package_of(context, (int)cpu), scale, "perf count", 0, (struct domain){.fd = fd});
     }
 }
 
-static void add_perf(struct rapl *rapl, const struct meter_context *context, bool amd)
+static void add_perf(struct rapl *rapl, const struct meter_context *context)
 {
     g_autofree char *type_text = sysfs_text(context, PMU "/type");
     g_autofree char *cpumask = sysfs_text(context, PMU "/cpumask");
@@ -154,7 +209,7 @@ static void add_perf(struct rapl *rapl, const struct meter_context *context, boo
     if (!type_text || !num_parse_int(type_text, 0, UINT32_MAX, &type, NULL) || !cpumask)
         return;
     for (size_t row = 0; row < G_N_ELEMENTS(domain_rows); row++)
-        add_perf_row(rapl, context, row, (uint32_t)type, cpumask, amd);
+        add_perf_row(rapl, context, row, (uint32_t)type, cpumask);
 }
 
 /* --- powercap -------------------------------------------------------------------------------------------------------------- */
@@ -179,7 +234,7 @@ static bool number_after(const char *text, const char *prefix, int64_t *ret)
     return num_parse_int(digits, 0, 4096, ret, NULL);
 }
 
-static void add_zone(struct rapl *rapl, const struct meter_context *context, const char *zone, bool amd)
+static void add_zone(struct rapl *rapl, const struct meter_context *context, const char *zone)
 {
     g_autofree char *name_path = g_strdup_printf(POWERCAP "/%s/name", zone);
     g_autofree char *range_path = g_strdup_printf(POWERCAP "/%s/max_energy_range_uj", zone);
@@ -202,7 +257,7 @@ static void add_zone(struct rapl *rapl, const struct meter_context *context, con
             return;
         struct domain domain = {
             .fd = -1, .path = g_strdup_printf("%s" POWERCAP "/%s/energy_uj", context->sysroot, zone)};
-        add_domain(rapl, row, (int)package, 1e-6, "uJ", range, amd, domain);
+        add_domain(rapl, row, (int)package, 1e-6, "uJ", range, domain);
         size_t index = rapl->head.channels->len - 1;
         if (faccessat(AT_FDCWD, domain.path, R_OK, AT_EACCESS) != 0) {
             g_autofree char *reason =
@@ -217,12 +272,12 @@ static void add_zone(struct rapl *rapl, const struct meter_context *context, con
 }
 
 /* Powercap zones; the plain ones before their subzones, by the sorted names. */
-static void add_powercap(struct rapl *rapl, const struct meter_context *context, bool amd)
+static void add_powercap(struct rapl *rapl, const struct meter_context *context)
 {
     g_auto(GStrv) zones = sysfs_list(context, POWERCAP);
     for (char **z = zones; *z; z++)
         if (g_str_has_prefix(*z, "intel-rapl:"))
-            add_zone(rapl, context, *z, amd);
+            add_zone(rapl, context, *z);
 }
 
 /* --- the source ------------------------------------------------------------------------------------------------------------ */
@@ -249,15 +304,15 @@ static bool any_usable(struct rapl *rapl)
 static struct meter_source *rapl_open(const struct meter_context *context, char **ret_reason, GError **error)
 {
     (void)error;
-    bool amd = cpu_is_amd(context);
     struct rapl *rapl = g_new0(struct rapl, 1);
     source_init(&rapl->head, &meter_rapl);
     rapl->domains = g_array_new(FALSE, FALSE, sizeof(struct domain));
     rapl->perf_notes = g_string_new(NULL);
-    add_perf(rapl, context, amd);
+    rapl->sensor_class = cpu_class(context);
+    add_perf(rapl, context);
     check_moving(rapl, 0, context);
     size_t perf_count = rapl->head.channels->len;
-    add_powercap(rapl, context, amd);
+    add_powercap(rapl, context);
     check_moving(rapl, perf_count, context);
     if (rapl->head.channels->len == 0)
         *ret_reason = rapl->perf_notes->len ? g_strdup(rapl->perf_notes->str)

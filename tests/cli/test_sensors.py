@@ -316,6 +316,12 @@ def counting(path, watts, every_s):
         thread.join()
 
 
+def processor(root, model):
+    """The first lines of /proc/cpuinfo of an Intel processor: what is assumed of its counters follows from them."""
+    (root / "proc").mkdir()
+    (root / "proc/cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: {model}\n")
+
+
 @pytest.fixture
 def powercap(tmp_path):
     """A RAPL package in files that draws 50 W all the time."""
@@ -327,8 +333,11 @@ def powercap(tmp_path):
         yield tmp_path / "root"
 
 
-def test_powercap_counts_all_the_time(llem, tmp_path, powercap):
-    """It is polled slowly, but the register hides nothing: no beat, no gap, no part unseen, and an interval to match."""
+@pytest.mark.parametrize("model, sensor_class, width", [(85, "rapl.intel", 0.3), (158, "rapl.intel.model", 0.6)])
+def test_powercap_counts_all_the_time(llem, tmp_path, powercap, model, sensor_class, width):
+    """It is polled slowly, but the register hides nothing: no beat, no gap, no part unseen, and an interval to match:
+    wider where the counter is taken for a model."""
+    processor(powercap, model)
     fields = {**WORK, "sim.device": "cpu", "max_output_tokens": 60, "sim.token_us": 50000}
     llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
     llem.ok("run", write(tmp_path / "s.yaml", fields), "-o", tmp_path / "results", env={"LLEM_SYSROOT": str(powercap)})
@@ -336,7 +345,9 @@ def test_powercap_counts_all_the_time(llem, tmp_path, powercap):
     energy = metric(record, "energy_j")
     assert energy["status"] == "measured" and "rapl" in energy["sensor"], energy
     assert energy["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
-    assert energy["high"] - energy["low"] < 0.3 * energy["value"]  # the prior of the gain is most of it
+    assert width / 2 < (energy["high"] - energy["low"]) / energy["value"] < width  # the prior is most of it
+    prior = record["energy"]["scopes"][0]["systematic"]
+    assert prior["class"] == sensor_class and prior["model_based"] == (sensor_class != "rapl.intel")
     assert not {"phase_locked", "partial_coverage", "gap", "below_resolution"} & set(record["flags"]), record["flags"]
 
 

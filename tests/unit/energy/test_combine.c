@@ -208,6 +208,17 @@ static void test_cumulative(void)
 
 static void test_priors(void)
 {
+    static const char *const models[] = {METER_CLASS_RAPL_MODEL, METER_CLASS_RAPL_AMD};
+    const struct energy_prior *measured = energy_prior_find(METER_CLASS_RAPL);
+
+    /* What the maker models is marked, and trusted less than what is measured. */
+    g_assert_false(measured->model_based);
+    for (size_t i = 0; i < G_N_ELEMENTS(models); i++) {
+        const struct energy_prior *model = energy_prior_find(models[i]);
+        g_assert_true(model->model_based);
+        g_assert_cmpfloat(model->gain_u, >, measured->gain_u);
+        g_assert_cmpfloat(model->offset_u_w, >, measured->offset_u_w);
+    }
     for (const struct energy_prior *p = energy_priors; p->sensor_class; p++) {
         g_assert_true(energy_prior_find(p->sensor_class) == p);
         g_assert_cmpfloat(p->gain_u, >, 0);

@@ -374,6 +374,8 @@ static void test_plan(void)
         double hold_s, delay_s, post_s;
     } cases[] = {
         {"RAPL", METER_ENERGY, METER_CLASS_RAPL, 1, 0, false, 1, 0.001, 1.002},
+        {"RAPL, a model", METER_ENERGY, METER_CLASS_RAPL_MODEL, 1, 0, false, 1, 0.001, 1.002},
+        {"RAPL, AMD", METER_ENERGY, METER_CLASS_RAPL_AMD, 1, 0, false, 1, 0.001, 1.002},
         {"counter", METER_ENERGY, METER_CLASS_NVIDIA, 100, 0, false, 1, 0.1, 1.2},
         {"slow counter", METER_ENERGY, METER_CLASS_GEFORCE, 500, 0, false, 2, 0.1, 2.6},
         {"counter of the average", METER_ENERGY, METER_CLASS_NVIDIA, 100, 0, true, 2, 1.6, 3.7},

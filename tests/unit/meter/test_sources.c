@@ -249,6 +249,66 @@ static void test_powercap(void)
     fixture_close(&f);
 }
 
+/* The first lines of a processor of /proc/cpuinfo, as Linux prints them. */
+#define CPU(vendor, family, model, name)                                                                               \
+    "processor\t: 0\nvendor_id\t: " vendor "\ncpu family\t: " family "\nmodel\t\t: " model "\nmodel name\t: " name      \
+    "\nstepping\t: 4\nmicrocode\t: 0x1000065\ncpu MHz\t\t: 2596.120\nflags\t\t: fpu vme de pse tsc msr pae\n\n"
+
+/* Whether a counter is measured or the maker's model is told by the processor. */
+static void test_class_by_processor(void)
+{
+    static const struct {
+        const char *cpuinfo, *sensor_class;
+    } cases[] = {
+        {CPU("GenuineIntel", "6", "63", "Intel(R) Xeon(R) CPU E5-2690 v3 @ 2.60GHz"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "79", "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "86", "Intel(R) Xeon(R) CPU D-1541 @ 2.10GHz"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "85", "Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "106", "Intel(R) Xeon(R) Platinum 8358 CPU @ 2.60GHz"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "108", "Intel(R) Xeon(R) D-2776NT CPU @ 2.10GHz"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "143", "Intel(R) Xeon(R) Platinum 8480+"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "207", "INTEL(R) XEON(R) PLATINUM 8592+"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "173", "Intel(R) Xeon(R) 6980P"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "174", "Intel(R) Xeon(R) 6726P-B"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "175", "Intel(R) Xeon(R) 6780E"), METER_CLASS_RAPL},
+        {CPU("GenuineIntel", "6", "45", "Intel(R) Xeon(R) CPU E5-2670 0 @ 2.60GHz"), METER_CLASS_RAPL_MODEL},
+        {CPU("GenuineIntel", "6", "62", "Intel(R) Xeon(R) CPU E5-2680 v2 @ 2.80GHz"), METER_CLASS_RAPL_MODEL},
+        {CPU("GenuineIntel", "6", "60", "Intel(R) Core(TM) i7-4770 CPU @ 3.40GHz"), METER_CLASS_RAPL_MODEL},
+        {CPU("GenuineIntel", "6", "158", "Intel(R) Core(TM) i7-9700K CPU @ 3.60GHz"), METER_CLASS_RAPL_MODEL},
+        {CPU("GenuineIntel", "6", "183", "13th Gen Intel(R) Core(TM) i9-13900K"), METER_CLASS_RAPL_MODEL},
+        {CPU("AuthenticAMD", "26", "2", "AMD EPYC"), METER_CLASS_RAPL_AMD},
+        {CPU("AuthenticAMD", "23", "49", "AMD EPYC 7742 64-Core Processor"), METER_CLASS_RAPL_AMD},
+        {CPU("HygonGenuine", "24", "1", "Hygon C86 7185 32-core Processor"), METER_CLASS_RAPL_AMD},
+        /* A number is only a model within its family, a vendor only in its own line, and no row is the wider row. */
+        {CPU("GenuineIntel", "19", "85", "a later family"), METER_CLASS_RAPL_MODEL},
+        {CPU("GenuineIntel", "6", "", "AuthenticAMD: 63"), METER_CLASS_RAPL_MODEL},
+        {CPU("CentaurHauls", "6", "63", "another maker"), METER_CLASS_RAPL_MODEL},
+        {"model name\t: 63\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n", METER_CLASS_RAPL_MODEL},
+        {"processor\t: 0\nvendor_id", METER_CLASS_RAPL_MODEL},
+        {"", METER_CLASS_RAPL_MODEL},
+        {NULL, METER_CLASS_RAPL_MODEL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct fixture f;
+        g_test_message("%s", cases[i].cpuinfo ? cases[i].cpuinfo : "no file");
+        fixture_open(&f);
+        f.stuck_ns = 1; /* that the counter stands still is no matter here */
+        write_powercap(&f);
+        if (cases[i].cpuinfo) { /* many processors: longer than what is read of the file */
+            g_autoptr(GString) text = g_string_new(NULL);
+            for (int cpu = 0; cpu < 64; cpu++)
+                g_string_append(text, cases[i].cpuinfo);
+            fixture_write(&f, "proc/cpuinfo", text->str);
+        }
+        struct meter *meter = fixture_meter(&f, rapl_only);
+        g_assert_cmpint(meter_channel_count(meter), ==, 2);
+        for (size_t c = 0; c < meter_channel_count(meter); c++)
+            g_assert_cmpstr(meter_channel_at(meter, c)->sensor_class, ==, cases[i].sensor_class);
+        meter_close(meter);
+        fixture_close(&f);
+    }
+}
+
 static void test_powercap_stuck_and_mirrored(void)
 {
     struct fixture f;
@@ -605,6 +665,7 @@ int main(int argc, char **argv)
     g_test_add_func("/meter/absent", test_absent);
     g_test_add_func("/meter/delta", test_delta);
     g_test_add_func("/rapl/powercap", test_powercap);
+    g_test_add_func("/rapl/class_by_processor", test_class_by_processor);
     g_test_add_func("/rapl/stuck_and_mirrored", test_powercap_stuck_and_mirrored);
     g_test_add_func("/rapl/permission", test_powercap_permission);
     g_test_add_func("/rapl/perf", test_perf);
