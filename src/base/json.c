@@ -27,13 +27,19 @@ json_t *jsonx_real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+void jsonx_set_null(json_t *object, const char *key, const char *reason)
+{
+    g_autofree char *why = g_strconcat(key, "_reason", NULL);
+    json_object_set_new(object, key, json_null());
+    json_object_set_new(object, why, json_string(reason));
+}
+
 void jsonx_set_real(json_t *object, const char *key, double value, const char *reason)
 {
-    json_object_set_new(object, key, jsonx_real(value));
     if (isfinite(value))
-        return;
-    g_autofree char *why = g_strconcat(key, "_reason", NULL);
-    json_object_set_new(object, why, json_string(reason));
+        json_object_set_new(object, key, json_real(value));
+    else
+        jsonx_set_null(object, key, reason);
 }
 
 /* The text of a dump passes through here on its way out; number tokens that are reals are printed again. */

@@ -29,7 +29,9 @@ char *jsonx_dump(const json_t *value, enum jsonx_format format);
 bool jsonx_save(const char *path, const json_t *value, GError **error);
 /* A real, or null where it is NaN or infinite. Never NULL. The reason for a null goes beside it, by the caller. */
 json_t *jsonx_real(double value);
-/* A member that is a number, or null with the reason in the member KEY_reason. */
+/* A member that is null, with the reason in the member KEY_reason. */
+void jsonx_set_null(json_t *object, const char *key, const char *reason);
+/* A member that is a number, or null with its reason as above. */
 void jsonx_set_real(json_t *object, const char *key, double value, const char *reason);
 /* The shortest text of 15 to 17 significant digits that reads back as the same double. buffer of at least 32 bytes. */
 void jsonx_format_real(double value, char buffer[static 32]);

@@ -179,3 +179,16 @@ char *proc_describe_status(int wait_status)
         return g_strdup_printf("killed by signal %d (%s)", WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
     return g_strdup_printf("wait status %d", wait_status);
 }
+
+char *proc_value(const char *text, const char *key)
+{
+    size_t length = strlen(key);
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line ? 1 : 0) {
+        if (strncmp(line, key, length) != 0)
+            continue;
+        const char *colon = line + length + strspn(line + length, " \t");
+        if (*colon == ':')
+            return g_strstrip(g_strndup(colon + 1, strcspn(colon + 1, "\n")));
+    }
+    return NULL;
+}

@@ -223,7 +223,7 @@ bool process_ended(struct engine *engine, int64_t deadline_ns)
     }
 }
 
-/* The most memory it (or a child it waited for) held at once; waitid(2) of glibc does not hand that out. */
+/* The most memory it (or a child it waited for) held at once; 0: not known. waitid(2) of glibc does not hand that out. */
 static int64_t peak_bytes(const struct engine *engine)
 {
     siginfo_t info = {0};
@@ -268,7 +268,10 @@ char *process_explain_kill(struct engine *engine, bool *ret_oom)
     if (!*ret_oom)
         return g_strdup("who sent it is not known: where nothing counts OOM kills, perhaps memory ran out");
     g_autofree char *advice = oom_advice();
-    g_autofree char *held = num_format_bytes(peak_bytes(engine));
+    int64_t peak = peak_bytes(engine);
+    if (peak <= 0)
+        return g_strdup_printf("the kernel's OOM killer was at work, memory ran out: %s", advice);
+    g_autofree char *held = num_format_bytes(peak);
     return g_strdup_printf("the kernel's OOM killer was at work, memory ran out: the engine had held up to %s, and %s",
                            held, advice);
 }

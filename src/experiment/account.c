@@ -45,14 +45,23 @@ static void scope_free(gpointer data)
     g_free(s);
 }
 
-static struct scope *scope_of(GPtrArray *scopes, const char *name)
+/* NULL: no scope of that name yet. */
+static struct scope *scope_named(const GPtrArray *scopes, const char *name)
 {
     for (guint i = 0; i < scopes->len; i++) {
         struct scope *s = g_ptr_array_index(scopes, i);
         if (!strcmp(s->name, name))
             return s;
     }
-    struct scope *s = g_new0(struct scope, 1);
+    return NULL;
+}
+
+static struct scope *scope_of(GPtrArray *scopes, const char *name)
+{
+    struct scope *s = scope_named(scopes, name);
+    if (s)
+        return s;
+    s = g_new0(struct scope, 1);
     s->name = name;
     s->boards = g_ptr_array_new_with_free_func(board_free);
     g_ptr_array_add(scopes, s);
@@ -112,9 +121,10 @@ const char *sensor_fault(const struct meter_sensor *seen)
                               : "its readings are implausible";
 }
 
-static bool has_channel(const struct scope_board *b)
+/* NULL: it has none. */
+static const struct energy_channel *first_channel(const struct scope_board *b)
 {
-    return b->board.counter || b->board.average || b->board.instant;
+    return b->board.counter ? b->board.counter : b->board.average ? b->board.average : b->board.instant;
 }
 
 /* Boards and packages of ours that belong to a scope and have no channel there: the sum over the scope needs them, so
@@ -124,14 +134,11 @@ static void add_missing_boards(struct experiment *x, GPtrArray *scopes)
     for (size_t i = 0; x->sampler && i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
         struct meter_sensor seen;
-        struct scope *scope = NULL;
-        for (guint k = 0; k < scopes->len && !scope; k++)
-            if (!strcmp(((struct scope *)g_ptr_array_index(scopes, k))->name, c->scope))
-                scope = g_ptr_array_index(scopes, k);
+        struct scope *scope = scope_named(scopes, c->scope);
         if (!scope || !channel_gives_joules(c) || !channel_is_ours(x, c))
             continue;
         struct scope_board *b = board_of(scope, c->device);
-        if (has_channel(b) || b->why)
+        if (first_channel(b) || b->why)
             continue;
         bool watched = meter_characterisation_get(x->characterisation, c->id, &seen) && !seen.usable;
         b->why = c->reason ? c->reason : watched ? sensor_fault(&seen) : "no channel of it can be used";
@@ -234,13 +241,18 @@ void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int6
 
 /* --- what the run shows of its sensors -------------------------------------------------------------------------------- */
 
-static void learn(struct experiment *x, struct energy_channel *c)
+static void learn(struct experiment *x, const struct energy_channel *c)
 {
     meter_characterisation_learn(x->characterisation, c->info->id, c->period_ns, c->follows_average);
-    meter_characterisation_save(x->meter, x->characterisation, NULL); /* the next run may learn it again */
 }
 
-bool scopes_learn_follow(struct experiment *x, GPtrArray *scopes)
+static void keep_learned(struct experiment *x, bool learned)
+{
+    if (learned)
+        meter_characterisation_save(x->meter, x->characterisation, NULL); /* not kept: the next run may learn it again */
+}
+
+void scopes_learn_follow(struct experiment *x, GPtrArray *scopes)
 {
     bool learned = false;
     for (guint i = 0; x->warmup.t1_ns && i < scopes->len; i++) {
@@ -257,7 +269,7 @@ bool scopes_learn_follow(struct experiment *x, GPtrArray *scopes)
             learned = true;
         }
     }
-    return learned;
+    keep_learned(x, learned);
 }
 
 bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes)
@@ -276,6 +288,7 @@ bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes)
             learned = true;
         }
     }
+    keep_learned(x, learned);
     return learned;
 }
 
@@ -284,10 +297,7 @@ bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes)
 enum quantity_status scope_status(const struct scope *scope)
 {
     for (guint i = 0; i < scope->boards->len; i++) {
-        const struct scope_board *b = g_ptr_array_index(scope->boards, i);
-        const struct energy_channel *c = b->board.counter   ? b->board.counter
-                                         : b->board.average ? b->board.average
-                                                            : b->board.instant;
+        const struct energy_channel *c = first_channel(g_ptr_array_index(scope->boards, i));
         if (c)
             return c->info->status;
     }

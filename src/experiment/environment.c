@@ -19,24 +19,7 @@ static void set_file_fact(json_t *to, const char *key, const char *path)
         json_object_set_new(to, key, json_string(valid));
         return;
     }
-    g_autofree char *reason_key = g_strdup_printf("%s_reason", key);
-    json_object_set_new(to, key, json_null());
-    json_object_set_new(to, reason_key, json_string(error->message));
-}
-
-/* The value of the first "KEY : value" line of a /proc file; NULL when it is not there. New string. */
-static char *proc_value(const char *text, const char *key)
-{
-    size_t length = strlen(key);
-    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line ? 1 : 0) {
-        if (strncmp(line, key, length) != 0)
-            continue;
-        const char *colon = strchr(line, ':');
-        const char *end = strchr(line, '\n');
-        if (colon && (!end || colon < end))
-            return g_strstrip(end ? g_strndup(colon + 1, (gsize)(end - colon - 1)) : g_strdup(colon + 1));
-    }
-    return NULL;
+    jsonx_set_null(to, key, error->message);
 }
 
 static void set_string_or_null(json_t *to, const char *key, const char *value)

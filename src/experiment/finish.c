@@ -422,14 +422,13 @@ static void report_scope(struct experiment *x, struct scope *scope, bool primary
 {
     g_auto(energy_estimate) e = {0};
     scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
-    json_t *per_board = json_array();
+    json_t *per_board = scope->boards->len > 1 ? json_array() : NULL;
     scope_estimate(x, scope, &x->window, &e, per_board);
     json_t *tree = energy_estimate_json(&e);
     json_object_set_new(tree, "scope", json_string(scope->name));
     json_object_set_new(tree, "outside", json_string(meter_scope_outside(scope->name)));
-    if (scope->boards->len > 1)
-        json_object_set(tree, "per_board", per_board);
-    json_decref(per_board);
+    if (per_board)
+        json_object_set_new(tree, "per_board", per_board);
     json_array_append_new(all, tree);
     if (!primary) {
         mention_other_scope(x, scope, &e);
@@ -482,13 +481,11 @@ static void report_energy(struct experiment *x)
 /* Null with the reason where it did not take place. */
 static void put_stretch(json_t *timing, const char *name, const struct stretch *s, const char *reason)
 {
-    json_object_set_new(timing, name,
-                        s->t1_ns ? json_pack("{s:I, s:I}", "t0_ns", (json_int_t)s->t0_ns, "t1_ns", (json_int_t)s->t1_ns)
-                                 : json_null());
     if (s->t1_ns)
-        return;
-    g_autofree char *why = g_strconcat(name, "_reason", NULL);
-    json_object_set_new(timing, why, json_string(reason ? reason : "not taken"));
+        json_object_set_new(timing, name,
+                            json_pack("{s:I, s:I}", "t0_ns", (json_int_t)s->t0_ns, "t1_ns", (json_int_t)s->t1_ns));
+    else
+        jsonx_set_null(timing, name, reason ? reason : "not taken");
 }
 
 #define NO_WARMUP "warmup.enabled is false"

@@ -172,9 +172,9 @@ void scope_estimate(struct experiment *x, struct scope *scope, const struct ener
 enum quantity_status scope_status(const struct scope *scope);
 bool scope_is_gpu(const struct scope *scope);
 /* What the run itself shows of its sensors goes into the characterisation (this run's and the cached one): a counter that
- * followed the 1-s average during the warm-up; a counter that refreshed more slowly in the window than was known. True:
- * something was learned and the guards want another plan. */
-bool scopes_learn_follow(struct experiment *x, GPtrArray *scopes);
+ * followed the 1-s average during the warm-up; a counter that refreshed more slowly in the window than was known, which
+ * returns true when there was one: the guards then want another plan. */
+void scopes_learn_follow(struct experiment *x, GPtrArray *scopes);
 bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes);
 /* The channels the guard of the window must serve. New array of struct energy_channel. */
 GArray *scope_channels(GPtrArray *scopes);

@@ -219,11 +219,10 @@ void machine_see_strangers(struct experiment *x)
 static void report_strangers(struct experiment *x, json_t *machine)
 {
     if (!x->strangers) {
-        json_object_set_new(machine, "foreign_gpu_pids", json_null());
-        json_object_set_new(machine, "foreign_gpu_pids_reason",
-                            json_string(!x->loaded.on_gpu ? "the engine works on no GPU"
-                                                          : "the driver's list of processes does not name the engine (in a "
-                                                            "container its numbers are others): who is foreign is not known"));
+        jsonx_set_null(machine, "foreign_gpu_pids",
+                       !x->loaded.on_gpu ? "the engine works on no GPU"
+                                         : "the driver's list of processes does not name the engine (in a container its "
+                                           "numbers are others): who is foreign is not known");
         return;
     }
     json_t *foreign = json_array();

@@ -159,9 +159,7 @@ static void set_fact(json_t *tree, const struct nvml_api *api, const char *key, 
         return;
     }
     json_decref(value);
-    g_autofree char *reason_key = g_strconcat(key, "_reason", NULL);
-    json_object_set_new(tree, key, json_null());
-    json_object_set_new(tree, reason_key, json_string(nvml_api_error(api, code)));
+    jsonx_set_null(tree, key, nvml_api_error(api, code));
 }
 
 /* Facts that are one unsigned number. */

@@ -73,23 +73,9 @@ static const struct {
     {"GenuineIntel", 6, 0xAF, METER_CLASS_RAPL}, /* Sierra Forest */
 };
 
-/* The value of the first "KEY : value" line, the whole key: "model" is not "model name". NULL: none. New string. */
-static char *cpu_text(char **lines, const char *key)
+static int64_t cpu_number(const char *cpuinfo, const char *key)
 {
-    for (char **line = lines; *line; line++) {
-        const char *colon = strchr(*line, ':');
-        if (!colon)
-            continue;
-        g_autofree char *name = g_strchomp(g_strndup(*line, (gsize)(colon - *line)));
-        if (!strcmp(name, key))
-            return g_strstrip(g_strdup(colon + 1));
-    }
-    return NULL;
-}
-
-static int64_t cpu_number(char **lines, const char *key)
-{
-    g_autofree char *text = cpu_text(lines, key);
+    g_autofree char *text = proc_value(cpuinfo, key);
     int64_t number;
     return text && num_parse_int(text, 0, INT32_MAX, &number, NULL) ? number : ANY;
 }
@@ -97,9 +83,9 @@ static int64_t cpu_number(char **lines, const char *key)
 static const char *cpu_class(const struct meter_context *context)
 {
     g_autofree char *text = sysfs_text(context, "/proc/cpuinfo");
-    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
-    g_autofree char *vendor = cpu_text(lines, "vendor_id");
-    int64_t family = cpu_number(lines, "cpu family"), model = cpu_number(lines, "model");
+    const char *cpuinfo = text ? text : "";
+    g_autofree char *vendor = proc_value(cpuinfo, "vendor_id");
+    int64_t family = cpu_number(cpuinfo, "cpu family"), model = cpu_number(cpuinfo, "model");
     for (size_t i = 0; vendor && i < G_N_ELEMENTS(cpu_rows); i++)
         if (!strcmp(vendor, cpu_rows[i].vendor) && (cpu_rows[i].family == ANY || cpu_rows[i].family == family) &&
             (cpu_rows[i].model == ANY || cpu_rows[i].model == model))
