@@ -4,6 +4,7 @@
  *
  *   llem-accuracy [--smoke] [--n N] [--jobs J] [--json FILE] [--markdown FILE] [--only SENSOR]
  *                 [--seed SEED] [--memory MS] [--spoil HOW]
+ *   llem-accuracy --joules FILE [--n N]      every trial's joules, to the last digit, against FILE
  *
  * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors; with
  * fewer than 2000 trials the bands are widened. Exit status 0: every band held; 1: a band was missed
@@ -21,7 +22,7 @@
 static gboolean smoke;
 static gint64 trials, seed, memory_ms;
 static int jobs;
-static char *json_path, *markdown_path, *only, *spoil_name;
+static char *json_path, *markdown_path, *joules_path, *only, *spoil_name;
 
 static const GOptionEntry entries[] = {
     {"smoke", 0, 0, G_OPTION_ARG_NONE, &smoke,
@@ -31,6 +32,7 @@ static const GOptionEntry entries[] = {
     {"json", 0, 0, G_OPTION_ARG_FILENAME, &json_path, "write the tallies", "FILE"},
     {"markdown", 0, 0, G_OPTION_ARG_FILENAME, &markdown_path, "write the page of the documentation",
      "FILE"},
+    {"joules", 0, 0, G_OPTION_ARG_FILENAME, &joules_path, "hold every trial's joules to a golden file", "FILE"},
     {"only", 0, 0, G_OPTION_ARG_STRING, &only, "one class of sensor", "SENSOR"},
     {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
      "sabotage the estimator: naive, no_guard, narrow, no_flags, alarms", "HOW"},
@@ -169,6 +171,8 @@ int main(int argc, char **argv)
     if (memory_ms > 0)
         trial_wander_ns = memory_ms * NS_PER_MS;
     strata = list_strata();
+    if (joules_path)
+        return joules_hold((const struct stratum *)(void *)strata->data, strata->len, trials, joules_path) ? 0 : 1;
     tallies = g_new0(struct tally, strata->len);
     if (!run_all((const struct stratum *)(void *)strata->data, tallies, strata->len,
                  find_spoil())) {

@@ -196,6 +196,32 @@ static struct sample judge_ratio(const struct trial *trial, struct outcome *o)
                            ratio.low <= truth && truth <= ratio.high};
 }
 
+static void print_trial(const struct stratum *s, int64_t i, const struct outcome *o, struct sample ratio, GString *to)
+{
+    const struct energy_estimate *e = &o->estimate;
+    g_string_append_printf(to, "%s %s %s %s %g #%d:", test_names[s->test], s->sensor->name, load_names[s->load],
+                           fault_names[s->fault], s->duration_s, (int)i);
+    double figures[] = {e->joules.value, e->joules.low, e->joules.high, e->statistical_j, e->systematic_j, e->pre_w,
+                        e->post_w,       e->tail_j.value, ratio.error,  ratio.half};
+    for (size_t k = 0; k < G_N_ELEMENTS(figures); k++)
+        g_string_append_printf(to, " %.17g", figures[k]);
+    g_string_append_printf(to, " %s %x\n", energy_method_name(e->method), (unsigned)e->flags);
+}
+
+void stratum_print(const struct stratum *s, int64_t n, GString *to)
+{
+    for (int64_t i = 0; i < n; i++) {
+        struct trial trial = make_trial(s, i, SPOIL_NONE);
+        struct outcome o;
+        if (s->test == TEST_TOTAL || s->test == TEST_RATIO)
+            draw_board(&trial);
+        trial_run(&trial, &o);
+        bool both = s->test == TEST_RATIO && o.estimate.joules.status != QUANTITY_ABSENT;
+        print_trial(s, i, &o, both ? judge_ratio(&trial, &o) : (struct sample){0}, to);
+        energy_estimate_clear(&o.estimate);
+    }
+}
+
 void stratum_run(const struct stratum *s, int64_t n, enum spoil spoil, struct tally *ret)
 {
     g_autofree double *errors = g_new(double, n + 1), *halves = g_new(double, n + 1);

@@ -34,6 +34,12 @@ struct tally {
 extern uint64_t strata_seed;     /* mixed into every trial's seed */
 GArray *strata_list(bool smoke); /* of struct stratum */
 void stratum_run(const struct stratum *stratum, int64_t n, enum spoil spoil, struct tally *ret);
+/* One line for each of n trials, every figure to its last digit (joules.c). */
+void stratum_print(const struct stratum *stratum, int64_t n, GString *to);
+
+/* Holds every trial's joules to a golden file, to the last digit; LLEM_UPDATE_GOLDEN=1 writes it. False, with words
+ * on stderr, when one differs. */
+bool joules_hold(const struct stratum *strata, size_t count, int64_t n, const char *path);
 
 /* The target of |error| (p95) of a stratum, as a share; NaN: none. */
 double stratum_target(const struct stratum *stratum);
