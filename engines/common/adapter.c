@@ -12,7 +12,7 @@
 
 #define READ_CHUNK 65536
 
-/* ---- Failing --------------------------------------------------------------------------------------------------- */
+/* --- Failing ---------------------------------------------------------------------------------------------------- */
 
 static void note_failure(struct adapter *a, const char *error_class, char *message, bool oom)
 {
@@ -75,7 +75,7 @@ bool adapter_check_keys(struct adapter *a, const json_t *object, const char *par
     return refuse_keys(a, unknown, part);
 }
 
-/* ---- Writing --------------------------------------------------------------------------------------------------- */
+/* --- Writing ---------------------------------------------------------------------------------------------------- */
 
 void adapter_write_raw(struct adapter *a, const char *bytes, size_t n)
 {
@@ -132,7 +132,7 @@ static void write_failure(struct adapter *a, const json_t *id)
     write_message(a, message);
 }
 
-/* ---- Members of messages and options --------------------------------------------------------------------------- */
+/* --- Members of messages and options ---------------------------------------------------------------------------- */
 
 static bool is_of_type(const json_t *value, const char *type)
 {
@@ -262,7 +262,7 @@ static json_t *schema_defaults(const struct adapter_field *fields)
     return defaults;
 }
 
-/* ---- The messages ---------------------------------------------------------------------------------------------- */
+/* --- The messages ----------------------------------------------------------------------------------------------- */
 
 static bool on_hello(struct adapter *a, const json_t *request, json_t *reply)
 {
@@ -513,7 +513,7 @@ static void serve_line(struct adapter *a, const char *line, size_t length)
     answer_stopper(a);
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------------- */
+/* --- Reading ---------------------------------------------------------------------------------------------------- */
 
 /* Reads what is there. False at the end of the socket. Flags: 0 waits, MSG_DONTWAIT does not. */
 static bool read_some(struct adapter *a, int flags)

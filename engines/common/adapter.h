@@ -27,7 +27,7 @@ struct adapter;
 #define ADAPTER_OUT_OF_MEMORY   "OutOfMemory"    /* sent with "oom": true */
 #define ADAPTER_ABORTED         "Aborted"
 
-/* ---- What load is asked for ------------------------------------------------------------------------------------ */
+/* --- What load is asked for ------------------------------------------------------------------------------------- */
 
 struct adapter_load {
     const char *model, *model_path, *precision; /* NULL where not given */
@@ -46,7 +46,7 @@ struct adapter_field {
     const char *help;          /* one line; units in it or in the name */
 };
 
-/* ---- What generate works on ------------------------------------------------------------------------------------ */
+/* --- What generate works on ------------------------------------------------------------------------------------- */
 
 struct adapter_request {
     char *id;
@@ -87,7 +87,7 @@ static inline void adapter_token(struct adapter_request *request, int32_t id, in
  * adapter_fail(). */
 bool adapter_stop_requested(struct adapter *adapter);
 
-/* ---- The ops ----------------------------------------------------------------------------------------------------*/
+/* --- The ops ---------------------------------------------------------------------------------------------------- */
 
 struct adapter_ops {
     const char *adapter;         /* "llem-engine-llamacpp" */
@@ -122,7 +122,7 @@ struct adapter_ops {
 /* Serves the protocol on LLEM_ENGINE_FD until shutdown or the end of the socket. Returns the exit status. */
 int adapter_main(const struct adapter_ops *ops, void *state);
 
-/* ---- Failing --------------------------------------------------------------------------------------------------- */
+/* --- Failing ---------------------------------------------------------------------------------------------------- */
 
 /* Notes the error to answer with. Returns false, for "return adapter_fail(…)". */
 bool adapter_fail(struct adapter *adapter, const char *error_class, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -88,7 +88,7 @@ bool llamacpp_prepare(struct adapter *a, void *state, struct adapter_batch *batc
     return true;
 }
 
-/* ---- the work ---- */
+/* --- The work --------------------------------------------------------------------------------------------------- */
 
 struct wave {
     struct adapter_request *requests;

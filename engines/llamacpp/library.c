@@ -89,7 +89,7 @@ const char *library_mismatch(void)
                  "with headers and library of one release (tools/setup-llama.sh brings them)";
 }
 
-/* ---- the log ---- */
+/* --- The log ---------------------------------------------------------------------------------------------------- */
 
 static GString *log_errors, *log_all;
 
@@ -130,7 +130,7 @@ bool library_log_said(const char *text)
     return strstr(log_all->str, text) != NULL;
 }
 
-/* ---- back ends ---- */
+/* --- Back ends -------------------------------------------------------------------------------------------------- */
 
 static const char *library_path(void)
 {

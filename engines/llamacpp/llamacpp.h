@@ -54,7 +54,7 @@ struct llamacpp {
     bool stop;
 };
 
-/* ---- library.c ---- */
+/* --- library.c -------------------------------------------------------------------------------------------------- */
 
 /* "" when libllama is the one this program was built for; else what differs, in words. Borrowed. */
 const char *library_mismatch(void);
@@ -75,13 +75,13 @@ void library_log_reset_errors(void);
 const char *library_log_errors(void);
 bool library_log_said(const char *text);
 
-/* ---- load.c ---- */
+/* --- load.c ----------------------------------------------------------------------------------------------------- */
 
 bool llamacpp_load(struct adapter *adapter, void *state, const struct adapter_load *load, json_t *reply);
 void llamacpp_unload(struct llamacpp *l);
 void llamacpp_add_figures(const struct llamacpp *l, json_t *figures);
 
-/* ---- fit.c ---- */
+/* --- fit.c ------------------------------------------------------------------------------------------------------ */
 
 /* Whether the longest request lies within what the model was trained for. False after adapter_fail(). */
 bool fit_length(struct adapter *adapter, const struct workload_facts *facts, const struct adapter_load *load);
@@ -97,7 +97,7 @@ void fit_look(const struct workload_facts *facts, int64_t n_gpu_layers, bool off
 bool fit_memory(struct adapter *adapter, const struct fit_room *room, int64_t weights_bytes, int64_t kv_bytes,
                 int64_t positions);
 
-/* ---- choose.c ---- */
+/* --- choose.c --------------------------------------------------------------------------------------------------- */
 
 /* Reads the decoder's members. False after adapter_fail(). */
 bool sampling_read(struct adapter *adapter, const struct adapter_load *load, struct sampling *ret);
@@ -109,7 +109,7 @@ void sampling_restart(const struct sampling *sampling, struct llama_sampler *cha
 /* The index of the largest of n values, the first of equals; -1 when it is not finite. */
 int32_t largest_logit(const float *logits, int32_t n);
 
-/* ---- generate.c ---- */
+/* --- generate.c ------------------------------------------------------------------------------------------------- */
 
 bool llamacpp_tokenize(struct adapter *adapter, void *state, const char *text, bool add_special, GArray *ids);
 bool llamacpp_prepare(struct adapter *adapter, void *state, struct adapter_batch *batch, bool *quiescent);
@@ -117,12 +117,12 @@ bool llamacpp_generate(struct adapter *adapter, void *state, struct adapter_batc
 /* Called by libllama between the nodes of a graph: whether to give up. */
 bool llamacpp_abort(void *state);
 
-/* ---- quantize.c ---- */
+/* --- quantize.c ------------------------------------------------------------------------------------------------- */
 
 /* SOURCE → TARGET (complete or absent) in the form of that name. An exit status. */
 int quantize_main(const char *source, const char *target, const char *form);
 
-/* ---- names.c ---- */
+/* --- names.c ---------------------------------------------------------------------------------------------------- */
 
 struct name_row {
     const char *name;

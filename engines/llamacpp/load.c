@@ -20,7 +20,7 @@ struct options {
     bool offload_kqv, op_offload, kv_unified, use_extra_bufts, add_bos;
 };
 
-/* ---- reading ---- */
+/* --- Reading ---------------------------------------------------------------------------------------------------- */
 
 static bool read_count(struct adapter *a, const struct adapter_load *load, const char *name,
                        int64_t low, int64_t high, int64_t *ret)
@@ -98,7 +98,7 @@ static bool read_options(struct adapter *a, const struct adapter_load *load, str
     return true;
 }
 
-/* ---- the model ---- */
+/* --- The model -------------------------------------------------------------------------------------------------- */
 
 /* libllama's reader of a file it cannot take says little; ours says what and where. */
 static bool read_facts(struct adapter *a, struct llamacpp *l, const struct adapter_load *load)
@@ -228,7 +228,7 @@ static bool check_lengths(struct adapter *a, const struct llamacpp *l,
     return true;
 }
 
-/* ---- what came of it ---- */
+/* --- What came of it -------------------------------------------------------------------------------------------- */
 
 static void read_back(struct llamacpp *l, const struct options *o)
 {

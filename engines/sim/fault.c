@@ -137,7 +137,7 @@ bool fault_at_token(struct adapter *adapter, struct sim *sim)
     }
 }
 
-/* ---- Broken messages ------------------------------------------------------------------------------------------- */
+/* --- Broken messages -------------------------------------------------------------------------------------------- */
 
 static void drop_unknown(json_t *object, const char *const *known)
 {

@@ -12,7 +12,7 @@
 #define BOS 1
 #define POLL_NS (5 * NS_PER_MS) /* how often a long step looks for an abort */
 
-/* ---- Time and tokens ------------------------------------------------------------------------------------------- */
+/* --- Time and tokens -------------------------------------------------------------------------------------------- */
 
 /* FNV-1a, 64 bits: small, and the same everywhere. */
 #define FNV_START UINT64_C(0xcbf29ce484222325)
@@ -66,7 +66,7 @@ static double jittered(struct sim *sim, double us)
     return us * (1 + sim->script.jitter * (2 * g_rand_double(sim->random) - 1));
 }
 
-/* ---- The ops --------------------------------------------------------------------------------------------------- */
+/* --- The ops ---------------------------------------------------------------------------------------------------- */
 
 static bool sim_hello(struct adapter *a, void *state, json_t *reply)
 {

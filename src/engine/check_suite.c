@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- Words ----------------------------------------------------------------------------------------------------- */
+/* --- Words ------------------------------------------------------------------------------------------------------ */
 
 enum engine_check_status suite_say(struct suite *s, enum engine_check_status status, const char *format, ...)
 {
@@ -20,7 +20,7 @@ enum engine_check_status suite_fail_with(struct suite *s, const GError *error)
     return suite_say(s, ENGINE_CHECK_FAIL, "%s", error->message);
 }
 
-/* ---- A process for the case ------------------------------------------------------------------------------------ */
+/* --- A process for the case ------------------------------------------------------------------------------------- */
 
 int64_t suite_patience(const struct suite *s, int64_t otherwise_s)
 {
@@ -107,7 +107,7 @@ enum engine_check_status suite_needs(struct suite *s, const char *what, const GE
     return suite_say(s, ENGINE_CHECK_SKIP, "needs %s: %s", what, error->message);
 }
 
-/* ---- Pieces of cases ------------------------------------------------------------------------------------------- */
+/* --- Pieces of cases -------------------------------------------------------------------------------------------- */
 
 enum engine_check_status suite_refused(struct suite *s, bool accepted, const GError *error, const char *what,
                                        const char *names)

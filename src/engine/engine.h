@@ -37,7 +37,7 @@
 
 #define ENGINE_PROTOCOL 1
 
-/* ---- Registry -------------------------------------------------------------------------------------------------- */
+/* --- Registry --------------------------------------------------------------------------------------------------- */
 
 /* One row per backend a configuration can name. */
 struct engine_backend {
@@ -56,7 +56,7 @@ const struct engine_backend *engine_backend_find(const char *name); /* NULL: unk
  * (where was looked, and how to get it). */
 char **engine_find(const char *backend, const char *engines_dir, GError **error);
 
-/* ---- Process --------------------------------------------------------------------------------------------------- */
+/* --- Process ---------------------------------------------------------------------------------------------------- */
 
 struct engine;
 
@@ -116,7 +116,7 @@ bool engine_stop(struct engine *engine, const struct engine_stop_waits *waits, s
 /* Stops in a hurry (short waits) what still runs, closes the log, frees. NULL is fine. */
 void engine_free(struct engine *engine);
 
-/* ---- Messages -------------------------------------------------------------------------------------------------- */
+/* --- Messages --------------------------------------------------------------------------------------------------- */
 
 /* How long a message may take when the caller gives no deadline: hello 2 min (imports), load 30 min, … */
 int64_t engine_default_wait_ns(const char *message_name);
@@ -237,7 +237,7 @@ void engine_memory_clear(struct engine_memory *memory);
 /* Ends what is under way and forgets every prepared batch; the engine stays loaded. Its answer is awaited. */
 bool engine_abort(struct engine *engine, int64_t deadline_ns, GError **error);
 
-/* ---- Conformance ----------------------------------------------------------------------------------------------- */
+/* --- Conformance ------------------------------------------------------------------------------------------------ */
 
 struct engine_check_options {
     const char *const *argv;   /* the adapter */

@@ -11,7 +11,7 @@ static bool settle(struct engine *engine, const char *type, bool ok, GError **de
     return ok || wire_bad_reply(engine, type, g_steal_pointer(detail), error);
 }
 
-/* ---- hello, schema --------------------------------------------------------------------------------------------- */
+/* --- Hello, schema ---------------------------------------------------------------------------------------------- */
 
 static bool read_identity(const json_t *reply, struct engine_identity *ret, int64_t *protocol, int64_t *clock_ns,
                           GError **error)
@@ -89,7 +89,7 @@ json_t *engine_schema(struct engine *engine, int64_t deadline_ns, GError **error
     return settle(engine, "schema", ok, &detail, error) ? json_incref(fields) : NULL;
 }
 
-/* ---- load ------------------------------------------------------------------------------------------------------ */
+/* --- Load ------------------------------------------------------------------------------------------------------- */
 
 static bool check_figures(const json_t *figures, GError **error)
 {
@@ -212,7 +212,7 @@ void engine_loaded_clear(struct engine_loaded *loaded)
     *loaded = (struct engine_loaded){0};
 }
 
-/* ---- tokenize, reset ------------------------------------------------------------------------------------------- */
+/* --- Tokenize, reset -------------------------------------------------------------------------------------------- */
 
 static bool read_ids(const json_t *list, struct engine_tokens *ret, GError **error)
 {
@@ -311,7 +311,7 @@ bool engine_reset(struct engine *engine, bool prefix_cache, bool peak_memory, in
     return true;
 }
 
-/* ---- prepare, generate ----------------------------------------------------------------------------------------- */
+/* --- Prepare, generate ------------------------------------------------------------------------------------------ */
 
 static json_t *prompt_json(const struct engine_prompt *p)
 {
@@ -408,7 +408,7 @@ bool engine_generate(struct engine *engine, const int64_t *batches, size_t n_bat
     return ok;
 }
 
-/* ---- memory, abort --------------------------------------------------------------------------------------------- */
+/* --- Memory, abort ---------------------------------------------------------------------------------------------- */
 
 bool engine_memory(struct engine *engine, int64_t deadline_ns, struct engine_memory *ret, GError **error)
 {

@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the engine room share: process.c (start, stop), log.c, wire.c (lines), messages.c, generation.c. */
+/*
+ * What the files of the engine room share. Each calls only those before it:
+ *
+ *   log.c         what the adapter prints
+ *   process.c     its process: start, and how it ended
+ *   wire.c        lines to and from it
+ *   stop.c        its end: the ladder
+ *   generation.c  the reply to generate
+ *   messages.c    the messages, typed
+ *   check_suite.c, check.c  the conformance suite
+ */
 #pragma once
 
 #include "engine/engine.h"
 
 struct engine_log;
+
+/* A process that cannot be mistaken for a later one with the same number. */
+struct engine_process {
+    int64_t pid;
+    int64_t start; /* clock ticks after boot, from /proc/PID/stat */
+};
 
 struct engine {
     pid_t pid;
@@ -25,14 +41,14 @@ struct engine {
     struct oom_count oom_before; /* the start */
 
     GArray *bystanders; /* pid_t: children of this process from before, or NULL when it is no subreaper */
-    GArray *seen;       /* struct process: descendants of the adapter seen so far */
+    GArray *seen;       /* struct engine_process: descendants of the adapter seen so far */
 
     GHashTable *prepared; /* batch number (int64) → struct prepared */
     struct engine_failure failure;
     char *failure_class, *failure_message;
 };
 
-/* ---- log.c ----------------------------------------------------------------------------------------------------- */
+/* --- log.c ------------------------------------------------------------------------------------------------------ */
 
 /* Reads fd (taken over) on a thread of its own until the end or log_close(): head and tail into path (NULL: nowhere). */
 struct engine_log *log_open(int fd, const char *path, size_t max_bytes, GError **error);
@@ -41,7 +57,7 @@ void log_sync(struct engine_log *log);
 char **log_tail(struct engine_log *log, size_t max_lines);
 void log_close(struct engine_log *log);
 
-/* ---- process.c ------------------------------------------------------------------------------------------------- */
+/* --- process.c -------------------------------------------------------------------------------------------------- */
 
 /* Whether the adapter has ended; it stays a zombie until engine_stop(). Waits until the deadline for it. */
 bool process_ended(struct engine *engine, int64_t deadline_ns);
@@ -50,7 +66,14 @@ char *process_describe_end(struct engine *engine);
 /* Of a SIGKILL, NULL else: whether the kernel took it for its memory, how much it had held, what to do. New string. */
 char *process_explain_kill(struct engine *engine, bool *ret_oom);
 
-/* ---- wire.c ---------------------------------------------------------------------------------------------------- */
+/* Reads the wait status when it ended. options: 0, or WNOWAIT to leave it a zombie. */
+void process_read_status(struct engine *engine, int options);
+/* Closes *fd where it is one, and sets it to -1. */
+void process_close_fd(int *fd);
+/* Lets go of everything of an engine that never ran, or was stopped. */
+void process_free(struct engine *engine);
+
+/* --- wire.c ----------------------------------------------------------------------------------------------------- */
 
 /* Sends {"id", "type", …body} (body taken over, may be NULL) and waits for its reply. */
 json_t *wire_call(struct engine *engine, const char *type, json_t *body, int64_t deadline_ns, GError **error);
@@ -72,7 +95,7 @@ bool wire_bad_reply(struct engine *engine, const char *type, GError *detail, GEr
 bool wire_engine_error(struct engine *engine, const char *type, const char *error_class, const char *message, bool oom,
                        GError **error);
 
-/* ---- generation.c ---------------------------------------------------------------------------------------------- */
+/* --- generation.c ----------------------------------------------------------------------------------------------- */
 
 /* What the reply to generate is held to. */
 struct prepared_request {

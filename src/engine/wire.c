@@ -16,7 +16,7 @@
 #define MESSAGE_BYTES 4000 /* of an engine's own error */
 #define STATUS_NS     (1000 * NS_PER_MS) /* from the end of the socket to the end of the process */
 
-/* ---- Failures -------------------------------------------------------------------------------------------------- */
+/* --- Failures --------------------------------------------------------------------------------------------------- */
 
 static void note_failure(struct engine *engine, enum llem_error_code code, const char *type)
 {
@@ -109,7 +109,7 @@ static bool interrupted(struct engine *engine, const char *type, GError **error)
     return false;
 }
 
-/* ---- Waiting --------------------------------------------------------------------------------------------------- */
+/* --- Waiting ---------------------------------------------------------------------------------------------------- */
 
 /* A call under way. */
 struct call {
@@ -231,7 +231,7 @@ static json_t *next_line(struct engine *engine, const struct call *call, GError 
     }
 }
 
-/* ---- Replies --------------------------------------------------------------------------------------------------- */
+/* --- Replies ---------------------------------------------------------------------------------------------------- */
 
 static bool check_error_reply(struct engine *engine, const struct call *call, const json_t *reply, GError **error)
 {

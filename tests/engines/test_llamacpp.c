@@ -21,7 +21,7 @@ static char *put_model(const char *name, const GByteArray *bytes, size_t length)
     return path;
 }
 
-/* ---- driving ---- */
+/* --- Driving ---------------------------------------------------------------------------------------------------- */
 
 static struct engine *start(const char *program, const char *const *env)
 {
@@ -131,7 +131,7 @@ static char *run_six(struct engine *engine, int64_t max_tokens)
     return text;
 }
 
-/* ---- tests ---- */
+/* --- Tests ------------------------------------------------------------------------------------------------------ */
 
 /* The ids do not depend on how many run together, how prompts are cut, how memory is used, or on what ran before. */
 static void test_equal_work(void)

@@ -93,7 +93,7 @@ static void stop(struct engine *engine, enum engine_stop_stage expected)
     engine_free(engine);
 }
 
-/* ---- What works ------------------------------------------------------------------------------------------------ */
+/* --- What works ------------------------------------------------------------------------------------------------- */
 
 static void test_whole_life(void)
 {
@@ -215,7 +215,7 @@ static void test_stop_rule(void)
     stop(engine, ENGINE_STOP_SHUTDOWN);
 }
 
-/* ---- Failures of a load and of a generate ---------------------------------------------------------------------- */
+/* --- Failures of a load and of a generate ----------------------------------------------------------------------- */
 
 struct failure_case {
     const char *name, *options;
@@ -343,7 +343,7 @@ static void test_oom_kill(gconstpointer data)
     stop(engine, ENGINE_STOP_NONE);
 }
 
-/* ---- hello ----------------------------------------------------------------------------------------------------- */
+/* --- Hello ------------------------------------------------------------------------------------------------------ */
 
 static void test_hello_broken(void)
 {
@@ -391,7 +391,7 @@ static void test_not_an_adapter(void)
     engine_free(engine);
 }
 
-/* ---- Abort, interrupts ----------------------------------------------------------------------------------------- */
+/* --- Abort, interrupts ------------------------------------------------------------------------------------------ */
 
 static void test_abort(void)
 {
@@ -445,7 +445,7 @@ static void test_interrupt(void)
     close(fd);
 }
 
-/* ---- Log ------------------------------------------------------------------------------------------------------- */
+/* --- Log -------------------------------------------------------------------------------------------------------- */
 
 static void test_log_flood(void)
 {
@@ -496,7 +496,7 @@ static void test_log_full_disk(void)
     stop(engine, ENGINE_STOP_NONE);
 }
 
-/* ---- The worker dies ------------------------------------------------------------------------------------------- */
+/* --- The worker dies -------------------------------------------------------------------------------------------- */
 
 #define DIE "--start-an-engine-and-die"
 
@@ -528,7 +528,7 @@ static void test_worker_dies(void)
     g_assert_cmpint(kill((pid_t)pid, 0), ==, -1);
 }
 
-/* ---- The ladder ------------------------------------------------------------------------------------------------ */
+/* --- The ladder ------------------------------------------------------------------------------------------------- */
 
 struct ladder_case {
     const char *name, *fault;
