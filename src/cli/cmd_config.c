@@ -20,7 +20,7 @@ static const GOptionEntry options[] = {
 static int check(int argc, char **argv)
 {
     (void)argc;
-    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_plan) plan = cli_plan_load(argv[0], (const char *const *)argv + 1, &study);
     if (!plan)
         return 2;
@@ -35,13 +35,14 @@ static void print_origins(const struct config *config)
     const struct config_field *fields;
     size_t n = config_fields(&fields), width = 0;
     for (size_t i = 0; i < n; i++)
-        if (!(fields[i].flags & CONFIG_STUDY) && config_has(config, fields[i].path))
+        if (config_value_at(config, fields[i].path))
             width = MAX(width, strlen(fields[i].path));
     for (size_t i = 0; i < n; i++) {
-        if ((fields[i].flags & CONFIG_STUDY) || !config_has(config, fields[i].path))
+        const json_t *json = config_value_at(config, fields[i].path);
+        if (!json)
             continue;
-        g_autofree char *value = jsonx_dump(config_json(config, fields[i].path), JSONX_COMPACT);
-        g_autofree char *origin = config_origin(config, fields[i].path);
+        g_autofree char *value = jsonx_dump(json, JSONX_COMPACT);
+        g_autofree char *origin = config_origin_at(config, fields[i].path);
         printf("%-*s  %-24s  # %s\n", (int)width, fields[i].path, value, origin);
     }
 }
@@ -61,7 +62,7 @@ static void show_cell(const struct plan *plan, size_t cell, json_t *list)
 static int show(int argc, char **argv)
 {
     (void)argc;
-    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_plan) plan = cli_plan_load(argv[0], (const char *const *)argv + 1, &study);
     if (!plan)
         return 2;

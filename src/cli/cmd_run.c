@@ -118,7 +118,7 @@ static char *results_dir(const struct plan *plan)
     return results ? results : g_strdup("results");
 }
 
-static int execute(const struct study_file *file, const struct plan *plan, const char *results)
+static int execute(const struct config_file *file, const struct plan *plan, const char *results)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *worker = find_worker(&error);
@@ -208,7 +208,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return 2;
     g_autofree char *cycles = NULL;
     g_autofree const char **overrides = overrides_of(argc, argv, &cycles);
-    g_autoptr(owned_study) file = NULL;
+    g_autoptr(owned_config_file) file = NULL;
     g_autoptr(owned_plan) plan = cli_plan_load(argv[1], overrides, &file);
     if (!plan)
         return 2;

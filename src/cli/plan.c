@@ -12,12 +12,12 @@ static void print_diagnostics(const struct diag *diag)
     fputs(text, stderr);
 }
 
-struct plan *cli_plan_load(const char *path, const char *const *overrides, struct study_file **ret_file)
+struct plan *cli_plan_load(const char *path, const char *const *overrides, struct config_file **ret_file)
 {
     g_autoptr(owned_diag) diag = diag_new();
     g_autofree char *user = config_user_file();
-    const struct study_options how = {.overrides = overrides, .user_file = user, .environment = true};
-    *ret_file = study_load(path, &how, diag);
+    const struct config_file_options how = {.overrides = overrides, .user_file = user, .environment = true};
+    *ret_file = config_file_load(path, &how, diag);
     struct plan *plan = *ret_file ? plan_new(*ret_file, diag) : NULL;
     print_diagnostics(diag);
     return plan;
@@ -35,12 +35,12 @@ static void print_cells(const struct plan *plan, FILE *to)
         fprintf(to, "  skipped           %s: %s\n", skips[i].label, skips[i].reason);
 }
 
-void cli_plan_print(const struct study_file *file, const struct plan *plan, bool whole, FILE *to)
+void cli_plan_print(const struct config_file *file, const struct plan *plan, bool whole, FILE *to)
 {
     const struct plan_run *unused;
     size_t n_runs = plan_runs(plan, &unused), cells = plan_cells(plan);
     int cycles = plan_cycles(plan);
-    fprintf(to, "%s: %zu cell%s × %d cycle%s = %zu run%s, ", study_name(file), cells, cells == 1 ? "" : "s", cycles,
+    fprintf(to, "%s: %zu cell%s × %d cycle%s = %zu run%s, ", config_file_name(file), cells, cells == 1 ? "" : "s", cycles,
             cycles == 1 ? "" : "s", n_runs, n_runs == 1 ? "" : "s");
     if (n_runs > 1)
         fprintf(to, "%s", plan_order(plan));
@@ -54,7 +54,7 @@ void cli_plan_print(const struct study_file *file, const struct plan *plan, bool
 char *cli_plan_results(const struct plan *plan)
 {
     g_autoptr(owned_config) first = plan_cell_config(plan, 0);
-    return config_has(first, "output_dir") ? g_strdup(config_string(first, "output_dir")) : NULL;
+    return config_has(first, FIELD_OUTPUT_DIR) ? g_strdup(config_string(first, FIELD_OUTPUT_DIR)) : NULL;
 }
 
 bool cli_plan_preflight(const struct plan *plan, const char *results)

@@ -46,7 +46,7 @@ const char *config_hash(const struct config *config)
 
 /* --- Making ----------------------------------------------------------------------------------------------------- */
 
-struct config *config_new(const struct layers *layers, const struct study_setting *settings, size_t n,
+struct config *config_new(const struct layers *layers, const struct config_setting *settings, size_t n,
                           struct diag *diag)
 {
     const struct field_table *table = field_table();
@@ -64,10 +64,10 @@ struct config *config_new(const struct layers *layers, const struct study_settin
     return config;
 }
 
-struct config *study_config(const struct study_file *study, const struct study_setting *settings, size_t n,
-                            struct diag *diag)
+struct config *config_file_resolve(const struct config_file *file, const struct config_setting *settings, size_t n,
+                                   struct diag *diag)
 {
-    return config_new(&study->layers, settings, n, diag);
+    return config_new(&file->layers, settings, n, diag);
 }
 
 void config_free(struct config *config)
@@ -76,74 +76,95 @@ void config_free(struct config *config)
         return;
     if (config->derived)
         g_ptr_array_unref(config->derived);
-    study_free(config->owner);
+    config_file_free(config->owner);
     g_free(config);
 }
 
 /* --- Reading ---------------------------------------------------------------------------------------------------- */
 
-bool config_has(const struct config *config, const char *path)
+bool config_has(const struct config *config, enum config_field_id id)
 {
-    return config->applies[field_at(path)];
+    return config->applies[id];
 }
 
-static const struct config_value *value_at(const struct config *config, const char *path, unsigned types)
+static const struct config_value *value_of(const struct config *config, enum config_field_id id, unsigned types)
 {
-    size_t i = field_at(path);
-    if (!(types & 1u << field_table()->rows[i].type))
-        g_error("config: field '%s' is read as another type", path);
-    if (!config->applies[i])
-        g_error("config: field '%s' has no value here; ask config_has() first", path);
-    return config->values[i];
+    const struct config_field *row = &field_table()->rows[id];
+    if (!(types & 1u << row->type))
+        g_error("config: field '%s' is read as another type", row->path);
+    if (!config->applies[id])
+        g_error("config: field '%s' has no value here; ask config_has() first", row->path);
+    return config->values[id];
 }
 
-bool config_bool(const struct config *config, const char *path)
+bool config_bool(const struct config *config, enum config_field_id id)
 {
-    return json_is_true(value_at(config, path, 1u << CONFIG_BOOL)->json);
+    return json_is_true(value_of(config, id, 1u << CONFIG_BOOL)->json);
 }
 
-int64_t config_int(const struct config *config, const char *path)
+int64_t config_int(const struct config *config, enum config_field_id id)
 {
-    return json_integer_value(value_at(config, path, 1u << CONFIG_INT)->json);
+    return json_integer_value(value_of(config, id, 1u << CONFIG_INT)->json);
 }
 
-double config_real(const struct config *config, const char *path)
+double config_real(const struct config *config, enum config_field_id id)
 {
-    return json_real_value(value_at(config, path, 1u << CONFIG_REAL)->json);
+    return json_real_value(value_of(config, id, 1u << CONFIG_REAL)->json);
 }
 
-const char *config_string(const struct config *config, const char *path)
+int64_t config_ns(const struct config *config, enum config_field_id id)
 {
-    return json_string_value(value_at(config, path, 1u << CONFIG_TEXT | 1u << CONFIG_CHOICE)->json);
+    int64_t unit_ns = !strcmp(field_table()->rows[id].unit, "ms") ? NS_PER_MS : NS_PER_S;
+    return (int64_t)(config_real(config, id) * (double)unit_ns);
 }
 
-void config_span(const struct config *config, const char *path, double *ret_low, double *ret_high)
+const char *config_string(const struct config *config, enum config_field_id id)
 {
-    const json_t *pair = value_at(config, path, 1u << CONFIG_SPAN)->json;
+    return json_string_value(value_of(config, id, 1u << CONFIG_TEXT | 1u << CONFIG_CHOICE)->json);
+}
+
+void config_span(const struct config *config, enum config_field_id id, double *ret_low, double *ret_high)
+{
+    const json_t *pair = value_of(config, id, 1u << CONFIG_SPAN)->json;
     *ret_low = json_real_value(json_array_get(pair, 0));
     *ret_high = json_real_value(json_array_get(pair, 1));
 }
 
-json_t *config_json(const struct config *config, const char *path)
+json_t *config_json(const struct config *config, enum config_field_id id)
 {
-    return value_at(config, path, ~0u)->json;
+    return value_of(config, id, ~0u)->json;
 }
 
-char *config_origin(const struct config *config, const char *path)
+const struct diag_span *config_place(const struct config *config, enum config_field_id id)
+{
+    return value_place(config->values[id]);
+}
+
+const char *config_digest(const struct config *config, enum config_field_id id)
+{
+    return config->values[id]->digest;
+}
+
+/* --- By path ---------------------------------------------------------------------------------------------------- */
+
+json_t *config_value_at(const struct config *config, const char *path)
+{
+    int index = field_index(path);
+    return index >= 0 && config->applies[index] ? config->values[index]->json : NULL;
+}
+
+char *config_origin_at(const struct config *config, const char *path)
 {
     return value_origin(config->values[field_at(path)]);
 }
 
-const struct diag_span *config_place(const struct config *config, const char *path)
+const struct diag_span *config_place_at(const struct config *config, const char *path)
 {
-    const struct config_value *value = config->values[field_at(path)];
-    return value->at.source ? &value->at : NULL;
+    int index = field_index(path);
+    return index >= 0 ? value_place(config->values[index]) : NULL;
 }
 
-const char *config_digest(const struct config *config, const char *path)
-{
-    return config->values[field_at(path)]->digest;
-}
+/* --- Whole ------------------------------------------------------------------------------------------------------ */
 
 json_t *config_tree(const struct config *config)
 {

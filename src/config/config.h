@@ -15,15 +15,15 @@
  *
  * Calling sequence:
  *   struct diag *diag = diag_new();
- *   struct study_file *study = study_load(path, &options, diag);   NULL: diag_render() says everything
- *   struct plan *plan = plan_new(study, diag);                     (room sweep)
+ *   struct config_file *file = config_file_load(path, &options, diag);   NULL: diag_render() says everything
+ *   struct plan *plan = plan_new(file, diag);                            (room sweep)
  *   struct config *config = plan_cell_config(plan, cell);
- *   config_int(config, "max_output_tokens"); config_has(config, "llamacpp.quantization"); config_hash(config);
+ *   config_int(config, FIELD_MAX_OUTPUT_TOKENS); config_has(config, FIELD_ENERGY_GUARD_MS); config_hash(config);
  *   exchange = config_exchange(config);                            parent: add "context", save
  *   config = config_from_exchange(exchange, &error);               worker
  *
- * Ownership: config_free, study_free; "borrowed" strings live as long as the struct. Threading: a config may be read
- * from any thread; nothing here is changed after it was made.
+ * Ownership: config_free, config_file_free; "borrowed" strings live as long as the struct. Threading: a config may be
+ * read from any thread; nothing here is changed after it was made.
  */
 #pragma once
 
@@ -32,6 +32,14 @@
 #define CONFIG_HASH_SCHEMA 1
 
 /* --- The rows ------------------------------------------------------------------------------------------------- */
+
+/* The shared fields, one id for each row of fields.def: FIELD_MODEL, FIELD_ENERGY_MAX_REPEATS, … */
+enum config_field_id {
+#define ROW(id, ...) FIELD_##id,
+#include "config/fields.def"
+#undef ROW
+    CONFIG_SHARED_FIELDS
+};
 
 enum config_backend {
     CONFIG_LLAMACPP = 1 << 0,
@@ -59,6 +67,12 @@ enum config_flags {
     CONFIG_REQUIRED = 1 << 2, /* no default: the file must say it */
     CONFIG_USER = 1 << 3,     /* may stand in the user's own configuration file */
     CONFIG_STUDY = 1 << 4,    /* belongs to the study (name, execution), not to an experiment */
+    /* Texts that lead to files. A path is relative to the file it is written in and kept absolute. */
+    CONFIG_PATH = 1 << 5,      /* always a path, of something that is there */
+    CONFIG_NAMED = 1 << 6,     /* a path where it looks like one, else a name (one of the choices, where there are some) */
+    CONFIG_CONTENT = 1 << 7,   /* a path enters the hash by the content it leads to */
+    CONFIG_NO_FOLDER = 1 << 8, /* leads to a file, never to a folder */
+    CONFIG_PASSED = 1 << 9,    /* a mapping of arguments for the engine: names with a field of their own are refused */
 };
 
 struct config_choice {
@@ -79,7 +93,7 @@ struct config_field {
     const char *help;
 };
 
-/* All rows, experiment fields first, then the study's. Returns their number. */
+/* All rows: the shared ones under their ids, then the engines'. Returns their number. */
 size_t config_fields(const struct config_field **ret);
 /* The row of a path, or NULL. */
 const struct config_field *config_field(const char *path);
@@ -88,7 +102,7 @@ const char *config_backend_name(unsigned bits);
 /* "an integer from 1 to 100000", "one of fp32, fp16, bf16", …: what a row accepts. New string. */
 char *config_field_expects(const struct config_field *field);
 /* JSON Schema (2020-12) of an experiment file or a study file. */
-json_t *config_schema(bool study);
+json_t *config_schema(bool file);
 /* docs/configuration.md. New string. */
 char *config_reference(void);
 
@@ -104,25 +118,30 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_config, config_free)
 json_t *config_tree(const struct config *config);
 /* {"path": "study.yaml:7:20" | "default" | "environment LLEM_…" | "command line" | …}. New reference. */
 json_t *config_origins(const struct config *config);
-/* Where one value came from. New string. */
-char *config_origin(const struct config *config, const char *path);
-/* The same as a place for a diagnostic; NULL where it stands in no file. Borrowed. */
-const struct diag_span *config_place(const struct config *config, const char *path);
+/* The place of a value for a diagnostic; NULL where it stands in no file. Borrowed. */
+const struct diag_span *config_place(const struct config *config, enum config_field_id id);
 /* 16 hex digits. Borrowed. */
 const char *config_hash(const struct config *config);
-/* Lower-case hex SHA-256 of the local file or folder that `path` ("model", "dataset") names, or NULL when it is a
- * name of the catalogue or of a hub. Borrowed. */
-const char *config_digest(const struct config *config, const char *path);
+/* Lower-case hex SHA-256 of the local file or folder that a field (FIELD_MODEL, FIELD_DATASET) leads to, or NULL when it
+ * is a name of the catalogue or of a hub. Borrowed. */
+const char *config_digest(const struct config *config, enum config_field_id id);
 /* Whether a field applies and is set. */
-bool config_has(const struct config *config, const char *path);
-/* Values by path. The path must be a row of the right type, and config_has() it: anything else is a bug and aborts.
- * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed, as is config_json (any type). */
-bool config_bool(const struct config *config, const char *path);
-int64_t config_int(const struct config *config, const char *path);
-double config_real(const struct config *config, const char *path);
-const char *config_string(const struct config *config, const char *path);
-void config_span(const struct config *config, const char *path, double *ret_low, double *ret_high);
-json_t *config_json(const struct config *config, const char *path);
+bool config_has(const struct config *config, enum config_field_id id);
+/* Values of shared fields. The row must be of the right type, and config_has() it: anything else is a bug and aborts.
+ * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed, as is config_json (any type). config_ns is for a
+ * CONFIG_REAL whose unit is s or ms. */
+bool config_bool(const struct config *config, enum config_field_id id);
+int64_t config_int(const struct config *config, enum config_field_id id);
+double config_real(const struct config *config, enum config_field_id id);
+int64_t config_ns(const struct config *config, enum config_field_id id);
+const char *config_string(const struct config *config, enum config_field_id id);
+void config_span(const struct config *config, enum config_field_id id, double *ret_low, double *ret_high);
+json_t *config_json(const struct config *config, enum config_field_id id);
+/* The same by path, for who goes through rows or has a path from a table or a message: the value, or NULL where the field
+ * does not apply or no such field is; where it came from (new string); its place. */
+json_t *config_value_at(const struct config *config, const char *path);
+char *config_origin_at(const struct config *config, const char *path);
+const struct diag_span *config_place_at(const struct config *config, const char *path);
 
 /* {"schema": "llem-exchange/1", "config_hash", "config", "origins", "digests"}; the caller adds "context". */
 json_t *config_exchange(const struct config *config);
@@ -131,10 +150,10 @@ struct config *config_from_exchange(const json_t *root, GError **error);
 
 /* --- A file of the user --------------------------------------------------------------------------------------- */
 
-struct study_file;
-struct config_value; /* one typed value with its origin; owned by the study */
+struct config_file;
+struct config_value; /* one typed value with its origin; owned by the file */
 
-struct study_options {
+struct config_file_options {
     const char *const *overrides; /* NULL-terminated "key=value" of the command line, or NULL */
     const char *user_file;        /* path of the user's file; missing is fine; NULL: none. See config_user_file() */
     bool environment;             /* read the LLEM_… variables that rows name */
@@ -142,7 +161,7 @@ struct study_options {
 };
 
 /* One axis of a sweep as the file gives it: a field and its levels. */
-struct study_axis {
+struct config_axis {
     const struct config_field *field;
     size_t n;
     const struct config_value *const *values;
@@ -152,36 +171,36 @@ struct study_axis {
 /* ${XDG_CONFIG_HOME:-~/.config}/llem/config.yaml. New string. */
 char *config_user_file(void);
 /* Reads an experiment or study file and checks everything that does not depend on a cell. NULL after errors in diag. */
-struct study_file *study_load(const char *path, const struct study_options *options, struct diag *diag);
+struct config_file *config_file_load(const char *path, const struct config_file_options *options, struct diag *diag);
 /* The same from memory; relative paths in it are relative to folder. */
-struct study_file *study_parse(const char *name, const char *text, size_t length, const char *folder,
-                               const struct study_options *options, struct diag *diag);
-void study_free(struct study_file *study);
-typedef struct study_file owned_study; /* for g_autoptr(owned_study_file) alone */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_study, study_free)
+struct config_file *config_file_parse(const char *name, const char *text, size_t length, const char *folder,
+                                      const struct config_file_options *options, struct diag *diag);
+void config_file_free(struct config_file *file);
+typedef struct config_file owned_config_file; /* for g_autoptr(owned_config_file) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_config_file, config_file_free)
 
 /* Whether it is a study (sweep, execution) and not a single experiment. */
-bool study_is_study(const struct study_file *study);
+bool config_file_is_study(const struct config_file *file);
 /* `name`, or the file's name without its ending. Borrowed. */
-const char *study_name(const struct study_file *study);
-/* Values of the study's own rows ("execution.n_cycles", …), as above. */
-bool study_has(const struct study_file *study, const char *path);
-int64_t study_int(const struct study_file *study, const char *path);
-double study_real(const struct study_file *study, const char *path);
-const char *study_string(const struct study_file *study, const char *path);
-size_t study_axes(const struct study_file *study, const struct study_axis **ret);
+const char *config_file_name(const struct config_file *file);
+/* Values of the study's own rows (FIELD_EXECUTION_N_CYCLES, …), as above. */
+bool config_file_has(const struct config_file *file, enum config_field_id id);
+int64_t config_file_int(const struct config_file *file, enum config_field_id id);
+double config_file_real(const struct config_file *file, enum config_field_id id);
+const char *config_file_string(const struct config_file *file, enum config_field_id id);
+size_t config_file_axes(const struct config_file *file, const struct config_axis **ret);
 
-/* One experiment of the study: the file's values with some set by axes. Rule violations go to diag (located where the
- * values came from) and NULL is returned. The study must outlive the config. */
-struct study_setting {
+/* One experiment of the file: the file's values with some set by axes. Rule violations go to diag (located where the
+ * values came from) and NULL is returned. The file must outlive the config. */
+struct config_setting {
     const struct config_field *field;
     const struct config_value *value;
 };
-struct config *study_config(const struct study_file *study, const struct study_setting *settings, size_t n,
-                            struct diag *diag);
+struct config *config_file_resolve(const struct config_file *file, const struct config_setting *settings, size_t n,
+                                   struct diag *diag);
 /* Values the user wrote that have an effect in none of the experiments are worth a word. used: one flag for each of
  * config_fields(), at first false; config_mark_used() sets those that apply. */
 void config_mark_used(const struct config *config, bool *used);
-void study_warn_unused(const struct study_file *study, const bool *used, struct diag *diag);
+void config_file_warn_unused(const struct config_file *file, const bool *used, struct diag *diag);
 /* The value of a level; borrowed. null: the axis unsets the field. */
 json_t *config_value_json(const struct config_value *value);

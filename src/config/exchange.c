@@ -22,17 +22,17 @@ json_t *config_exchange(const struct config *config)
     return root;
 }
 
-static void restore_origins(struct study_file *study, const json_t *origins)
+static void restore_origins(struct config_file *file, const json_t *origins)
 {
     const struct field_table *table = field_table();
-    for (unsigned i = 0; i < study->layers.pool->len; i++) {
-        struct config_value *value = study->layers.pool->pdata[i];
+    for (unsigned i = 0; i < file->layers.pool->len; i++) {
+        struct config_value *value = file->layers.pool->pdata[i];
         value->at = (struct diag_span){0};
         value->note = "exchange file";
     }
     for (size_t i = 0; i < table->n; i++) {
         const char *origin = json_string_value(json_object_get(origins, table->rows[i].path));
-        const struct config_value *now = study->layers.values[i];
+        const struct config_value *now = file->layers.values[i];
         if (!origin || now == table->info[i].initial)
             continue;
         struct config_value *value = value_make(json_incref(now->json), now->layer, NULL);
@@ -42,23 +42,23 @@ static void restore_origins(struct study_file *study, const json_t *origins)
         value->file = g_strdup(now->file);
         char *note = g_strdup(origin);
         value->note = note;
-        g_ptr_array_add(study->strings, note);
-        g_ptr_array_add(study->layers.pool, value);
-        study->layers.values[i] = value;
+        g_ptr_array_add(file->strings, note);
+        g_ptr_array_add(file->layers.pool, value);
+        file->layers.values[i] = value;
     }
 }
 
-static bool read_config(struct study_file *study, const json_t *tree, const json_t *digests, struct diag *diag)
+static bool read_config(struct config_file *file, const json_t *tree, const json_t *digests, struct diag *diag)
 {
     struct doc *doc = doc_from_json("exchange file", tree, diag);
     if (!doc)
         return false;
-    g_ptr_array_add(study->docs, doc);
+    g_ptr_array_add(file->docs, doc);
     g_autoptr(json_t) none = json_object();
     struct value_context context = {
         .layer = LAYER_FILE, .folder = "/", .digests = digests ? digests : none, .diag = diag};
-    layers_read(&study->layers, doc_root(doc), &context, 0);
-    if (!value_is_set(study->layers.values[field_at("model")]))
+    layers_read(&file->layers, doc_root(doc), &context, 0);
+    if (!value_is_set(file->layers.values[FIELD_MODEL]))
         diag_add(diag, DIAG_ERROR, NULL, "model is missing");
     return diag_errors(diag) == 0;
 }
@@ -79,11 +79,11 @@ struct config *config_from_exchange(const json_t *root, GError **error)
         return NULL;
     }
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_study) study = study_new();
+    g_autoptr(owned_config_file) file = config_file_new();
     struct config *config = NULL;
-    if (read_config(study, tree, digests, diag)) {
-        restore_origins(study, origins);
-        config = config_new(&study->layers, NULL, 0, diag);
+    if (read_config(file, tree, digests, diag)) {
+        restore_origins(file, origins);
+        config = config_new(&file->layers, NULL, 0, diag);
     }
     if (!config) {
         diag_fail(diag, error);
@@ -96,6 +96,6 @@ struct config *config_from_exchange(const json_t *root, GError **error)
         config_free(config);
         return NULL;
     }
-    config->owner = g_steal_pointer(&study);
+    config->owner = g_steal_pointer(&file);
     return config;
 }

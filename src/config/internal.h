@@ -6,9 +6,9 @@
 
 /* --- The table (table.c) --------------------------------------------------------------------------------------- */
 
-/* Row groups, each ended by a row without a path; concatenated in this order. */
-extern const struct config_field config_rows_common[], config_rows_llamacpp[], config_rows_pytorch[],
-    config_rows_vllm[], config_rows_sim[], config_rows_study[];
+/* The shared rows by their ids (fields.c); behind them the engines' in groups ended by a row without a path. */
+extern const struct config_field config_shared_rows[CONFIG_SHARED_FIELDS];
+extern const struct config_field config_rows_llamacpp[], config_rows_pytorch[], config_rows_vllm[], config_rows_sim[];
 
 /* What the code knows of a row beside the row. */
 struct field_info {
@@ -116,6 +116,8 @@ struct config_value *value_make(json_t *json, enum config_layer layer, const cha
 void value_free(void *value);
 /* "study.yaml:7:20", "default", … New string. */
 char *value_origin(const struct config_value *value);
+/* Where it stands in a file, for a diagnostic, or NULL. */
+const struct diag_span *value_place(const struct config_value *value);
 bool value_is_set(const struct config_value *value);
 /* Whether a model or data set text names a file rather than something in a catalogue or hub. */
 bool value_is_path(const char *text);
@@ -131,7 +133,7 @@ struct config {
     bool *applies;                      /* set, of this backend, and with a meaning */
     unsigned backend;
     char hash[17];
-    struct study_file *owner; /* of the values, when the config came from an exchange file */
+    struct config_file *owner; /* of the values, when the config came from an exchange file */
     GPtrArray *derived;       /* values made for this config alone, or NULL */
 };
 
@@ -147,12 +149,12 @@ const struct gate *const *gates_of(const char *path);
 /* Markdown lines about the rules. */
 void rules_describe(GString *out);
 
-/* --- Files and layers (layers.c, study.c) ---------------------------------------------------------------------- */
+/* --- Files and layers (layers.c, file.c) ---------------------------------------------------------------------- */
 
 struct layers {
     const struct config_value **values; /* by index; the highest layer so far */
     GPtrArray *pool;                    /* owns every value */
-    GArray *axes;                       /* of struct study_axis */
+    GArray *axes;                       /* of struct config_axis */
 };
 
 void layers_init(struct layers *layers);
@@ -170,7 +172,7 @@ void layers_put_axis(struct layers *layers, size_t index, const struct doc_node 
 /* Adds the error for an unknown path, with what it may have meant. */
 void layers_unknown(struct diag *diag, const struct diag_span *at, const char *path);
 
-struct study_file {
+struct config_file {
     struct layers layers;
     GPtrArray *docs;
     GPtrArray *strings;
@@ -178,7 +180,7 @@ struct study_file {
     bool is_study;
 };
 
-struct study_file *study_new(void);
+struct config_file *config_file_new(void);
 /* The config of the layers as they are; NULL after errors. */
-struct config *config_new(const struct layers *layers, const struct study_setting *settings, size_t n,
+struct config *config_new(const struct layers *layers, const struct config_setting *settings, size_t n,
                           struct diag *diag);

@@ -11,15 +11,15 @@ void layers_init(struct layers *layers)
     for (size_t i = 0; i < table->n; i++)
         layers->values[i] = table->info[i].initial;
     layers->pool = g_ptr_array_new_with_free_func(value_free);
-    layers->axes = g_array_new(FALSE, TRUE, sizeof(struct study_axis));
+    layers->axes = g_array_new(FALSE, TRUE, sizeof(struct config_axis));
 }
 
-static struct study_axis *axis_at(const struct layers *layers, size_t i)
+static struct config_axis *axis_at(const struct layers *layers, size_t i)
 {
-    return &g_array_index(layers->axes, struct study_axis, i);
+    return &g_array_index(layers->axes, struct config_axis, i);
 }
 
-static void axis_clear(struct study_axis *axis)
+static void axis_clear(struct config_axis *axis)
 {
     g_free((void *)(uintptr_t)axis->values);
 }
@@ -194,7 +194,7 @@ void layers_read(struct layers *layers, const struct doc_node *root, const struc
 
 /* --- Axes --------------------------------------------------------------------------------------------------------- */
 
-static struct study_axis *find_axis(const struct layers *layers, const struct config_field *row)
+static struct config_axis *find_axis(const struct layers *layers, const struct config_field *row)
 {
     for (size_t i = 0; i < layers->axes->len; i++)
         if (axis_at(layers, i)->field == row)
@@ -215,7 +215,7 @@ static size_t level_nodes(const struct config_field *row, const struct doc_node 
     return 0;
 }
 
-static bool read_levels(struct layers *layers, struct study_axis *axis, const struct doc_node *node,
+static bool read_levels(struct layers *layers, struct config_axis *axis, const struct doc_node *node,
                         const struct value_context *context)
 {
     const struct doc_node *const single[] = {node};
@@ -244,8 +244,8 @@ static bool read_levels(struct layers *layers, struct study_axis *axis, const st
 void layers_put_axis(struct layers *layers, size_t index, const struct doc_node *node,
                      const struct diag_span *key_at, const struct value_context *context)
 {
-    struct study_axis axis = {.field = &field_table()->rows[index], .at = context->at ? *context->at : *key_at};
-    struct study_axis *before = find_axis(layers, axis.field);
+    struct config_axis axis = {.field = &field_table()->rows[index], .at = context->at ? *context->at : *key_at};
+    struct config_axis *before = find_axis(layers, axis.field);
     if (before && context->layer != LAYER_COMMAND) {
         diag_add(context->diag, DIAG_ERROR, &axis.at, "sweep: %s is given twice", axis.field->path);
         diag_hint(context->diag, "it stands in line %d already", before->at.line);

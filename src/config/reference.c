@@ -7,7 +7,7 @@
 static const char introduction[] =
     "# Configuration\n"
     "\n"
-    "<!-- Made by `llem config reference` from the rows of src/config/fields*.c. Edit those, not this page. -->\n"
+    "<!-- Made by `llem config reference` from the rows of src/config/fields*. Edit those, not this page. -->\n"
     "\n"
     "One YAML (or JSON) file describes an experiment, or a study of many. `llem config check FILE` says everything that\n"
     "is wrong with it and what it would run; `llem config show FILE` prints every value and where it came from.\n"

@@ -147,11 +147,6 @@ static void follow(struct config *config)
 
 /* --- Values that exclude each other: the one from the higher layer stands -------------------------------------- */
 
-static const struct diag_span *span_or_null(const struct config_value *value)
-{
-    return value->at.source ? &value->at : NULL;
-}
-
 static bool settle_precision(struct config *config, struct diag *diag)
 {
     const struct config_value *quantization = value_of(config, "llamacpp.quantization");
@@ -163,7 +158,7 @@ static bool settle_precision(struct config *config, struct diag *diag)
         derive(config, "llamacpp.quantization", json_null(), "precision");
         return true;
     }
-    diag_add(diag, DIAG_ERROR, span_or_null(quantization),
+    diag_add(diag, DIAG_ERROR, value_place(quantization),
              "llamacpp.quantization: %s and precision: %s exclude each other",
              json_string_value(quantization->json), json_string_value(precision->json));
     diag_hint(diag, "each names the file of the model; keep one of them");
@@ -317,7 +312,7 @@ static double context_need(const struct config *config, const struct rule *rule)
 /* What libllama cuts batches to: n_ctx as it is written, else what the adapter asks for (it rounds a sequence up to 256). */
 static double context_of(const struct config *config)
 {
-    if (config_has(config, "llamacpp.n_ctx"))
+    if (config_value_at(config, "llamacpp.n_ctx"))
         return number_of(config, "llamacpp.n_ctx");
     double each = number_of(config, "max_input_tokens") + number_of(config, "max_output_tokens");
     return ceil(each / 256) * 256 * number_of(config, "llamacpp.n_parallel");
@@ -341,7 +336,7 @@ static bool rule_kept(const struct config *config, const struct rule *rule)
     case RULE_PRESENT:
         return config->applies[b];
     case RULE_WITHIN:
-        return config_bool(config, "allow_substitution") || json_number_value(first->json) <= context_of(config);
+        return config_bool(config, FIELD_ALLOW_SUBSTITUTION) || json_number_value(first->json) <= context_of(config);
     }
     return true;
 }
@@ -394,7 +389,7 @@ static const struct diag_span *rule_place(const struct config *config, const str
     const struct config_value *b = rule->b ? value_of(config, rule->b) : a;
     const struct config_value *first = b->layer > a->layer ? b : a;
     const struct config_value *second = first == a ? b : a;
-    return first->at.source ? &first->at : span_or_null(second);
+    return first->at.source ? &first->at : value_place(second);
 }
 
 bool config_check_rules(const struct config *config, struct diag *diag)
@@ -423,15 +418,15 @@ void config_mark_used(const struct config *config, bool *used)
         used[i] |= config->applies[i];
 }
 
-void study_warn_unused(const struct study_file *study, const bool *used, struct diag *diag)
+void config_file_warn_unused(const struct config_file *file, const bool *used, struct diag *diag)
 {
     const struct field_table *table = field_table();
     for (size_t i = 0; i < table->n; i++) {
-        const struct config_value *value = study->layers.values[i];
+        const struct config_value *value = file->layers.values[i];
         if (used[i] || value->layer < LAYER_FILE || !value_is_set(value) || (table->rows[i].flags & CONFIG_STUDY))
             continue;
         g_autofree char *words = gate_describe(table->info[i].gates);
-        diag_add(diag, DIAG_WARNING, span_or_null(value), "%s has no effect here", table->rows[i].path);
+        diag_add(diag, DIAG_WARNING, value_place(value), "%s has no effect here", table->rows[i].path);
         if (*words)
             diag_hint(diag, "it has one while %s", words);
     }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct config_field *const groups[] = {
-    config_rows_common, config_rows_llamacpp, config_rows_pytorch, config_rows_vllm, config_rows_sim, config_rows_study,
+    config_rows_llamacpp, config_rows_pytorch, config_rows_vllm, config_rows_sim,
 };
 
 static const struct {
@@ -42,11 +42,14 @@ const char *config_backend_name(unsigned bits)
 
 static void copy_rows(struct field_table *table)
 {
+    table->n = CONFIG_SHARED_FIELDS;
     for (size_t g = 0; g < G_N_ELEMENTS(groups); g++)
         for (const struct config_field *row = groups[g]; row->path; row++)
             table->n++;
     table->rows = g_new0(struct config_field, table->n);
-    size_t at = 0;
+    memcpy(table->rows, config_shared_rows, sizeof config_shared_rows);
+    table->rows[FIELD_PASSTHROUGH_KWARGS].backends = CONFIG_PYTORCH | CONFIG_VLLM;
+    size_t at = CONFIG_SHARED_FIELDS;
     for (size_t g = 0; g < G_N_ELEMENTS(groups); g++)
         for (const struct config_field *row = groups[g]; row->path; row++)
             table->rows[at++] = *row;

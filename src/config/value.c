@@ -38,6 +38,11 @@ json_t *config_value_json(const struct config_value *value)
     return value->json;
 }
 
+const struct diag_span *value_place(const struct config_value *value)
+{
+    return value->at.source ? &value->at : NULL;
+}
+
 char *value_origin(const struct config_value *value)
 {
     if (value->at.source && value->at.line > 0)
@@ -264,7 +269,7 @@ static json_t *read_map(const struct reading *r)
     if (r->node->kind != DOC_MAP)
         return refuse(r);
     bool ok = true;
-    for (size_t i = 0; !strcmp(r->row->path, "passthrough_kwargs") && i < r->node->n; i++)
+    for (size_t i = 0; (r->row->flags & CONFIG_PASSED) && i < r->node->n; i++)
         ok = passthrough_ok(r, r->node->entries[i].key, &r->node->entries[i].key_at) && ok;
     return ok ? json_deep_copy(r->node->json) : NULL;
 }
@@ -302,20 +307,22 @@ static bool take_digest(const struct reading *r, struct config_value *value)
     return value->digest != NULL;
 }
 
-static bool check_dataset_name(const struct reading *r, const char *text)
+/* Data sets have names of ours; whether a model's is known says the catalogue, before anything runs. */
+static bool check_name(const struct reading *r, const char *text)
 {
-    static const char *const names[] = {"aienergyscore"};
     struct suggest suggest = {.word = text};
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (!strcmp(text, names[i]))
+    for (const struct config_choice *c = r->row->choices; c && c->name; c++) {
+        if (!strcmp(text, c->name))
             return true;
-        suggest_offer(&suggest, names[i]);
+        suggest_offer(&suggest, c->name);
     }
-    diag_add(r->context->diag, DIAG_ERROR, place(r), "dataset: no built-in data set \"%s\"", text);
+    if (!r->row->choices)
+        return true;
+    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: no built-in data set \"%s\"", r->row->path, text);
     if (suggest.best)
         diag_hint(r->context->diag, "did you mean %s?", suggest.best);
     else
-        diag_hint(r->context->diag, "there is aienergyscore; a file of your own ends in .jsonl");
+        diag_hint(r->context->diag, "there is %s; a file of your own ends in .jsonl", r->row->choices->name);
     return false;
 }
 
@@ -328,19 +335,18 @@ static bool check_exists(const struct reading *r, const char *path)
     return false;
 }
 
-/* Models, data sets and calibrations may be files: those get an absolute path, the first two a digest. */
+/* A text that leads to a file or folder: its path becomes absolute, and its content counts where the row says so. */
 static bool take_file(const struct reading *r, struct config_value *value)
 {
-    bool model = !strcmp(r->row->path, "model"), dataset = !strcmp(r->row->path, "dataset");
-    bool calibration = !strcmp(r->row->path, "energy.calibration");
+    unsigned flags = r->row->flags;
     const char *text = json_string_value(value->json);
-    if ((!model && !dataset && !calibration) || !text)
+    if (!(flags & (CONFIG_PATH | CONFIG_NAMED)) || !text)
         return true;
-    if (!calibration && !value_is_path(text))
-        return model || check_dataset_name(r, text);
+    if ((flags & CONFIG_NAMED) && !value_is_path(text))
+        return check_name(r, text);
     value->file = absolute(r->context, text);
-    if (dataset && !r->context->digests && g_file_test(value->file, G_FILE_TEST_IS_DIR)) {
-        diag_add(r->context->diag, DIAG_ERROR, place(r), "dataset: %s is a folder", value->file);
+    if ((flags & CONFIG_NO_FOLDER) && !r->context->digests && g_file_test(value->file, G_FILE_TEST_IS_DIR)) {
+        diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: %s is a folder", r->row->path, value->file);
         diag_hint(r->context->diag, "name a .jsonl file in it");
         return false;
     }
@@ -351,7 +357,7 @@ static bool take_file(const struct reading *r, struct config_value *value)
     }
     json_decref(value->json);
     value->json = path;
-    return calibration ? check_exists(r, value->file) : take_digest(r, value);
+    return (flags & CONFIG_CONTENT) ? take_digest(r, value) : check_exists(r, value->file);
 }
 
 struct config_value *value_read(const struct value_context *context, const struct config_field *row,

@@ -89,10 +89,10 @@ static struct energy_channel *slot_of(struct scope_board *b, enum meter_kind kin
 
 static void calibrate(struct experiment *x, struct scope_board *b)
 {
-    if (!config_has(x->config, "energy.calibration"))
+    if (!config_has(x->config, FIELD_ENERGY_CALIBRATION))
         return;
     g_autoptr(GError) error = NULL;
-    if (energy_calibration_load(config_string(x->config, "energy.calibration"), b->device, &b->calibration, &error))
+    if (energy_calibration_load(config_string(x->config, FIELD_ENERGY_CALIBRATION), b->device, &b->calibration, &error))
         b->board.calibration = &b->calibration;
     else if (error)
         result_warn(x->result, "calibration of %s not used: %s", b->device, error->message);
@@ -327,7 +327,7 @@ static int rank(const struct experiment *x, const struct scope *scope)
     if (modelled)
         return 50;
     /* What a hwmon channel covers (a battery, a supply, a disk) is not known here: it counts only when asked for. */
-    return !strcmp(config_string(x->config, "energy.backend"), "hwmon") ? 20 : NEVER_PRIMARY;
+    return !strcmp(config_string(x->config, FIELD_ENERGY_BACKEND), "hwmon") ? 20 : NEVER_PRIMARY;
 }
 
 struct scope *scope_primary(struct experiment *x, GPtrArray *scopes)
@@ -356,7 +356,7 @@ static void use_stamps(const struct experiment *x, struct energy_options *option
 void scope_estimate(struct experiment *x, struct scope *scope, const struct energy_window *window,
                     struct energy_estimate *ret, json_t *per_board)
 {
-    struct energy_options options = {.resolution = config_real(x->config, "energy.target_uncertainty")};
+    struct energy_options options = {.resolution = config_real(x->config, FIELD_ENERGY_TARGET_UNCERTAINTY)};
     if (window == &x->window)
         use_stamps(x, &options);
     guint n = scope->boards->len;

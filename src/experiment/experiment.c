@@ -111,7 +111,7 @@ static bool read_exchange(struct experiment *x, const char *config_path, GError 
     if (!x->config)
         return false;
     x->result = result_new(x->exchange);
-    x->deadline_ns = clock_mono_ns() + config_ns(x->config, "limits.timeout_seconds", NS_PER_S);
+    x->deadline_ns = clock_mono_ns() + config_ns(x->config, FIELD_LIMITS_TIMEOUT_SECONDS);
     g_autofree char *progress = g_build_filename(x->dir, "progress.jsonl", NULL);
     x->progress = fopen(progress, "we");
     return true;
@@ -154,7 +154,7 @@ static void explain_timeout(struct experiment *x, GError **failure)
 {
     if (x->config && g_error_matches(*failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT) && clock_mono_ns() >= x->deadline_ns)
         g_prefix_error(failure, "the run did not end within limits.timeout_seconds (%g s): ",
-                       config_real(x->config, "limits.timeout_seconds"));
+                       config_real(x->config, FIELD_LIMITS_TIMEOUT_SECONDS));
 }
 
 /* Brings everything down and leaves the record of why. The sampler is stopped too, so that the trace is whole. */

@@ -77,7 +77,7 @@ static void report_work(struct experiment *x)
     for (size_t i = 0; i < n; i++) {
         json_array_append_new(in, json_integer(g->requests[i].n_in));
         json_array_append_new(out, json_integer((json_int_t)g->requests[i].n_out));
-        short_outputs += (int64_t)g->requests[i].n_out < config_int(x->config, "max_output_tokens");
+        short_outputs += (int64_t)g->requests[i].n_out < config_int(x->config, FIELD_MAX_OUTPUT_TOKENS);
     }
     json_t *work = json_object();
     json_object_set(work, "dataset_sha256", jsonx_at(x->exchange, "work.dataset_sha256"));
@@ -374,7 +374,7 @@ static json_t *guard_json(const struct experiment *x)
 /* What the source that was asked for by name lacks; NULL when none was. Borrowed. */
 static const char *named_source_reason(const struct experiment *x)
 {
-    const char *backend = config_string(x->config, "energy.backend");
+    const char *backend = config_string(x->config, FIELD_ENERGY_BACKEND);
     for (size_t i = 0; i < meter_source_count(x->meter); i++) {
         const struct meter_source_state *s = meter_source_at(x->meter, i);
         if (!strcmp(s->row->name, backend) && !s->open)
@@ -394,7 +394,7 @@ static char *no_energy_reason(const struct experiment *x)
     const char *named = named_source_reason(x);
     if (named)
         return g_strdup(named);
-    if (!strcmp(config_string(x->config, "energy.backend"), "none"))
+    if (!strcmp(config_string(x->config, FIELD_ENERGY_BACKEND), "none"))
         return g_strdup("energy.backend is none");
     bool boards = false;
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {

@@ -118,11 +118,6 @@ bool experiment_wait_until(struct experiment *x, int64_t until_ns, GError **erro
 bool experiment_check(struct experiment *x, GError **error);
 /* The deadline of a message: the run's own. */
 int64_t experiment_deadline(const struct experiment *x);
-/* A duration of the configuration in ns: the value of a CONFIG_REAL row times its unit. */
-static inline int64_t config_ns(const struct config *config, const char *path, int64_t unit_ns)
-{
-    return (int64_t)(config_real(config, path) * (double)unit_ns);
-}
 /* Whether a channel is of a kind that joules come from. */
 static inline bool channel_gives_joules(const struct meter_channel *c)
 {

@@ -17,7 +17,7 @@
 /* share: of baseline.duration_seconds. */
 static bool take_idle(struct experiment *x, struct idle *idle, double share, const char *mark, GError **error)
 {
-    if (!config_bool(x->config, "baseline.enabled")) {
+    if (!config_bool(x->config, FIELD_BASELINE_ENABLED)) {
         idle->reason = "baseline.enabled is false";
         return true;
     }
@@ -25,7 +25,7 @@ static bool take_idle(struct experiment *x, struct idle *idle, double share, con
         idle->reason = NO_IDLE_LEVEL;
         return true;
     }
-    int64_t duration_ns = (int64_t)(share * (double)config_ns(x->config, "baseline.duration_seconds", NS_PER_S));
+    int64_t duration_ns = (int64_t)(share * (double)config_ns(x->config, FIELD_BASELINE_DURATION_SECONDS));
     idle->at.t0_ns = clock_mono_ns();
     if (!experiment_wait_until(x, idle->at.t0_ns + duration_ns, error))
         return false;
@@ -55,16 +55,17 @@ bool phase_idle_after(struct experiment *x, GError **error)
 /* How many requests are one batch: the backend's batch_size, else all of them. */
 static size_t batch_size(const struct experiment *x)
 {
-    g_autofree char *path = g_strdup_printf("%s.batch_size", config_string(x->config, "backend"));
-    bool given = config_field(path) && config_has(x->config, path); /* not every backend has such a row */
-    return given ? (size_t)config_int(x->config, path) : x->prompts.n;
+    g_autofree char *path = g_strdup_printf("%s.batch_size", config_string(x->config, FIELD_BACKEND));
+    const json_t *given = config_value_at(x->config, path); /* not every backend has such a row */
+    return given ? (size_t)json_integer_value(given) : x->prompts.n;
 }
 
 /* How many requests the engine works on at once. */
 static size_t concurrency(const struct experiment *x)
 {
-    if (config_has(x->config, "llamacpp.n_parallel")) /* never more than there are requests */
-        return MIN((size_t)config_int(x->config, "llamacpp.n_parallel"), x->prompts.n);
+    const json_t *parallel = config_value_at(x->config, "llamacpp.n_parallel");
+    if (parallel) /* never more than there are requests */
+        return MIN((size_t)json_integer_value(parallel), x->prompts.n);
     return MIN(batch_size(x), x->prompts.n);
 }
 
@@ -75,14 +76,14 @@ static bool prepare(struct experiment *x, int64_t batch, const struct engine_tok
 {
     g_autofree struct engine_prompt *prompts = g_new0(struct engine_prompt, n);
     g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
-    bool ignore_eos = config_bool(x->config, "decoder.ignore_eos");
+    bool ignore_eos = config_bool(x->config, FIELD_DECODER_IGNORE_EOS);
     for (size_t i = 0; i < n; i++) {
         char *id = g_strdup_printf("b%" G_GINT64_FORMAT ".r%zu", batch, i);
         g_ptr_array_add(ids, id);
         prompts[i] = (struct engine_prompt){.id = id,
                                             .token_ids = tokens[i].ids,
                                             .n_tokens = tokens[i].n,
-                                            .max_tokens = config_int(x->config, "max_output_tokens"),
+                                            .max_tokens = config_int(x->config, FIELD_MAX_OUTPUT_TOKENS),
                                             .ignore_eos = ignore_eos};
     }
     return engine_prepare(x->engine, batch, prompts, n, experiment_deadline(x), ret_quiescent, error);
@@ -138,20 +139,20 @@ static bool iterate(struct experiment *x, size_t iteration, double *ret_per_toke
 static struct energy_steady_rule steady_rule(const struct config *config)
 {
     struct energy_steady_rule rule = energy_steady_default;
-    rule.cv_max = config_real(config, "warmup.cv_threshold");
-    rule.slope_max = config_real(config, "warmup.slope_threshold");
-    rule.last = MAX(rule.last, (size_t)config_int(config, "warmup.n_warmup"));
-    rule.iterations_max = (size_t)config_int(config, "warmup.max_prompts");
+    rule.cv_max = config_real(config, FIELD_WARMUP_CV_THRESHOLD);
+    rule.slope_max = config_real(config, FIELD_WARMUP_SLOPE_THRESHOLD);
+    rule.last = MAX(rule.last, (size_t)config_int(config, FIELD_WARMUP_N_WARMUP));
+    rule.iterations_max = (size_t)config_int(config, FIELD_WARMUP_MAX_PROMPTS);
     return rule;
 }
 
 bool phase_warmup(struct experiment *x, GError **error)
 {
-    if (!config_bool(x->config, "warmup.enabled"))
+    if (!config_bool(x->config, FIELD_WARMUP_ENABLED))
         return true;
     struct energy_steady_rule rule = steady_rule(x->config);
-    int64_t thermal_ns = config_ns(x->config, "warmup.thermal_floor_seconds", NS_PER_S);
-    size_t at_least = (size_t)config_int(x->config, "warmup.n_warmup");
+    int64_t thermal_ns = config_ns(x->config, FIELD_WARMUP_THERMAL_FLOOR_SECONDS);
+    size_t at_least = (size_t)config_int(x->config, FIELD_WARMUP_N_WARMUP);
     g_autoptr(GArray) latencies = g_array_new(FALSE, FALSE, sizeof(double));
     x->warmup.tick0 = ticks_read(x, 1);
     x->warmup.t0_ns = clock_mono_ns();
@@ -235,7 +236,7 @@ static bool release(struct experiment *x, const GArray *batches, GError **error)
     size_t per_repeat = batches->len / (size_t)x->repeats;
     if (x->dither_ns == 0 || x->repeats == 1)
         return engine_generate(x->engine, numbers, batches->len, experiment_deadline(x), &x->generation, error);
-    g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(x->config, "random_seed"));
+    g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(x->config, FIELD_RANDOM_SEED));
     for (size_t i = 0; i < batches->len; i += per_repeat) {
         struct engine_generation one = {0};
         int64_t pause_ns = (int64_t)(g_rand_double(rng) * (double)x->dither_ns);
@@ -351,7 +352,7 @@ static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
     struct scope *scope = scope_primary(x, scopes);
     if (!scope || !x->sensors_need_quiet)
         return x->repeats;
-    int64_t most = config_int(x->config, "energy.max_repeats");
+    int64_t most = config_int(x->config, FIELD_ENERGY_MAX_REPEATS);
     scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
     g_auto(energy_estimate) e = {0};
     scope_estimate(x, scope, &x->window, &e, NULL);
@@ -380,8 +381,8 @@ static void plan(struct experiment *x, GPtrArray *scopes)
 {
     g_autoptr(GArray) channels = scope_channels(scopes);
     x->guard = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
-    if (config_has(x->config, "energy.guard_ms"))
-        x->guard.pre_ns = x->guard.post_ns = config_ns(x->config, "energy.guard_ms", NS_PER_MS);
+    if (config_has(x->config, FIELD_ENERGY_GUARD_MS))
+        x->guard.pre_ns = x->guard.post_ns = config_ns(x->config, FIELD_ENERGY_GUARD_MS);
     x->dither_ns = dither(channels);
 }
 

@@ -16,14 +16,14 @@
 static const char **sources_of(const struct config *config)
 {
     static const char *const measured[] = {"nvml", "rapl", "hwmon"};
-    const char *backend = config_string(config, "energy.backend");
+    const char *backend = config_string(config, FIELD_ENERGY_BACKEND);
     bool every = !strcmp(backend, "auto");
     const char **list = g_new0(const char *, G_N_ELEMENTS(measured) + 2);
     size_t n = 0;
     for (size_t i = 0; i < G_N_ELEMENTS(measured); i++)
         if (every || !strcmp(backend, measured[i]))
             list[n++] = measured[i];
-    if (config_has(config, "energy.modelled") && config_bool(config, "energy.modelled"))
+    if (config_has(config, FIELD_ENERGY_MODELLED) && config_bool(config, FIELD_ENERGY_MODELLED))
         list[n++] = "modelled";
     return list;
 }
@@ -32,8 +32,8 @@ static bool open_meter(struct experiment *x, GError **error)
 {
     g_autofree const char **sources = sources_of(x->config);
     struct meter_options options = {.sources = sources};
-    if (config_has(x->config, "energy.modelled_watts_per_core"))
-        config_span(x->config, "energy.modelled_watts_per_core", &options.modelled_low_w, &options.modelled_high_w);
+    if (config_has(x->config, FIELD_ENERGY_MODELLED_WATTS_PER_CORE))
+        config_span(x->config, FIELD_ENERGY_MODELLED_WATTS_PER_CORE, &options.modelled_low_w, &options.modelled_high_w);
     x->meter = meter_open(&options, error);
     return x->meter != NULL;
 }
@@ -62,7 +62,7 @@ static bool start_sampler(struct experiment *x, GError **error)
     if (x->sensors_need_quiet)
         characterise(x);
     g_autofree char *trace = g_build_filename(x->dir, "trace.csv.gz", NULL);
-    struct sampler_options options = {.step_ns = config_ns(x->config, "energy.sample_period_ms", NS_PER_MS),
+    struct sampler_options options = {.step_ns = config_ns(x->config, FIELD_ENERGY_SAMPLE_PERIOD_MS),
                                       .trace_path = trace};
     x->sampler = sampler_new(x->meter, &options, error);
     return x->sampler && sampler_start(x->sampler, error);
@@ -81,7 +81,7 @@ bool phase_sensors(struct experiment *x, GError **error)
 bool phase_engine(struct experiment *x, GError **error)
 {
     const char *engines_dir = json_string_value(json_object_get(x->context, "engines_dir"));
-    g_auto(GStrv) argv = engine_find(config_string(x->config, "backend"), engines_dir, error);
+    g_auto(GStrv) argv = engine_find(config_string(x->config, FIELD_BACKEND), engines_dir, error);
     if (!argv)
         return false;
     struct engine_options options = {
@@ -113,7 +113,7 @@ static json_t *load_config(const struct experiment *x)
     copy_member(load, x->context, "model_path");
     /* Whether a request stops at the end-of-sequence token is the request's own matter (prepare), not the engine's. */
     json_object_del(json_object_get(load, "decoder"), "ignore_eos");
-    const json_t *section = json_object_get(tree, config_string(x->config, "backend"));
+    const json_t *section = json_object_get(tree, config_string(x->config, FIELD_BACKEND));
     json_object_set_new(load, "options", section ? json_deep_copy(section) : json_object());
     return load;
 }
@@ -121,7 +121,7 @@ static json_t *load_config(const struct experiment *x)
 static bool report_engine(struct experiment *x, GError **error)
 {
     json_t *engine = json_object();
-    json_object_set_new(engine, "backend", json_string(config_string(x->config, "backend")));
+    json_object_set_new(engine, "backend", json_string(config_string(x->config, FIELD_BACKEND)));
     json_object_set_new(engine, "name", json_string(x->identity.engine));
     const char *version = x->loaded.engine_version ? x->loaded.engine_version : x->identity.engine_version;
     json_object_set_new(engine, "version", version ? json_string(version) : json_null());
@@ -146,7 +146,7 @@ bool phase_load(struct experiment *x, GError **error)
 {
     g_autoptr(json_t) load = load_config(x);
     x->load.tick0 = ticks_read(x, 1);
-    if (!engine_load(x->engine, load, config_bool(x->config, "allow_substitution"), experiment_deadline(x), &x->loaded, error))
+    if (!engine_load(x->engine, load, config_bool(x->config, FIELD_ALLOW_SUBSTITUTION), experiment_deadline(x), &x->loaded, error))
         return false;
     x->load.tick1 = ticks_read(x, 2);
     x->load.t0_ns = x->loaded.t0_ns;
@@ -169,7 +169,7 @@ static bool tokenize(struct experiment *x, const struct prompts *prompts, struct
 {
     if (!engine_tokenize(x->engine, prompts->text, prompts->n, /* add_special */ false, experiment_deadline(x), ret, error))
         return false;
-    size_t longest = (size_t)config_int(x->config, "max_input_tokens");
+    size_t longest = (size_t)config_int(x->config, FIELD_MAX_INPUT_TOKENS);
     for (size_t i = 0; i < prompts->n; i++) {
         struct engine_tokens *t = &(*ret)[i];
         *ret_truncated += t->n > longest;

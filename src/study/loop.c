@@ -70,7 +70,7 @@ static json_t *describe(const struct study_job *job)
     for (size_t i = 0; i < n_runs; i++)
         json_array_append_new(order, json_pack("{s:i, s:i}", "cell", (int)runs[i].cell, "cycle", runs[i].cycle));
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:o, s:o}", "schema", "llem-study/1", "name",
-                     study_name(job->file), "study_hash", plan_hash(plan), "order", plan_order(plan), "seed",
+                     config_file_name(job->file), "study_hash", plan_hash(plan), "order", plan_order(plan), "seed",
                      (json_int_t)plan_seed(plan), "cycles", plan_cycles(plan), "cells", cells, "runs", order);
 }
 
@@ -132,7 +132,7 @@ static json_t *prepare(struct loop *loop, const struct plan_run *run, const stru
     if (!work)
         return NULL;
     json_object_set_new(exchange, "work", work);
-    json_t *context = json_pack("{s:i, s:s, s:s, s:s, s:s}", "cycle", run->cycle, "study", study_name(loop->job->file),
+    json_t *context = json_pack("{s:i, s:s, s:s, s:s, s:s}", "cycle", run->cycle, "study", config_file_name(loop->job->file),
                                 "study_hash", plan_hash(loop->job->plan), "runner", "local", "runner_source", "default");
     json_object_set_new(exchange, "context", context);
     if (loop->job->engines_dir)
@@ -186,8 +186,8 @@ static bool keep(struct loop *loop, size_t index, const struct config *config, c
     struct study_run *run = &loop->out->runs[index];
     g_autoptr(GError) cause = NULL;
     g_autofree char *folder =
-        run_folder_path(loop->out->folder, (int)index + 1, run->cycle, config_string(config, "model"),
-                        config_string(config, "backend"), config_hash(config));
+        run_folder_path(loop->out->folder, (int)index + 1, run->cycle, config_string(config, FIELD_MODEL),
+                        config_string(config, FIELD_BACKEND), config_hash(config));
     if (!run_folder_collect(dir, config_hash(config), folder, &cause))
         return leave(run, index, dir, folder, cause, error);
     run->folder = g_steal_pointer(&folder);
@@ -216,11 +216,10 @@ static bool fly(struct loop *loop, size_t index, const struct config *config, co
 {
     struct study_run *run = &loop->out->runs[index];
     struct runner_report report;
-    double timeout_s = config_real(config, "limits.timeout_seconds");
     runner_local(&(struct runner_job){.worker_path = loop->job->worker_path,
                                       .exchange_dir = dir,
                                       .config_hash = config_hash(config),
-                                      .timeout_ns = (int64_t)(timeout_s * (double)NS_PER_S),
+                                      .timeout_ns = config_ns(config, FIELD_LIMITS_TIMEOUT_SECONDS),
                                       .slack_ns = SLACK_NS,
                                       .grace_ns = GRACE_NS,
                                       .sweep_ns = SWEEP_NS,
@@ -299,7 +298,7 @@ static bool step(struct loop *loop, size_t index, GError **error)
 static bool begin(struct loop *loop, GError **error)
 {
     const struct study_job *job = loop->job;
-    loop->out->folder = run_folder_new_study(job->results_dir, study_name(job->file), error);
+    loop->out->folder = run_folder_new_study(job->results_dir, config_file_name(job->file), error);
     if (!loop->out->folder)
         return false;
     g_autofree char *description = g_build_filename(loop->out->folder, "study.json", NULL);
@@ -315,8 +314,8 @@ static bool begin(struct loop *loop, GError **error)
 static int64_t gap_ns(const struct loop *loop, size_t i)
 {
     bool cycle_ends = loop->plan_runs[i].cycle != loop->plan_runs[i + 1].cycle;
-    const char *path = cycle_ends ? "execution.cycle_gap_seconds" : "execution.experiment_gap_seconds";
-    return study_has(loop->job->file, path) ? (int64_t)(study_real(loop->job->file, path) * (double)NS_PER_S) : 0;
+    enum config_field_id gap = cycle_ends ? FIELD_EXECUTION_CYCLE_GAP_SECONDS : FIELD_EXECUTION_EXPERIMENT_GAP_SECONDS;
+    return (int64_t)(config_file_real(loop->job->file, gap) * (double)NS_PER_S);
 }
 
 bool study_execute(const struct study_job *job, struct study_outcome *ret, GError **error)

@@ -43,14 +43,14 @@ static bool is_new(struct look *look, char *key)
 
 static void look_at_backend(struct look *look, const struct config *config)
 {
-    const char *backend = config_string(config, "backend");
+    const char *backend = config_string(config, FIELD_BACKEND);
     if (!is_new(look, g_strdup_printf("backend %s", backend)))
         return;
     g_autoptr(GError) error = NULL;
     g_auto(GStrv) argv = engine_find(backend, look->engines_dir, &error);
     if (argv)
         return;
-    const struct diag_span *at = config_place(config, "backend");
+    const struct diag_span *at = config_place(config, FIELD_BACKEND);
     diag_add(look->diag, DIAG_WARNING, at, "%s", error->message);
     if (!at)
         diag_hint(look->diag, "the file names no backend, so it is %s; `llem engine list` shows those that are here",
@@ -86,15 +86,15 @@ static void report_refusals(const struct look *look, bool hopeless)
 /* A context longer than the model was trained for is refused by the adapter, unless n_ctx asks for it. */
 static void look_at_length(struct look *look, const struct config *config, int64_t trained)
 {
-    int64_t input = config_int(config, "max_input_tokens"), output = config_int(config, "max_output_tokens");
-    if (strcmp(config_string(config, "backend"), "llamacpp") || config_has(config, "llamacpp.n_ctx") || trained == 0 ||
+    int64_t input = config_int(config, FIELD_MAX_INPUT_TOKENS), output = config_int(config, FIELD_MAX_OUTPUT_TOKENS);
+    if (strcmp(config_string(config, FIELD_BACKEND), "llamacpp") || config_value_at(config, "llamacpp.n_ctx") || trained == 0 ||
         input + output - 1 <= trained)
         return;
     char *message = g_strdup_printf(
         "max_input_tokens %" G_GINT64_FORMAT " and max_output_tokens %" G_GINT64_FORMAT " need %" G_GINT64_FORMAT
         " positions; %s was trained for %" G_GINT64_FORMAT,
-        input, output, input + output - 1, config_string(config, "model"), trained);
-    refuse(look, config_place(config, "max_output_tokens"), message,
+        input, output, input + output - 1, config_string(config, FIELD_MODEL), trained);
+    refuse(look, config_place(config, FIELD_MAX_OUTPUT_TOKENS), message,
            "lower one of them, or set llamacpp.n_ctx to go beyond what it was trained for");
 }
 
@@ -119,10 +119,12 @@ static struct model *model_read(const struct config *config)
 static const struct model *model_of(struct look *look, const struct config *config)
 {
     static const char *const forms[] = {"precision", "llamacpp.quantization"};
-    g_autoptr(GString) key = g_string_new(config_string(config, "model"));
-    g_string_append_printf(key, "\n%s", config_string(config, "backend"));
-    for (size_t i = 0; i < G_N_ELEMENTS(forms); i++)
-        g_string_append_printf(key, "\n%s", config_has(config, forms[i]) ? config_string(config, forms[i]) : "");
+    g_autoptr(GString) key = g_string_new(config_string(config, FIELD_MODEL));
+    g_string_append_printf(key, "\n%s", config_string(config, FIELD_BACKEND));
+    for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
+        const char *form = json_string_value(config_value_at(config, forms[i]));
+        g_string_append_printf(key, "\n%s", form ? form : "");
+    }
     struct model *model = g_hash_table_lookup(look->models, key->str);
     if (!model) {
         model = model_read(config);
@@ -135,8 +137,8 @@ static const struct model *model_of(struct look *look, const struct config *conf
 static const struct diag_span *place_of_message(const struct config *config, const char *message)
 {
     g_autofree char *field = g_strndup(message, strcspn(message, ":"));
-    const struct diag_span *at = config_field(field) ? config_place(config, field) : NULL;
-    return at ? at : config_place(config, "model");
+    const struct diag_span *at = config_place_at(config, field);
+    return at ? at : config_place(config, FIELD_MODEL);
 }
 
 /* A form that has to be got first skips its cells, and a hub's name is no mistake for engines that take it. */
@@ -149,7 +151,7 @@ static void look_at_model(struct look *look, const struct config *config)
     }
     const char *message = model->error->message;
     const struct diag_span *at = place_of_message(config, message);
-    if (strcmp(config_string(config, "backend"), "llamacpp") ||
+    if (strcmp(config_string(config, FIELD_BACKEND), "llamacpp") ||
         g_error_matches(model->error, LLEM_ERROR, LLEM_ERROR_MISSING))
         diag_add(look->diag, DIAG_WARNING, at, "%s", message);
     else
@@ -162,12 +164,12 @@ static void look_at_threads(struct look *look, const struct config *config)
     static const char *const counts[] = {"llamacpp.n_threads", "llamacpp.n_threads_batch"};
     int64_t most = g_get_num_processors();
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
-        const struct diag_span *at = config_place(config, counts[i]); /* none: it follows from the other */
-        if (!config_has(config, counts[i]) || !at || config_int(config, counts[i]) <= most ||
-            !is_new(look, g_strdup_printf("threads %s %" G_GINT64_FORMAT, counts[i], config_int(config, counts[i]))))
+        const struct diag_span *at = config_place_at(config, counts[i]); /* none: it follows from the other */
+        int64_t n = json_integer_value(config_value_at(config, counts[i]));
+        if (!at || n <= most || !is_new(look, g_strdup_printf("threads %s %" G_GINT64_FORMAT, counts[i], n)))
             continue;
         diag_add(look->diag, DIAG_WARNING, at, "%s: %" G_GINT64_FORMAT " is more than the %" G_GINT64_FORMAT
-                 " processor%s that llem may use here", counts[i], config_int(config, counts[i]), most,
+                 " processor%s that llem may use here", counts[i], n, most,
                  most == 1 ? "" : "s");
         diag_hint(look->diag, "the threads will wait for each other: the figures will be slower and scatter");
     }
@@ -195,26 +197,26 @@ static void look_at_results(struct look *look, const struct config *config, cons
         why = g_strerror(ENOTDIR);
     else if (access(folder, W_OK | X_OK) != 0)
         why = g_strerror(errno);
-    bool own = config_has(config, "output_dir") && !strcmp(config_string(config, "output_dir"), results);
+    bool own = config_has(config, FIELD_OUTPUT_DIR) && !strcmp(config_string(config, FIELD_OUTPUT_DIR), results);
     if (!why)
         return;
-    diag_add(look->diag, DIAG_ERROR, own ? config_place(config, "output_dir") : NULL,
+    diag_add(look->diag, DIAG_ERROR, own ? config_place(config, FIELD_OUTPUT_DIR) : NULL,
              "results cannot be written to %s: %s: %s", results, folder, why);
     diag_hint(look->diag, "name another folder with  llem run -o DIR  or  output_dir");
 }
 
 static void look_at_data(struct look *look, const struct config *config)
 {
-    int64_t warmup = config_bool(config, "warmup.enabled") ? config_int(config, "warmup.max_prompts") : 0;
-    char *key = g_strdup_printf("data %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, config_string(config, "dataset"),
-                                config_int(config, "n"), warmup);
+    int64_t warmup = config_bool(config, FIELD_WARMUP_ENABLED) ? config_int(config, FIELD_WARMUP_MAX_PROMPTS) : 0;
+    char *key = g_strdup_printf("data %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, config_string(config, FIELD_DATASET),
+                                config_int(config, FIELD_N), warmup);
     if (!is_new(look, key))
         return;
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) work = library_work(look->library, config, &error);
-    const struct diag_span *at = config_place(config, "dataset");
+    const struct diag_span *at = config_place(config, FIELD_DATASET);
     if (!work)
-        diag_add(look->diag, DIAG_ERROR, at ? at : config_place(config, "n"), "%s", error->message);
+        diag_add(look->diag, DIAG_ERROR, at ? at : config_place(config, FIELD_N), "%s", error->message);
 }
 
 /* Why a meter that was asked for one source shows no energy, or NULL when some source does. Borrowed. */
@@ -242,15 +244,15 @@ static void look_at_any_sensor(struct look *look, const struct config *config)
     g_autoptr(meter_handle) meter = meter_open(&(struct meter_options){.sources = sources}, NULL);
     if (!meter || !without_energy(meter))
         return;
-    diag_add(look->diag, DIAG_WARNING, config_place(config, "energy.backend"),
+    diag_add(look->diag, DIAG_WARNING, config_place(config, FIELD_ENERGY_BACKEND),
              "no energy sensor was found on this machine: energy will be absent");
     diag_hint(look->diag, "`llem meter` says what each source lacks; energy.modelled: true adds a modelled value");
 }
 
 static void look_at_sensors(struct look *look, const struct config *config)
 {
-    const char *source = config_string(config, "energy.backend");
-    bool modelled = config_has(config, "energy.modelled") && config_bool(config, "energy.modelled");
+    const char *source = config_string(config, FIELD_ENERGY_BACKEND);
+    bool modelled = config_has(config, FIELD_ENERGY_MODELLED) && config_bool(config, FIELD_ENERGY_MODELLED);
     if (!strcmp(source, "none") || !is_new(look, g_strdup_printf("sensor %s %d", source, modelled)))
         return;
     if (!strcmp(source, "auto")) {
@@ -264,7 +266,7 @@ static void look_at_sensors(struct look *look, const struct config *config)
     const char *reason = meter ? without_energy(meter) : error->message;
     if (!reason)
         return;
-    diag_add(look->diag, DIAG_WARNING, config_place(config, "energy.backend"),
+    diag_add(look->diag, DIAG_WARNING, config_place(config, FIELD_ENERGY_BACKEND),
              "energy.backend: %s measures nothing here (%s): energy will be %s", source, reason,
              modelled ? "modelled" : "absent");
     diag_hint(look->diag, "`llem meter` lists the sensors; energy.backend: auto takes those that are here");

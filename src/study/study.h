@@ -53,7 +53,7 @@ struct study_event {
 typedef void study_event_fn(const struct study_event *event, void *data);
 
 struct study_job {
-    const struct study_file *file;
+    const struct config_file *file;
     const struct plan *plan;
     const char *results_dir;
     const char *worker_path; /* llem-worker */

@@ -41,29 +41,24 @@ static json_t *prompts_json(const struct workload_prompts *prompts)
     return list;
 }
 
-static const char *text_or_null(const struct config *config, const char *path)
-{
-    return config_has(config, path) ? config_string(config, path) : NULL;
-}
-
 bool work_model(const struct config *config, struct workload_resolved *ret, GError **error)
 {
-    return workload_model_resolve(config_string(config, "model"), config_string(config, "backend"),
-                                  text_or_null(config, "precision"), text_or_null(config, "llamacpp.quantization"),
-                                  ret, error);
+    return workload_model_resolve(config_string(config, FIELD_MODEL), config_string(config, FIELD_BACKEND),
+                                  json_string_value(config_value_at(config, "precision")),
+                                  json_string_value(config_value_at(config, "llamacpp.quantization")), ret, error);
 }
 
 json_t *library_work(struct library *library, const struct config *config, GError **error)
 {
-    g_autofree char *path = workload_dataset_path(config_string(config, "dataset"), error);
+    g_autofree char *path = workload_dataset_path(config_string(config, FIELD_DATASET), error);
     struct workload_dataset *dataset = path ? dataset_of(library, path, error) : NULL;
     if (!dataset)
         return NULL;
     g_auto(workload_prompts) measured = {0}, warmup = {0};
-    int order = workload_order_from_name(config_string(config, "dataset_order"));
-    size_t n_warmup = config_bool(config, "warmup.enabled") ? (size_t)config_int(config, "warmup.max_prompts") : 0;
-    if (!workload_dataset_select(dataset, (size_t)config_int(config, "n"), (enum workload_order)order,
-                                 (uint64_t)config_int(config, "random_seed"), &measured, error))
+    int order = workload_order_from_name(config_string(config, FIELD_DATASET_ORDER));
+    size_t n_warmup = config_bool(config, FIELD_WARMUP_ENABLED) ? (size_t)config_int(config, FIELD_WARMUP_MAX_PROMPTS) : 0;
+    if (!workload_dataset_select(dataset, (size_t)config_int(config, FIELD_N), (enum workload_order)order,
+                                 (uint64_t)config_int(config, FIELD_RANDOM_SEED), &measured, error))
         return NULL;
     if (n_warmup && !workload_dataset_warmup(dataset, &measured, n_warmup, &warmup, error))
         return NULL;

@@ -12,8 +12,8 @@ struct cell {
 };
 
 struct plan {
-    const struct study_file *study;
-    const struct study_axis *axes;
+    const struct config_file *study;
+    const struct config_axis *axes;
     size_t n_axes;
     GArray *cells;     /* of struct cell */
     GPtrArray *blocks; /* of the levels */
@@ -114,12 +114,12 @@ static char *label_of(const struct plan *plan, const uint16_t *levels)
     return g_string_free(out, FALSE);
 }
 
-static size_t settings_of(const struct plan *plan, const uint16_t *levels, struct study_setting *settings)
+static size_t settings_of(const struct plan *plan, const uint16_t *levels, struct config_setting *settings)
 {
     size_t n = 0;
     for (size_t a = 0; a < plan->n_axes; a++)
         if (levels[a] != NO_LEVEL)
-            settings[n++] = (struct study_setting){plan->axes[a].field, plan->axes[a].values[levels[a]]};
+            settings[n++] = (struct config_setting){plan->axes[a].field, plan->axes[a].values[levels[a]]};
     return n;
 }
 
@@ -128,7 +128,7 @@ struct making {
     struct plan *plan;
     struct diag *scratch; /* of the cells; replaced when something was said in it */
     GHashTable *seen;     /* hashes */
-    struct study_setting *settings;
+    struct config_setting *settings;
     bool *used;      /* by field: applies in some cell */
     uint16_t *block; /* room for levels */
     size_t block_left;
@@ -169,7 +169,7 @@ static void skip_cell(struct making *m, const uint16_t *levels)
 static void make_cell(struct making *m, const uint16_t *levels)
 {
     size_t n = settings_of(m->plan, levels, m->settings);
-    g_autoptr(owned_config) config = study_config(m->plan->study, m->settings, n, m->scratch);
+    g_autoptr(owned_config) config = config_file_resolve(m->plan->study, m->settings, n, m->scratch);
     if (!config) {
         skip_cell(m, levels);
         return;
@@ -253,11 +253,11 @@ static void make_cells(struct making *m, GArray *grids, struct diag *diag)
     m->used = g_new0(bool, config_fields(&fields));
     m->scratch = diag_new();
     m->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    m->settings = g_new0(struct study_setting, plan->n_axes + 1);
+    m->settings = g_new0(struct config_setting, plan->n_axes + 1);
     for (unsigned g = 0; g < grids->len; g++)
         make_grid(m, &g_array_index(grids, struct grid, g));
     if (plan->cells->len)
-        study_warn_unused(plan->study, m->used, diag);
+        config_file_warn_unused(plan->study, m->used, diag);
     g_free(m->used);
     g_free(m->settings);
     g_hash_table_unref(m->seen);
@@ -360,10 +360,10 @@ static void hash_plan(struct plan *plan)
 
 static bool order_runs(struct plan *plan, struct diag *diag)
 {
-    plan->cycles = (int)study_int(plan->study, "execution.n_cycles");
+    plan->cycles = (int)config_file_int(plan->study, FIELD_EXECUTION_N_CYCLES);
     hash_plan(plan);
     g_autofree char *low = g_strndup(plan->hash + 8, 8); /* the low 32 bits of the hash */
-    plan->seed = study_has(plan->study, "execution.seed") ? (uint64_t)study_int(plan->study, "execution.seed")
+    plan->seed = config_file_has(plan->study, FIELD_EXECUTION_SEED) ? (uint64_t)config_file_int(plan->study, FIELD_EXECUTION_SEED)
                                                           : g_ascii_strtoull(low, NULL, 16);
     size_t total;
     if (!g_size_checked_mul(&total, plan->cells->len, (size_t)plan->cycles) || total > 10u * LIMIT_SWEEP_CELLS) {
@@ -380,11 +380,11 @@ static bool order_runs(struct plan *plan, struct diag *diag)
     return true;
 }
 
-struct plan *plan_new(const struct study_file *study, struct diag *diag)
+struct plan *plan_new(const struct config_file *study, struct diag *diag)
 {
     struct plan *plan = g_new0(struct plan, 1);
     plan->study = study;
-    plan->n_axes = study_axes(study, &plan->axes);
+    plan->n_axes = config_file_axes(study, &plan->axes);
     plan->cells = g_array_new(FALSE, FALSE, sizeof(struct cell));
     plan->skips = g_array_new(FALSE, FALSE, sizeof(struct plan_skip));
     plan->runs = g_array_new(FALSE, FALSE, sizeof(struct plan_run));
@@ -421,10 +421,10 @@ size_t plan_runs(const struct plan *plan, const struct plan_run **ret)
 
 struct config *plan_cell_config(const struct plan *plan, size_t cell)
 {
-    g_autofree struct study_setting *settings = g_new0(struct study_setting, plan->n_axes + 1);
+    g_autofree struct config_setting *settings = g_new0(struct config_setting, plan->n_axes + 1);
     size_t n = settings_of(plan, cell_at(plan, cell)->levels, settings);
     g_autoptr(owned_diag) diag = diag_new();
-    struct config *config = study_config(plan->study, settings, n, diag);
+    struct config *config = config_file_resolve(plan->study, settings, n, diag);
     if (!config)
         g_error("sweep: a cell of the plan is no longer valid");
     return config;
@@ -479,5 +479,5 @@ uint64_t plan_seed(const struct plan *plan)
 
 const char *plan_order(const struct plan *plan)
 {
-    return study_string(plan->study, "execution.order");
+    return config_file_string(plan->study, FIELD_EXECUTION_ORDER);
 }

@@ -31,7 +31,7 @@ struct plan_skip {
 };
 
 /* NULL after errors in diag (too many cells, not one valid cell). Skipped and duplicate cells are warnings there. */
-struct plan *plan_new(const struct study_file *study, struct diag *diag);
+struct plan *plan_new(const struct config_file *study, struct diag *diag);
 void plan_free(struct plan *plan);
 typedef struct plan owned_plan; /* for g_autoptr(owned_plan) alone */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_plan, plan_free)

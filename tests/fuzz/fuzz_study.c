@@ -15,9 +15,9 @@ static void use(const struct plan *plan)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct study_options options = {.skip_digests = true};
+    const struct config_file_options options = {.skip_digests = true};
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_study) study = study_parse("fuzz.yaml", (const char *)data, size, "/nowhere", &options, diag);
+    g_autoptr(owned_config_file) study = config_file_parse("fuzz.yaml", (const char *)data, size, "/nowhere", &options, diag);
     g_assert((study != NULL) == (diag_errors(diag) == 0));
     g_autoptr(owned_plan) plan = study ? plan_new(study, diag) : NULL;
     if (plan)

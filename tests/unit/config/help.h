@@ -5,9 +5,9 @@
 #include "config/config.h"
 
 /* A study from text, which must be right. */
-struct study_file *parse_ok(const char *text, const struct study_options *options);
+struct config_file *parse_ok(const char *text, const struct config_file_options *options);
 /* The one experiment of a text that must be right. *ret_study must be freed after it. */
-struct config *config_of(const char *text, const char *const *overrides, struct study_file **ret_study);
+struct config *config_of(const char *text, const char *const *overrides, struct config_file **ret_study);
 /* The hash of the one experiment of a text that must be right. */
 char *hash_of(const char *text);
 /* The rendering of what is wrong with a text that must be wrong. */

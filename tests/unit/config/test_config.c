@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-struct study_file *parse_ok(const char *text, const struct study_options *options)
+struct config_file *parse_ok(const char *text, const struct config_file_options *options)
 {
     g_autoptr(owned_diag) diag = diag_new();
-    struct study_file *study = study_parse("file.yaml", text, strlen(text), "/", options, diag);
+    struct config_file *study = config_file_parse("file.yaml", text, strlen(text), "/", options, diag);
     if (!study || diag_errors(diag)) {
         g_autofree char *said = diag_render(diag, false);
         g_error("%s\n%s", text, said);
@@ -17,19 +17,19 @@ struct study_file *parse_ok(const char *text, const struct study_options *option
     return study;
 }
 
-struct config *config_of(const char *text, const char *const *overrides, struct study_file **ret_study)
+struct config *config_of(const char *text, const char *const *overrides, struct config_file **ret_study)
 {
-    const struct study_options options = {.overrides = overrides};
+    const struct config_file_options options = {.overrides = overrides};
     g_autoptr(owned_diag) diag = diag_new();
     *ret_study = parse_ok(text, &options);
-    struct config *config = study_config(*ret_study, NULL, 0, diag);
+    struct config *config = config_file_resolve(*ret_study, NULL, 0, diag);
     g_assert_nonnull(config);
     return config;
 }
 
 char *hash_of(const char *text)
 {
-    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_config) config = config_of(text, NULL, &study);
     return g_strdup(config_hash(config));
 }
@@ -37,7 +37,7 @@ char *hash_of(const char *text)
 char *errors_of(const char *text)
 {
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_study) study = study_parse("file.yaml", text, strlen(text), "/", NULL, diag);
+    g_autoptr(owned_config_file) study = config_file_parse("file.yaml", text, strlen(text), "/", NULL, diag);
     if (study || !diag_errors(diag))
         g_error("nothing is wrong with:\n%s", text);
     return diag_render(diag, false);
@@ -60,23 +60,23 @@ char *temp_file(const char *suffix, const char *content)
 
 static void test_defaults(void)
 {
-    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_config) config = config_of("model: m\n", NULL, &study);
-    g_assert_false(study_is_study(study));
-    g_assert_cmpstr(study_name(study), ==, "file");
-    g_assert_cmpint(study_int(study, "execution.n_cycles"), ==, 1);
-    g_assert_cmpstr(config_string(config, "backend"), ==, "pytorch");
-    g_assert_cmpint(config_int(config, "n"), ==, 100);
-    g_assert_cmpstr(config_string(config, "precision"), ==, "bf16");
-    g_assert_cmpfloat(config_real(config, "decoder.temperature"), ==, 0);
-    g_assert_true(config_bool(config, "decoder.ignore_eos"));
-    g_assert_false(config_bool(config, "decoder.do_sample"));
-    g_assert_false(config_has(config, "decoder.top_p"));
-    g_assert_false(config_has(config, "llamacpp.n_threads"));
-    g_assert_false(config_has(config, "energy.guard_ms"));
-    g_autofree char *origin = config_origin(config, "n");
+    g_assert_false(config_file_is_study(study));
+    g_assert_cmpstr(config_file_name(study), ==, "file");
+    g_assert_cmpint(config_file_int(study, FIELD_EXECUTION_N_CYCLES), ==, 1);
+    g_assert_cmpstr(config_string(config, FIELD_BACKEND), ==, "pytorch");
+    g_assert_cmpint(config_int(config, FIELD_N), ==, 100);
+    g_assert_cmpstr(config_string(config, FIELD_PRECISION), ==, "bf16");
+    g_assert_cmpfloat(config_real(config, FIELD_DECODER_TEMPERATURE), ==, 0);
+    g_assert_true(config_bool(config, FIELD_DECODER_IGNORE_EOS));
+    g_assert_false(config_bool(config, FIELD_DECODER_DO_SAMPLE));
+    g_assert_false(config_has(config, FIELD_DECODER_TOP_P));
+    g_assert_null(config_value_at(config, "llamacpp.n_threads"));
+    g_assert_false(config_has(config, FIELD_ENERGY_GUARD_MS));
+    g_autofree char *origin = config_origin_at(config, "n");
     g_assert_cmpstr(origin, ==, "default");
-    g_autofree char *where = config_origin(config, "model");
+    g_autofree char *where = config_origin_at(config, "model");
     g_assert_cmpstr(where, ==, "file.yaml:1:8");
 }
 
@@ -85,18 +85,18 @@ static void test_layers(void)
     g_autofree char *user = temp_file(".yaml", "output_dir: from-user\nbaseline: {duration_seconds: 5}\n"
                                                "limits: {timeout_seconds: 10}\nexecution: {experiment_gap_seconds: 7}\n");
     static const char *const overrides[] = {"n=7", "decoder.temperature = 0.5", "dataset_order=shuffled", NULL};
-    const struct study_options options = {.overrides = overrides, .user_file = user, .environment = true};
+    const struct config_file_options options = {.overrides = overrides, .user_file = user, .environment = true};
     g_setenv("LLEM_TIMEOUT_SECONDS", "30", TRUE);
-    g_autoptr(owned_study) study = parse_ok("model: m\nn: 5\nlimits: {timeout_seconds: 20}\n", &options);
+    g_autoptr(owned_config_file) study = parse_ok("model: m\nn: 5\nlimits: {timeout_seconds: 20}\n", &options);
     g_unsetenv("LLEM_TIMEOUT_SECONDS");
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_config) config = study_config(study, NULL, 0, diag);
-    g_assert_cmpint(config_int(config, "n"), ==, 7);
-    g_assert_cmpfloat(config_real(config, "limits.timeout_seconds"), ==, 30);
-    g_assert_cmpfloat(config_real(config, "baseline.duration_seconds"), ==, 5);
-    g_assert_cmpstr(config_string(config, "output_dir"), ==, "from-user");
-    g_assert_cmpfloat(study_real(study, "execution.experiment_gap_seconds"), ==, 7);
-    g_assert_false(study_is_study(study));
+    g_autoptr(owned_config) config = config_file_resolve(study, NULL, 0, diag);
+    g_assert_cmpint(config_int(config, FIELD_N), ==, 7);
+    g_assert_cmpfloat(config_real(config, FIELD_LIMITS_TIMEOUT_SECONDS), ==, 30);
+    g_assert_cmpfloat(config_real(config, FIELD_BASELINE_DURATION_SECONDS), ==, 5);
+    g_assert_cmpstr(config_string(config, FIELD_OUTPUT_DIR), ==, "from-user");
+    g_assert_cmpfloat(config_file_real(study, FIELD_EXECUTION_EXPERIMENT_GAP_SECONDS), ==, 7);
+    g_assert_false(config_file_is_study(study));
     g_autoptr(json_t) origins = config_origins(config);
     g_autofree char *of_user = g_strdup_printf("%s:1:13", user);
     g_assert_cmpstr(json_string_value(json_object_get(origins, "n")), ==, "command line 'n=7'");
@@ -111,9 +111,9 @@ static void test_layers(void)
 static void test_user_file_is_bounded(void)
 {
     g_autofree char *user = temp_file(".yaml", "max_output_tokens: 5\n");
-    const struct study_options options = {.user_file = user};
+    const struct config_file_options options = {.user_file = user};
     g_autoptr(owned_diag) diag = diag_new();
-    g_assert_null(study_parse("f", "model: m\n", 9, "/", &options, diag));
+    g_assert_null(config_file_parse("f", "model: m\n", 9, "/", &options, diag));
     g_autofree char *said = diag_render(diag, false);
     g_assert_nonnull(strstr(said, ":1:1: error: max_output_tokens cannot be set in the user's file"));
     unlink(user);
@@ -162,11 +162,10 @@ static void test_typed_by_field(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(typed); i++) {
         g_autofree char *text = g_strdup_printf("model: m\n%s\n", typed[i].line);
-        g_autoptr(owned_study) study = NULL;
+        g_autoptr(owned_config_file) study = NULL;
         g_autoptr(owned_config) config = config_of(text, NULL, &study);
-        g_autofree char *json = NULL;
-        if (config_has(config, typed[i].path))
-            json = jsonx_dump(config_json(config, typed[i].path), JSONX_COMPACT);
+        const json_t *value = config_value_at(config, typed[i].path);
+        g_autofree char *json = value ? jsonx_dump(value, JSONX_COMPACT) : NULL;
         g_assert_cmpstr(json, ==, typed[i].json);
     }
 }
@@ -182,14 +181,14 @@ static void test_precision_of_a_file(void)
         const char *text, *precision;
     } cases[] = {{bare, NULL}, {labelled, "fp16"}, {"model: m\nbackend: llamacpp\n", "bf16"}};
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autoptr(owned_study) study = NULL;
+        g_autoptr(owned_config_file) study = NULL;
         g_autoptr(owned_config) config = config_of(cases[i].text, NULL, &study);
         g_autoptr(json_t) exchange = config_exchange(config);
         g_autoptr(owned_config) back = config_from_exchange(exchange, NULL);
         g_assert_nonnull(back);
-        g_assert_cmpstr(config_has(config, "precision") ? config_string(config, "precision") : NULL, ==,
+        g_assert_cmpstr(config_has(config, FIELD_PRECISION) ? config_string(config, FIELD_PRECISION) : NULL, ==,
                         cases[i].precision);
-        g_assert_cmpint(config_has(back, "precision"), ==, config_has(config, "precision"));
+        g_assert_cmpint(config_has(back, FIELD_PRECISION), ==, config_has(config, FIELD_PRECISION));
     }
     unlink(path);
 }
@@ -202,25 +201,25 @@ static void test_exclusive_values(void)
     g_assert_nonnull(strstr(said, "file.yaml:4:26: error: llamacpp.quantization: q8_0 and precision: fp16 exclude"));
     static const char *const quantization[] = {"llamacpp.quantization=q4_0", NULL};
     static const char *const precision[] = {"precision=fp32", NULL};
-    g_autoptr(owned_study) a = NULL, b = NULL;
+    g_autoptr(owned_config_file) a = NULL, b = NULL;
     g_autoptr(owned_config) first =
         config_of("model: m\nbackend: llamacpp\nprecision: fp16\n", quantization, &a);
-    g_assert_cmpstr(config_string(first, "llamacpp.quantization"), ==, "q4_0");
-    g_assert_false(config_has(first, "precision"));
+    g_assert_cmpstr(json_string_value(config_value_at(first, "llamacpp.quantization")), ==, "q4_0");
+    g_assert_false(config_has(first, FIELD_PRECISION));
     g_autoptr(owned_config) second =
         config_of("model: m\nbackend: llamacpp\nllamacpp: {quantization: q8_0}\n", precision, &b);
-    g_assert_cmpstr(config_string(second, "precision"), ==, "fp32");
-    g_assert_false(config_has(second, "llamacpp.quantization"));
+    g_assert_cmpstr(config_string(second, FIELD_PRECISION), ==, "fp32");
+    g_assert_null(config_value_at(second, "llamacpp.quantization"));
 }
 
 static void test_overrides_of_axes(void)
 {
     static const char text[] = "model: m\nbackend: llamacpp\nsweep: {n: [1, 2, 3], precision: [fp16]}\n";
     static const char *const overrides[] = {"n=9", "sweep.precision=[bf16, fp32]", "sweep.llamacpp.n_threads=2", NULL};
-    const struct study_options options = {.overrides = overrides};
-    g_autoptr(owned_study) study = parse_ok(text, &options);
-    const struct study_axis *axes;
-    g_assert_cmpuint(study_axes(study, &axes), ==, 2);
+    const struct config_file_options options = {.overrides = overrides};
+    g_autoptr(owned_config_file) study = parse_ok(text, &options);
+    const struct config_axis *axes;
+    g_assert_cmpuint(config_file_axes(study, &axes), ==, 2);
     g_assert_cmpstr(axes[0].field->path, ==, "precision");
     g_assert_cmpuint(axes[0].n, ==, 2);
     g_assert_cmpstr(json_string_value(config_value_json(axes[0].values[1])), ==, "fp32");
@@ -236,13 +235,13 @@ static void test_paths_are_relative_to_the_file(void)
     g_file_set_contents(study_path, "model: m\ndataset: ./d.jsonl\n", -1, NULL);
     g_file_set_contents(data, "{\"prompt\": \"a\"}\n", -1, NULL);
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_study) study = study_load(study_path, NULL, diag);
+    g_autoptr(owned_config_file) study = config_file_load(study_path, NULL, diag);
     g_assert_nonnull(study);
-    g_autoptr(owned_config) config = study_config(study, NULL, 0, diag);
-    g_assert_cmpstr(config_string(config, "dataset"), ==, data);
+    g_autoptr(owned_config) config = config_file_resolve(study, NULL, 0, diag);
+    g_assert_cmpstr(config_string(config, FIELD_DATASET), ==, data);
     g_autofree char *digest = file_sha256(data, NULL);
-    g_assert_cmpstr(config_digest(config, "dataset"), ==, digest);
-    g_assert_null(config_digest(config, "model"));
+    g_assert_cmpstr(config_digest(config, FIELD_DATASET), ==, digest);
+    g_assert_null(config_digest(config, FIELD_MODEL));
     file_remove_tree(dir, NULL);
 }
 
@@ -261,7 +260,7 @@ static const char *const exchanged[] = {
 static void test_exchange(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(exchanged); i++) {
-        g_autoptr(owned_study) study = NULL;
+        g_autoptr(owned_config_file) study = NULL;
         g_autoptr(owned_config) config = config_of(exchanged[i], NULL, &study);
         g_autoptr(json_t) root = config_exchange(config);
         g_autofree char *text = jsonx_dump(root, JSONX_PRETTY);
@@ -281,14 +280,14 @@ static void test_exchange_keeps_digests(void)
 {
     g_autofree char *data = temp_file(".jsonl", "{}\n");
     g_autofree char *text = g_strdup_printf("model: m\ndataset: %s\n", data);
-    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_config) config = config_of(text, NULL, &study);
     g_autoptr(json_t) root = config_exchange(config);
     unlink(data); /* the worker trusts the digest; it does not need the file to know the hash */
     g_autoptr(GError) error = NULL;
     g_autoptr(owned_config) back = config_from_exchange(root, &error);
     g_assert_no_error(error);
-    g_assert_cmpstr(config_digest(back, "dataset"), ==, config_digest(config, "dataset"));
+    g_assert_cmpstr(config_digest(back, FIELD_DATASET), ==, config_digest(config, FIELD_DATASET));
 }
 
 static void test_exchange_refuses(void)
@@ -305,7 +304,7 @@ static void test_exchange_refuses(void)
         {"config", "[]", "member 'config'", LLEM_ERROR_DATA},
         {"config", "{}", "model is missing", LLEM_ERROR_CONFIG},
     };
-    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_config) config = config_of("model: m\n", NULL, &study);
     for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
         g_autoptr(json_t) root = config_exchange(config);

@@ -178,14 +178,14 @@ static void test_same_work_same_hash(void)
 /* The definition, put together anew: canonical JSON of the hashed fields that apply, with the schema's version. */
 static void test_definition(void)
 {
-    g_autoptr(owned_study) study = NULL;
+    g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_config) config = config_of("model: m\nbackend: sim\nsim: {jitter: 0.1}\n", NULL, &study);
     json_t *flat = json_object();
     const struct config_field *rows;
     size_t n = config_fields(&rows);
     for (size_t i = 0; i < n; i++)
-        if ((rows[i].flags & CONFIG_HASHED) && config_has(config, rows[i].path))
-            json_object_set(flat, rows[i].path, config_json(config, rows[i].path));
+        if ((rows[i].flags & CONFIG_HASHED) && config_value_at(config, rows[i].path))
+            json_object_set(flat, rows[i].path, config_value_at(config, rows[i].path));
     g_autoptr(json_t) root = json_object();
     json_object_set_new(root, "fields", flat);
     json_object_set_new(root, "schema", json_integer(CONFIG_HASH_SCHEMA));
@@ -266,10 +266,10 @@ static void test_large_file(void)
 
 static void test_without_digests(void)
 {
-    const struct study_options options = {.skip_digests = true};
-    g_autoptr(owned_study) study = parse_ok("model: /nowhere/x.gguf\n", &options);
+    const struct config_file_options options = {.skip_digests = true};
+    g_autoptr(owned_config_file) study = parse_ok("model: /nowhere/x.gguf\n", &options);
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_config) config = study_config(study, NULL, 0, diag);
+    g_autoptr(owned_config) config = config_file_resolve(study, NULL, 0, diag);
     g_assert_null(config_hash(config));
 }
 

@@ -16,7 +16,7 @@ static char *said_of(const char *file)
     gsize length = 0;
     g_autofree char *path = g_build_filename(GOLDEN, file, NULL);
     g_assert_true(g_file_get_contents(path, &text, &length, NULL));
-    g_autoptr(owned_study) study = study_parse(file, text, length, GOLDEN, NULL, diag);
+    g_autoptr(owned_config_file) study = config_file_parse(file, text, length, GOLDEN, NULL, diag);
     if (study)
         g_error("nothing is wrong with %s", file);
     g_autofree char *said = diag_render(diag, false);
@@ -107,9 +107,9 @@ static void test_overrides(void)
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const char *const overrides[] = {rows[i].text, NULL};
-        const struct study_options options = {.overrides = overrides};
+        const struct config_file_options options = {.overrides = overrides};
         g_autoptr(owned_diag) diag = diag_new();
-        g_assert_null(study_parse("f", "model: m\n", 9, "/", &options, diag));
+        g_assert_null(config_file_parse("f", "model: m\n", 9, "/", &options, diag));
         g_autofree char *said = diag_render(diag, false);
         if (!strstr(said, rows[i].said))
             g_error("%s: %s", rows[i].text, said);

@@ -13,9 +13,12 @@ static void test_rows(void)
     for (size_t i = 0; i < n; i++) {
         const struct config_field *row = &rows[i];
         g_assert_true(config_field(row->path) == row); /* paths are unique */
+        if (i < CONFIG_SHARED_FIELDS)
+            g_assert_cmpstr(config_shared_rows[i].path, ==, row->path); /* the id is the index */
         g_assert_false(field_is_section(row->path));
         g_assert_true(g_str_has_suffix(row->help, "."));
-        g_assert_true((row->type == CONFIG_CHOICE) == (row->choices != NULL));
+        g_assert_true(row->type != CONFIG_CHOICE || row->choices);
+        g_assert_true(!row->choices || row->type == CONFIG_CHOICE || (row->flags & CONFIG_NAMED));
         g_assert_true(row->min <= row->max);
         g_assert_true(row->backends != 0);
         unsigned section = field_section_backend(row->path);

@@ -6,14 +6,14 @@
 
 struct made {
     struct diag *diag;
-    struct study_file *study;
+    struct config_file *study;
     struct plan *plan; /* NULL: refused */
 };
 
 static struct made make(const char *text)
 {
     struct made made = {.diag = diag_new()};
-    made.study = study_parse("s.yaml", text, strlen(text), "/", NULL, made.diag);
+    made.study = config_file_parse("s.yaml", text, strlen(text), "/", NULL, made.diag);
     if (!made.study) {
         g_autofree char *said = diag_render(made.diag, false);
         g_error("%s", said);
@@ -25,7 +25,7 @@ static struct made make(const char *text)
 static void unmake(struct made *made)
 {
     plan_free(made->plan);
-    study_free(made->study);
+    config_file_free(made->study);
     diag_free(made->diag);
 }
 
@@ -86,9 +86,9 @@ static void test_cell_is_an_experiment(void)
     g_assert_cmpstr(plan_cell_hash(made.plan, 1), ==, plan_cell_hash(alone.plan, 0));
     g_autoptr(owned_config) config = plan_cell_config(made.plan, 1);
     g_assert_cmpstr(config_hash(config), ==, plan_cell_hash(made.plan, 1));
-    g_assert_cmpint(config_int(config, "llamacpp.n_threads"), ==, 4);
-    g_assert_cmpint(config_int(config, "llamacpp.n_threads_batch"), ==, 4);
-    g_autofree char *origin = config_origin(config, "llamacpp.n_threads");
+    g_assert_cmpint(json_integer_value(config_value_at(config, "llamacpp.n_threads")), ==, 4);
+    g_assert_cmpint(json_integer_value(config_value_at(config, "llamacpp.n_threads_batch")), ==, 4);
+    g_autofree char *origin = config_origin_at(config, "llamacpp.n_threads");
     g_assert_cmpstr(origin, ==, "s.yaml:3:33");
     g_assert_cmpint(json_integer_value(plan_cell_level(made.plan, 1, 0)), ==, 4);
     g_assert_cmpstr(plan_axis_path(made.plan, 1), ==, "precision");

@@ -4,24 +4,24 @@
 
 #include <string.h>
 
-struct study_file *study_new(void)
+struct config_file *config_file_new(void)
 {
-    struct study_file *study = g_new0(struct study_file, 1);
-    layers_init(&study->layers);
-    study->docs = g_ptr_array_new_with_free_func((GDestroyNotify)doc_free);
-    study->strings = g_ptr_array_new_with_free_func(g_free);
-    return study;
+    struct config_file *file = g_new0(struct config_file, 1);
+    layers_init(&file->layers);
+    file->docs = g_ptr_array_new_with_free_func((GDestroyNotify)doc_free);
+    file->strings = g_ptr_array_new_with_free_func(g_free);
+    return file;
 }
 
-void study_free(struct study_file *study)
+void config_file_free(struct config_file *file)
 {
-    if (!study)
+    if (!file)
         return;
-    layers_clear(&study->layers);
-    g_ptr_array_unref(study->docs);
-    g_ptr_array_unref(study->strings);
-    g_free(study->name);
-    g_free(study);
+    layers_clear(&file->layers);
+    g_ptr_array_unref(file->docs);
+    g_ptr_array_unref(file->strings);
+    g_free(file->name);
+    g_free(file);
 }
 
 char *config_user_file(void)
@@ -31,16 +31,16 @@ char *config_user_file(void)
 
 /* --- Layers ------------------------------------------------------------------------------------------------------- */
 
-static const char *keep_text(struct study_file *study, char *text)
+static const char *keep_text(struct config_file *file, char *text)
 {
-    g_ptr_array_add(study->strings, text);
+    g_ptr_array_add(file->strings, text);
     return text;
 }
 
-static const char *keep_folder(struct study_file *study, const char *file)
+static const char *keep_folder(struct config_file *file, const char *path)
 {
-    g_autofree char *folder = g_path_get_dirname(file);
-    return keep_text(study, g_canonicalize_filename(folder, NULL));
+    g_autofree char *folder = g_path_get_dirname(path);
+    return keep_text(file, g_canonicalize_filename(folder, NULL));
 }
 
 static bool root_is_map(const struct doc_node *root, const char *what, struct diag *diag)
@@ -53,22 +53,22 @@ static bool root_is_map(const struct doc_node *root, const char *what, struct di
     return false;
 }
 
-static void read_user_file(struct study_file *study, const char *path, struct diag *diag)
+static void read_user_file(struct config_file *file, const char *path, struct diag *diag)
 {
     if (!path || !g_file_test(path, G_FILE_TEST_EXISTS))
         return;
     struct doc *doc = doc_load(path, diag);
     if (!doc)
         return;
-    g_ptr_array_add(study->docs, doc);
+    g_ptr_array_add(file->docs, doc);
     const struct doc_node *root = doc_root(doc);
-    struct value_context context = {.layer = LAYER_USER, .folder = keep_folder(study, path), .diag = diag};
+    struct value_context context = {.layer = LAYER_USER, .folder = keep_folder(file, path), .diag = diag};
     if (!json_is_null(root->json) && root_is_map(root, "the user's file sets fields, as in  output_dir: results", diag))
-        layers_read(&study->layers, root, &context, CONFIG_USER);
+        layers_read(&file->layers, root, &context, CONFIG_USER);
 }
 
 /* The root without `sweep`, which is read apart. */
-static void read_root(struct study_file *study, const struct doc_node *root, const struct value_context *context)
+static void read_root(struct config_file *file, const struct doc_node *root, const struct value_context *context)
 {
     g_autofree struct doc_entry *entries = g_new0(struct doc_entry, root->n + 1);
     struct doc_node rest = *root;
@@ -80,18 +80,18 @@ static void read_root(struct study_file *study, const struct doc_node *root, con
         const struct doc_entry *entry = &root->entries[i];
         if (!strcmp(entry->key, "sweep") || !strcmp(entry->key, "execution") ||
             g_str_has_prefix(entry->key, "execution."))
-            study->is_study = true;
+            file->is_study = true;
         if (!strcmp(entry->key, "sweep")) {
             if (entry->value->kind != DOC_SCALAR || !json_is_null(entry->value->json))
-                layers_read_axes(&study->layers, entry->value, &levels);
+                layers_read_axes(&file->layers, entry->value, &levels);
         } else {
             entries[rest.n++] = *entry;
         }
     }
-    layers_read(&study->layers, &rest, context, 0);
+    layers_read(&file->layers, &rest, context, 0);
 }
 
-static void read_environment(struct study_file *study, struct value_context context)
+static void read_environment(struct config_file *file, struct value_context context)
 {
     const struct field_table *table = field_table();
     for (size_t i = 0; i < table->n; i++) {
@@ -99,24 +99,24 @@ static void read_environment(struct study_file *study, struct value_context cont
         const char *text = name ? g_getenv(name) : NULL;
         if (!text || !*text)
             continue;
-        const char *origin = keep_text(study, g_strdup_printf("environment %s", name));
+        const char *origin = keep_text(file, g_strdup_printf("environment %s", name));
         struct doc *doc = doc_parse(origin, text, strlen(text), context.diag);
         if (!doc)
             continue;
-        g_ptr_array_add(study->docs, doc);
+        g_ptr_array_add(file->docs, doc);
         struct diag_span at = {.source = origin};
         context.layer = LAYER_ENVIRONMENT;
         context.at = &at;
         struct config_value *value = value_read(&context, &table->rows[i], doc_root(doc));
         if (value)
-            layers_put(&study->layers, i, value, context.diag);
+            layers_put(&file->layers, i, value, context.diag);
     }
 }
 
 static void drop_axis(struct layers *layers, size_t index)
 {
     for (size_t i = 0; i < layers->axes->len; i++) {
-        const struct study_axis *axis = &g_array_index(layers->axes, struct study_axis, i);
+        const struct config_axis *axis = &g_array_index(layers->axes, struct config_axis, i);
         if (axis->field == &field_table()->rows[index]) {
             g_free((void *)(uintptr_t)axis->values);
             g_array_remove_index(layers->axes, (unsigned)i);
@@ -126,10 +126,10 @@ static void drop_axis(struct layers *layers, size_t index)
 }
 
 /* "key=value"; "sweep.key=[a, b]" replaces an axis; a value for a swept field takes the place of its axis. */
-static void read_override(struct study_file *study, const char *text, struct value_context context)
+static void read_override(struct config_file *file, const char *text, struct value_context context)
 {
     const char *equals = strchr(text, '=');
-    const char *origin = keep_text(study, g_strdup_printf("command line '%s'", text));
+    const char *origin = keep_text(file, g_strdup_printf("command line '%s'", text));
     struct diag_span at = {.source = origin};
     if (!equals || equals == text) {
         diag_add(context.diag, DIAG_ERROR, &at, "expected FIELD=VALUE");
@@ -142,7 +142,7 @@ static void read_override(struct study_file *study, const char *text, struct val
     struct doc *doc = doc_parse(origin, equals + 1, strlen(equals + 1), context.diag);
     if (!doc)
         return;
-    g_ptr_array_add(study->docs, doc);
+    g_ptr_array_add(file->docs, doc);
     context.layer = LAYER_COMMAND;
     context.at = &at;
     if (index < 0) {
@@ -150,36 +150,36 @@ static void read_override(struct study_file *study, const char *text, struct val
     } else if (sweep && !(field_table()->rows[index].flags & CONFIG_SWEEP)) {
         diag_add(context.diag, DIAG_ERROR, &at, "%s cannot be swept", field);
     } else if (sweep) {
-        study->is_study = true;
-        layers_put_axis(&study->layers, (size_t)index, doc_root(doc), &at, &context);
+        file->is_study = true;
+        layers_put_axis(&file->layers, (size_t)index, doc_root(doc), &at, &context);
     } else {
         struct config_value *value = value_read(&context, &field_table()->rows[index], doc_root(doc));
         if (!value)
             return;
-        drop_axis(&study->layers, (size_t)index);
-        layers_put(&study->layers, (size_t)index, value, context.diag);
+        drop_axis(&file->layers, (size_t)index);
+        layers_put(&file->layers, (size_t)index, value, context.diag);
     }
 }
 
 /* --- Checks of the whole ------------------------------------------------------------------------------------------- */
 
-static const struct study_axis *find_axis(const struct study_file *study, const char *path)
+static const struct config_axis *find_axis(const struct config_file *file, const char *path)
 {
-    for (size_t i = 0; i < study->layers.axes->len; i++) {
-        const struct study_axis *axis = &g_array_index(study->layers.axes, struct study_axis, i);
+    for (size_t i = 0; i < file->layers.axes->len; i++) {
+        const struct config_axis *axis = &g_array_index(file->layers.axes, struct config_axis, i);
         if (!strcmp(axis->field->path, path))
             return axis;
     }
     return NULL;
 }
 
-static unsigned backends_used(const struct study_file *study)
+static unsigned backends_used(const struct config_file *file)
 {
-    const struct study_axis *axis = find_axis(study, "backend");
+    const struct config_axis *axis = find_axis(file, "backend");
     unsigned used = 0;
     for (size_t i = 0; axis && i < axis->n; i++)
         used |= backend_bit(json_string_value(axis->values[i]->json));
-    return axis ? used : backend_bit(json_string_value(study->layers.values[field_at("backend")]->json));
+    return axis ? used : backend_bit(json_string_value(file->layers.values[FIELD_BACKEND]->json));
 }
 
 static char *backends_words(unsigned used)
@@ -204,25 +204,25 @@ static void refuse_foreign(const struct config_field *row, const struct diag_spa
         diag_hint(diag, "write  backend: %s  if that is meant", own);
 }
 
-static void check_foreign(const struct study_file *study, struct diag *diag)
+static void check_foreign(const struct config_file *file, struct diag *diag)
 {
     const struct field_table *table = field_table();
-    unsigned used = backends_used(study);
+    unsigned used = backends_used(file);
     for (size_t i = 0; i < table->n; i++)
-        if (study->layers.values[i]->layer >= LAYER_FILE)
-            refuse_foreign(&table->rows[i], &study->layers.values[i]->at, used, diag);
-    for (size_t i = 0; i < study->layers.axes->len; i++) {
-        const struct study_axis *axis = &g_array_index(study->layers.axes, struct study_axis, i);
+        if (file->layers.values[i]->layer >= LAYER_FILE)
+            refuse_foreign(&table->rows[i], &file->layers.values[i]->at, used, diag);
+    for (size_t i = 0; i < file->layers.axes->len; i++) {
+        const struct config_axis *axis = &g_array_index(file->layers.axes, struct config_axis, i);
         refuse_foreign(axis->field, &axis->at, used, diag);
     }
 }
 
-static void check_required(const struct study_file *study, const struct doc_node *root, struct diag *diag)
+static void check_required(const struct config_file *file, const struct doc_node *root, struct diag *diag)
 {
     const struct field_table *table = field_table();
     for (size_t i = 0; i < table->n; i++) {
         const struct config_field *row = &table->rows[i];
-        if (!(row->flags & CONFIG_REQUIRED) || value_is_set(study->layers.values[i]) || find_axis(study, row->path) ||
+        if (!(row->flags & CONFIG_REQUIRED) || value_is_set(file->layers.values[i]) || find_axis(file, row->path) ||
             doc_entry_of(root, row->path))
             continue;
         struct diag_span at = {.source = root->at.source, .line = 1, .column = 1};
@@ -232,11 +232,11 @@ static void check_required(const struct study_file *study, const struct doc_node
 }
 
 /* A field that is fixed and swept at once: the fixed value would never be used. */
-static void check_axes(const struct study_file *study, struct diag *diag)
+static void check_axes(const struct config_file *file, struct diag *diag)
 {
-    for (size_t i = 0; i < study->layers.axes->len; i++) {
-        const struct study_axis *axis = &g_array_index(study->layers.axes, struct study_axis, i);
-        const struct config_value *fixed = study->layers.values[axis->field - field_table()->rows];
+    for (size_t i = 0; i < file->layers.axes->len; i++) {
+        const struct config_axis *axis = &g_array_index(file->layers.axes, struct config_axis, i);
+        const struct config_value *fixed = file->layers.values[axis->field - field_table()->rows];
         if (fixed->layer != LAYER_FILE || axis->values[0]->layer != LAYER_AXIS)
             continue;
         diag_add(diag, DIAG_ERROR, &fixed->at, "%s is fixed here and swept in line %d", axis->field->path,
@@ -245,75 +245,75 @@ static void check_axes(const struct study_file *study, struct diag *diag)
     }
 }
 
-static void name_study(struct study_file *study, const char *file)
+static void name_file(struct config_file *file, const char *path)
 {
-    const char *given = json_string_value(study->layers.values[field_at("name")]->json);
-    g_autofree char *base = g_path_get_basename(file);
+    const char *given = json_string_value(file->layers.values[FIELD_NAME]->json);
+    g_autofree char *base = g_path_get_basename(path);
     char *dot = strrchr(base, '.');
     if (dot && dot != base)
         *dot = '\0';
-    study->name = g_utf8_make_valid(given ? given : base, -1);
+    file->name = g_utf8_make_valid(given ? given : base, -1);
 }
 
 /* An experiment is run once unless it says otherwise. */
-static void default_cycles(struct study_file *study)
+static void default_cycles(struct config_file *file)
 {
-    size_t index = field_at("execution.n_cycles");
-    if (study->is_study || study->layers.values[index]->layer != LAYER_DEFAULT)
+    const struct config_value **cycles = &file->layers.values[FIELD_EXECUTION_N_CYCLES];
+    if (file->is_study || (*cycles)->layer != LAYER_DEFAULT)
         return;
     struct config_value *once = value_make(json_integer(1), LAYER_DERIVED, "a single experiment");
-    g_ptr_array_add(study->layers.pool, once);
-    study->layers.values[index] = once;
+    g_ptr_array_add(file->layers.pool, once);
+    *cycles = once;
 }
 
-static struct study_file *finish(struct study_file *study, const struct doc_node *root, const char *name,
+static struct config_file *finish(struct config_file *file, const struct doc_node *root, const char *name,
                                  size_t errors, struct diag *diag)
 {
-    check_required(study, root, diag);
+    check_required(file, root, diag);
     if (diag_errors(diag) == errors) {
-        check_foreign(study, diag);
-        check_axes(study, diag);
+        check_foreign(file, diag);
+        check_axes(file, diag);
     }
-    if (diag_errors(diag) == errors && study->layers.axes->len == 0) {
-        config_free(study_config(study, NULL, 0, diag)); /* a single experiment: its rules, where its values stand */
+    if (diag_errors(diag) == errors && file->layers.axes->len == 0) {
+        config_free(config_file_resolve(file, NULL, 0, diag)); /* a single experiment: its rules, where its values stand */
     }
     if (diag_errors(diag) == errors) {
-        name_study(study, name);
-        default_cycles(study);
-        return study;
+        name_file(file, name);
+        default_cycles(file);
+        return file;
     }
-    study_free(study);
+    config_file_free(file);
     return NULL;
 }
 
 /* --- Loading --------------------------------------------------------------------------------------------------------- */
 
-static struct study_file *read_study(struct doc *doc, const char *name, const char *folder,
-                                     const struct study_options *options, size_t errors, struct diag *diag)
+static struct config_file *read_file(struct doc *doc, const char *name, const char *folder,
+                                     const struct config_file_options *options, size_t errors, struct diag *diag)
 {
-    static const struct study_options none = {0};
-    const struct study_options *o = options ? options : &none;
-    struct study_file *study = study_new();
-    g_ptr_array_add(study->docs, doc);
+    static const struct config_file_options none = {0};
+    const struct config_file_options *o = options ? options : &none;
+    struct config_file *file = config_file_new();
+    g_ptr_array_add(file->docs, doc);
     const struct doc_node *root = doc_root(doc);
     if (!root_is_map(root, "the file names at least a model, as in  model: smollm2-135m-instruct", diag)) {
-        study_free(study);
+        config_file_free(file);
         return NULL;
     }
     struct value_context context = {
         .layer = LAYER_FILE, .folder = folder, .skip_digests = o->skip_digests, .diag = diag};
-    read_user_file(study, o->user_file, diag);
-    read_root(study, root, &context);
+    read_user_file(file, o->user_file, diag);
+    read_root(file, root, &context);
     g_autofree char *here = g_get_current_dir();
     context.folder = here;
     if (o->environment)
-        read_environment(study, context);
+        read_environment(file, context);
     for (const char *const *text = o->overrides; text && *text; text++)
-        read_override(study, *text, context);
-    return finish(study, root, name, errors, diag);
+        read_override(file, *text, context);
+    return finish(file, root, name, errors, diag);
 }
 
-struct study_file *study_load(const char *path, const struct study_options *options, struct diag *diag)
+struct config_file *config_file_load(const char *path, const struct config_file_options *options, struct diag *diag)
 {
     size_t errors = diag_errors(diag);
     struct doc *doc = doc_load(path, diag);
@@ -321,68 +321,67 @@ struct study_file *study_load(const char *path, const struct study_options *opti
         return NULL;
     g_autofree char *parent = g_path_get_dirname(path);
     g_autofree char *folder = g_canonicalize_filename(parent, NULL);
-    return read_study(doc, path, folder, options, errors, diag);
+    return read_file(doc, path, folder, options, errors, diag);
 }
 
-struct study_file *study_parse(const char *name, const char *text, size_t length, const char *folder,
-                               const struct study_options *options, struct diag *diag)
+struct config_file *config_file_parse(const char *name, const char *text, size_t length, const char *folder,
+                                      const struct config_file_options *options, struct diag *diag)
 {
     size_t errors = diag_errors(diag);
     struct doc *doc = doc_parse(name, text, length, diag);
-    return doc ? read_study(doc, name, folder, options, errors, diag) : NULL;
+    return doc ? read_file(doc, name, folder, options, errors, diag) : NULL;
 }
 
 /* --- Reading --------------------------------------------------------------------------------------------------------- */
 
-bool study_is_study(const struct study_file *study)
+bool config_file_is_study(const struct config_file *file)
 {
-    return study->is_study;
+    return file->is_study;
 }
 
-const char *study_name(const struct study_file *study)
+const char *config_file_name(const struct config_file *file)
 {
-    return study->name;
+    return file->name;
 }
 
-static const struct config_value *study_value(const struct study_file *study, const char *path)
+static const struct config_value *value_of(const struct config_file *file, enum config_field_id id)
 {
-    size_t index = field_at(path);
-    if (!(field_table()->rows[index].flags & CONFIG_STUDY))
-        g_error("config: '%s' belongs to an experiment, not to the study", path);
-    return study->layers.values[index];
+    if (!(config_shared_rows[id].flags & CONFIG_STUDY))
+        g_error("config: '%s' belongs to an experiment, not to the study", config_shared_rows[id].path);
+    return file->layers.values[id];
 }
 
-bool study_has(const struct study_file *study, const char *path)
+bool config_file_has(const struct config_file *file, enum config_field_id id)
 {
-    return value_is_set(study_value(study, path));
+    return value_is_set(value_of(file, id));
 }
 
-int64_t study_int(const struct study_file *study, const char *path)
+int64_t config_file_int(const struct config_file *file, enum config_field_id id)
 {
-    const json_t *json = study_value(study, path)->json;
+    const json_t *json = value_of(file, id)->json;
     if (!json_is_integer(json))
-        g_error("config: '%s' is not an integer that is set", path);
+        g_error("config: '%s' is not an integer that is set", config_shared_rows[id].path);
     return json_integer_value(json);
 }
 
-double study_real(const struct study_file *study, const char *path)
+double config_file_real(const struct config_file *file, enum config_field_id id)
 {
-    const json_t *json = study_value(study, path)->json;
+    const json_t *json = value_of(file, id)->json;
     if (!json_is_real(json))
-        g_error("config: '%s' is not a number that is set", path);
+        g_error("config: '%s' is not a number that is set", config_shared_rows[id].path);
     return json_real_value(json);
 }
 
-const char *study_string(const struct study_file *study, const char *path)
+const char *config_file_string(const struct config_file *file, enum config_field_id id)
 {
-    const json_t *json = study_value(study, path)->json;
+    const json_t *json = value_of(file, id)->json;
     if (!json_is_string(json))
-        g_error("config: '%s' is not a text that is set", path);
+        g_error("config: '%s' is not a text that is set", config_shared_rows[id].path);
     return json_string_value(json);
 }
 
-size_t study_axes(const struct study_file *study, const struct study_axis **ret)
+size_t config_file_axes(const struct config_file *file, const struct config_axis **ret)
 {
-    *ret = (const struct study_axis *)(const void *)study->layers.axes->data;
-    return study->layers.axes->len;
+    *ret = (const struct config_axis *)(const void *)file->layers.axes->data;
+    return file->layers.axes->len;
 }
