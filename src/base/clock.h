@@ -16,6 +16,12 @@ struct clock_anchor {
     int64_t gap_ns;  /* bracket of the two monotonic readings around the wall reading */
 };
 
+/* A duration in seconds. A product, not a quotient: joules are held to their last digit. */
+static inline double clock_seconds(int64_t ns)
+{
+    return (double)ns * 1e-9;
+}
+
 int64_t clock_mono_ns(void);
 int64_t clock_wall_ns(void);
 /* Reads mono, wall, mono a few times and keeps the tightest bracket. */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- sums over boards ---- */
+/* --- sums over boards -------------------------------------------------------------------------------------------- */
 
 static void sum_absent(const struct energy_estimate *board, struct energy_estimate *ret)
 {
@@ -46,8 +46,7 @@ static void add_board(struct energy_estimate *sum, const struct energy_estimate 
     sum->joules.method = sum->method == b->method ? sum->joules.method : "mixed";
     sum->joules.sensor = NULL;
     sum->method = sum->method == b->method ? sum->method : ENERGY_METHOD_NONE;
-    sum->statistical_j =
-        sqrt(sum->statistical_j * sum->statistical_j + b->statistical_j * b->statistical_j);
+    sum->statistical_j = sqrt(sum->statistical_j * sum->statistical_j + b->statistical_j * b->statistical_j);
     sum->phase.locked = sum->phase.locked || b->phase.locked;
     sum->recommended_repeats = MAX(sum->recommended_repeats, b->recommended_repeats);
     sum->prior = sum->prior == b->prior ? sum->prior : NULL;
@@ -59,8 +58,8 @@ static void add_board(struct energy_estimate *sum, const struct energy_estimate 
     add_quantity(&sum->peak_w, &b->peak_w, "the peak of a board is absent");
 }
 
-/* Errors of gain or offset over boards: what nobody calibrated may have one cause that pushes all
- * the same way and is added linearly; calibrations are taken board by board and add in quadrature. */
+/* Errors of gain or offset over boards: what nobody calibrated may have one cause that pushes all the same way and is
+ * added linearly; calibrations are taken board by board and add in quadrature. */
 struct systematic {
     double linear, squares;
 };
@@ -84,11 +83,9 @@ static double arm(double length, double statistical_j)
     return sqrt(MAX(0, length * length - statistical_j * statistical_j));
 }
 
-static void set_sum_interval(const struct energy_estimate *boards, size_t n,
-                             struct energy_estimate *ret)
+static void set_sum_interval(const struct energy_estimate *boards, size_t n, struct energy_estimate *ret)
 {
     struct systematic low = {0}, high = {0}, half = {0}, gain_j = {0}, offset_w = {0};
-
     for (size_t i = 0; i < n; i++) {
         const struct energy_estimate *b = &boards[i];
         systematic_add(&low, b, arm(b->joules.value - b->joules.low, b->statistical_j));
@@ -119,8 +116,7 @@ void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_es
     *ret = boards[0];
     ret->reason = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (boards[i].joules.status == QUANTITY_ABSENT ||
-            g_strcmp0(boards[i].scope, boards[0].scope) != 0) {
+        if (boards[i].joules.status == QUANTITY_ABSENT || g_strcmp0(boards[i].scope, boards[0].scope) != 0) {
             struct energy_estimate unlike = boards[i];
             if (boards[i].joules.status != QUANTITY_ABSENT)
                 unlike.joules.reason = "its scope is another one: unlike scopes are never added";
@@ -139,7 +135,7 @@ void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_es
     set_sum_interval(boards, n, ret);
 }
 
-/* ---- baselines ---- */
+/* --- baselines --------------------------------------------------------------------------------------------------- */
 
 #define BASELINE_BLOCKS_MAX 30
 #define BASELINE_BLOCK_S    1.0
@@ -155,29 +151,24 @@ static const struct energy_channel *baseline_channel(const struct energy_board *
     return board->counter ? board->counter : board->instant ? board->instant : board->average;
 }
 
-static void baseline_level(const struct energy_channel *channel, const struct edges *e,
-                           const struct sensor *s, const struct energy_calibration *calibration,
-                           struct energy_baseline *ret)
+static void baseline_level(const struct energy_channel *channel, const struct edges *e, const struct sensor *s,
+                           const struct energy_calibration *calibration, struct energy_baseline *ret)
 {
-    double means[BASELINE_BLOCKS_MAX], length, gain = calibration ? calibration->gain : 1, half,
-                                               watts;
+    double gain = calibration ? calibration->gain : 1;
     double block = MAX(BASELINE_BLOCK_S, MAX(2 * s->average, 2 * s->period));
-    size_t m;
-
-    length = e->n > 1 ? e->at[e->n - 1].t - e->at[0].t : 0;
-    m = MIN(BASELINE_BLOCKS_MAX, (size_t)(length / block));
+    double length = e->n > 1 ? e->at[e->n - 1].t - e->at[0].t : 0;
+    size_t m = MIN(BASELINE_BLOCKS_MAX, (size_t)(length / block));
     m = MAX(m, LEVEL_BLOCKS_MIN); /* shorter blocks rather than fewer, down to one increment each */
+    double means[BASELINE_BLOCKS_MAX];
     if (!level_blocks(e, 0, e->n ? e->n - 1 : 0, m, means) || length < 4 * s->average) {
-        baseline_absent(
-            "too short for four blocks of the sensor's period: measure the baseline for longer",
-            ret);
+        baseline_absent("too short for four blocks of the sensor's period: measure the baseline for longer", ret);
         return;
     }
-    watts = stats_mean(means, m);
+    double watts = stats_mean(means, m);
     ret->u_w = stats_sd(means, m) * sqrt(LEVEL_CORRELATION / (double)m) / gain;
     ret->df = (double)(m - 1);
     watts = (watts - (calibration ? calibration->offset_w : 0)) / gain;
-    half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, ret->df) * ret->u_w;
+    double half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, ret->df) * ret->u_w;
     ret->watts = quantity_of(channel->info->status, watts, "block means", channel->info->id);
     ret->watts.low = watts - half;
     ret->watts.high = watts + half;
@@ -186,26 +177,21 @@ static void baseline_level(const struct energy_channel *channel, const struct ed
 void energy_baseline_measure(const struct energy_board *board, int64_t from_ns, int64_t to_ns,
                              struct energy_baseline *ret)
 {
-    struct energy_window window = {
-        .guard_from_ns = from_ns, .t0_ns = from_ns, .t1_ns = to_ns, .guard_to_ns = to_ns};
+    struct energy_window window = {.guard_from_ns = from_ns, .t0_ns = from_ns, .t1_ns = to_ns, .guard_to_ns = to_ns};
     const struct energy_channel *channel = baseline_channel(board);
-    struct edges edges, inner;
-    struct sensor sensor;
-    size_t first;
-
     *ret = (struct energy_baseline){.from_ns = from_ns, .to_ns = to_ns};
     if (!channel || channel->info->status == QUANTITY_ABSENT) {
         baseline_absent("no energy or power channel; `llem meter` says why", ret);
         return;
     }
     ret->sensor = channel->info->id;
-    sensor = sensor_of(channel);
+    struct sensor sensor = sensor_of(channel);
+    struct edges edges;
     edges_extract(channel, &window, &edges);
-    first = edges_first_after(&edges, 0);
-    inner = edges;
+    size_t first = edges_first_after(&edges, 0);
+    struct edges inner = edges;
     inner.at += first;
-    inner.n = (size_t)MAX(0, edges_last_before(&edges, (double)(to_ns - from_ns) * 1e-9) + 1 -
-                                 (ssize_t)first);
+    inner.n = (size_t)MAX(0, edges_last_before(&edges, clock_seconds(to_ns - from_ns)) + 1 - (ssize_t)first);
     if (sensor.modelled && !edges.broken)
         baseline_absent("a modelled channel counts only the engine's own CPU time: its idle level "
                         "is 0 by construction",
@@ -217,32 +203,27 @@ void energy_baseline_measure(const struct energy_board *board, int64_t from_ns, 
     edges_clear(&edges);
 }
 
-#define DRIFT_SHARE                                                                                \
-    0.10 /* of the idle level between two baselines (measurement practice: reject beyond 10 %) */
+#define DRIFT_SHARE 0.10 /* of the idle level between two baselines (measurement practice: reject beyond 10 %) */
 
-void energy_baseline_between(const struct energy_baseline *before,
-                             const struct energy_baseline *after, int64_t at_ns,
+void energy_baseline_between(const struct energy_baseline *before, const struct energy_baseline *after, int64_t at_ns,
                              struct energy_baseline *ret, bool *ret_drift)
 {
-    double t0, t1, w, change, half;
-
     *ret = *before;
     *ret_drift = false;
-    if (!after || before->watts.status == QUANTITY_ABSENT ||
-        after->watts.status == QUANTITY_ABSENT) {
+    if (!after || before->watts.status == QUANTITY_ABSENT || after->watts.status == QUANTITY_ABSENT) {
         if (after && before->watts.status == QUANTITY_ABSENT)
             *ret = *after;
         return;
     }
-    t0 = (double)(before->to_ns - before->from_ns) / 2 + (double)before->from_ns;
-    t1 = (double)(after->to_ns - after->from_ns) / 2 + (double)after->from_ns;
-    w = t1 > t0 ? CLAMP(((double)at_ns - t0) / (t1 - t0), 0, 1) : 0.5;
-    change = after->watts.value - before->watts.value;
+    double t0 = (double)(before->to_ns - before->from_ns) / 2 + (double)before->from_ns;
+    double t1 = (double)(after->to_ns - after->from_ns) / 2 + (double)after->from_ns;
+    double w = t1 > t0 ? CLAMP(((double)at_ns - t0) / (t1 - t0), 0, 1) : 0.5;
+    double change = after->watts.value - before->watts.value;
     ret->watts.value = before->watts.value + w * change;
-    ret->u_w = sqrt((1 - w) * (1 - w) * before->u_w * before->u_w +
-                    w * w * after->u_w * after->u_w + change * change / 12);
+    ret->u_w =
+        sqrt((1 - w) * (1 - w) * before->u_w * before->u_w + w * w * after->u_w * after->u_w + change * change / 12);
     ret->df = before->df + after->df;
-    half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, ret->df) * ret->u_w;
+    double half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, ret->df) * ret->u_w;
     ret->watts.low = ret->watts.value - half;
     ret->watts.high = ret->watts.value + half;
     ret->to_ns = after->to_ns;
@@ -253,14 +234,11 @@ void energy_baseline_between(const struct energy_baseline *before,
 void energy_net(const struct energy_estimate *gross, const struct energy_baseline *baseline,
                 struct energy_estimate *ret)
 {
-    double idle_j, idle_half, half;
-
     *ret = *gross;
     ret->reason = NULL;
     ret->check_count = 0;
     if (gross->joules.status == QUANTITY_ABSENT || baseline->watts.status == QUANTITY_ABSENT) {
-        const struct quantity *why =
-            gross->joules.status == QUANTITY_ABSENT ? &gross->joules : &baseline->watts;
+        const struct quantity *why = gross->joules.status == QUANTITY_ABSENT ? &gross->joules : &baseline->watts;
         ret->reason = g_strdup_printf("%s: %s", why == &gross->joules ? "gross energy" : "baseline",
                                       why->reason ? why->reason : "absent");
         ret->joules = quantity_absent(ret->reason);
@@ -268,25 +246,22 @@ void energy_net(const struct energy_estimate *gross, const struct energy_baselin
         ret->average_w = quantity_absent("no net energy");
         return;
     }
-    idle_j = baseline->watts.value * gross->duration_s;
-    idle_half =
-        stats_t_quantile(0.5 + ENERGY_LEVEL / 2, baseline->df) * baseline->u_w * gross->duration_s;
+    double idle_j = baseline->watts.value * gross->duration_s;
+    double idle_half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, baseline->df) * baseline->u_w * gross->duration_s;
     ret->joules.value -= idle_j;
     ret->raw_j = NAN;
     ret->joules.status = worst(gross->joules.status, baseline->watts.status);
     ret->joules.method = "gross minus idle level × duration";
     ret->statistical_j = sqrt(gross->statistical_j * gross->statistical_j + idle_half * idle_half);
-    if (gross->offset_w_u > 0 || gross->gain_rel_u > 0)
-        ret->systematic_j = 1.96 * gross->gain_rel_u *
-                            fabs(ret->joules.value); /* the offset is in both and cancels */
-    half = sqrt(ret->statistical_j * ret->statistical_j + ret->systematic_j * ret->systematic_j);
+    if (gross->offset_w_u > 0 || gross->gain_rel_u > 0) /* the offset is in both and cancels */
+        ret->systematic_j = STATS_NORMAL_95 * gross->gain_rel_u * fabs(ret->joules.value);
+    double half = sqrt(ret->statistical_j * ret->statistical_j + ret->systematic_j * ret->systematic_j);
     ret->joules.low = ret->joules.value - half;
     ret->joules.high = ret->joules.value + half;
-    ret->average_w = quantity_of(ret->joules.status, ret->joules.value / gross->duration_s,
-                                 ret->joules.method, NULL);
+    ret->average_w = quantity_of(ret->joules.status, ret->joules.value / gross->duration_s, ret->joules.method, NULL);
 }
 
-/* ---- ratios ---- */
+/* --- ratios ------------------------------------------------------------------------------------------------------ */
 
 struct ratio {
     const struct energy_estimate *a, *b;
@@ -300,64 +275,55 @@ static double ratio_of(const double *d, size_t n, void *user)
     const double *other = r->same_board ? d + 2 : d + 4;
     double a = r->a->joules.value - d[0] - d[3] * r->a->offset_w_u * r->a->duration_s;
     double b = r->b->joules.value - d[1] - other[1] * r->b->offset_w_u * r->b->duration_s;
-
     (void)n;
     return (b / (1 + other[0] * r->b->gain_rel_u)) / (a / (1 + d[2] * r->a->gain_rel_u));
 }
 
-struct quantity energy_ratio(const struct energy_estimate *a, const struct energy_estimate *b,
-                             size_t draws, uint32_t seed)
+struct quantity energy_ratio(const struct energy_estimate *a, const struct energy_estimate *b, size_t draws,
+                             uint32_t seed)
 {
     struct ratio ratio = {a, b, a->device && g_strcmp0(a->device, b->device) == 0};
-    struct stats_component parts[6];
-    struct stats_interval interval;
-    struct quantity q;
-    GRand *rng;
-
     if (a->joules.status == QUANTITY_ABSENT || b->joules.status == QUANTITY_ABSENT)
         return quantity_absent("one of the two energies is absent");
     if (!(a->joules.value > 0) || !(b->joules.value > 0))
         return quantity_absent("a ratio needs two energies above 0");
-    parts[0] = (struct stats_component){STATS_NORMAL, a->statistical_j / 1.96, 0};
-    parts[1] = (struct stats_component){STATS_NORMAL, b->statistical_j / 1.96, 0};
+    struct stats_component parts[6];
+    parts[0] = (struct stats_component){STATS_NORMAL, a->statistical_j / STATS_NORMAL_95, 0};
+    parts[1] = (struct stats_component){STATS_NORMAL, b->statistical_j / STATS_NORMAL_95, 0};
     for (size_t i = 2; i < 6; i++)
         parts[i] = (struct stats_component){STATS_NORMAL, 1, 0};
-    rng = g_rand_new_with_seed(seed);
-    interval =
-        stats_propagate(parts, 6, ratio_of, &ratio, draws ? draws : 20000, rng, ENERGY_LEVEL);
+    GRand *rng = g_rand_new_with_seed(seed);
+    struct stats_interval interval =
+        stats_propagate(parts, 6, ratio_of, &ratio, draws ? draws : ENERGY_DRAWS, rng, ENERGY_LEVEL);
     g_rand_free(rng);
-    q = quantity_of(worst(a->joules.status, b->joules.status), b->joules.value / a->joules.value,
-                    ratio.same_board ? "ratio, gain cancels" : "ratio, gain of both boards", NULL);
+    struct quantity q = quantity_of(worst(a->joules.status, b->joules.status), b->joules.value / a->joules.value,
+                                    ratio.same_board ? "ratio, gain cancels" : "ratio, gain of both boards", NULL);
     q.low = interval.low;
     q.high = interval.high;
     return q;
 }
 
-/* ---- other cumulative channels ---- */
+/* --- other cumulative channels ----------------------------------------------------------------------------------- */
 
 static const struct meter_point *point_at(const struct energy_channel *channel, int64_t t_ns)
 {
     const struct meter_point *found = NULL;
-
     for (size_t i = 0; i < channel->count && channel->points[i].first_ns <= t_ns; i++)
         found = &channel->points[i];
     return found ? found : channel->count ? &channel->points[0] : NULL;
 }
 
-struct quantity energy_cumulative(const struct energy_channel *channel, int64_t t0_ns,
-                                  int64_t t1_ns)
+struct quantity energy_cumulative(const struct energy_channel *channel, int64_t t0_ns, int64_t t1_ns)
 {
     const struct meter_point *a = point_at(channel, t0_ns), *b = point_at(channel, t1_ns);
-
     if (channel->info->status == QUANTITY_ABSENT)
-        return quantity_absent(channel->info->reason ? channel->info->reason
-                                                     : "the channel is absent");
+        return quantity_absent(channel->info->reason ? channel->info->reason : "the channel is absent");
     if (!a || !b)
         return quantity_absent("no readings during the work");
     for (const struct meter_point *p = a; p <= b; p++) {
         if (p->status != METER_READ_OK)
             return quantity_absent("a reading during the work failed or the counter was reset");
     }
-    return quantity_of(channel->info->status, (double)(b->raw - a->raw) * channel->info->scale,
-                       "counter difference", channel->info->id);
+    return quantity_of(channel->info->status, (double)(b->raw - a->raw) * channel->info->scale, "counter difference",
+                       channel->info->id);
 }

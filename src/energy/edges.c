@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the sampler's runs of equal readings to edges: moments at which a cumulative energy is
- * known.
+ * From the sampler's runs of equal readings to edges: moments at which a cumulative energy is known.
  *
- * An edge lies somewhere in its bracket (old value last seen, new value first seen). Sensors
- * refresh on a grid, so a local straight line through the brackets places each edge better than its
- * own bracket can; it is never moved out of the bracket, so a grid that is not one does no harm.
+ * An edge lies somewhere in its bracket (old value last seen, new value first seen). Sensors refresh on a grid, so a
+ * local straight line through the brackets places each edge better than its own bracket can; it is never moved out of
+ * the bracket, so a grid that is not one does no harm.
  */
 #include "energy/internal.h"
 
@@ -16,7 +15,7 @@
 
 static double seconds(int64_t t_ns, const struct energy_window *window)
 {
-    return (double)(t_ns - window->t0_ns) * 1e-9;
+    return clock_seconds(t_ns - window->t0_ns);
 }
 
 static bool inside(const struct meter_point *p, const struct energy_window *window)
@@ -35,8 +34,7 @@ static void note_bad(const struct meter_point *p, struct edges *ret)
         break;
     case METER_READ_WRAP_AMBIGUOUS:
         ret->flags |= ENERGY_FLAG(GAP);
-        ret->broken =
-            "the counter may have wrapped more than once between two readings: read it more often";
+        ret->broken = "the counter may have wrapped more than once between two readings: read it more often";
         break;
     case METER_READ_ERROR:
     case METER_READ_NOT_READY:
@@ -51,7 +49,6 @@ static void note_bad(const struct meter_point *p, struct edges *ret)
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
-
     return (x > y) - (x < y);
 }
 
@@ -64,7 +61,6 @@ static double median_in_place(double *x, size_t n)
 static void find_period(struct edges *e)
 {
     g_autofree double *x = g_new(double, e->n + 1);
-
     e->period = NAN;
     for (size_t i = 0; i < e->n; i++)
         x[i] = e->at[i].poll;
@@ -76,15 +72,12 @@ static void find_period(struct edges *e)
     e->period = median_in_place(x, e->n - 1);
 }
 
-/* Straight line through the midpoints of the brackets around edge i, over counted periods; its
- * value at i. */
+/* Straight line through the midpoints of the brackets around edge i, over counted periods; its value at i. */
 static void place(struct edges *e, const double *middle, const double *index, size_t i)
 {
     size_t from = i > FIT_REACH ? i - FIT_REACH : 0, to = MIN(e->n - 1, i + FIT_REACH);
-    double n = (double)(to - from + 1), mx = 0, my = 0, sxx = 0, sxy = 0, rss = 0, bracket = 0,
-           slope, r2, jitter2;
+    double n = (double)(to - from + 1), mx = 0, my = 0, sxx = 0, sxy = 0, rss = 0, bracket = 0;
     struct edge *edge = &e->at[i];
-
     for (size_t k = from; k <= to; k++) {
         double half = (e->at[k].hi - e->at[k].lo) / 2;
         mx += index[k] / n;
@@ -95,28 +88,23 @@ static void place(struct edges *e, const double *middle, const double *index, si
         sxx += (index[k] - mx) * (index[k] - mx);
         sxy += (index[k] - mx) * (middle[k] - my);
     }
-    slope = sxy / sxx;
+    double slope = sxy / sxx;
     for (size_t k = from; k <= to; k++) {
         double r = middle[k] - my - slope * (index[k] - mx);
         rss += r * r;
     }
-    r2 = rss / (n - 2);
-    jitter2 = MIN(MAX(0, r2 - bracket), edge->u_t * edge->u_t);
+    double r2 = rss / (n - 2);
+    double jitter2 = MIN(MAX(0, r2 - bracket), edge->u_t * edge->u_t);
     edge->t = CLAMP(my + slope * (index[i] - mx), edge->lo, edge->hi);
-    edge->u_t =
-        MIN(edge->u_t,
-            sqrt(MAX(r2, bracket) * (1 / n + (index[i] - mx) * (index[i] - mx) / sxx) + jitter2));
+    edge->u_t = MIN(edge->u_t, sqrt(MAX(r2, bracket) * (1 / n + (index[i] - mx) * (index[i] - mx) / sxx) + jitter2));
 }
 
 static void regularise(struct edges *e)
 {
-    g_autofree double *middle = NULL, *index = NULL;
-
-    if (e->n < 6 ||
-        e->period < 2 * e->step) /* too few, or every poll finds a new value: no grid to see */
+    if (e->n < 6 || e->period < 2 * e->step) /* too few, or every poll finds a new value: no grid to see */
         return;
-    middle = g_new(double, e->n);
-    index = g_new0(double, e->n);
+    g_autofree double *middle = g_new(double, e->n);
+    g_autofree double *index = g_new0(double, e->n);
     for (size_t i = 0; i < e->n; i++)
         middle[i] = e->at[i].t;
     for (size_t i = 1; i < e->n; i++)
@@ -132,10 +120,8 @@ static void regularise(struct edges *e)
 /* Runs of equal readings longer than any refresh: a counter at work never stands still. */
 static void check_stuck(const struct meter_point *p, const struct sensor *sensor, struct edges *ret)
 {
-    double held = (double)(p->last_ns - p->first_ns) * 1e-9;
-    double allowed =
-        fmax(5 * sensor->period, sensor->characterised ? STUCK_MIN_S : STUCK_UNKNOWN_S);
-
+    double held = clock_seconds(p->last_ns - p->first_ns);
+    double allowed = fmax(5 * sensor->period, sensor->characterised ? STUCK_MIN_S : STUCK_UNKNOWN_S);
     if (!sensor->counter || sensor->modelled || held <= allowed)
         return;
     ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
@@ -148,12 +134,10 @@ static bool is_gap(double missing, const struct sensor *sensor)
     return missing > MAX(MAX(0.05, 2.5 * sensor->step), MIN(sensor->period, 0.5));
 }
 
-static void add_edge(const struct meter_point *p, int64_t lo_ns, double value,
-                     const struct sensor *sensor, const struct energy_window *window,
-                     struct edges *ret)
+static void add_edge(const struct meter_point *p, int64_t lo_ns, double value, const struct sensor *sensor,
+                     const struct energy_window *window, struct edges *ret)
 {
     struct edge *edge = &ret->at[ret->n++];
-
     edge->lo = seconds(lo_ns, window);
     edge->hi = seconds(p->first_ns, window);
     edge->poll = edge->hi - edge->lo;
@@ -164,19 +148,16 @@ static void add_edge(const struct meter_point *p, int64_t lo_ns, double value,
     edge->c = edge->p = value;
 }
 
-/* A reading that changed nothing (a run broken by a gap) is no edge; nor is the very first value,
- * there for an unknown time. */
+/* A reading that changed nothing (a run broken by a gap) is no edge; nor is the very first value, there for an
+ * unknown time. */
 static void collect(const struct energy_channel *channel, const struct energy_window *window,
                     const struct sensor *sensor, struct edges *ret)
 {
-    const struct meter_point *before =
-        NULL; /* last run with a number that later ones may be compared with */
+    const struct meter_point *before = NULL; /* last run with a number that later ones may be compared with */
     double low = INFINITY, high = -INFINITY;
-
     for (size_t i = 0; i < channel->count; i++) {
         const struct meter_point *p = &channel->points[i];
         double value = (double)p->raw * channel->info->scale;
-
         if (p->status != METER_READ_OK) {
             if (inside(p, window))
                 note_bad(p, ret);
@@ -186,10 +167,9 @@ static void collect(const struct energy_channel *channel, const struct energy_wi
         }
         if (p->last_ns >= window->guard_from_ns && p->first_ns <= window->guard_to_ns)
             check_stuck(p, sensor, ret);
-        if (before && inside(p, window) &&
-            is_gap((double)(p->first_ns - before->last_ns) * 1e-9, sensor)) {
+        if (before && inside(p, window) && is_gap(clock_seconds(p->first_ns - before->last_ns), sensor)) {
             ret->flags |= ENERGY_FLAG(GAP);
-            ret->gap += (double)(p->first_ns - before->last_ns) * 1e-9;
+            ret->gap += clock_seconds(p->first_ns - before->last_ns);
         }
         if (before && before->raw != p->raw)
             add_edge(p, before->last_ns, value, sensor, window, ret);
@@ -200,15 +180,13 @@ static void collect(const struct energy_channel *channel, const struct energy_wi
     ret->spread = ret->n ? high - low : 0;
 }
 
-/* A moment inside a run of equal readings: nothing changed there, and nothing is uncertain about
- * it. */
+/* A moment inside a run of equal readings: nothing changed there, and nothing is uncertain about it. */
 static struct edge knot(double t, double p)
 {
     return (struct edge){.t = t, .lo = t, .hi = t, .p = p};
 }
 
-/* Knots one period apart from `from` (excluded) to `to` (excluded), where a reading merely repeats.
- */
+/* Knots one period apart from `from` (excluded) to `to` (excluded), where a reading merely repeats. */
 static void add_knots(GArray *all, double from, double to, double p, double period)
 {
     for (double t = from + period; t < to - period / 2; t += period) {
@@ -218,16 +196,13 @@ static void add_knots(GArray *all, double from, double to, double p, double peri
 }
 
 /* Steady power repeats its reading; the series then has moments between its edges all the same. */
-static void fill_runs(struct edges *e, const struct energy_channel *channel,
-                      const struct energy_window *window, double period)
+static void fill_runs(struct edges *e, const struct energy_channel *channel, const struct energy_window *window,
+                      double period)
 {
-    const struct meter_point *first = &channel->points[0],
-                             *last = &channel->points[channel->count - 1];
+    const struct meter_point *first = &channel->points[0], *last = &channel->points[channel->count - 1];
     GArray *all = g_array_new(FALSE, TRUE, sizeof(struct edge));
     double end = seconds(last->last_ns, window);
-    struct edge start =
-        knot(seconds(first->first_ns, window), (double)first->raw * channel->info->scale);
-
+    struct edge start = knot(seconds(first->first_ns, window), (double)first->raw * channel->info->scale);
     if (first->status == METER_READ_OK)
         g_array_append_val(all, start);
     for (size_t i = 0; i <= e->n; i++) {
@@ -244,12 +219,10 @@ static void fill_runs(struct edges *e, const struct energy_channel *channel,
     e->at = (struct edge *)(void *)g_array_free(all, FALSE);
 }
 
-/* c of a power series: each reading holds until the next; what holds until t was used until about
- * one period before. */
+/* c of a power series: each reading holds until the next; what holds until t was used until about one period before. */
 static void sum_power(struct edges *e, double period)
 {
     double sum = 0;
-
     for (size_t i = 0; i < e->n; i++) {
         double held = i ? e->at[i].t - e->at[i - 1].t : 0;
         sum += i ? e->at[i - 1].p * held : 0;
@@ -262,11 +235,9 @@ static void sum_power(struct edges *e, double period)
     }
 }
 
-void edges_extract(const struct energy_channel *channel, const struct energy_window *window,
-                   struct edges *ret)
+void edges_extract(const struct energy_channel *channel, const struct energy_window *window, struct edges *ret)
 {
     struct sensor sensor = sensor_of(channel);
-
     memset(ret, 0, sizeof *ret);
     ret->period = NAN;
     ret->at = g_new0(struct edge, channel->count + 1);
@@ -278,8 +249,7 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
         ret->broken = sensor.modelled ? NULL : "the value never changed";
     if (sensor.counter && ret->n == 0 && channel->count > 0 && !sensor.modelled)
         ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
-    if (sensor.counter && ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step &&
-        channel->period_ns > 0)
+    if (sensor.counter && ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step && channel->period_ns > 0)
         ret->flags |= ENERGY_FLAG(PERIOD_CHANGED);
     regularise(ret);
     if (!sensor.counter && channel->count > 0) {
@@ -289,12 +259,10 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
     }
 }
 
-int64_t energy_period_changed(const struct energy_channel *channel,
-                              const struct energy_window *window)
+int64_t energy_period_changed(const struct energy_channel *channel, const struct energy_window *window)
 {
-    struct edges edges;
     int64_t period_ns = 0;
-
+    struct edges edges;
     edges_extract(channel, window, &edges);
     if (edges.flags & ENERGY_FLAG(PERIOD_CHANGED))
         period_ns = llround(edges.period * 1e9);
@@ -311,7 +279,6 @@ void edges_clear(struct edges *edges)
 ssize_t edges_last_before(const struct edges *edges, double t)
 {
     size_t low = 0, high = edges->n; /* hi ascends with the index */
-
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (edges->at[middle].hi <= t)
@@ -325,7 +292,6 @@ ssize_t edges_last_before(const struct edges *edges, double t)
 size_t edges_first_after(const struct edges *edges, double t)
 {
     size_t low = 0, high = edges->n;
-
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (edges->at[middle].lo < t)

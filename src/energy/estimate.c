@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* One board, one window: every estimator that can answer is asked, the best answer is published,
- * the others beside it. */
+/* One board, one window: every estimator that can answer is asked, the best answer is published, the others beside
+ * it. */
 #include "energy/internal.h"
 
 #include <math.h>
 #include <string.h>
 
 #define RESOLUTION 0.01
-#define DRAWS      20000
-#define DISAGREE                                                                                   \
-    0.01 /* counter against integrated power: below 1 % on good boards (arXiv 2603.26435) */
-#define GAP_SHARE 0.02 /* of the window between repeats */
+#define DISAGREE   0.01 /* counter against integrated power: below 1 % on good boards (arXiv 2603.26435) */
+#define GAP_SHARE  0.02 /* of the window between repeats */
 
 struct pair {
     const struct energy_channel *channel;
@@ -26,8 +24,7 @@ struct asked {
     size_t n;
 };
 
-static void ask(struct asked *asked, estimator *estimate, const struct pair *pair,
-                const struct energy_window *window)
+static void ask(struct asked *asked, estimator *estimate, const struct pair *pair, const struct energy_window *window)
 {
     if (!pair->channel || pair->channel->info->status == QUANTITY_ABSENT)
         return;
@@ -35,15 +32,12 @@ static void ask(struct asked *asked, estimator *estimate, const struct pair *pai
     estimate(pair->channel, &pair->edges, window, &asked->answers[asked->n++]);
 }
 
-/* In the order of preference. An instant channel with gaps in its sight ranks behind the average
- * one. */
+/* In the order of preference. An instant channel with gaps in its sight ranks behind the average one. */
 static void ask_all(struct asked *asked, const struct energy_window *window)
 {
     bool instant_first = asked->instant.channel && sensor_of(asked->instant.channel).unseen <= 0;
-    const struct pair *power =
-        instant_first || !asked->average.channel ? &asked->instant : &asked->average;
+    const struct pair *power = instant_first || !asked->average.channel ? &asked->instant : &asked->average;
     const struct pair *other = power == &asked->instant ? &asked->average : &asked->instant;
-
     ask(asked, direct_estimate, &asked->counter, window);
     ask(asked, padded_estimate, &asked->counter, window);
     ask(asked, padded_estimate, power, window);
@@ -52,8 +46,7 @@ static void ask_all(struct asked *asked, const struct energy_window *window)
     ask(asked, trapezoid_estimate, power, window);
 }
 
-static void open_pair(struct pair *pair, const struct energy_channel *channel,
-                      const struct energy_window *window)
+static void open_pair(struct pair *pair, const struct energy_channel *channel, const struct energy_window *window)
 {
     pair->channel = channel;
     if (channel)
@@ -70,26 +63,24 @@ static const struct answer *best(const struct asked *asked, enum energy_method f
     return NULL;
 }
 
-/* ---- phase lock ---- */
+/* --- phase lock -------------------------------------------------------------------------------------------------- */
 
 static double board_limit(const struct energy_board *board, const struct answer *a)
 {
     if (isfinite(board->limit_w) && board->limit_w > 0)
         return board->limit_w;
     if (a->channel->info->max_power_w > 0)
-        return a->channel->info->max_power_w / 1.5; /* meter.h: 1.5 × limit */
+        return a->channel->info->max_power_w / METER_PLAUSIBLE_SHARE;
     return isfinite(a->peak) ? 1.5 * a->peak : NAN;
 }
 
 static void check_phase(const struct energy_board *board, const struct energy_window *window,
-                        const struct energy_options *options, struct answer *a,
-                        struct energy_estimate *ret)
+                        const struct energy_options *options, struct answer *a, struct energy_estimate *ret)
 {
     struct sensor s = sensor_of(a->channel);
     double idle = a->pre.known ? a->pre.watts : board->idle_w;
     double period = isfinite(ret->period_s) ? ret->period_s : s.period;
     double seen = a->channel->info->window_ns > 0 ? s.window : period; /* nothing is known to be unseen */
-
     ret->phase = energy_phase_check(options->stamps_ns, options->stamp_count, (int64_t)(seen * 1e9),
                                     (int64_t)(period * 1e9), window->t1_ns - window->t0_ns);
     ret->phase.locked = ret->phase.locked && !s.sees_all;
@@ -97,22 +88,19 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
         return;
     a->flags |= ENERGY_FLAG(PHASE_LOCKED);
     parts_add(&a->parts, STATS_RECTANGULAR,
-              s.unseen * fmax(0, board_limit(board, a) - (isfinite(idle) ? idle : 0)) *
-                  ret->duration_s,
-              0);
+              s.unseen * fmax(0, board_limit(board, a) - (isfinite(idle) ? idle : 0)) * ret->duration_s, 0);
 }
 
-/* ---- the record ---- */
+/* --- the record -------------------------------------------------------------------------------------------------- */
 
-static void add_checks(const struct asked *asked, size_t draws, uint32_t seed,
-                       struct energy_estimate *ret)
+static void add_checks(const struct asked *asked, size_t draws, uint32_t seed, struct energy_estimate *ret)
 {
     for (size_t i = 0; i < asked->n; i++) {
         const struct answer *a = &asked->answers[i];
         if (!isfinite(a->joules))
             continue;
-        ret->checks[ret->check_count++] = (struct energy_check){
-            a->method, a->channel->info->id, a->joules, parts_half_width(&a->parts, draws, seed)};
+        ret->checks[ret->check_count++] = (struct energy_check){a->method, a->channel->info->id, a->joules,
+                                                                parts_half_width(&a->parts, draws, seed)};
     }
 }
 
@@ -120,7 +108,6 @@ static void add_checks(const struct asked *asked, size_t draws, uint32_t seed,
 static void add_agreement(const struct asked *asked, struct energy_estimate *ret)
 {
     const struct answer *counter = NULL, *power = NULL;
-
     for (size_t i = 0; i < asked->n; i++) {
         const struct answer *a = &asked->answers[i];
         if (!counter && a->method == ENERGY_METHOD_PADDED_COUNTER && isfinite(a->joules))
@@ -140,7 +127,6 @@ static void add_agreement(const struct asked *asked, struct energy_estimate *ret
 static void check_agreement(struct energy_estimate *ret)
 {
     const struct energy_check *counter = NULL, *power = NULL;
-
     for (size_t i = 0; i < ret->check_count; i++) {
         if (!counter && ret->checks[i].method == ENERGY_METHOD_PADDED_COUNTER)
             counter = &ret->checks[i];
@@ -152,36 +138,30 @@ static void check_agreement(struct energy_estimate *ret)
         ret->flags |= ENERGY_FLAG(CHANNELS_DISAGREE);
 }
 
-/* k so that the half-width of k·E is `resolution`: edges stay, what the sensor did not see grows
- * with the root of k. */
+/* k so that the half-width of k·E is `resolution`: edges stay, what the sensor did not see grows with the root of k. */
 static int64_t repeats_for(double joules, double half, double duty_u, double resolution)
 {
-    double duty = MIN(half, 1.96 * duty_u), duty2 = duty * duty, edge2 = half * half - duty2;
+    double duty = MIN(half, STATS_NORMAL_95 * duty_u), duty2 = duty * duty, edge2 = half * half - duty2;
     double want2 = joules * joules * resolution * resolution;
-
     return (int64_t)ceil((duty2 + sqrt(duty2 * duty2 + 4 * want2 * edge2)) / (2 * want2));
 }
 
 static void check_resolution(const struct answer *a, double resolution, struct energy_estimate *ret)
 {
     double joules = fabs(ret->joules.value);
-
     if (ret->statistical_j <= resolution * joules)
         return;
     ret->flags |= ENERGY_FLAG(BELOW_RESOLUTION);
     if (joules > 0)
         ret->recommended_repeats =
-            ret->repeats *
-            MIN(1000000, repeats_for(joules, ret->statistical_j, a->duty_u, resolution));
+            ret->repeats * MIN(1000000, repeats_for(joules, ret->statistical_j, a->duty_u, resolution));
 }
 
-static void set_systematic(const struct energy_board *board, const struct answer *a, size_t draws,
-                           uint32_t seed, struct energy_estimate *ret)
+static void set_systematic(const struct energy_board *board, const struct answer *a, size_t draws, uint32_t seed,
+                           struct energy_estimate *ret)
 {
     const struct energy_calibration *c = board->calibration;
-    double gain = c ? c->gain : 1, offset = c ? c->offset_w : 0, value;
-    struct stats_interval all, alone;
-
+    double gain = c ? c->gain : 1, offset = c ? c->offset_w : 0;
     ret->prior = c ? NULL : energy_prior_find(a->channel->info->sensor_class);
     ret->gain_rel_u = c ? c->u : ret->prior->gain_u;
     ret->offset_w_u = c ? 0 : ret->prior->offset_u_w;
@@ -189,25 +169,22 @@ static void set_systematic(const struct energy_board *board, const struct answer
         ret->calibration = *c;
     else
         ret->flags |= ENERGY_FLAG(UNCALIBRATED);
-    value = (a->joules - offset * ret->duration_s) / gain;
-    all = combine(a->joules, ret->duration_s, &a->parts, gain, ret->gain_rel_u, offset,
-                  ret->offset_w_u, draws, seed);
-    alone = combine(a->joules, ret->duration_s, NULL, gain, ret->gain_rel_u, offset,
-                    ret->offset_w_u, draws, seed);
+    double value = (a->joules - offset * ret->duration_s) / gain;
+    struct stats_interval all =
+        combine(a->joules, ret->duration_s, &a->parts, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws, seed);
+    struct stats_interval alone =
+        combine(a->joules, ret->duration_s, NULL, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws, seed);
     ret->statistical_j = parts_half_width(&a->parts, draws, seed) / gain;
     ret->systematic_j = (alone.high - alone.low) / 2;
-    ret->joules = quantity_of(a->channel->info->status, value, energy_method_name(a->method),
-                              a->channel->info->id);
+    ret->joules = quantity_of(a->channel->info->status, value, energy_method_name(a->method), a->channel->info->id);
     ret->joules.low = all.low;
     ret->joules.high = all.high;
 }
 
 /* Modelled channels state a range instead of gain and offset. */
-static void set_range(const struct answer *a, size_t draws, uint32_t seed,
-                      struct energy_estimate *ret)
+static void set_range(const struct answer *a, size_t draws, uint32_t seed, struct energy_estimate *ret)
 {
     const struct meter_channel *info = a->channel->info;
-
     ret->statistical_j = parts_half_width(&a->parts, draws, seed);
     ret->systematic_j = a->joules * fmax(info->high_ratio - 1, 1 - info->low_ratio);
     ret->joules = quantity_of(info->status, a->joules, energy_method_name(a->method), info->id);
@@ -217,26 +194,21 @@ static void set_range(const struct answer *a, size_t draws, uint32_t seed,
     ret->gain_rel_u = ret->offset_w_u = 0; /* its range stands for both */
 }
 
-static void set_derived(const struct answer *a, const struct energy_window *window,
-                        struct energy_estimate *ret)
+static void set_derived(const struct answer *a, const struct energy_window *window, struct energy_estimate *ret)
 {
     const struct meter_channel *info = a->channel->info;
     bool calibrated = ret->calibration.uuid[0];
     double gain = calibrated ? ret->calibration.gain : 1, offset = calibrated ? ret->calibration.offset_w : 0;
-
-    ret->average_w = quantity_of(info->status, ret->joules.value / ret->duration_s,
-                                 ret->joules.method, info->id);
+    ret->average_w = quantity_of(info->status, ret->joules.value / ret->duration_s, ret->joules.method, info->id);
     ret->average_w.low = ret->joules.low / ret->duration_s;
     ret->average_w.high = ret->joules.high / ret->duration_s;
-    ret->peak_w = isfinite(a->peak)
-                      ? quantity_of(info->status, (a->peak - offset) / gain,
-                                    "largest mean over one sensor period", info->id)
-                      : quantity_absent("the sensor changed too seldom during the work");
+    ret->peak_w = isfinite(a->peak) ? quantity_of(info->status, (a->peak - offset) / gain,
+                                                  "largest mean over one sensor period", info->id)
+                                    : quantity_absent("the sensor changed too seldom during the work");
     if (isfinite(a->tail)) {
-        ret->tail_j =
-            quantity_of(info->status, a->tail / gain, "guard energy above the settled level", info->id);
-        ret->tail_j.low = (a->tail - 1.96 * a->tail_u) / gain; /* a difference: the offset is not in it */
-        ret->tail_j.high = (a->tail + 1.96 * a->tail_u) / gain;
+        ret->tail_j = quantity_of(info->status, a->tail / gain, "guard energy above the settled level", info->id);
+        ret->tail_j.low = (a->tail - STATS_NORMAL_95 * a->tail_u) / gain; /* a difference: the offset is not in it */
+        ret->tail_j.high = (a->tail + STATS_NORMAL_95 * a->tail_u) / gain;
     } else {
         ret->tail_j = quantity_absent("no guard after the work to follow the power in");
     }
@@ -251,13 +223,11 @@ static void set_derived(const struct answer *a, const struct energy_window *wind
 static void set_absent(const struct asked *asked, struct energy_estimate *ret)
 {
     GString *why = g_string_new(NULL);
-
     for (size_t i = 0; i < asked->n; i++) {
         const struct answer *a = &asked->answers[i];
         ret->flags |= a->flags;
         if (a->why && !strstr(why->str, a->why))
-            g_string_append_printf(why, "%s%s: %s", why->len ? "; " : "", a->channel->info->id,
-                                   a->why);
+            g_string_append_printf(why, "%s%s: %s", why->len ? "; " : "", a->channel->info->id, a->why);
     }
     if (asked->n == 0)
         g_string_append(why, "no energy or power channel; `llem meter` says why");
@@ -266,15 +236,13 @@ static void set_absent(const struct asked *asked, struct energy_estimate *ret)
     ret->average_w = ret->peak_w = ret->tail_j = quantity_absent("no energy of the window");
 }
 
-static void start(const struct energy_board *board, const struct energy_window *window,
-                  struct energy_estimate *ret)
+static void start(const struct energy_board *board, const struct energy_window *window, struct energy_estimate *ret)
 {
     const struct energy_channel *any = board->counter   ? board->counter
                                        : board->average ? board->average
                                                         : board->instant;
-
     memset(ret, 0, sizeof *ret);
-    ret->duration_s = (double)(window->t1_ns - window->t0_ns) * 1e-9;
+    ret->duration_s = clock_seconds(window->t1_ns - window->t0_ns);
     ret->repeats = MAX(1, window->repeats);
     ret->boards = 1;
     ret->statistical_j = ret->systematic_j = ret->raw_j = NAN;
@@ -290,11 +258,9 @@ static void start(const struct energy_board *board, const struct energy_window *
 /* Flags of a channel that was passed over still tell the reader why. */
 static uint32_t fault_flags(const struct asked *asked)
 {
-    const uint32_t faults = ENERGY_FLAG(COUNTER_RESET) | ENERGY_FLAG(COUNTER_STUCK) |
-                            ENERGY_FLAG(GAP) | ENERGY_FLAG(SENSOR_LOST) |
-                            ENERGY_FLAG(PERIOD_CHANGED) | ENERGY_FLAG(GUARD_SHORT);
+    const uint32_t faults = ENERGY_FLAG(COUNTER_RESET) | ENERGY_FLAG(COUNTER_STUCK) | ENERGY_FLAG(GAP) |
+                            ENERGY_FLAG(SENSOR_LOST) | ENERGY_FLAG(PERIOD_CHANGED) | ENERGY_FLAG(GUARD_SHORT);
     uint32_t flags = 0;
-
     for (size_t i = 0; i < asked->n; i++) {
         if (isfinite(asked->answers[i].joules))
             break;
@@ -311,16 +277,15 @@ static bool fell_back(const struct energy_board *board, const struct answer *a)
 }
 
 static void publish(const struct energy_board *board, const struct energy_window *window,
-                    const struct energy_options *options, const struct asked *asked,
-                    const struct answer *chosen, struct energy_estimate *ret)
+                    const struct energy_options *options, const struct asked *asked, const struct answer *chosen,
+                    struct energy_estimate *ret)
 {
     struct answer a = *chosen;
     const struct edges *edges = a.channel == asked->counter.channel   ? &asked->counter.edges
                                 : a.channel == asked->average.channel ? &asked->average.edges
                                                                       : &asked->instant.edges;
-    size_t draws = options->draws ? options->draws : DRAWS;
+    size_t draws = options->draws ? options->draws : ENERGY_DRAWS;
     double resolution = options->resolution > 0 ? options->resolution : RESOLUTION;
-
     ret->period_s = edges->period;
     ret->method = a.method;
     ret->raw_j = a.joules;
@@ -344,8 +309,6 @@ void energy_estimate_board(const struct energy_board *board, const struct energy
 {
     static const struct energy_options none;
     struct asked asked = {0};
-    const struct answer *chosen;
-
     options = options ? options : &none;
     start(board, window, ret);
     open_pair(&asked.counter, board->counter, window);
@@ -353,7 +316,7 @@ void energy_estimate_board(const struct energy_board *board, const struct energy
     open_pair(&asked.instant, board->instant, window);
     if (window->t1_ns > window->t0_ns)
         ask_all(&asked, window);
-    chosen = best(&asked, options->force);
+    const struct answer *chosen = best(&asked, options->force);
     if (chosen)
         publish(board, window, options, &asked, chosen, ret);
     else
@@ -363,8 +326,7 @@ void energy_estimate_board(const struct energy_board *board, const struct energy
     edges_clear(&asked.instant.edges);
 }
 
-void energy_estimate_missing(const char *device, const char *scope, const char *why,
-                             struct energy_estimate *ret)
+void energy_estimate_missing(const char *device, const char *scope, const char *why, struct energy_estimate *ret)
 {
     g_free(ret->reason);
     ret->reason = g_strdup(why);
@@ -383,7 +345,6 @@ struct quantity energy_per_repeat(const struct energy_estimate *estimate)
 {
     struct quantity q = estimate->joules;
     double k = (double)MAX(1, estimate->repeats);
-
     if (q.status == QUANTITY_ABSENT)
         return q;
     q.value /= k;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Does a counter add up its board's instant power or the 1-s average? At idle both are the same, so
- * this is asked of points in which power changed: those of the warm-up. Some boards' counters follow
- * the average (docs/methodology.md, "Padded counter"); their last energy then arrives 1.5 s late.
+ * Does a counter add up its board's instant power or the 1-s average? At idle both are the same, so this is asked of
+ * points in which power changed: those of the warm-up. Some boards' counters follow the average (docs/methodology.md,
+ * "Padded counter"); their last energy then arrives 1.5 s late.
  */
 #include "energy/internal.h"
 
@@ -28,7 +28,6 @@ bool energy_follows_average(const struct energy_channel *counter, const struct e
     double to_average = 0, to_instant = 0;
     size_t n = 0, a = 0, i = 0;
     const struct meter_point *before = NULL;
-
     for (size_t k = 0; k < counter->count; k++) {
         const struct meter_point *p = &counter->points[k];
         if (p->status != METER_READ_OK || !before) {
@@ -37,7 +36,7 @@ bool energy_follows_average(const struct energy_channel *counter, const struct e
         }
         /* What the counter gained in an interval is what the power channels show in the middle of the next. */
         int64_t length_ns = p->first_ns - before->first_ns;
-        double slope = (double)(p->raw - before->raw) * counter->info->scale / ((double)length_ns * 1e-9);
+        double slope = (double)(p->raw - before->raw) * counter->info->scale / clock_seconds(length_ns);
         double mean = reading_at(average, p->first_ns + length_ns / 2, &a);
         double now = reading_at(instant, p->first_ns + length_ns / 2, &i);
         before = p;

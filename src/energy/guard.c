@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guard levels. Idle power wanders with a memory of some 100 ms, so the scatter around a straight
- * line says far too little about a level; means of blocks do (docs/methodology.md, "Guards").
+ * Guard levels. Idle power wanders with a memory of some 100 ms, so the scatter around a straight line says far too
+ * little about a level; means of blocks do (docs/methodology.md, "Guards").
  */
 #include "energy/internal.h"
 
@@ -19,7 +19,6 @@ static double mean_power(const struct edges *e, size_t from, size_t to)
 bool level_blocks(const struct edges *edges, size_t from, size_t to, size_t m, double *ret_means)
 {
     size_t n = to > from ? to - from : 0;
-
     if (m == 0 || n < m)
         return false;
     for (size_t b = 0; b < m; b++)
@@ -31,7 +30,6 @@ bool level_blocks(const struct edges *edges, size_t from, size_t to, size_t m, d
 static double half_square_difference(const struct edges *e, size_t from, size_t to, size_t lag)
 {
     double sum = 0;
-
     for (size_t i = from + 1 + lag; i <= to; i++) {
         double d = mean_power(e, i - 1, i) - mean_power(e, i - 1 - lag, i - lag);
         sum += d * d;
@@ -40,25 +38,22 @@ static double half_square_difference(const struct edges *e, size_t from, size_t 
 }
 
 /*
- * Readings that are moving averages over A hide their blocks, but their differences do not: p(t +
- * B) − p(t) = (mean of the newest B − mean of the B that left)·B/A, and the two lie A apart. So
- * var(block) = var(diff)·(A/B)²/2.
+ * Readings that are moving averages over A hide their blocks, but their differences do not: p(t + B) − p(t) = (mean
+ * of the newest B − mean of the B that left)·B/A, and the two lie A apart. So var(block) = var(diff)·(A/B)²/2.
  */
-static void averaged_scatter(const struct edges *e, const struct sensor *sensor, size_t from,
-                             size_t to, struct level *level)
+static void averaged_scatter(const struct edges *e, const struct sensor *sensor, size_t from, size_t to,
+                             struct level *level)
 {
-    double period = (e->at[to].t - e->at[from].t) / (double)(to - from), count, wide, noise2;
+    double period = (e->at[to].t - e->at[from].t) / (double)(to - from);
     size_t lag = (size_t)MAX(2, round(0.3 * sensor->average / period));
-
     if (to < from + 1 + lag)
         return;
-    count = (double)(to - from - lag);
-    noise2 = half_square_difference(e, from, to, 1);
-    wide = half_square_difference(e, from, to, lag);
+    double count = (double)(to - from - lag);
+    double noise2 = half_square_difference(e, from, to, 1);
+    double wide = half_square_difference(e, from, to, lag);
     level->noise = sqrt(noise2);
     level->block_s = (double)lag * period;
-    /* neighbouring readings differ by their noise above all: it is taken off, but never most of
-     * what was seen */
+    /* neighbouring readings differ by their noise above all: it is taken off, but never most of what was seen */
     level->s = sqrt(MAX(wide - noise2, wide / 4)) * sensor->average / level->block_s;
     level->df = MAX(1, count / (double)lag);
     level->blocks = (sensor->average + (double)(to - from) * period) / level->block_s;
@@ -67,9 +62,8 @@ static void averaged_scatter(const struct edges *e, const struct sensor *sensor,
 
 static void block_scatter(const struct edges *e, size_t from, size_t to, struct level *level)
 {
-    double means[LEVEL_BLOCKS];
     size_t m = MIN(LEVEL_BLOCKS, to - from);
-
+    double means[LEVEL_BLOCKS];
     if (m < LEVEL_BLOCKS_MIN || !level_blocks(e, from, to, m, means))
         return;
     level->block_s = (e->at[to].t - e->at[from].t) / (double)m;
@@ -83,7 +77,6 @@ static void block_scatter(const struct edges *e, size_t from, size_t to, struct 
 static size_t edge_after(const struct edges *e, size_t from, size_t to, double length)
 {
     size_t i = from + 1;
-
     while (i < to && e->at[i + 1].t - e->at[from].t <= length * 1.05)
         i++;
     return MIN(i, to);
@@ -94,7 +87,6 @@ static void near_and_far(const struct edges *e, const struct sensor *sensor, siz
 {
     double length = e->at[to].t - e->at[from].t, far = MIN(FAR_S, 0.4 * length);
     size_t near_to, next_from, next_to, far_from = to - 1;
-
     if (sensor->average > 0) { /* one reading is a block of that length */
         near_to = from + 1;
         next_from = edge_after(e, from, to - 1, sensor->average);
@@ -112,36 +104,28 @@ static void near_and_far(const struct edges *e, const struct sensor *sensor, siz
     level->far = mean_power(e, far_from, to);
 }
 
-#define RATIO_MAX                                                                                  \
-    3.0 /* an exponential that fast would have been over before the guard: it was a step */
-#define DECAY_MIN                                                                                  \
-    0.05 /* what may remain of the excess one near length on: faster decays cannot be told from    \
-            noise */
+#define RATIO_MAX 3.0  /* an exponential that fast would have been over before the guard: it was a step */
+#define DECAY_MIN 0.05 /* left of the excess one near length on: faster decays cannot be told from noise */
 
 double level_extrapolate(const struct level *level, double lever, double start, double *ret_half)
 {
-    double excess = level->near - level->far, left = (level->next - level->far) / excess, tau,
-           ahead, ratio, change;
-
+    double excess = level->near - level->far, left = (level->next - level->far) / excess;
     left = CLAMP(left, DECAY_MIN, 1);
     if (left > 0.99) { /* flat so far: a drop that comes later */
         *ret_half = 0.1 * fabs(excess);
         return level->near;
     }
-    tau = -level->near_s / log(left);
-    ahead = tau / lever *
-            (1 - exp(-lever / tau)); /* mean over the lever, of an excess of 1 at its start */
-    ratio = ahead / (exp(-start / tau) * tau / level->near_s * (1 - exp(-level->near_s / tau)));
-    change = excess * (MIN(ratio, RATIO_MAX) - 1);
+    double tau = -level->near_s / log(left);
+    double ahead = tau / lever * (1 - exp(-lever / tau)); /* mean over the lever, of an excess of 1 at its start */
+    double ratio = ahead / (exp(-start / tau) * tau / level->near_s * (1 - exp(-level->near_s / tau)));
+    double change = excess * (MIN(ratio, RATIO_MAX) - 1);
     *ret_half = 1.1 * fabs(change) + 0.1 * fabs(excess);
     return level->near + change / 2;
 }
 
-struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from,
-                           size_t to)
+struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from, size_t to)
 {
     struct level level = {.watts = NAN, .near = NAN, .far = NAN, .s = NAN};
-
     if (to >= edges->n || to < from + LEVEL_BLOCKS_MIN)
         return level;
     level.watts = mean_power(edges, from, to);
@@ -155,89 +139,76 @@ struct level level_measure(const struct edges *edges, const struct sensor *senso
 
 void level_pool(struct level *a, struct level *b)
 {
-    double df = a->df + b->df, ratio = (a->s * a->s) / (b->s * b->s), s;
-
+    double df = a->df + b->df, ratio = (a->s * a->s) / (b->s * b->s);
     if (!a->known || !b->known || !(ratio < stats_f_quantile(0.995, a->df, b->df)) ||
         !(1 / ratio < stats_f_quantile(0.995, b->df, a->df)))
         return;
-    s = sqrt((a->df * a->s * a->s + b->df * b->s * b->s) / df);
+    double s = sqrt((a->df * a->s * a->s + b->df * b->s * b->s) / df);
     a->s = b->s = s;
     a->df = b->df = df;
 }
 
-/* How much the mean of a stretch scatters: more than a block where it is shorter (an instant has (1
- * + r)/(1 − r) times the variance), less where it is longer. */
+/* How much the mean of a stretch scatters: more than a block where it is shorter (an instant has (1 + r)/(1 − r)
+ * times the variance), less where it is longer. */
 static double stretch_variance(const struct level *level, double length)
 {
     double share = length / level->block_s;
-    double factor =
-        share < 1 ? 1 + (LEVEL_CORRELATION - 1) * (1 - share) : MIN(1, LEVEL_CORRELATION / share);
-
+    double factor = share < 1 ? 1 + (LEVEL_CORRELATION - 1) * (1 - share) : MIN(1, LEVEL_CORRELATION / share);
     return level->s * level->s * factor;
 }
 
 double level_u(const struct level *level, double length)
 {
     double of_mean = level->s * level->s * MIN(1, LEVEL_CORRELATION / level->blocks);
-
     return sqrt(of_mean + stretch_variance(level, MAX(length, 1e-9)));
 }
 
 bool level_unsettled(const struct level *level, double s_ref)
 {
     struct level quiet = *level;
-    double u2;
-
     quiet.s = s_ref;
-    u2 = stretch_variance(&quiet, NEAR_S) + stretch_variance(&quiet, 2 * NEAR_S);
+    double u2 = stretch_variance(&quiet, NEAR_S) + stretch_variance(&quiet, 2 * NEAR_S);
     return fabs(level->near - level->far) > fmax(3 * sqrt(u2), CHANGE_MIN * fabs(level->far));
 }
 
 /* sd of block means of the quiet before t0: what the quiet after t1 is compared with. */
-static double quiet_scatter(const struct edges *edges, const struct sensor *sensor,
-                            double guard_from)
+static double quiet_scatter(const struct edges *edges, const struct sensor *sensor, double guard_from)
 {
     ssize_t to = edges_last_before(edges, 0);
     size_t from = edges_first_after(edges, guard_from + sensor->delay_hi + sensor->period);
-
     if (to < (ssize_t)from + LEVEL_BLOCKS_MIN)
         from = edges_first_after(edges, guard_from);
     return to < 0 ? NAN : level_measure(edges, sensor, from, (size_t)to).s;
 }
 
 /* Is the newest hold of the guard level? */
-static bool settled(const struct edges *edges, const struct sensor *sensor, double t1, double now,
-                    double hold, double s)
+static bool settled(const struct edges *edges, const struct sensor *sensor, double t1, double now, double hold,
+                    double s)
 {
     size_t first = edges_first_after(edges, MAX(t1 + sensor->delay_hi, now - hold));
     ssize_t last = edges_last_before(edges, now);
-    struct level level;
-
     if (last < (ssize_t)first + LEVEL_BLOCKS_MIN)
         return false;
-    level = level_measure(edges, sensor, first, (size_t)last);
+    struct level level = level_measure(edges, sensor, first, (size_t)last);
     return !level_unsettled(&level, isfinite(s) ? s : level.s);
 }
 
 enum energy_guard_state energy_guard_settled(const struct energy_channel *channel,
-                                             const struct energy_guard_plan *plan,
-                                             const struct energy_window *window, int64_t now_ns)
+                                             const struct energy_guard_plan *plan, const struct energy_window *window,
+                                             int64_t now_ns)
 {
     struct energy_window seen = *window;
     struct sensor sensor = sensor_of(channel);
     int64_t quiet_ns = now_ns - window->t1_ns;
-    struct edges edges;
-    bool level;
-
     if (quiet_ns < plan->post_ns)
         return ENERGY_GUARD_WAIT;
     seen.guard_to_ns = now_ns;
+    struct edges edges;
     edges_extract(channel, &seen, &edges);
-    level = edges.broken || /* waiting does not mend a sensor */
-            settled(&edges, &sensor, (double)(window->t1_ns - window->t0_ns) * 1e-9,
-                    (double)(now_ns - window->t0_ns) * 1e-9, (double)plan->hold_ns * 1e-9,
-                    quiet_scatter(&edges, &sensor,
-                                  (double)(window->guard_from_ns - window->t0_ns) * 1e-9));
+    bool level = edges.broken || /* waiting does not mend a sensor */
+                 settled(&edges, &sensor, clock_seconds(window->t1_ns - window->t0_ns),
+                         clock_seconds(now_ns - window->t0_ns), clock_seconds(plan->hold_ns),
+                         quiet_scatter(&edges, &sensor, clock_seconds(window->guard_from_ns - window->t0_ns)));
     edges_clear(&edges);
     if (level)
         return ENERGY_GUARD_SETTLED;

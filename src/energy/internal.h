@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by the files of room energy alone. Times here are seconds from window->t0_ns unless named
- * _ns: differences of nanoseconds keep every digit, and formulas read as in docs/methodology.md. */
+/* Shared by the files of room energy alone. Times here are seconds from window->t0_ns unless named _ns: differences
+ * of nanoseconds keep every digit, and formulas read as in docs/methodology.md. */
 #pragma once
 
 #include "energy/energy.h"
@@ -8,7 +8,7 @@
 
 #define ENERGY_LEVEL 0.95
 
-/* ---- edges.c: points → moments at which a cumulative value is known ---- */
+/* --- edges.c: points → moments at which a cumulative value is known ---------------------------------------------- */
 
 struct edge {
     double t;      /* best time of the change */
@@ -30,73 +30,67 @@ struct edges {
     const char *broken; /* why no difference may be taken over these edges; NULL: fine */
 };
 
-/* From guard_from to guard_to. Counters: c from the readings. Power: c summed from readings that
- * hold until the next. */
-void edges_extract(const struct energy_channel *channel, const struct energy_window *window,
-                   struct edges *ret);
+/* From guard_from to guard_to. Counters: c from the readings. Power: c summed from readings that hold until the
+ * next. */
+void edges_extract(const struct energy_channel *channel, const struct energy_window *window, struct edges *ret);
 void edges_clear(struct edges *edges);
-/* Index of the last edge whose bracket ends at or before t, or -1; of the first whose bracket
- * begins at or after t, or n. */
+/* Index of the last edge whose bracket ends at or before t, or -1; of the first whose bracket begins at or after t,
+ * or n. */
 ssize_t edges_last_before(const struct edges *edges, double t);
 size_t edges_first_after(const struct edges *edges, double t);
 
-/* ---- sensor.c: what the facts about a channel imply ---- */
+/* --- sensor.c: what the facts about a channel imply -------------------------------------------------------------- */
 
 struct sensor {
     bool counter, modelled, characterised;
-    bool sees_all;   /* a register that counts all the time (RAPL): nothing can beat with it */
-    double step;     /* how often a slow channel is read at best; 0: every tick of the sampler */
-    double period;   /* T: cached or assumed; never 0 */
-    double average;  /* length of the moving average the values carry beyond T; 0: none */
-    double unseen;   /* 1 − W/T where W < T, else 0 */
-    double window;   /* W assumed; T when unknown */
-    double delay_hi; /* longest time from truth to value */
-    double delay_mid, delay_half; /* centre of what a value stands for, behind its time; how far off
-                                     that may be */
+    bool sees_all;                /* a register that counts all the time (RAPL): nothing can beat with it */
+    double step;                  /* how often a slow channel is read at best; 0: every tick of the sampler */
+    double period;                /* T: cached or assumed; never 0 */
+    double average;               /* length of the moving average the values carry beyond T; 0: none */
+    double unseen;                /* 1 − W/T where W < T, else 0 */
+    double window;                /* W assumed; T when unknown */
+    double delay_hi;              /* longest time from truth to value */
+    double delay_mid, delay_half; /* centre of what a value stands for, behind its time; how far off that may be */
 };
 struct sensor sensor_of(const struct energy_channel *channel);
 
-/* ---- guard.c: levels ---- */
+/* --- guard.c: levels --------------------------------------------------------------------------------------------- */
 
 #define LEVEL_BLOCKS     5
 #define LEVEL_BLOCKS_MIN 4
-/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of about 0.2
- * (assumed). Their variance is then seen too small by 1 − 2r/m, and a mean of m of them varies (1 +
- * r)/(1 − r) times as much as if independent. */
+/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of about 0.2 (assumed). Their
+ * variance is then seen too small by 1 − 2r/m, and a mean of m of them varies (1 + r)/(1 − r) times as much as if
+ * independent. */
 #define LEVEL_LAG1        0.22
 #define LEVEL_CORRELATION ((1 + LEVEL_LAG1) / (1 - LEVEL_LAG1))
 struct level {
-    double watts;   /* mean of the blocks used */
-    double block_s; /* length of a block */
-    double s;       /* sd of block means */
-    double df;      /* degrees of freedom of s */
-    double blocks;  /* how many independent blocks stand behind watts */
-    double near, next,
-        far;       /* levels of the first part of the guard, the part after it, and the last */
-    double near_s; /* length of near and of next, and distance of their middles */
-    double noise;  /* sd of readings about what they average, averages only */
+    double watts;           /* mean of the blocks used */
+    double block_s;         /* length of a block */
+    double s;               /* sd of block means */
+    double df;              /* degrees of freedom of s */
+    double blocks;          /* how many independent blocks stand behind watts */
+    double near, next, far; /* levels of the first part of the guard, the part after it, and the last */
+    double near_s;          /* length of near and of next, and distance of their middles */
+    double noise;           /* sd of readings about what they average, averages only */
     bool known;
 };
-/* Means of m runs of increments between two edges, into ret_means[m]; false when there are fewer
- * increments than m. */
+/* Means of m runs of increments between two edges, into ret_means[m]; false when there are fewer increments than m. */
 bool level_blocks(const struct edges *edges, size_t from, size_t to, size_t m, double *ret_means);
 /* Between edges from and to (indices). */
-struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from,
-                           size_t to);
+struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from, size_t to);
 /* One s for both guards where they do not contradict each other. */
 void level_pool(struct level *a, struct level *b);
-/* What the mean power over the `lever` seconds after the work was, by how power went on afterwards
- * (near begins `start` seconds after the work): midway between flat (clocks that drop later) and
- * exponential (something cools down). ret_half: half-width that spans both. */
+/* What the mean power over the `lever` seconds after the work was, by how power went on afterwards (near begins
+ * `start` seconds after the work): midway between flat (clocks that drop later) and exponential (something cools
+ * down). ret_half: half-width that spans both. */
 double level_extrapolate(const struct level *level, double lever, double start, double *ret_half);
-/* Standard uncertainty of the mean power over a stretch of `length` seconds beside the guard,
- * predicted by its level. */
+/* Standard uncertainty of the mean power over a stretch of `length` seconds beside the guard, predicted by its
+ * level. */
 double level_u(const struct level *level, double length);
-/* Whether near and far differ by more than 3 u (METHOD: block rule); s_ref: sd of block means of a
- * quiet guard. */
+/* Whether near and far differ by more than 3 u (METHOD: block rule); s_ref: sd of block means of a quiet guard. */
 bool level_unsettled(const struct level *level, double s_ref);
 
-/* ---- estimators ---- */
+/* --- estimators -------------------------------------------------------------------------------------------------- */
 
 #define PARTS_MAX 16
 struct parts {
@@ -113,7 +107,7 @@ struct answer {
     struct level pre, post;
     double tail, tail_u; /* J; NaN when it could not be followed */
     double peak;         /* W */
-    double duty_u; /* J: standard uncertainty of the part that grows with the square root of D */
+    double duty_u;       /* J: standard uncertainty of the part that grows with the square root of D */
     uint32_t flags;
     const char *why; /* joules is NaN: why */
 };
@@ -129,9 +123,8 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
 void trapezoid_estimate(const struct energy_channel *channel, const struct edges *edges,
                         const struct energy_window *window, struct answer *ret);
 
-/* ---- uncertainty.c ---- */
+/* --- uncertainty.c ----------------------------------------------------------------------------------------------- */
 double parts_half_width(const struct parts *parts, size_t draws, uint32_t seed);
 /* E = (raw − statistical − b·D) / gain, as an interval (JCGM 101). */
-struct stats_interval combine(double raw_j, double duration_s, const struct parts *parts,
-                              double gain, double gain_rel_u, double offset_w, double offset_w_u,
-                              size_t draws, uint32_t seed);
+struct stats_interval combine(double raw_j, double duration_s, const struct parts *parts, double gain,
+                              double gain_rel_u, double offset_w, double offset_w_u, size_t draws, uint32_t seed);

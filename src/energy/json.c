@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The record of an estimate. Names carry units; what is not known is null, what is absent says why.
- */
+/* The record of an estimate. Names carry units; what is not known is null, what is absent says why. */
 #include "energy/energy.h"
 
 #define NO_ENERGY  "the energy is absent"
@@ -10,7 +9,6 @@
 static json_t *flags_json(uint32_t flags)
 {
     json_t *list = json_array();
-
     for (int i = 0; i < ENERGY_FLAG_COUNT; i++) {
         if (flags & (UINT32_C(1) << i))
             json_array_append_new(list, json_string(energy_flag_name(i)));
@@ -21,9 +19,9 @@ static json_t *flags_json(uint32_t flags)
 static json_t *prior_json(const struct energy_estimate *e)
 {
     json_t *tree = json_object();
-
     if (e->joules.status == QUANTITY_MODELLED) {
-        json_object_set_new(tree, "source", json_string("the range of watts that is stated for the model: see low and high"));
+        json_object_set_new(tree, "source",
+                            json_string("the range of watts that is stated for the model: see low and high"));
         return tree;
     }
     jsonx_set_real(tree, "gain_u", e->gain_rel_u, NO_ENERGY);
@@ -41,7 +39,6 @@ static json_t *prior_json(const struct energy_estimate *e)
 static json_t *checks_json(const struct energy_estimate *e)
 {
     json_t *list = json_array();
-
     for (size_t i = 0; i < e->check_count; i++) {
         const struct energy_check *c = &e->checks[i];
         json_t *row = json_object();
@@ -57,7 +54,6 @@ static json_t *checks_json(const struct energy_estimate *e)
 static json_t *guards_json(const struct energy_estimate *e)
 {
     json_t *tree = json_object();
-
     const char *reason = e->boards > 1 ? SEE_BOARDS : "no quiet stretch there that is long enough for a level";
 
     jsonx_set_real(tree, "pre_w", e->pre_w, reason);
@@ -70,7 +66,6 @@ static json_t *guards_json(const struct energy_estimate *e)
 static json_t *phase_json(const struct energy_phase *phase)
 {
     json_t *tree = json_object();
-
     json_object_set_new(tree, "locked", json_boolean(phase->locked));
     jsonx_set_real(tree, "step_s", phase->step_s, "no two stamps of tokens to judge by");
     jsonx_set_real(tree, "alias_hz", phase->alias_hz,
@@ -81,7 +76,6 @@ static json_t *phase_json(const struct energy_phase *phase)
 json_t *energy_estimate_json(const struct energy_estimate *e)
 {
     json_t *tree = json_object();
-
     json_object_set_new(tree, "joules", quantity_json(&e->joules));
     jsonx_set_real(tree, "statistical_half_width_j", e->statistical_j, NO_ENERGY);
     jsonx_set_real(tree, "systematic_half_width_j", e->systematic_j, NO_ENERGY);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Padded estimators: the energy between two edges that lie in the quiet before and after the work,
- * less what the quiet parts drew (docs/methodology.md, "Padded counter"):
+ * Padded estimators: the energy between two edges that lie in the quiet before and after the work, less what the
+ * quiet parts drew (docs/methodology.md, "Padded counter"):
  *
  *   E = C(e1) − C(e0) − P_pre·(t0 − e0 + d) − P_post·(e1 − t1 − d)
  *
- * d is the sensor's delay, somewhere in [0, delay_hi]; it only matters where P_pre and P_post
- * differ. Whatever a sensor does to P(t) with a kernel of area 1 cancels, because both edges see
- * settled power.
+ * d is the sensor's delay, somewhere in [0, delay_hi]; it only matters where P_pre and P_post differ. Whatever a
+ * sensor does to P(t) with a kernel of area 1 cancels, because both edges see settled power.
  */
 #include "energy/internal.h"
 
@@ -27,10 +26,10 @@ void parts_add(struct parts *parts, enum stats_shape shape, double scale, double
 
 static double duration(const struct energy_window *window)
 {
-    return (double)(window->t1_ns - window->t0_ns) * 1e-9;
+    return clock_seconds(window->t1_ns - window->t0_ns);
 }
 
-/* ---- what the sensor did not see ---- */
+/* --- what the sensor did not see --------------------------------------------------------------------------------- */
 
 struct readings {
     double *p;
@@ -48,12 +47,10 @@ static void collect_readings(const struct edges *e, double from, double to, stru
     }
 }
 
-/* Half the mean square of successive differences: the variance of one reading, were they
- * independent (von Neumann). */
+/* Half the mean square of successive differences: the variance of one reading, were they independent (von Neumann). */
 static double successive_variance(const struct readings *r)
 {
     double sum = 0;
-
     for (size_t k = 1; k < r->n; k++)
         sum += (r->p[k] - r->p[k - 1]) * (r->p[k] - r->p[k - 1]);
     return r->n > 1 ? sum / 2 / (double)(r->n - 1) : 0;
@@ -63,15 +60,14 @@ static double successive_variance(const struct readings *r)
 #define NYQUIST_READINGS 48
 
 /*
- * Spectral density of the readings at half their rate, as a variance. The error of a sum comes from
- * what the load does at multiples of the sensor's rate; loads are quieter there than at half of it,
- * unless steps lock, which the phase check tells. Steps of the load elsewhere and its slow changes
- * do not count. Hann segments, half overlapped (Welch 1967).
+ * Spectral density of the readings at half their rate, as a variance. The error of a sum comes from what the load
+ * does at multiples of the sensor's rate; loads are quieter there than at half of it, unless steps lock, which the
+ * phase check tells. Steps of the load elsewhere and its slow changes do not count. Hann segments, half overlapped
+ * (Welch 1967).
  */
 static double nyquist_variance(const struct readings *r)
 {
     double total = 0, count = 0;
-
     for (size_t from = 0; from + NYQUIST_SEGMENT <= r->n; from += NYQUIST_SEGMENT / 2) {
         double sum = 0, squares = 0;
         for (size_t k = 0; k < NYQUIST_SEGMENT; k++) {
@@ -88,26 +84,22 @@ static double nyquist_variance(const struct readings *r)
 static double reading_scatter(const struct readings *r)
 {
     double plain = successive_variance(r);
-
     return sqrt(r->n < NYQUIST_READINGS ? plain : MIN(plain, nyquist_variance(r)));
 }
 
-/* A reading sees W of T: its sampling error has the variance of readings times the unseen share.
- * Few readings: the scatter is filled up by a third of the step, worth one reading. */
+/* A reading sees W of T: its sampling error has the variance of readings times the unseen share. Few readings: the
+ * scatter is filled up by a third of the step, worth one reading. */
 #define DUTY_PRIOR_SHARE 0.3
 #define DUTY_PRIOR_N     1.0
 
-static void add_duty(struct answer *ret, const struct edges *e, const struct sensor *sensor,
-                     double d, double step_w)
+static void add_duty(struct answer *ret, const struct edges *e, const struct sensor *sensor, double d, double step_w)
 {
-    double count = d / sensor->period, s, s_prior = DUTY_PRIOR_SHARE * step_w, df;
+    double count = d / sensor->period, s_prior = DUTY_PRIOR_SHARE * step_w;
     struct readings readings;
-
-    collect_readings(e, sensor->period + sensor->delay_hi, d,
-                     &readings); /* the step itself is not scatter */
+    collect_readings(e, sensor->period + sensor->delay_hi, d, &readings); /* the step itself is not scatter */
     ret->peak = readings.peak;
-    df = readings.n < NYQUIST_READINGS ? (double)readings.n : (double)readings.n / NYQUIST_SEGMENT;
-    s = reading_scatter(&readings);
+    double df = readings.n < NYQUIST_READINGS ? (double)readings.n : (double)readings.n / NYQUIST_SEGMENT;
+    double s = reading_scatter(&readings);
     g_free(readings.p);
     if (sensor->unseen <= 0)
         return;
@@ -118,23 +110,21 @@ static void add_duty(struct answer *ret, const struct edges *e, const struct sen
     ret->duty_u = s * sensor->period * sqrt(MAX(1, count) * sensor->unseen);
     ret->flags |= ENERGY_FLAG(PARTIAL_COVERAGE);
     parts_add(&ret->parts, STATS_STUDENT, ret->duty_u, df);
-    /* At each end one reading speaks for up to T of which it saw W: off by up to T − W of the step,
-     * either way. */
+    /* At each end one reading speaks for up to T of which it saw W: off by up to T − W of the step, either way. */
     parts_add(&ret->parts, STATS_RECTANGULAR, step_w * sensor->period * sensor->unseen / 2, 0);
     parts_add(&ret->parts, STATS_RECTANGULAR, step_w * sensor->period * sensor->unseen / 2, 0);
 }
 
-/* ---- the levels ---- */
+/* --- the levels -------------------------------------------------------------------------------------------------- */
 
-static void measure_levels(const struct edges *e, const struct sensor *sensor,
-                           const struct energy_window *window, struct answer *ret)
+static void measure_levels(const struct edges *e, const struct sensor *sensor, const struct energy_window *window,
+                           struct answer *ret)
 {
-    double d = duration(window), from = (double)(window->guard_from_ns - window->t0_ns) * 1e-9;
-    double to = (double)(window->guard_to_ns - window->t0_ns) * 1e-9;
+    double d = duration(window), from = clock_seconds(window->guard_from_ns - window->t0_ns);
+    double to = clock_seconds(window->guard_to_ns - window->t0_ns);
     ssize_t e0 = edges_last_before(e, 0), last = edges_last_before(e, to);
     size_t first = edges_first_after(e, from + sensor->delay_hi + sensor->period);
     size_t e1 = edges_first_after(e, d + sensor->delay_hi);
-
     if (e0 < (ssize_t)first + LEVEL_BLOCKS_MIN)
         first = edges_first_after(e, from); /* a short guard: trust that it was quiet before, too */
     ret->pre.watts = ret->post.watts = NAN;
@@ -144,20 +134,18 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor,
         ret->post = level_measure(e, sensor, e1, (size_t)last);
 }
 
-/* Still changing after the work: what came between t1 and the guard is judged by how power went on.
- * Returns the half-width (J) of that judgement. */
+/* Still changing after the work: what came between t1 and the guard is judged by how power went on. Returns the half-
+ * width (J) of that judgement. */
 static double settle(struct answer *ret, const struct sensor *sensor, double after)
 {
-    double s_ref = ret->pre.known ? ret->pre.s : ret->post.s, half,
-           lever = after - sensor->delay_mid;
-    double start =
-        after - (sensor->delay_mid - sensor->average / 2) - sensor->average; /* where near begins */
-
+    double s_ref = ret->pre.known ? ret->pre.s : ret->post.s, lever = after - sensor->delay_mid;
+    double start = after - (sensor->delay_mid - sensor->average / 2) - sensor->average; /* where near begins */
     if (!ret->post.known || !level_unsettled(&ret->post, s_ref)) {
         level_pool(&ret->pre, &ret->post);
         return 0;
     }
     ret->flags |= ENERGY_FLAG(GUARD_NOT_SETTLED);
+    double half;
     ret->post.watts = level_extrapolate(&ret->post, MAX(lever, 1e-6), MAX(start, 0), &half);
     ret->post.blocks = 1;
     ret->post.s = s_ref;
@@ -166,39 +154,34 @@ static double settle(struct answer *ret, const struct sensor *sensor, double aft
 }
 
 /* ∫ (P − P_settled) from t1 on: from the counter behind e1, by the near level between t1 and e1. */
-static void follow_tail(const struct edges *e, const struct sensor *sensor,
-                        const struct energy_window *window, const struct ends *ends,
-                        struct answer *ret)
+static void follow_tail(const struct edges *e, const struct sensor *sensor, const struct energy_window *window,
+                        const struct ends *ends, struct answer *ret)
 {
-    double d = duration(window), to = (double)(window->guard_to_ns - window->t0_ns) * 1e-9;
+    double d = duration(window), to = clock_seconds(window->guard_to_ns - window->t0_ns);
     ssize_t last = edges_last_before(e, to);
     size_t e1 = edges_first_after(e, d + sensor->delay_hi);
-    double span;
-
     ret->tail = ret->tail_u = NAN;
     if (!ret->post.known || last <= (ssize_t)e1)
         return;
-    span = e->at[last].t - e->at[e1].t;
-    ret->tail = e->at[last].c - e->at[e1].c - ret->post.far * span +
-                (ret->post.watts - ret->post.far) * (ends->t1 - d);
+    double span = e->at[last].t - e->at[e1].t;
+    ret->tail =
+        e->at[last].c - e->at[e1].c - ret->post.far * span + (ret->post.watts - ret->post.far) * (ends->t1 - d);
     ret->tail_u = level_u(&ret->post, span) * (span + ends->t1 - d);
 }
 
-/* ---- the sum ---- */
+/* --- the sum ----------------------------------------------------------------------------------------------------- */
 
 /* How far the levels differ beyond their own scatter. */
 static double level_step(const struct level *pre, const struct level *post)
 {
     double step = post->watts - pre->watts,
            u2 = 2 * pre->s * pre->s / pre->blocks + 2 * post->s * post->s / post->blocks;
-
     return sqrt(MAX(0, step * step - u2));
 }
 
 static void add_levels(struct answer *ret, double lever0, double lever1)
 {
     double u0 = lever0 * level_u(&ret->pre, lever0), u1 = lever1 * level_u(&ret->post, lever1);
-
     if (ret->pre.s == ret->post.s &&
         ret->pre.df == ret->post.df) { /* one scatter for both: its own error is shared */
         parts_add(&ret->parts, STATS_STUDENT, sqrt(u0 * u0 + u1 * u1), ret->pre.df);
@@ -208,21 +191,17 @@ static void add_levels(struct answer *ret, double lever0, double lever1)
     parts_add(&ret->parts, STATS_STUDENT, u1, ret->post.df);
 }
 
-static void pad(const struct edges *e, const struct sensor *sensor,
-                const struct energy_window *window, const struct ends *ends, struct answer *ret)
+static void pad(const struct edges *e, const struct sensor *sensor, const struct energy_window *window,
+                const struct ends *ends, struct answer *ret)
 {
     double d = duration(window), after = ends->t1 - d, unsettled = settle(ret, sensor, after);
-    double lever0 = -ends->t0 + sensor->delay_mid, lever1 = after - sensor->delay_mid,
-           gap = MIN(e->gap, d);
-
+    double lever0 = -ends->t0 + sensor->delay_mid, lever1 = after - sensor->delay_mid, gap = MIN(e->gap, d);
     ret->joules = ends->c1 - ends->c0 - ret->pre.watts * lever0 - ret->post.watts * lever1;
     add_levels(ret, fabs(lever0), fabs(lever1));
     parts_add(&ret->parts, STATS_NORMAL, ret->pre.watts * ends->u0, 0);
     parts_add(&ret->parts, STATS_NORMAL, ret->post.watts * ends->u1, 0);
-    parts_add(&ret->parts, STATS_RECTANGULAR,
-              level_step(&ret->pre, &ret->post) * sensor->delay_half, 0);
-    parts_add(&ret->parts, STATS_NORMAL,
-              ret->pre.noise * sqrt(sensor->period * (ends->t1 - ends->t0)), 0);
+    parts_add(&ret->parts, STATS_RECTANGULAR, level_step(&ret->pre, &ret->post) * sensor->delay_half, 0);
+    parts_add(&ret->parts, STATS_NORMAL, ret->pre.noise * sqrt(sensor->period * (ends->t1 - ends->t0)), 0);
     parts_add(&ret->parts, STATS_RECTANGULAR, unsettled, 0);
     if (!sensor->counter)
         parts_add(&ret->parts, STATS_RECTANGULAR, e->spread * gap / 2, 0);
@@ -242,12 +221,7 @@ void padded_estimate(const struct energy_channel *channel, const struct edges *e
                      const struct energy_window *window, struct answer *ret)
 {
     struct sensor sensor = sensor_of(channel);
-    struct ends ends;
-    ssize_t e0;
-    size_t e1;
-
-    *ret = (struct answer){.method = sensor.counter ? ENERGY_METHOD_PADDED_COUNTER
-                                                    : ENERGY_METHOD_PADDED_POWER,
+    *ret = (struct answer){.method = sensor.counter ? ENERGY_METHOD_PADDED_COUNTER : ENERGY_METHOD_PADDED_POWER,
                            .channel = channel};
     if (!usable(edges, ret))
         return;
@@ -259,37 +233,38 @@ void padded_estimate(const struct energy_channel *channel, const struct edges *e
         ret->why = "the quiet before or after the work is shorter than four periods of the sensor";
         return;
     }
-    e0 = edges_last_before(edges, 0);
-    e1 = edges_first_after(edges, duration(window) + sensor.delay_hi);
-    ends = (struct ends){edges->at[e0].c, edges->at[e0].t, edges->at[e0].u_t,
-                         edges->at[e1].c, edges->at[e1].t, edges->at[e1].u_t};
+    ssize_t e0 = edges_last_before(edges, 0);
+    size_t e1 = edges_first_after(edges, duration(window) + sensor.delay_hi);
+    struct ends ends = {edges->at[e0].c, edges->at[e0].t, edges->at[e0].u_t,
+                        edges->at[e1].c, edges->at[e1].t, edges->at[e1].u_t};
     pad(edges, &sensor, window, &ends, ret);
 }
 
-/* ---- fast counters, read at their own ticks ---- */
+/* --- fast counters, read at their own ticks ---------------------------------------------------------------------- */
 
-/* 2T ≤ 0.2 % of the window: then the guards serve only as a cross-check (METHOD: direct
- * difference). */
+/* 2T ≤ 0.2 % of the window: then the guards serve only as a cross-check (METHOD: direct difference). */
 #define DIRECT_SHARE 0.002
 
-static bool tick_ends(const struct energy_channel *channel, const struct energy_window *window,
-                      struct ends *ret)
+/* Of a reading's bracket, in seconds from t0. */
+static double middle(const struct meter_reading *r, int64_t t0_ns)
+{
+    return ((double)(r->before_ns - t0_ns) + (double)(r->after_ns - t0_ns)) / 2 * 1e-9;
+}
+
+static bool tick_ends(const struct energy_channel *channel, const struct energy_window *window, struct ends *ret)
 {
     const struct meter_reading *a = channel->tick0, *b = channel->tick1;
     enum meter_read_status status;
     int64_t raw;
-
-    if (!a || !b || !meter_counter_delta(channel->info, a, b, &raw, &status) ||
-        a->after_ns > window->t0_ns || b->before_ns < window->t1_ns)
+    if (!a || !b || !meter_counter_delta(channel->info, a, b, &raw, &status) || a->after_ns > window->t0_ns ||
+        b->before_ns < window->t1_ns)
         return false;
     ret->c0 = 0;
     ret->c1 = (double)raw * channel->info->scale;
-    ret->t0 =
-        ((double)(a->before_ns - window->t0_ns) + (double)(a->after_ns - window->t0_ns)) / 2 * 1e-9;
-    ret->t1 =
-        ((double)(b->before_ns - window->t0_ns) + (double)(b->after_ns - window->t0_ns)) / 2 * 1e-9;
-    ret->u0 = (double)(a->after_ns - a->before_ns) * 1e-9 / sqrt(12);
-    ret->u1 = (double)(b->after_ns - b->before_ns) * 1e-9 / sqrt(12);
+    ret->t0 = middle(a, window->t0_ns);
+    ret->t1 = middle(b, window->t0_ns);
+    ret->u0 = clock_seconds(a->after_ns - a->before_ns) / sqrt(12);
+    ret->u1 = clock_seconds(b->after_ns - b->before_ns) / sqrt(12);
     return true;
 }
 
@@ -297,12 +272,11 @@ void direct_estimate(const struct energy_channel *channel, const struct edges *e
                      const struct energy_window *window, struct answer *ret)
 {
     struct sensor sensor = sensor_of(channel);
-    double d = duration(window), mean, late;
-    struct ends ends;
-
+    double d = duration(window);
     *ret = (struct answer){.method = ENERGY_METHOD_DIRECT_DIFFERENCE, .channel = channel};
     if (!usable(edges, ret))
         return;
+    struct ends ends;
     if (!sensor.counter || !tick_ends(channel, window, &ends)) {
         ret->why = "the counter was not read at its ticks at both ends of the work";
         return;
@@ -310,15 +284,12 @@ void direct_estimate(const struct energy_channel *channel, const struct edges *e
     if (2 * sensor.period > DIRECT_SHARE * d)
         ret->method = ENERGY_METHOD_PADDED_COUNTER;
     measure_levels(edges, &sensor, window, ret);
-    mean = ends.c1 / (ends.t1 - ends.t0);
-    if (!ret->pre.known ||
-        !ret->post.known) { /* the ends are short: their power lies between 0 and the mean */
-        ret->pre = ret->post =
-            (struct level){.watts = mean / 2, .s = mean / 2, .blocks = 1, .block_s = 1, .df = 2};
+    double mean = ends.c1 / (ends.t1 - ends.t0);
+    if (!ret->pre.known || !ret->post.known) { /* the ends are short: their power lies between 0 and the mean */
+        ret->pre = ret->post = (struct level){.watts = mean / 2, .s = mean / 2, .blocks = 1, .block_s = 1, .df = 2};
         ret->flags |= ENERGY_FLAG(GUARD_SHORT);
     }
     pad(edges, &sensor, window, &ends, ret);
-    late = sensor.period -
-           (ends.t1 - d); /* of the last period some may not have arrived in the counter yet */
+    double late = sensor.period - (ends.t1 - d); /* of the last period some may not have arrived in the counter yet */
     parts_add(&ret->parts, STATS_RECTANGULAR, MAX(0, late) * fabs(mean - ret->post.watts), 0);
 }

@@ -6,14 +6,13 @@
 
 static double duration(const struct energy_window *window)
 {
-    return (double)(window->t1_ns - window->t0_ns) * 1e-9;
+    return clock_seconds(window->t1_ns - window->t0_ns);
 }
 
 /* c at t by straight lines between edges; flat beyond the ends. */
 static double interpolate(const struct edges *e, double t)
 {
     size_t low = 0, high = e->n;
-
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (e->at[middle].t <= t)
@@ -25,15 +24,14 @@ static double interpolate(const struct edges *e, double t)
         return e->at[0].c;
     if (low == e->n)
         return e->at[e->n - 1].c;
-    return e->at[low - 1].c + (e->at[low].c - e->at[low - 1].c) * (t - e->at[low - 1].t) /
-                                  (e->at[low].t - e->at[low - 1].t);
+    return e->at[low - 1].c +
+           (e->at[low].c - e->at[low - 1].c) * (t - e->at[low - 1].t) / (e->at[low].t - e->at[low - 1].t);
 }
 
 /* Largest difference of the power of increments that lie within reach of t. */
 static double range_near(const struct edges *e, double t, double reach)
 {
     double low = INFINITY, high = -INFINITY;
-
     for (size_t i = 0; i + 1 < e->n; i++) {
         double p = (e->at[i + 1].c - e->at[i].c) / (e->at[i + 1].t - e->at[i].t);
         if (e->at[i + 1].t < t - reach || e->at[i].t > t + reach)
@@ -47,7 +45,6 @@ static double range_near(const struct edges *e, double t, double reach)
 static double peak_of(const struct edges *e, double d)
 {
     double peak = NAN;
-
     for (size_t i = 0; i + 1 < e->n; i++) {
         double p = (e->at[i + 1].c - e->at[i].c) / (e->at[i + 1].t - e->at[i].t);
         if (e->at[i].t >= 0 && e->at[i + 1].t <= d)
@@ -56,14 +53,11 @@ static double peak_of(const struct edges *e, double d)
     return peak;
 }
 
-/* Both ends: a quarter period of the step for the shape inside the straddling interval, the delay,
- * the average. */
-static void add_ends(struct answer *ret, const struct edges *e, const struct sensor *sensor,
-                     double d, double shape)
+/* Both ends: a quarter period of the step for the shape inside the straddling interval, the delay, the average. */
+static void add_ends(struct answer *ret, const struct edges *e, const struct sensor *sensor, double d, double shape)
 {
     double blur = shape * sensor->period + sensor->delay_half + sensor->average / 2;
     double reach = 2 * sensor->period + sensor->delay_hi + sensor->average;
-
     parts_add(&ret->parts, STATS_RECTANGULAR, blur * range_near(e, 0, reach), 0);
     parts_add(&ret->parts, STATS_RECTANGULAR, blur * range_near(e, d, reach), 0);
 }
@@ -84,33 +78,29 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
 {
     struct sensor sensor = sensor_of(channel);
     double d = duration(window), shift = sensor.delay_mid;
-
     *ret = (struct answer){.method = ENERGY_METHOD_EDGE_COUNTER, .channel = channel};
     if (!usable(edges, d, ret))
         return;
     ret->joules = interpolate(edges, d + shift) - interpolate(edges, shift);
     add_ends(ret, edges, &sensor, d, 0.25);
     if (sensor.unseen > 0)
-        parts_add(&ret->parts, STATS_RECTANGULAR,
-                  sensor.unseen * sensor.period * range_near(edges, d / 2, d), 0);
+        parts_add(&ret->parts, STATS_RECTANGULAR, sensor.unseen * sensor.period * range_near(edges, d / 2, d), 0);
     ret->peak = peak_of(edges, d);
 }
 
-/* Readings stand for the period before them: the middle of each is half a period before its edge.
- */
+/* Readings stand for the period before them: the middle of each is half a period before its edge. */
 void trapezoid_estimate(const struct energy_channel *channel, const struct edges *edges,
                         const struct energy_window *window, struct answer *ret)
 {
     struct sensor sensor = sensor_of(channel);
     double d = duration(window), shift = sensor.delay_mid, sum = 0, before_t = 0, before_p = NAN;
-
     *ret = (struct answer){.method = ENERGY_METHOD_TRAPEZOID, .channel = channel};
     if (!usable(edges, d, ret))
         return;
     for (size_t i = 0; i < edges->n; i++) {
-        double t = edges->at[i].t + sensor.period / 2 - shift, p = edges->at[i].p, a, b;
-        a = MAX(before_t, 0);
-        b = MIN(t, d);
+        double t = edges->at[i].t + sensor.period / 2 - shift, p = edges->at[i].p;
+        double a = MAX(before_t, 0);
+        double b = MIN(t, d);
         if (isfinite(before_p) && b > a && t > before_t) {
             double slope = (p - before_p) / (t - before_t);
             sum += (before_p + slope * ((a + b) / 2 - before_t)) * (b - a);

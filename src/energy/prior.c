@@ -6,10 +6,9 @@
 #include <string.h>
 
 /*
- * NVIDIA: Yang et al., "Part-time Power Measurements", SC'24 (arXiv 2312.02741) against an external
- * meter: of eight boards newer than Kepler six miss by about 5 % or more, root mean square 6.6 % of
- * which part is the offset. Offsets found reach −22.6 W on a GeForce (RTX 4090) and −1.2 W on an
- * A100; the meter itself missed the 3.3 V rail.
+ * NVIDIA: Yang et al., "Part-time Power Measurements", SC'24 (arXiv 2312.02741) against an external meter: of eight
+ * boards newer than Kepler six miss by about 5 % or more, root mean square 6.6 % of which part is the offset. Offsets
+ * found reach −22.6 W on a GeForce (RTX 4090) and −1.2 W on an A100; the meter itself missed the 3.3 V rail.
  */
 const struct energy_prior energy_priors[] = {
     {METER_CLASS_NVIDIA, 0.05, 5, false,
@@ -30,22 +29,18 @@ const struct energy_prior energy_priors[] = {
      "assumed normal, 10 % and 3 W: a model of the maker that misses data-dependent power (Schöne "
      "et al., CLUSTER 2021, "
      "Zen 2)"},
-    {METER_CLASS_HWMON, 0.05, 2, false,
-     "assumed normal, 5 % and 2 W: no datasheet of the sensor is known to llem"},
-    {METER_CLASS_MODELLED, 0.5, 0, true,
-     "no sensor: a stated range of power per busy core, not a measurement"},
+    {METER_CLASS_HWMON, 0.05, 2, false, "assumed normal, 5 % and 2 W: no datasheet of the sensor is known to llem"},
+    {METER_CLASS_MODELLED, 0.5, 0, true, "no sensor: a stated range of power per busy core, not a measurement"},
     {NULL, 0, 0, false, NULL},
 };
 
-/* No board found so far is outside of this (Yang et al., SC'24: 0.94 to 1.13): beyond it the file
- * is mistaken. */
+/* No board found so far is outside of this (Yang et al., SC'24: 0.94 to 1.13): beyond it the file is mistaken. */
 #define GAIN_MIN 0.5
 #define GAIN_MAX 2.0
 
 const struct energy_prior *energy_prior_find(const char *sensor_class)
 {
     const struct energy_prior *widest = energy_priors;
-
     for (const struct energy_prior *row = energy_priors; row->sensor_class; row++) {
         if (sensor_class && g_str_equal(row->sensor_class, sensor_class))
             return row;
@@ -57,8 +52,8 @@ const struct energy_prior *energy_prior_find(const char *sensor_class)
 
 static bool read_members(const json_t *tree, struct energy_calibration *ret, GError **error)
 {
-    const char *uuid, *method = "", *date = "";
-
+    const char *method = "", *date = "";
+    const char *uuid;
     if (!jsonx_get_string(tree, "uuid", true, &uuid, error) ||
         !jsonx_get_real(tree, "gain", true, &ret->gain, error) ||
         !jsonx_get_real(tree, "offset_w", true, &ret->offset_w, error) ||
@@ -75,12 +70,10 @@ static bool read_members(const json_t *tree, struct energy_calibration *ret, GEr
 static bool check(const struct energy_calibration *c, const char *uuid, GError **error)
 {
     if (!g_str_equal(c->uuid, uuid)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "it is the calibration of %s, not of %s",
-                    c->uuid, uuid);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "it is the calibration of %s, not of %s", c->uuid, uuid);
         return false;
     }
-    if (!(c->gain >= GAIN_MIN && c->gain <= GAIN_MAX) || !isfinite(c->offset_w) ||
-        !(c->u >= 0 && c->u < 1)) {
+    if (!(c->gain >= GAIN_MIN && c->gain <= GAIN_MAX) || !isfinite(c->offset_w) || !(c->u >= 0 && c->u < 1)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
                     "gain %g, offset_w %g, u %g: expected a gain of %g to %g (reading = gain × "
                     "true + offset_w) and a "
@@ -91,20 +84,18 @@ static bool check(const struct energy_calibration *c, const char *uuid, GError *
     return true;
 }
 
-bool energy_calibration_load(const char *place, const char *uuid, struct energy_calibration *ret,
-                             GError **error)
+bool energy_calibration_load(const char *place, const char *uuid, struct energy_calibration *ret, GError **error)
 {
-    g_autofree char *name = NULL, *path = NULL;
-    g_autoptr(json_t) tree = NULL;
+    g_autofree char *name = NULL;
     struct energy_calibration found = {0};
-
     if (strchr(uuid, '/') || uuid[0] == '.' || uuid[0] == '\0')
         return false; /* a name of a device that cannot be a file name has no file */
     name = g_strconcat(uuid, ".json", NULL);
-    path = g_file_test(place, G_FILE_TEST_IS_DIR) ? g_build_filename(place, name, NULL) : g_strdup(place);
+    g_autofree char *path =
+        g_file_test(place, G_FILE_TEST_IS_DIR) ? g_build_filename(place, name, NULL) : g_strdup(place);
     if (!g_file_test(path, G_FILE_TEST_EXISTS))
         return false;
-    tree = jsonx_load(path, LIMIT_CONFIG_BYTES, error);
+    g_autoptr(json_t) tree = jsonx_load(path, LIMIT_CONFIG_BYTES, error);
     if (!tree)
         return false;
     if (!read_members(tree, &found, error) || !check(&found, uuid, error)) {
@@ -118,7 +109,6 @@ bool energy_calibration_load(const char *place, const char *uuid, struct energy_
 json_t *energy_calibration_json(const struct energy_calibration *c)
 {
     json_t *tree = json_object();
-
     json_object_set_new(tree, "uuid", json_string(c->uuid));
     json_object_set_new(tree, "gain", jsonx_real(c->gain));
     json_object_set_new(tree, "offset_w", jsonx_real(c->offset_w));

@@ -6,13 +6,10 @@
 
 double parts_half_width(const struct parts *parts, size_t draws, uint32_t seed)
 {
-    struct stats_interval i;
-    GRand *rng;
-
     if (parts->n == 0)
         return 0;
-    rng = g_rand_new_with_seed(seed);
-    i = stats_propagate(parts->at, parts->n, NULL, NULL, draws, rng, ENERGY_LEVEL);
+    GRand *rng = g_rand_new_with_seed(seed);
+    struct stats_interval i = stats_propagate(parts->at, parts->n, NULL, NULL, draws, rng, ENERGY_LEVEL);
     g_rand_free(rng);
     return (i.high - i.low) / 2;
 }
@@ -26,28 +23,23 @@ static double truth(const double *draws, size_t n, void *user)
 {
     const struct reading *r = user;
     double statistical = 0;
-
     for (size_t i = 0; i + 2 < n; i++)
         statistical += draws[i];
-    return (r->raw_j - statistical - (r->offset_w + draws[n - 1]) * r->duration_s) /
-           (r->gain * (1 + draws[n - 2]));
+    return (r->raw_j - statistical - (r->offset_w + draws[n - 1]) * r->duration_s) / (r->gain * (1 + draws[n - 2]));
 }
 
-struct stats_interval combine(double raw_j, double duration_s, const struct parts *parts,
-                              double gain, double gain_rel_u, double offset_w, double offset_w_u,
-                              size_t draws, uint32_t seed)
+struct stats_interval combine(double raw_j, double duration_s, const struct parts *parts, double gain,
+                              double gain_rel_u, double offset_w, double offset_w_u, size_t draws, uint32_t seed)
 {
     struct reading reading = {raw_j, duration_s, gain, offset_w};
     struct stats_component all[PARTS_MAX + 2];
     size_t n = parts ? parts->n : 0;
-    struct stats_interval interval;
     GRand *rng = g_rand_new_with_seed(seed);
-
     for (size_t i = 0; i < n; i++)
         all[i] = parts->at[i];
     all[n++] = (struct stats_component){STATS_NORMAL, gain_rel_u, 0};
     all[n++] = (struct stats_component){STATS_NORMAL, offset_w_u, 0};
-    interval = stats_propagate(all, n, truth, &reading, draws, rng, ENERGY_LEVEL);
+    struct stats_interval interval = stats_propagate(all, n, truth, &reading, draws, rng, ENERGY_LEVEL);
     g_rand_free(rng);
     return interval;
 }

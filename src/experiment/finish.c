@@ -286,7 +286,7 @@ static void set_net(struct experiment *x, const struct energy_estimate *gross, s
 {
     result_set(x->result, level, baseline.watts);
     struct quantity net_joules = quantity_absent(baseline.watts.reason ? baseline.watts.reason : "no idle level");
-    g_auto(energy_estimate) net = {0};
+    g_auto(owned_estimate) net = {0};
     if (baseline.watts.status != QUANTITY_ABSENT && gross->joules.status != QUANTITY_ABSENT) {
         energy_net(gross, &baseline, &net);
         net_joules = net.joules;
@@ -305,7 +305,7 @@ static void set_stretch(struct experiment *x, struct scope *scope, const struct 
     struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0};
     int64_t margin_ns = NS_PER_S; /* the edges around the stretch, to interpolate between */
     scope_load(x, scope, at->t0_ns - margin_ns, at->t1_ns + margin_ns, at);
-    g_auto(energy_estimate) e = {0};
+    g_auto(owned_estimate) e = {0};
     scope_estimate(x, scope, &window, &e, NULL);
     result_set(x->result, metric, e.joules);
 }
@@ -420,7 +420,7 @@ static void mention_other_scope(struct experiment *x, const struct scope *other,
 
 static void report_scope(struct experiment *x, struct scope *scope, bool primary, json_t *all)
 {
-    g_auto(energy_estimate) e = {0};
+    g_auto(owned_estimate) e = {0};
     scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
     json_t *per_board = scope->boards->len > 1 ? json_array() : NULL;
     scope_estimate(x, scope, &x->window, &e, per_board);

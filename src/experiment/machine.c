@@ -2,6 +2,7 @@
 #include "experiment/machine.h"
 
 #include "experiment/flags.h"
+#include "stats/stats.h"
 
 #include <math.h>
 #include <string.h>
@@ -148,7 +149,7 @@ struct machine_use machine_use_now(const struct experiment *x)
 static double tick_noise(int64_t window_ns)
 {
     double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK);
-    return 1.96 * tick_s * sqrt(2.0 / 12) / ((double)window_ns * 1e-9);
+    return STATS_NORMAL_95 * tick_s * sqrt(2.0 / 12) / clock_seconds(window_ns);
 }
 
 static void report_cpu(struct experiment *x, json_t *machine)

@@ -354,7 +354,7 @@ static int64_t wanted_repeats(struct experiment *x, GPtrArray *scopes)
         return x->repeats;
     int64_t most = config_int(x->config, FIELD_ENERGY_MAX_REPEATS);
     scope_load(x, scope, x->window.guard_from_ns, x->window.guard_to_ns, &x->block);
-    g_auto(energy_estimate) e = {0};
+    g_auto(owned_estimate) e = {0};
     scope_estimate(x, scope, &x->window, &e, NULL);
     int64_t wanted = e.flags & ENERGY_FLAG(BELOW_RESOLUTION) ? e.recommended_repeats : 1;
     if (e.flags & ENERGY_FLAG(PHASE_LOCKED))

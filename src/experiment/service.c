@@ -28,11 +28,6 @@ struct interval {
     int64_t from_ns, to_ns;
 };
 
-static double seconds(int64_t ns)
-{
-    return (double)ns / (double)NS_PER_S;
-}
-
 int64_t service_admitted_ns(const struct engine_generation *g, const struct engine_request *request)
 {
     if (request->scheduled_ns)
@@ -109,7 +104,7 @@ static void set_tokens(const struct sink *to, const struct engine_generation *g)
         cached += g->requests[i].n_cached;
         out += (int64_t)g->requests[i].n_out;
     }
-    double window = seconds(g->t1_ns - g->t0_ns);
+    double window = clock_seconds(g->t1_ns - g->t0_ns);
     set(to, METRIC_REQUESTS, (double)g->n_requests);
     set(to, METRIC_TOKENS_IN, (double)in);
     set(to, METRIC_TOKENS_IN_CACHED, (double)cached);
@@ -137,7 +132,7 @@ static void set_phase_rates(const struct sink *to, const struct engine_generatio
         computed += q->n_in - q->n_cached;
         decoded += (int64_t)q->n_out - 1;
     }
-    double prefill_s = seconds(union_ns(prefill)), decode_s = seconds(union_ns(decode));
+    double prefill_s = clock_seconds(union_ns(prefill)), decode_s = clock_seconds(union_ns(decode));
     if (prefill_s > 0)
         set(to, METRIC_PREFILL_RATE, (double)computed / prefill_s);
     else
@@ -150,7 +145,7 @@ static void set_phase_rates(const struct sink *to, const struct engine_generatio
 
 static void append_seconds(GArray *values, int64_t ns)
 {
-    double s = seconds(ns);
+    double s = clock_seconds(ns);
     g_array_append_val(values, s);
 }
 
@@ -167,7 +162,7 @@ static void set_latencies(const struct sink *to, const struct engine_generation 
         append_seconds(ttft, q->stamps_ns[0] - admitted);
         append_seconds(whole, last - admitted);
         if (q->n_out > 1) {
-            double per_token = seconds(last - q->stamps_ns[0]) / (double)(q->n_out - 1);
+            double per_token = clock_seconds(last - q->stamps_ns[0]) / (double)(q->n_out - 1);
             g_array_append_val(tpot, per_token);
         }
     }

@@ -9,14 +9,12 @@
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
-
     return (x > y) - (x < y);
 }
 
 static double *sorted_copy(const double *x, size_t n)
 {
     double *copy = g_new(double, n);
-
     memcpy(copy, x, n * sizeof *copy);
     qsort(copy, n, sizeof *copy, compare);
     return copy;
@@ -25,7 +23,6 @@ static double *sorted_copy(const double *x, size_t n)
 double stats_mean(const double *x, size_t n)
 {
     double sum = 0;
-
     if (n == 0)
         return NAN;
     for (size_t i = 0; i < n; i++)
@@ -36,7 +33,6 @@ double stats_mean(const double *x, size_t n)
 double stats_sd(const double *x, size_t n)
 {
     double mean = stats_mean(x, n), sum = 0;
-
     if (n < 2)
         return NAN;
     for (size_t i = 0; i < n; i++)
@@ -47,20 +43,16 @@ double stats_sd(const double *x, size_t n)
 double stats_cv(const double *x, size_t n)
 {
     double mean = stats_mean(x, n);
-
     return mean != 0 ? stats_sd(x, n) / fabs(mean) : NAN;
 }
 
 double stats_quantile_sorted(const double *sorted, size_t n, double p)
 {
-    double at, below;
-    size_t i;
-
     if (n == 0 || !(p >= 0 && p <= 1))
         return NAN;
-    at = p * (double)(n - 1);
-    below = floor(at);
-    i = (size_t)below;
+    double at = p * (double)(n - 1);
+    double below = floor(at);
+    size_t i = (size_t)below;
     if (i + 1 >= n)
         return sorted[n - 1];
     return sorted[i] + (at - below) * (sorted[i + 1] - sorted[i]);
@@ -68,11 +60,9 @@ double stats_quantile_sorted(const double *sorted, size_t n, double p)
 
 double stats_quantile(const double *x, size_t n, double p)
 {
-    g_autofree double *copy = NULL;
-
     if (n == 0)
         return NAN;
-    copy = sorted_copy(x, n);
+    g_autofree double *copy = sorted_copy(x, n);
     return stats_quantile_sorted(copy, n, p);
 }
 
@@ -84,11 +74,9 @@ double stats_median(const double *x, size_t n)
 double stats_mad(const double *x, size_t n)
 {
     double median = stats_median(x, n);
-    g_autofree double *away = NULL;
-
     if (n == 0)
         return NAN;
-    away = g_new(double, n);
+    g_autofree double *away = g_new(double, n);
     for (size_t i = 0; i < n; i++)
         away[i] = fabs(x[i] - median);
     return stats_median(away, n);
@@ -98,11 +86,9 @@ double stats_theil_sen(const double *x, const double *y, size_t n)
 {
     size_t step = n > STATS_PAIRS_MAX ? (n + STATS_PAIRS_MAX - 1) / STATS_PAIRS_MAX : 1;
     size_t kept = n ? (n - 1) / step + 1 : 0, count = 0;
-    g_autofree double *slopes = NULL;
-
     if (kept < 2)
         return NAN;
-    slopes = g_new(double, kept *(kept - 1) / 2);
+    g_autofree double *slopes = g_new(double, kept *(kept - 1) / 2);
     for (size_t i = 0; i < n; i += step) {
         for (size_t j = i + step; j < n; j += step) {
             if (x[j] != x[i])
@@ -114,12 +100,10 @@ double stats_theil_sen(const double *x, const double *y, size_t n)
 
 size_t stats_block_means(const double *x, size_t n, size_t blocks, double *ret_means)
 {
-    size_t length, skip;
-
     if (blocks == 0 || n < blocks)
         return 0;
-    length = n / blocks;
-    skip = n - length * blocks;
+    size_t length = n / blocks;
+    size_t skip = n - length * blocks;
     for (size_t b = 0; b < blocks; b++)
         ret_means[b] = stats_mean(x + skip + b * length, length);
     return blocks;
@@ -128,7 +112,6 @@ size_t stats_block_means(const double *x, size_t n, size_t blocks, double *ret_m
 double stats_autocorrelation(const double *x, size_t n, size_t lag)
 {
     double mean = stats_mean(x, n), total = 0, lagged = 0;
-
     if (n < 2 || lag >= n)
         return NAN;
     for (size_t i = 0; i < n; i++)
@@ -142,8 +125,7 @@ double stats_autocorrelation(const double *x, size_t n, size_t lag)
 
 double stats_effective_n(const double *x, size_t n)
 {
-    double sum = 0, tau;
-
+    double sum = 0;
     if (n < 3)
         return (double)n;
     for (size_t lag = 1; lag + 1 < n; lag += 2) {
@@ -152,6 +134,6 @@ double stats_effective_n(const double *x, size_t n)
             break;
         sum += pair;
     }
-    tau = 1 + 2 * sum;
+    double tau = 1 + 2 * sum;
     return CLAMP((double)n / tau, 1, (double)n);
 }

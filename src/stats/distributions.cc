@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one C++ file: Boost.Math for distributions, Eigen for least squares, behind the C face of
- * stats.h. It is compiled without exceptions (llem-worker must not carry an unwinder that needs a
- * newer libc): bad input is NaN through a Boost policy; memory that runs out ends the program, as
- * everywhere in this program (GLib does the same).
+ * The one C++ file: Boost.Math for distributions, Eigen for least squares, behind the C face of stats.h. It is
+ * compiled without exceptions (llem-worker must not carry an unwinder that needs a newer libc): bad input is NaN
+ * through a Boost policy; memory that runs out ends the program, as everywhere in this program (GLib does the same).
  */
 #include "stats/stats.h"
 
-/* Some header of Boost includes <iostream>, whose static initialiser would drag the whole of the
- * streams and an unwinder into llem-worker. Nothing here prints: the header's own guard keeps it
- * out. */
+/* Some header of Boost includes <iostream>, whose static initialiser would drag the whole of the streams and an
+ * unwinder into llem-worker. Nothing here prints: the header's own guard keeps it out. */
 #define _GLIBCXX_IOSTREAM 1
 
 #include <Eigen/Dense>
@@ -41,11 +39,9 @@ namespace
 namespace bm = boost::math;
 namespace bp = boost::math::policies;
 
-using quiet =
-    bp::policy<bp::domain_error<bp::errno_on_error>, bp::pole_error<bp::errno_on_error>,
-               bp::overflow_error<bp::errno_on_error>, bp::evaluation_error<bp::errno_on_error>,
-               bp::rounding_error<bp::errno_on_error>,
-               bp::indeterminate_result_error<bp::errno_on_error>>;
+using quiet = bp::policy<bp::domain_error<bp::errno_on_error>, bp::pole_error<bp::errno_on_error>,
+                         bp::overflow_error<bp::errno_on_error>, bp::evaluation_error<bp::errno_on_error>,
+                         bp::rounding_error<bp::errno_on_error>, bp::indeterminate_result_error<bp::errno_on_error>>;
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
@@ -70,10 +66,9 @@ bool all_finite(const double *x, size_t n)
 
 using row_matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/* The columns the pivoting kept, in pivot order, hold the solution; the others are aliased and stay
- * NaN. */
-void scatter(const Eigen::VectorXd &z, const Eigen::MatrixXd &cov, const Eigen::VectorXi &pivot,
-             Eigen::Index columns, double *ret_coef, double *ret_cov)
+/* The columns the pivoting kept, in pivot order, hold the solution; the others are aliased and stay NaN. */
+void scatter(const Eigen::VectorXd &z, const Eigen::MatrixXd &cov, const Eigen::VectorXi &pivot, Eigen::Index columns,
+             double *ret_coef, double *ret_cov)
 {
     for (Eigen::Index j = 0; j < columns; j++)
         ret_coef[j] = not_a_number;
@@ -86,8 +81,8 @@ void scatter(const Eigen::VectorXd &z, const Eigen::MatrixXd &cov, const Eigen::
     }
 }
 
-bool solve(const double *x, size_t rows, size_t columns, const double *y, double *ret_coef,
-           double *ret_cov, struct stats_fit *ret_fit)
+bool solve(const double *x, size_t rows, size_t columns, const double *y, double *ret_coef, double *ret_cov,
+           struct stats_fit *ret_fit)
 {
     const auto n = static_cast<Eigen::Index>(rows), p = static_cast<Eigen::Index>(columns);
     const Eigen::MatrixXd design = Eigen::Map<const row_matrix>(x, n, p);
@@ -98,8 +93,7 @@ bool solve(const double *x, size_t rows, size_t columns, const double *y, double
     /* Q'y = (R z; rest): the kept part is solved, the rest is the residual. */
     Eigen::VectorXd rotated = target;
     rotated.applyOnTheLeft(qr.householderQ().setLength(qr.nonzeroPivots()).adjoint());
-    const auto triangle =
-        qr.matrixR().topLeftCorner(rank, rank).template triangularView<Eigen::Upper>();
+    const auto triangle = qr.matrixR().topLeftCorner(rank, rank).template triangularView<Eigen::Upper>();
     const Eigen::VectorXd z = triangle.solve(rotated.head(rank));
     const Eigen::MatrixXd inverse = triangle.solve(Eigen::MatrixXd::Identity(rank, rank));
 
@@ -160,8 +154,8 @@ double stats_f_quantile(double p, double df1, double df2)
     return bm::quantile(bm::fisher_f_distribution<double, quiet>(df1, df2), p);
 }
 
-bool stats_least_squares(const double *x, size_t rows, size_t columns, const double *y,
-                         double *ret_coef, double *ret_cov, struct stats_fit *ret_fit)
+bool stats_least_squares(const double *x, size_t rows, size_t columns, const double *y, double *ret_coef,
+                         double *ret_cov, struct stats_fit *ret_fit)
 {
     if (rows == 0 || columns == 0 || !all_finite(x, rows * columns) || !all_finite(y, rows))
         return false;

@@ -11,7 +11,6 @@ static struct stats_interval around(double estimate, double u, double df, double
 {
     double half = stats_t_quantile(0.5 + level / 2, df) * u;
     struct stats_interval interval = {estimate, estimate - half, estimate + half, u, df, NAN};
-
     if (u > 0)
         interval.p = 2 * stats_t_cdf(-fabs(estimate / u), df);
     return interval;
@@ -27,7 +26,6 @@ struct stats_interval stats_t_interval(const double *x, size_t n, double level)
 double stats_satterthwaite(const double *u, const double *df, size_t n)
 {
     double variance = 0, denominator = 0;
-
     for (size_t i = 0; i < n; i++) {
         double square = u[i] * u[i];
         variance += square;
@@ -37,15 +35,14 @@ double stats_satterthwaite(const double *u, const double *df, size_t n)
     return denominator > 0 ? variance * variance / denominator : INFINITY;
 }
 
-struct stats_interval stats_welch(const double *a, size_t na, const double *b, size_t nb,
-                                  double level)
+struct stats_interval stats_welch(const double *a, size_t na, const double *b, size_t nb, double level)
 {
-    double u[2], df[2];
-
     if (na < 2 || nb < 2)
         return unknown;
+    double u[2];
     u[0] = stats_sd(a, na) / sqrt((double)na);
     u[1] = stats_sd(b, nb) / sqrt((double)nb);
+    double df[2];
     df[0] = (double)(na - 1);
     df[1] = (double)(nb - 1);
     return around(stats_mean(a, na) - stats_mean(b, nb), sqrt(u[0] * u[0] + u[1] * u[1]),
@@ -55,14 +52,12 @@ struct stats_interval stats_welch(const double *a, size_t na, const double *b, s
 struct stats_interval stats_paired_ratio(const double *a, const double *b, size_t n, double level)
 {
     g_autofree double *logs = g_new(double, n + 1);
-    struct stats_interval interval;
-
     for (size_t i = 0; i < n; i++) {
         if (!(a[i] > 0 && b[i] > 0))
             return unknown;
         logs[i] = log(b[i] / a[i]);
     }
-    interval = stats_t_interval(logs, n, level);
+    struct stats_interval interval = stats_t_interval(logs, n, level);
     interval.estimate = exp(interval.estimate);
     interval.low = exp(interval.low);
     interval.high = exp(interval.high);
@@ -72,7 +67,6 @@ struct stats_interval stats_paired_ratio(const double *a, const double *b, size_
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
-
     return (x > y) - (x < y);
 }
 
@@ -80,8 +74,7 @@ static int compare(const void *a, const void *b)
 static double acceleration(const double *x, size_t n, stats_statistic *statistic, void *user)
 {
     g_autofree double *left = g_new(double, n), *values = g_new(double, n);
-    double mean, squares = 0, cubes = 0;
-
+    double squares = 0, cubes = 0;
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0, k = 0; j < n; j++) {
             if (j != i)
@@ -89,7 +82,7 @@ static double acceleration(const double *x, size_t n, stats_statistic *statistic
         }
         values[i] = statistic(left, n - 1, user);
     }
-    mean = stats_mean(values, n);
+    double mean = stats_mean(values, n);
     for (size_t i = 0; i < n; i++) {
         double d = mean - values[i];
         squares += d * d;
@@ -102,7 +95,6 @@ static double acceleration(const double *x, size_t n, stats_statistic *statistic
 static double bias(const double *sorted, size_t n, double estimate)
 {
     double below = 0;
-
     for (size_t i = 0; i < n; i++)
         below += sorted[i] < estimate ? 1 : sorted[i] == estimate ? 0.5 : 0;
     return stats_normal_quantile(CLAMP(below, 0.5, (double)n - 0.5) / (double)n);
@@ -111,18 +103,15 @@ static double bias(const double *sorted, size_t n, double estimate)
 static double bca_probability(double z0, double a, double p)
 {
     double z = z0 + stats_normal_quantile(p);
-
     return stats_normal_cdf(z0 + z / (1 - a * z));
 }
 
-struct stats_interval stats_bootstrap(const double *x, size_t n, stats_statistic *statistic,
-                                      void *user, enum stats_bootstrap kind, size_t resamples,
-                                      GRand *rng, double level)
+struct stats_interval stats_bootstrap(const double *x, size_t n, stats_statistic *statistic, void *user,
+                                      enum stats_bootstrap kind, size_t resamples, GRand *rng, double level)
 {
     struct stats_interval interval = unknown;
     g_autofree double *draw = g_new(double, n + 1), *values = g_new(double, resamples + 1);
     double low = 0.5 - level / 2, high = 0.5 + level / 2;
-
     if (n < 2 || resamples < 2)
         return interval;
     for (size_t r = 0; r < resamples; r++) {
@@ -134,8 +123,7 @@ struct stats_interval stats_bootstrap(const double *x, size_t n, stats_statistic
     interval.estimate = statistic(x, n, user);
     interval.u = stats_sd(values, resamples);
     if (kind == STATS_BCA) {
-        double z0 = bias(values, resamples, interval.estimate),
-               a = acceleration(x, n, statistic, user);
+        double z0 = bias(values, resamples, interval.estimate), a = acceleration(x, n, statistic, user);
         low = bca_probability(z0, a, low);
         high = bca_probability(z0, a, high);
     }

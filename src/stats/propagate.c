@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Monte-Carlo propagation of distributions (JCGM 101:2008): no linearisation, no assumption that
- * the sum is normal. */
+/* Monte-Carlo propagation of distributions (JCGM 101:2008): no linearisation, no assumption that the sum is normal. */
 #include "stats/stats.h"
 
 #include <math.h>
@@ -10,24 +9,21 @@
 double stats_draw_normal(GRand *rng)
 {
     double u = 1 - g_rand_double(rng); /* (0, 1] */
-
     return sqrt(-2 * log(u)) * cos(2 * G_PI * g_rand_double(rng));
 }
 
 /* Gamma(shape, 1), shape >= 1/3 (Marsaglia and Tsang 2000); below 1 by the power of a uniform. */
 static double draw_gamma(GRand *rng, double shape)
 {
-    double boost = 1, d, c;
-
+    double boost = 1;
     if (shape < 1) {
         boost = pow(1 - g_rand_double(rng), 1 / shape);
         shape += 1;
     }
-    d = shape - 1.0 / 3;
-    c = 1 / sqrt(9 * d);
+    double d = shape - 1.0 / 3;
+    double c = 1 / sqrt(9 * d);
     for (;;) {
         double x = stats_draw_normal(rng), v = 1 + c * x;
-
         if (v <= 0)
             continue;
         v = v * v * v;
@@ -56,15 +52,13 @@ double stats_draw(const struct stats_component *component, GRand *rng)
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
-
     return (x > y) - (x < y);
 }
 
-static double one_draw(const struct stats_component *components, size_t n, stats_model *model,
-                       void *user, double *draw, GRand *rng)
+static double one_draw(const struct stats_component *components, size_t n, stats_model *model, void *user,
+                       double *draw, GRand *rng)
 {
     double sum = 0;
-
     for (size_t i = 0; i < n; i++) {
         draw[i] = stats_draw(&components[i], rng);
         sum += draw[i];
@@ -72,13 +66,11 @@ static double one_draw(const struct stats_component *components, size_t n, stats
     return model ? model(draw, n, user) : sum;
 }
 
-struct stats_interval stats_propagate(const struct stats_component *components, size_t n,
-                                      stats_model *model, void *user, size_t draws, GRand *rng,
-                                      double level)
+struct stats_interval stats_propagate(const struct stats_component *components, size_t n, stats_model *model,
+                                      void *user, size_t draws, GRand *rng, double level)
 {
     struct stats_interval interval = {NAN, NAN, NAN, NAN, NAN, NAN};
     g_autofree double *values = g_new(double, draws + 1), *draw = g_new(double, n + 1);
-
     if (draws < 2)
         return interval;
     for (size_t i = 0; i < draws; i++)

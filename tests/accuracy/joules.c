@@ -27,9 +27,9 @@ static void print_fingerprint(GString *to)
 
 static bool is_near(const char *a, const char *b)
 {
-    double x, y;
     if (g_str_equal(a, b))
         return true;
+    double x, y;
     if (!num_parse_real(a, &x, NULL) || !num_parse_real(b, &y, NULL))
         return false;
     return fabs(x - y) <= NEAR * fmax(fabs(x), fabs(y));

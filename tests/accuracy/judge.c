@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bands. With n trials the share covered scatters: a method that covers 95 % shows sd
- * √(0.95·0.05/n) = 0.5 % at n = 2,000 and 1.5 % at n = 200. The bands of the method (92.5 to 98.5 %
- * a stratum, 93 to 97 % pooled) leave 5 sd at 2,000 trials. With fewer trials they are widened
- * by 3.9 sd of the band's own edge (one-sided 5·10⁻⁵ a band, so that 100 bands together raise a
- * false alarm once in 200 runs of new seeds; the seeds are fixed). p95 is widened likewise: its
- * relative standard error at n = 200 is about 9 % for a normal error (√(p(1 − p)/n) /
- * (x·f(x))), 3.9 of them 35 %; the width of the whole median half-width is far steadier.
+ * The bands. With n trials the share covered scatters: a method that covers 95 % shows sd √(0.95·0.05/n) = 0.5 % at n
+ * = 2,000 and 1.5 % at n = 200. The bands of the method (92.5 to 98.5 % a stratum, 93 to 97 % pooled) leave 5 sd at
+ * 2,000 trials. With fewer trials they are widened by 3.9 sd of the band's own edge (one-sided 5·10⁻⁵ a band, so that
+ * 100 bands together raise a false alarm once in 200 runs of new seeds; the seeds are fixed). p95 is widened
+ * likewise: its relative standard error at n = 200 is about 9 % for a normal error (√(p(1 − p)/n) / (x·f(x))), 3.9 of
+ * them 35 %; the width of the whole median half-width is far steadier.
  */
 #include "accuracy/strata.h"
 
@@ -24,8 +23,7 @@ static double slack(double share, int64_t n, bool widen)
     return widen ? SIGMAS * sqrt(share * (1 - share) / (double)MAX(1, n)) : 0;
 }
 
-/* Tails and sensors that see part of the time: one-sided bands, and not in the pool (T2 is all
- * gain: in the pool). */
+/* Tails and sensors that see part of the time: one-sided bands, and not in the pool (T2 is all gain: in the pool). */
 static bool in_pool(const struct stratum *s)
 {
     return s->test == TEST_TOTAL || (!stratum_is_tail(s) && !s->sensor->sees_part);
@@ -35,35 +33,31 @@ static struct band band_of(const struct stratum *s, const struct tally *t, bool 
 {
     bool two_sided = in_pool(s);
     struct band band = {0.925, two_sided ? 0.985 : 1};
-
     band.low -= slack(band.low, t->n, widen);
     if (two_sided)
         band.high += slack(band.high, t->n, widen);
     return band;
 }
 
-static void miss(struct verdict *v, struct tally *t, const struct stratum *s, const char *what,
-                 double found, double low, double high)
+static void miss(struct verdict *v, struct tally *t, const struct stratum *s, const char *what, double found,
+                 double low, double high)
 {
     t->bands_missed++;
-    g_string_append_printf(v->missed, "%s %s %s %s %g s: %s %.4g, band %.4g to %.4g\n",
-                           test_names[s->test], s->sensor->name, load_names[s->load],
-                           fault_names[s->fault], s->duration_s, what, found, low, high);
+    g_string_append_printf(v->missed, "%s %s %s %s %g s: %s %.4g, band %.4g to %.4g\n", test_names[s->test],
+                           s->sensor->name, load_names[s->load], fault_names[s->fault], s->duration_s, what, found,
+                           low, high);
 }
 
 static void judge_coverage(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
 {
-    double share = (double)t->covered / (double)MAX(1, t->answered), widest,
-           p95_slack = widen ? 1.35 : 1;
+    double share = (double)t->covered / (double)MAX(1, t->answered), p95_slack = widen ? 1.35 : 1;
     struct band band = band_of(s, t, widen);
-
     if (t->answered < t->n)
         miss(v, t, s, "answered", (double)t->answered, (double)t->n, (double)t->n);
-    /* T2 and T3 are bands of the pool: a single load may sit anywhere in the wider band of a
-     * stratum */
+    /* T2 and T3 are bands of the pool: a single load may sit anywhere in the wider band of a stratum */
     if (!(share >= band.low && share <= band.high))
         miss(v, t, s, "covered", share, band.low, band.high);
-    widest = (stratum_is_tail(s) || s->sensor->sees_part ? 3.0 : 1.5) * p95_slack;
+    double widest = (stratum_is_tail(s) || s->sensor->sees_part ? 3.0 : 1.5) * p95_slack;
     if (s->test == TEST_STATISTICAL && !(t->half <= widest * t->p95))
         miss(v, t, s, "half-width / p95", t->half / t->p95, 0, widest);
     if (!in_pool(s))
@@ -75,7 +69,6 @@ static void judge_coverage(const struct stratum *s, struct tally *t, bool widen,
 static void judge_target(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
 {
     double target = stratum_target(s) * (widen ? 1.35 : 1);
-
     if (isnan(target))
         return;
     v->targets++;
@@ -89,7 +82,6 @@ static void judge_target(const struct stratum *s, struct tally *t, bool widen, s
 static char *flag_words(uint32_t flags)
 {
     GString *words = g_string_new(NULL);
-
     for (int f = 0; f < ENERGY_FLAG_COUNT; f++) {
         if (flags & (UINT32_C(1) << f))
             g_string_append_printf(words, "%s%s", words->len ? "+" : "", energy_flag_name(f));
@@ -97,20 +89,18 @@ static char *flag_words(uint32_t flags)
     return g_string_free(words, FALSE);
 }
 
-/* Not widened: without a fault the estimators raise these flags in none of some 10,000 trials, so
- * that the scatter of N is no reason to allow more; two of 200 pass. */
+/* Not widened: without a fault the estimators raise these flags in none of some 10,000 trials, so that the scatter of
+ * N is no reason to allow more; two of 200 pass. */
 static void judge_alarms(const struct stratum *s, struct tally *t, struct verdict *v)
 {
     double share = (double)t->alarmed / (double)t->n;
-
     if (!stratum_is_healthy(s))
         return;
     v->healthy += t->n;
     v->alarmed += t->alarmed;
     v->alarmed_most = fmax(v->alarmed_most, share);
     if (share > ALARMS_MOST) {
-        g_autofree char *flags = flag_words(t->alarms),
-                        *what = g_strdup_printf("false alarms (%s)", flags);
+        g_autofree char *flags = flag_words(t->alarms), *what = g_strdup_printf("false alarms (%s)", flags);
         miss(v, t, s, what, share, 0, ALARMS_MOST);
     }
 }
@@ -118,7 +108,6 @@ static void judge_alarms(const struct stratum *s, struct tally *t, struct verdic
 static void judge_flags(const struct stratum *s, struct tally *t, struct verdict *v)
 {
     double share = (double)t->flagged / (double)t->n, want = s->fault == FAULT_NONE ? 0.99 : 1;
-
     if (share < want)
         miss(v, t, s, "flagged", share, want, 1);
     v->pooled[TEST_FLAGS] += (double)t->flagged;
@@ -128,19 +117,17 @@ static void judge_flags(const struct stratum *s, struct tally *t, struct verdict
 static void judge_pool(enum test test, bool widen, struct verdict *v)
 {
     double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]), low = 0.93, high = 0.97;
-
     v->pooled[test] = share;
     if (test == TEST_FLAGS || v->pooled_n[test] == 0)
         return;
     low -= slack(low, v->pooled_n[test], widen);
     high += slack(high, v->pooled_n[test], widen);
     if (!(share >= low && share <= high))
-        g_string_append_printf(v->missed, "%s pooled: covered %.4g, band %.4g to %.4g\n",
-                               test_names[test], share, low, high);
+        g_string_append_printf(v->missed, "%s pooled: covered %.4g, band %.4g to %.4g\n", test_names[test], share,
+                               low, high);
 }
 
-void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen,
-           struct verdict *ret)
+void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret)
 {
     *ret = (struct verdict){.missed = g_string_new(NULL)};
     for (size_t i = 0; i < count; i++) {

@@ -6,9 +6,9 @@
  *                 [--seed SEED] [--memory MS] [--spoil HOW]
  *   llem-accuracy --joules FILE [--n N]      every trial's joules, to the last digit, against FILE
  *
- * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors; with
- * fewer than 2000 trials the bands are widened. Exit status 0: every band held; 1: a band was missed
- * (the files are written all the same) or a file could not be written; 2: usage.
+ * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors; with fewer than 2000
+ * trials the bands are widened. Exit status 0: every band held; 1: a band was missed (the files are written all the
+ * same) or a file could not be written; 2: usage.
  */
 #include "accuracy/strata.h"
 
@@ -25,13 +25,11 @@ static int jobs;
 static char *json_path, *markdown_path, *joules_path, *only, *spoil_name;
 
 static const GOptionEntry entries[] = {
-    {"smoke", 0, 0, G_OPTION_ARG_NONE, &smoke,
-     "1 and 5 s only, 200 trials, bands widened for N", NULL},
+    {"smoke", 0, 0, G_OPTION_ARG_NONE, &smoke, "1 and 5 s only, 200 trials, bands widened for N", NULL},
     {"n", 'n', 0, G_OPTION_ARG_INT64, &trials, "trials a stratum", "N"},
     {"jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "processes", "J"},
     {"json", 0, 0, G_OPTION_ARG_FILENAME, &json_path, "write the tallies", "FILE"},
-    {"markdown", 0, 0, G_OPTION_ARG_FILENAME, &markdown_path, "write the page of the documentation",
-     "FILE"},
+    {"markdown", 0, 0, G_OPTION_ARG_FILENAME, &markdown_path, "write the page of the documentation", "FILE"},
     {"joules", 0, 0, G_OPTION_ARG_FILENAME, &joules_path, "hold every trial's joules to a golden file", "FILE"},
     {"only", 0, 0, G_OPTION_ARG_STRING, &only, "one class of sensor", "SENSOR"},
     {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
@@ -45,7 +43,6 @@ static int64_t number_of_environment(const char *name, int64_t otherwise)
 {
     const char *text = g_getenv(name);
     int64_t value = 0;
-
     if (!text || !*text || !num_parse_int(text, 1, 1000000000, &value, NULL))
         return otherwise;
     return value;
@@ -65,7 +62,6 @@ static enum spoil find_spoil(void)
 static GArray *list_strata(void)
 {
     GArray *list = strata_list(smoke);
-
     for (guint i = list->len; only && i-- > 0;) {
         if (!g_str_equal(g_array_index(list, struct stratum, i).sensor->name, only))
             g_array_remove_index(list, i);
@@ -94,10 +90,9 @@ static void work(const struct stratum *strata, size_t count, size_t job, enum sp
 
 static bool gather(int in, struct tally *tallies, size_t count)
 {
-    struct line line;
     size_t seen = 0;
+    struct line line;
     ssize_t n;
-
     while ((n = read(in, &line, sizeof line)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
@@ -109,12 +104,9 @@ static bool gather(int in, struct tally *tallies, size_t count)
     return seen == count;
 }
 
-static bool run_all(const struct stratum *strata, struct tally *tallies, size_t count,
-                    enum spoil spoil)
+static bool run_all(const struct stratum *strata, struct tally *tallies, size_t count, enum spoil spoil)
 {
-    int ends[2], status;
-    bool fine;
-
+    int ends[2];
     if (pipe(ends) != 0)
         g_error("pipe: %s", g_strerror(errno));
     fflush(NULL);
@@ -125,8 +117,9 @@ static bool run_all(const struct stratum *strata, struct tally *tallies, size_t 
         }
     }
     close(ends[1]);
-    fine = gather(ends[0], tallies, count);
+    bool fine = gather(ends[0], tallies, count);
     close(ends[0]);
+    int status;
     while (wait(&status) > 0)
         fine = fine && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     return fine;
@@ -137,7 +130,6 @@ static bool write_files(const struct stratum *strata, const struct tally *tallie
 {
     g_autoptr(GError) error = NULL;
     bool fine = true;
-
     if (json_path) {
         g_autoptr(json_t) tree = report_json(strata, tallies, count, verdict);
         fine = jsonx_save(json_path, tree, &error);
@@ -155,11 +147,7 @@ int main(int argc, char **argv)
 {
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GArray) strata = NULL;
-    g_autofree struct tally *tallies = NULL;
     struct verdict verdict;
-    bool fine;
-
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
         fprintf(stderr, "%s\n", error->message);
@@ -170,20 +158,17 @@ int main(int argc, char **argv)
     strata_seed = (uint64_t)seed;
     if (memory_ms > 0)
         trial_wander_ns = memory_ms * NS_PER_MS;
-    strata = list_strata();
+    g_autoptr(GArray) strata = list_strata();
     if (joules_path)
         return joules_hold((const struct stratum *)(void *)strata->data, strata->len, trials, joules_path) ? 0 : 1;
-    tallies = g_new0(struct tally, strata->len);
-    if (!run_all((const struct stratum *)(void *)strata->data, tallies, strata->len,
-                 find_spoil())) {
+    g_autofree struct tally *tallies = g_new0(struct tally, strata->len);
+    if (!run_all((const struct stratum *)(void *)strata->data, tallies, strata->len, find_spoil())) {
         fprintf(stderr, "a process of the harness died\n");
         return 1;
     }
-    judge((const struct stratum *)(void *)strata->data, tallies, strata->len,
-          smoke || trials < BANDS_N, &verdict);
+    judge((const struct stratum *)(void *)strata->data, tallies, strata->len, smoke || trials < BANDS_N, &verdict);
     report_table((const struct stratum *)(void *)strata->data, tallies, strata->len, &verdict);
-    fine =
-        write_files((const struct stratum *)(void *)strata->data, tallies, strata->len, &verdict);
+    bool fine = write_files((const struct stratum *)(void *)strata->data, tallies, strata->len, &verdict);
     fine = fine && verdict.missed->len == 0;
     g_string_free(verdict.missed, TRUE);
     return fine ? 0 : 1;

@@ -10,34 +10,28 @@ static double share(int64_t part, int64_t of)
     return of > 0 ? (double)part / (double)of : NAN;
 }
 
-void report_table(const struct stratum *strata, const struct tally *tallies, size_t count,
-                  const struct verdict *v)
+void report_table(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *v)
 {
-    printf("%-4s %-16s %-11s %-7s %6s %9s %9s %9s %8s %8s %8s %8s\n", "test", "sensor", "load", "fault",
-           "D/s", "p95/%", "target/%", "half/%", "bias/%", "covered", "flagged",
-           "alarmed");
+    printf("%-4s %-16s %-11s %-7s %6s %9s %9s %9s %8s %8s %8s %8s\n", "test", "sensor", "load", "fault", "D/s",
+           "p95/%", "target/%", "half/%", "bias/%", "covered", "flagged", "alarmed");
     for (size_t i = 0; i < count; i++) {
         const struct stratum *s = &strata[i];
         const struct tally *t = &tallies[i];
-        printf("%-4s %-16s %-11s %-7s %6g %9.4f %9.4g %9.4f %8.4f %8.4f %8.4f %8.4f%s\n",
-               test_names[s->test], s->sensor->name, load_names[s->load], fault_names[s->fault],
-               s->duration_s, 100 * t->p95, 100 * stratum_target(s), 100 * t->half, 100 * t->bias,
-               share(t->covered, t->answered), share(t->flagged, t->n), share(t->alarmed, t->n),
-               t->bands_missed ? "  MISSED" : "");
+        printf("%-4s %-16s %-11s %-7s %6g %9.4f %9.4g %9.4f %8.4f %8.4f %8.4f %8.4f%s\n", test_names[s->test],
+               s->sensor->name, load_names[s->load], fault_names[s->fault], s->duration_s, 100 * t->p95,
+               100 * stratum_target(s), 100 * t->half, 100 * t->bias, share(t->covered, t->answered),
+               share(t->flagged, t->n), share(t->alarmed, t->n), t->bands_missed ? "  MISSED" : "");
     }
     for (int test = 0; test < TEST_COUNT; test++)
-        printf("%s pooled: %.4f of %" G_GINT64_FORMAT "\n", test_names[test], v->pooled[test],
-               v->pooled_n[test]);
+        printf("%s pooled: %.4f of %" G_GINT64_FORMAT "\n", test_names[test], v->pooled[test], v->pooled_n[test]);
     printf("false alarms: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "\n", v->alarmed, v->healthy);
-    printf("targets missed: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "\n%s", v->targets_missed,
-           v->targets, v->missed->str);
+    printf("targets missed: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "\n%s", v->targets_missed, v->targets,
+           v->missed->str);
 }
 
-json_t *report_json(const struct stratum *strata, const struct tally *tallies, size_t count,
-                    const struct verdict *v)
+json_t *report_json(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *v)
 {
     json_t *tree = json_object(), *rows = json_array(), *pooled = json_object();
-
     for (size_t i = 0; i < count; i++) {
         const struct stratum *s = &strata[i];
         const struct tally *t = &tallies[i];
@@ -68,7 +62,7 @@ json_t *report_json(const struct stratum *strata, const struct tally *tallies, s
     return tree;
 }
 
-/* ---- the page ---- */
+/* --- the page ---------------------------------------------------------------------------------------------------- */
 
 #define COLUMNS 4
 static const double columns[COLUMNS] = {0.25, 1, 5, 30};
@@ -100,8 +94,8 @@ static const struct stratum *find(const struct stratum *strata, size_t count, en
 {
     for (size_t i = 0; i < count; i++) {
         const struct stratum *s = &strata[i];
-        if (s->test == test && s->sensor == sensor && (int)s->load == load &&
-            s->fault == FAULT_NONE && s->duration_s == duration_s)
+        if (s->test == test && s->sensor == sensor && (int)s->load == load && s->fault == FAULT_NONE &&
+            s->duration_s == duration_s)
             return s;
     }
     return NULL;
@@ -110,34 +104,28 @@ static const struct stratum *find(const struct stratum *strata, size_t count, en
 static void error_cell(GString *page, const struct stratum *s, const struct tally *t)
 {
     double target = stratum_target(s);
-
     g_string_append_printf(page, " %.3g", 100 * t->p95);
     if (isfinite(target))
-        g_string_append_printf(page, t->p95 <= target ? " (%.3g)" : " (**%.3g missed**)",
-                               100 * target);
+        g_string_append_printf(page, t->p95 <= target ? " (%.3g)" : " (**%.3g missed**)", 100 * target);
 }
 
 static void coverage_cell(GString *page, const struct stratum *s, const struct tally *t)
 {
     (void)s;
-    g_string_append_printf(page, " %.1f, %.2g", 100 * share(t->covered, t->answered),
-                           t->half / t->p95);
+    g_string_append_printf(page, " %.1f, %.2g", 100 * share(t->covered, t->answered), t->half / t->p95);
 }
 
-static void grid(GString *page, const struct stratum *strata, const struct tally *tallies,
-                 size_t count,
+static void grid(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count,
                  void (*cell)(GString *page, const struct stratum *s, const struct tally *t))
 {
-    g_string_append(page,
-                    "| sensor | load | 0.25 s | 1 s | 5 s | 30 s |\n|---|---|---|---|---|---|\n");
+    g_string_append(page, "| sensor | load | 0.25 s | 1 s | 5 s | 30 s |\n|---|---|---|---|---|---|\n");
     for (size_t c = 0; c < sensor_class_count; c++) {
         for (int load = 0; load < LOAD_COUNT; load++) {
             bool any = false;
             g_autoptr(GString) row = g_string_new(NULL);
             g_string_append_printf(row, "| %s | %s |", sensor_classes[c].words, load_names[load]);
             for (int d = 0; d < COLUMNS; d++) {
-                const struct stratum *s =
-                    find(strata, count, TEST_STATISTICAL, &sensor_classes[c], load, columns[d]);
+                const struct stratum *s = find(strata, count, TEST_STATISTICAL, &sensor_classes[c], load, columns[d]);
                 any = any || s;
                 if (s)
                     cell(row, s, &tallies[s - strata]);
@@ -150,8 +138,7 @@ static void grid(GString *page, const struct stratum *strata, const struct tally
     g_string_append(page, "\n");
 }
 
-static void others(GString *page, const struct stratum *strata, const struct tally *tallies,
-                   size_t count)
+static void others(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
 {
     g_string_append(page, "| test | sensor | load | fault | D | covered % | flagged % "
                           "|\n|---|---|---|---|---|---|---|\n");
@@ -160,9 +147,8 @@ static void others(GString *page, const struct stratum *strata, const struct tal
         const struct tally *t = &tallies[i];
         if (s->test == TEST_STATISTICAL)
             continue;
-        g_string_append_printf(page, "| %s | %s | %s | %s | %g s |", test_names[s->test],
-                               s->sensor->words, load_names[s->load], fault_names[s->fault],
-                               s->duration_s);
+        g_string_append_printf(page, "| %s | %s | %s | %s | %g s |", test_names[s->test], s->sensor->words,
+                               load_names[s->load], fault_names[s->fault], s->duration_s);
         if (s->test == TEST_FLAGS)
             g_string_append_printf(page, " – | %.1f |\n", 100 * share(t->flagged, t->n));
         else
@@ -182,14 +168,12 @@ static void verdict_text(GString *page, const struct verdict *v)
                            " trials with a healthy sensor, at most %.2f %% of a stratum "
                            "(band: at most 1 %%).\n\n",
                            100 * v->pooled[TEST_STATISTICAL], 100 * v->pooled[TEST_TOTAL],
-                           100 * v->pooled[TEST_RATIO], 100 * v->pooled[TEST_FLAGS],
-                           v->targets_missed, v->targets, v->alarmed, v->healthy,
-                           100 * v->alarmed_most);
+                           100 * v->pooled[TEST_RATIO], 100 * v->pooled[TEST_FLAGS], v->targets_missed, v->targets,
+                           v->alarmed, v->healthy, 100 * v->alarmed_most);
     if (v->missed->len == 0)
         g_string_append(page, "Every band held.\n");
     else
-        g_string_append_printf(page, "Bands that did not hold:\n\n```text\n%s```\n",
-                               v->missed->str);
+        g_string_append_printf(page, "Bands that did not hold:\n\n```text\n%s```\n", v->missed->str);
 }
 
 char *report_markdown(const struct stratum *strata, const struct tally *tallies, size_t count,
@@ -197,11 +181,9 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
 {
     GString *page = g_string_new(intro);
     g_autofree char *now = clock_format_utc(clock_wall_ns());
-
-    g_string_append_printf(page,
-                           "**This run.** N = %" G_GINT64_FORMAT
-                           " trials a row and duration, %.10s, estimator version %d.\n\n",
-                           n, now, ENERGY_ESTIMATOR_VERSION);
+    g_string_append_printf(
+        page, "**This run.** N = %" G_GINT64_FORMAT " trials a row and duration, %.10s, estimator version %d.\n\n", n,
+        now, ENERGY_ESTIMATOR_VERSION);
     verdict_text(page, v);
     g_string_append(page, "\n## Errors: p95 of |error| in % (target)\n\n");
     grid(page, strata, tallies, count, error_cell);

@@ -10,19 +10,17 @@
 uint64_t strata_seed;
 const char *const test_names[TEST_COUNT] = {"T1", "T2", "T3", "T5"};
 
-static void add(GArray *list, enum test test, const struct sensor_class *sensor, enum load load,
-                enum fault fault, double duration_s)
+static void add(GArray *list, enum test test, const struct sensor_class *sensor, enum load load, enum fault fault,
+                double duration_s)
 {
     struct stratum s = {test, sensor, load, fault, duration_s};
-
     g_array_append_val(list, s);
 }
 
 static void add_class(GArray *list, const struct sensor_class *c, const double *durations, size_t n)
 {
     for (int load = 0; load < LOAD_COUNT; load++) {
-        for (size_t d = 0; d < n;
-             d++) { /* a phase-locked load has no interval to cover on a sensor that sees part */
+        for (size_t d = 0; d < n; d++) { /* a phase-locked load has no interval to cover on a sensor that sees part */
             if (!(load == LOAD_LOCKED && c->sees_part))
                 add(list, TEST_STATISTICAL, c, load, FAULT_NONE, durations[d]);
         }
@@ -47,7 +45,6 @@ GArray *strata_list(bool smoke)
 {
     static const double all[] = {0.25, 1, 5, 30}, few[] = {1, 5};
     GArray *list = g_array_new(FALSE, FALSE, sizeof(struct stratum));
-
     for (size_t c = 0; c < sensor_class_count; c++) {
         add_class(list, &sensor_classes[c], smoke ? few : all, smoke ? 2 : 4);
         for (int f = FAULT_NONE + 1; f < FAULT_COUNT; f++) {
@@ -63,7 +60,7 @@ bool stratum_is_tail(const struct stratum *s)
     return s->load == LOAD_HOT_TAIL || s->load == LOAD_CLOCK_DROP;
 }
 
-/* ---- targets: p95 of |error| in % at 1, 5 and 30 s; 0: none ---- */
+/* --- targets: p95 of |error| in % at 1, 5 and 30 s; 0: none ------------------------------------------------------ */
 
 static const struct {
     const char *sensor;
@@ -80,24 +77,21 @@ static const struct {
 double stratum_target(const struct stratum *s)
 {
     int column = s->duration_s == 1 ? 0 : s->duration_s == 5 ? 1 : s->duration_s == 30 ? 2 : -1;
-
     if (s->test != TEST_STATISTICAL || column < 0)
         return NAN;
     for (size_t i = 0; i < G_N_ELEMENTS(targets); i++) {
-        if (g_str_equal(targets[i].sensor, s->sensor->name) &&
-            targets[i].tail == stratum_is_tail(s))
+        if (g_str_equal(targets[i].sensor, s->sensor->name) && targets[i].tail == stratum_is_tail(s))
             return targets[i].percent[column] / 100;
     }
     return NAN;
 }
 
-/* ---- trials ---- */
+/* --- trials ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t seed_of(const struct stratum *s, int64_t i)
 {
     uint64_t h = UINT64_C(1469598103934665603); /* FNV-1a over what names the stratum */
-    uint64_t parts[] = {(uint64_t)s->test, (uint64_t)s->load, (uint64_t)s->fault,
-                        (uint64_t)(s->duration_s * 100)};
+    uint64_t parts[] = {(uint64_t)s->test, (uint64_t)s->load, (uint64_t)s->fault, (uint64_t)(s->duration_s * 100)};
 
     for (const char *p = s->sensor->name; *p; p++)
         h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
@@ -127,7 +121,6 @@ static void draw_board(struct trial *t)
 {
     const struct energy_prior *prior = energy_prior_find(t->sensor->prior);
     struct sim_rng rng = {t->seed ^ UINT64_C(0x5bd1e9955bd1e995)};
-
     t->gain = 1 + prior->gain_u * sim_rng_normal(&rng);
     t->offset_w = prior->offset_u_w * sim_rng_normal(&rng);
 }
@@ -141,17 +134,16 @@ static bool wanted_flag(const struct stratum *s, const struct energy_estimate *e
         [FAULT_GLITCH] = ENERGY_FLAG(COUNTER_RESET),
         [FAULT_LOST] = ENERGY_FLAG(SENSOR_LOST),
     };
-    uint32_t want = s->fault != FAULT_NONE ? by_fault[s->fault]
-                    : s->load == LOAD_LOCKED && s->sensor->sees_part
-                        ? ENERGY_FLAG(PHASE_LOCKED)
-                        : ENERGY_FLAG(GUARD_NOT_SETTLED);
+    uint32_t want = s->fault != FAULT_NONE                           ? by_fault[s->fault]
+                    : s->load == LOAD_LOCKED && s->sensor->sees_part ? ENERGY_FLAG(PHASE_LOCKED)
+                                                                     : ENERGY_FLAG(GUARD_NOT_SETTLED);
     return e->flags & want;
 }
 
 /* Flags that say that something is wrong with the sensor, or that the load beats with it. */
-#define ALARMS                                                                                     \
-    (ENERGY_FLAG(PHASE_LOCKED) | ENERGY_FLAG(COUNTER_STUCK) | ENERGY_FLAG(COUNTER_RESET) |         \
-     ENERGY_FLAG(GAP) | ENERGY_FLAG(SENSOR_LOST) | ENERGY_FLAG(PERIOD_CHANGED))
+#define ALARMS                                                                                                       \
+    (ENERGY_FLAG(PHASE_LOCKED) | ENERGY_FLAG(COUNTER_STUCK) | ENERGY_FLAG(COUNTER_RESET) | ENERGY_FLAG(GAP) |        \
+     ENERGY_FLAG(SENSOR_LOST) | ENERGY_FLAG(PERIOD_CHANGED))
 
 bool stratum_is_healthy(const struct stratum *s)
 {
@@ -168,29 +160,23 @@ static struct sample judge_energy(const struct stratum *s, const struct outcome 
 {
     const struct energy_estimate *e = &o->estimate;
     double error = e->joules.value - o->truth_j;
-
     if (s->test == TEST_TOTAL)
-        return (struct sample){error / o->truth_j,
-                               (e->joules.high - e->joules.low) / 2 / o->truth_j,
+        return (struct sample){error / o->truth_j, (e->joules.high - e->joules.low) / 2 / o->truth_j,
                                e->joules.low <= o->truth_j && o->truth_j <= e->joules.high};
-    return (struct sample){error / o->truth_j, e->statistical_j / o->truth_j,
-                           fabs(error) <= e->statistical_j};
+    return (struct sample){error / o->truth_j, e->statistical_j / o->truth_j, fabs(error) <= e->statistical_j};
 }
 
 /* T3: another load on the same board, one draw of gain and offset. */
 static struct sample judge_ratio(const struct trial *trial, struct outcome *o)
 {
     struct trial other = *trial;
-    struct outcome second;
-    struct quantity ratio;
-    double truth;
-
     other.load = LOAD_STEADY;
     other.seed += 1;
+    struct outcome second;
     trial_run(&other, &second);
     o->estimate.device = second.estimate.device = "board";
-    ratio = energy_ratio(&o->estimate, &second.estimate, 2000, (uint32_t)trial->seed);
-    truth = second.truth_j / o->truth_j;
+    struct quantity ratio = energy_ratio(&o->estimate, &second.estimate, 2000, (uint32_t)trial->seed);
+    double truth = second.truth_j / o->truth_j;
     energy_estimate_clear(&second.estimate);
     return (struct sample){ratio.value / truth - 1, (ratio.high - ratio.low) / 2 / truth,
                            ratio.low <= truth && truth <= ratio.high};
@@ -201,8 +187,8 @@ static void print_trial(const struct stratum *s, int64_t i, const struct outcome
     const struct energy_estimate *e = &o->estimate;
     g_string_append_printf(to, "%s %s %s %s %g #%d:", test_names[s->test], s->sensor->name, load_names[s->load],
                            fault_names[s->fault], s->duration_s, (int)i);
-    double figures[] = {e->joules.value, e->joules.low, e->joules.high, e->statistical_j, e->systematic_j, e->pre_w,
-                        e->post_w,       e->tail_j.value, ratio.error,  ratio.half};
+    double figures[] = {e->joules.value, e->joules.low, e->joules.high,  e->statistical_j, e->systematic_j,
+                        e->pre_w,        e->post_w,     e->tail_j.value, ratio.error,      ratio.half};
     for (size_t k = 0; k < G_N_ELEMENTS(figures); k++)
         g_string_append_printf(to, " %.17g", figures[k]);
     g_string_append_printf(to, " %s %x\n", energy_method_name(e->method), (unsigned)e->flags);
@@ -212,9 +198,9 @@ void stratum_print(const struct stratum *s, int64_t n, GString *to)
 {
     for (int64_t i = 0; i < n; i++) {
         struct trial trial = make_trial(s, i, SPOIL_NONE);
-        struct outcome o;
         if (s->test == TEST_TOTAL || s->test == TEST_RATIO)
             draw_board(&trial);
+        struct outcome o;
         trial_run(&trial, &o);
         bool both = s->test == TEST_RATIO && o.estimate.joules.status != QUANTITY_ABSENT;
         print_trial(s, i, &o, both ? judge_ratio(&trial, &o) : (struct sample){0}, to);
@@ -225,16 +211,14 @@ void stratum_print(const struct stratum *s, int64_t n, GString *to)
 void stratum_run(const struct stratum *s, int64_t n, enum spoil spoil, struct tally *ret)
 {
     g_autofree double *errors = g_new(double, n + 1), *halves = g_new(double, n + 1);
-
     memset(ret, 0, sizeof *ret);
     ret->n = n;
     for (int64_t i = 0; i < n; i++) {
         struct trial trial = make_trial(s, i, spoil);
-        struct outcome o;
         struct sample sample;
-
         if (s->test == TEST_TOTAL || s->test == TEST_RATIO)
             draw_board(&trial);
+        struct outcome o;
         trial_run(&trial, &o);
         ret->flagged += wanted_flag(s, &o.estimate);
         if (stratum_is_healthy(s) && (o.estimate.flags & ALARMS)) {

@@ -58,10 +58,8 @@ struct verdict {
 };
 /* Trials a stratum that the bands of the method are meant for. */
 #define BANDS_N 2000
-/* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see
- * judge.c). */
-void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen,
-           struct verdict *ret);
+/* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see judge.c). */
+void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret);
 
 void report_table(const struct stratum *strata, const struct tally *tallies, size_t count,
                   const struct verdict *verdict);

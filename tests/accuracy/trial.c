@@ -99,7 +99,7 @@ const char *const load_names[LOAD_COUNT] = {"steady", "llm", "locked", "hot_tail
 const char *const fault_names[FAULT_COUNT] = {"none", "reset", "stuck", "gap", "glitch", "lost"};
 const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narrow", "no_flags", "alarms"};
 
-/* ---- truth ---- */
+/* --- truth ------------------------------------------------------------------------------------------------------- */
 
 #define IDLE_W       115.0
 #define WANDER_W     2.0
@@ -150,8 +150,7 @@ static void add_load(struct scene *s, struct sim_trace *trace)
         stamp_steps(s, 12 * MS);
         return;
     case LOAD_LOCKED: /* token steps at the sensor's own period, off by up to 0.1 % */
-        s->lock_ns =
-            (int64_t)((double)MAX(20 * MS, s->trial->sensor->period_ns) * uniform(s, 0.999, 1.001));
+        s->lock_ns = (int64_t)((double)MAX(20 * MS, s->trial->sensor->period_ns) * uniform(s, 0.999, 1.001));
         sim_load_square(trace, s->t0_ns, s->t1_ns, s->lock_ns, uniform(s, 0.3, 0.7), 450, 150);
         stamp_steps(s, s->lock_ns);
         return;
@@ -166,7 +165,6 @@ static void build_truth(struct scene *s)
     struct sim_trace *idle = sim_trace_new(-10 * NS_PER_S), *load = sim_trace_new(-10 * NS_PER_S);
     struct sim_trace *after = sim_trace_new(-10 * NS_PER_S);
     double d = s->trial->duration_s * uniform(s, 0.98, 1.02);
-
     s->t0_ns = uniform_ns(s, 0, NS_PER_S);
     s->t1_ns = s->t0_ns + (int64_t)(d * NS_PER_S);
     s->board = sim_board_new(-10 * NS_PER_S);
@@ -174,34 +172,29 @@ static void build_truth(struct scene *s)
     add_load(s, load);
     sim_board_add(s->board, idle);
     sim_board_add(s->board, load);
-    sim_board_add(s->board,
-                  sim_wander_new(-10 * NS_PER_S, 10 * MS, WANDER_W, trial_wander_ns, draw_seed(s)));
+    sim_board_add(s->board, sim_wander_new(-10 * NS_PER_S, 10 * MS, WANDER_W, trial_wander_ns, draw_seed(s)));
     if (s->trial->load == LOAD_HOT_TAIL)
         sim_load_tail(after, s->t1_ns, TAIL_W, TAIL_NS);
     else if (s->trial->load == LOAD_CLOCK_DROP)
-        sim_load_steady(after, s->t1_ns, s->t1_ns + uniform_ns(s, NS_PER_S, 4 * NS_PER_S),
-                        CLOCK_DROP_W);
+        sim_load_steady(after, s->t1_ns, s->t1_ns + uniform_ns(s, NS_PER_S, 4 * NS_PER_S), CLOCK_DROP_W);
     else
         sim_trace_append(after, NS_PER_S, 0);
     sim_board_add(s->board, after);
 }
 
-/* ---- the sensor ---- */
+/* --- the sensor -------------------------------------------------------------------------------------------------- */
 
 /* A moving average that sees everything is one over a whole number of its own periods. */
 static int64_t draw_window(struct scene *s)
 {
     const struct sensor_class *c = s->trial->sensor;
     int64_t w = uniform_ns(s, c->window_lo_ns, c->window_hi_ns);
-
     return w > c->period_ns ? (w + c->period_ns / 2) / c->period_ns * c->period_ns : w;
 }
 
 static void build_sensor(struct scene *s)
 {
     const struct sensor_class *c = s->trial->sensor;
-    struct sim_counter counter;
-
     s->sensor = (struct sim_sensor){
         .period_ns = c->period_ns,
         .window_ns = draw_window(s),
@@ -214,7 +207,7 @@ static void build_sensor(struct scene *s)
         .noise_w = c->kind == METER_ENERGY ? 0 : 0.5,
         .seed = draw_seed(s),
     };
-    counter = (struct sim_counter){
+    struct sim_counter counter = {
         .source = c->sees_part ? SIM_COUNTER_DUTY : SIM_COUNTER_TRUTH,
         .sensor = s->sensor,
         .quantum_j = c->quantum,
@@ -254,14 +247,13 @@ static void build_sensor(struct scene *s)
     };
 }
 
-/* ---- the virtual sampler ---- */
+/* --- the virtual sampler ----------------------------------------------------------------------------------------- */
 
 /* When tick k begins to read: on its deadline, late as an ordinary scheduler makes it. */
 static int64_t tick_ns(const struct scene *s, int64_t k)
 {
     struct sim_rng rng = {s->trial->seed * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)k};
     double late_us = sim_rng_exponential(&rng, 80);
-
     if (sim_rng_uniform(&rng) < 0.01)
         late_us += 1500 * sim_rng_uniform(&rng);
     return k * s->step_ns + (int64_t)(late_us * 1e3);
@@ -282,32 +274,28 @@ static bool in_gap(const struct scene *s, int64_t t_ns)
     return s->trial->fault == FAULT_GAP && t_ns >= s->fault_ns && t_ns < s->fault_ns + length;
 }
 
-/* What the sampler's series would hold: runs of equal readings, counters judged as the room meter
- * judges them. */
+/* What the sampler's series would hold: runs of equal readings, counters judged as the room meter judges them. */
 static void sample(struct scene *s, int64_t from_ns, int64_t to_ns, GArray *points)
 {
     struct meter_point *run = NULL;
-
     for (int64_t k = from_ns / s->step_ns; k * s->step_ns <= to_ns; k++) {
-        int64_t t = tick_ns(s, k), raw;
+        int64_t t = tick_ns(s, k);
         enum meter_read_status status = METER_READ_OK;
-
         if (in_gap(s, t) || (run && t < run->last_ns))
             continue;
-        raw = read_raw(s, t + READ_NS / 2);
+        int64_t raw = read_raw(s, t + READ_NS / 2);
         if (s->trial->fault == FAULT_LOST && t >= s->fault_ns) {
             status = METER_READ_LOST;
             raw = 0;
-        } else if (s->info.kind == METER_ENERGY && run && run->status == METER_READ_OK &&
-                   raw < run->raw) {
+        } else if (s->info.kind == METER_ENERGY && run && run->status == METER_READ_OK && raw < run->raw) {
             status = METER_READ_BACKWARDS;
         }
         if (run && run->raw == raw && run->status == status && t - run->last_ns <= 5 * s->step_ns) {
             run->last_ns = t;
             continue;
         }
-        g_array_append_val(points, ((struct meter_point){run ? run->last_ns : t + READ_NS,
-                                                         t + READ_NS, t, raw, status}));
+        g_array_append_val(points,
+                           ((struct meter_point){run ? run->last_ns : t + READ_NS, t + READ_NS, t, raw, status}));
         run = &g_array_index(points, struct meter_point, points->len - 1);
     }
 }
@@ -315,22 +303,17 @@ static void sample(struct scene *s, int64_t from_ns, int64_t to_ns, GArray *poin
 /* The first change of the counter after t, read by spinning. */
 static struct meter_reading spin(struct scene *s, int64_t t_ns)
 {
-    int64_t tick = sim_counting_next_ns(s->counting, t_ns),
-            before = tick + uniform_ns(s, 0, READ_NS);
-
-    return (struct meter_reading){before, before + READ_NS, read_raw(s, before + READ_NS / 2),
-                                  METER_READ_OK};
+    int64_t tick = sim_counting_next_ns(s->counting, t_ns), before = tick + uniform_ns(s, 0, READ_NS);
+    return (struct meter_reading){before, before + READ_NS, read_raw(s, before + READ_NS / 2), METER_READ_OK};
 }
 
-/* ---- the session: guards planned and extended as the experiment does ---- */
+/* --- the session: guards planned and extended as the experiment does --------------------------------------------- */
 
-static GArray *session(struct scene *s, struct energy_channel *channel,
-                       struct energy_window *window)
+static GArray *session(struct scene *s, struct energy_channel *channel, struct energy_window *window)
 {
     struct energy_guard_plan plan = energy_plan_guard(channel, 1);
     GArray *points = g_array_new(FALSE, FALSE, sizeof(struct meter_point));
     int64_t from_ns = s->t0_ns - plan.pre_ns, now_ns = s->t1_ns + plan.post_ns;
-
     *window = (struct energy_window){from_ns, s->t0_ns, s->t1_ns, now_ns, 1, 0};
     for (;;) {
         g_array_set_size(points, 0);
@@ -344,19 +327,16 @@ static GArray *session(struct scene *s, struct energy_channel *channel,
     }
 }
 
-/* ---- the judge's sabotage ---- */
+/* --- the judge's sabotage ---------------------------------------------------------------------------------------- */
 
 static void spoil(struct scene *s, const struct energy_window *window, struct energy_estimate *e)
 {
     double d = e->duration_s;
-
     switch (s->trial->spoil) {
     case SPOIL_NAIVE:
-        e->joules.value =
-            (double)(read_raw(s, window->t1_ns) - read_raw(s, window->t0_ns)) * s->info.scale;
+        e->joules.value = (double)(read_raw(s, window->t1_ns) - read_raw(s, window->t0_ns)) * s->info.scale;
         if (s->info.kind != METER_ENERGY)
-            e->joules.value =
-                d * (double)read_raw(s, (window->t0_ns + window->t1_ns) / 2) * s->info.scale;
+            e->joules.value = d * (double)read_raw(s, (window->t0_ns + window->t1_ns) / 2) * s->info.scale;
         break;
     case SPOIL_NO_GUARD:
         e->joules.value += e->pre_w * 1.5 * (double)s->trial->sensor->period_ns * 1e-9;
@@ -385,14 +365,12 @@ void trial_run(const struct trial *trial, struct outcome *ret)
     struct energy_board board = {.idle_w = NAN, .limit_w = LIMIT_W};
     struct energy_options options = {.draws = 1000, .seed = (uint32_t)trial->seed};
     struct meter_reading tick0, tick1;
-    struct energy_window window;
-    GArray *points;
-
     s.stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
     build_truth(&s);
     build_sensor(&s);
     channel.period_ns = trial->sensor->period_ns; /* by characterisation */
-    points = session(&s, &channel, &window);
+    struct energy_window window;
+    GArray *points = session(&s, &channel, &window);
     if (trial->sensor->ticks) { /* the last tick before t0; after t1 the second one */
         tick0 = spin(&s, s.t0_ns - 2 * trial->sensor->period_ns);
         tick1 = spin(&s, spin(&s, s.t1_ns).after_ns);

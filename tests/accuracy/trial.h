@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One trial of the accuracy harness: a simulated board with known truth works for D seconds; a
- * virtual sampler looks at its sensor as the real one would; the estimators of room energy answer.
- * Virtual time: nothing sleeps.
+ * One trial of the accuracy harness: a simulated board with known truth works for D seconds; a virtual sampler looks
+ * at its sensor as the real one would; the estimators of room energy answer. Virtual time: nothing sleeps.
  *
- * The judge differs from what the estimators assume: delay and first-order rise drawn per trial,
- * jittered periods, a window length they only know roughly, idle power that wanders with a memory
- * of 200 ms, power that stays up after the work. Estimators see points and the channel's published
- * facts, never the simulator's parameters.
+ * The judge differs from what the estimators assume: delay and first-order rise drawn per trial, jittered periods, a
+ * window length they only know roughly, idle power that wanders with a memory of 200 ms, power that stays up after
+ * the work. Estimators see points and the channel's published facts, never the simulator's parameters.
  */
 #pragma once
 
@@ -15,15 +13,7 @@
 #include "sim/model.h"
 
 enum load { LOAD_STEADY, LOAD_LLM, LOAD_LOCKED, LOAD_HOT_TAIL, LOAD_CLOCK_DROP, LOAD_COUNT };
-enum fault {
-    FAULT_NONE,
-    FAULT_RESET,
-    FAULT_STUCK,
-    FAULT_GAP,
-    FAULT_GLITCH,
-    FAULT_LOST,
-    FAULT_COUNT
-};
+enum fault { FAULT_NONE, FAULT_RESET, FAULT_STUCK, FAULT_GAP, FAULT_GLITCH, FAULT_LOST, FAULT_COUNT };
 
 /* A class of sensor: what the room meter would say of it, and what it really does. */
 struct sensor_class {

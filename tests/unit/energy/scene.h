@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Noise-free sensors drawn by hand: points as the sampler would hold them, for answers known to the
- * last digit. */
+/* Noise-free sensors drawn by hand: points as the sampler would hold them, for answers known to the last digit. */
 #pragma once
 
 #include "energy/energy.h"
@@ -53,8 +52,8 @@ static inline double scene_reading(const struct scene *s, enum meter_kind kind, 
 }
 
 /* Points of the channel between two moments, one poll every step. */
-static inline GArray *scene_points(const struct scene *s, const struct meter_channel *info,
-                                   int64_t from_ns, int64_t to_ns)
+static inline GArray *scene_points(const struct scene *s, const struct meter_channel *info, int64_t from_ns,
+                                   int64_t to_ns)
 {
     GArray *points = g_array_new(FALSE, FALSE, sizeof(struct meter_point));
     struct meter_point *run = NULL;
@@ -83,18 +82,17 @@ static inline void seen_init(struct seen *seen, const struct scene *s, enum mete
                              const struct energy_window *w)
 {
     memset(seen, 0, sizeof *seen);
-    seen->info =
-        (struct meter_channel){.id = kind == METER_ENERGY ? "x:gpu:energy" : "x:gpu:power",
-                               .device = "GPU-1",
-                               .scope = METER_SCOPE_GPU,
-                               .kind = kind,
-                               .scale = 1e-6,
-                               .refresh_ns = s->period_ns,
-                               .window_ns = kind == METER_POWER_AVERAGE ? s->average_ns : 0,
-                               .sensor_class = METER_CLASS_NVIDIA,
-                               .status = QUANTITY_MEASURED,
-                               .low_ratio = 1,
-                               .high_ratio = 1};
+    seen->info = (struct meter_channel){.id = kind == METER_ENERGY ? "x:gpu:energy" : "x:gpu:power",
+                                        .device = "GPU-1",
+                                        .scope = METER_SCOPE_GPU,
+                                        .kind = kind,
+                                        .scale = 1e-6,
+                                        .refresh_ns = s->period_ns,
+                                        .window_ns = kind == METER_POWER_AVERAGE ? s->average_ns : 0,
+                                        .sensor_class = METER_CLASS_NVIDIA,
+                                        .status = QUANTITY_MEASURED,
+                                        .low_ratio = 1,
+                                        .high_ratio = 1};
     seen->points = scene_points(s, &seen->info, w->guard_from_ns - NS_PER_S, w->guard_to_ns);
     seen->channel = (struct energy_channel){.info = &seen->info,
                                             .points = (void *)seen->points->data,
@@ -129,10 +127,9 @@ static inline double scene_truth_j(const struct scene *s)
     return scene_energy_j(s, s->t1_ns) - scene_energy_j(s, s->t0_ns);
 }
 
-#define g_assert_near(found, expected, tolerance)                                                  \
-    do {                                                                                           \
-        double f_ = (found), e_ = (expected), t_ = (tolerance);                                    \
-        if (!(fabs(f_ - e_) <= t_))                                                                \
-            g_error("%s:%d: %s: expected %.10g ± %.3g, found %.10g", __FILE__, __LINE__, #found,   \
-                    e_, t_, f_);                                                                   \
+#define g_assert_near(found, expected, tolerance)                                                                    \
+    do {                                                                                                             \
+        double f_ = (found), e_ = (expected), t_ = (tolerance);                                                      \
+        if (!(fabs(f_ - e_) <= t_))                                                                                  \
+            g_error("%s:%d: %s: expected %.10g ± %.3g, found %.10g", __FILE__, __LINE__, #found, e_, t_, f_);        \
     } while (0)

@@ -2,11 +2,9 @@
 /* Sums, nets, baselines, ratios, calibration files, other counters. */
 #include "unit/energy/scene.h"
 
-static struct energy_estimate known(const char *device, double joules, double statistical,
-                                    double gain_u)
+static struct energy_estimate known(const char *device, double joules, double statistical, double gain_u)
 {
     struct energy_estimate e = {0};
-
     e.joules = quantity_of(QUANTITY_MEASURED, joules, "padded_counter", "x");
     e.method = ENERGY_METHOD_PADDED_COUNTER;
     e.duration_s = 10;
@@ -30,8 +28,7 @@ static struct energy_estimate known(const char *device, double joules, double st
 static void test_sum(void)
 {
     struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
-    g_auto(energy_estimate) sum = {0};
-
+    g_auto(owned_estimate) sum = {0};
     energy_sum(boards, 2, &sum);
     g_assert_near(sum.joules.value, 3000, 1e-9);
     g_assert_near(sum.statistical_j, 5, 1e-9);         /* quadrature */
@@ -46,10 +43,10 @@ static void test_sum(void)
 /* What was calibrated board by board has no common cause. */
 static void test_sum_of_calibrated(void)
 {
-    struct energy_estimate boards[3] = {known("a", 1000, 3, 0.03), known("b", 2000, 4, 0.02), known("c", 1000, 0, 0.05)};
-    g_auto(energy_estimate) two = {0}, all = {0}, net = {0};
+    struct energy_estimate boards[3] = {known("a", 1000, 3, 0.03), known("b", 2000, 4, 0.02),
+                                        known("c", 1000, 0, 0.05)};
+    g_auto(owned_estimate) two = {0}, all = {0}, net = {0};
     struct energy_baseline base = {.watts = quantity_of(QUANTITY_MEASURED, 100, "x", "x"), .u_w = 0, .df = 9};
-
     g_strlcpy(boards[0].calibration.uuid, "a", sizeof boards[0].calibration.uuid);
     g_strlcpy(boards[1].calibration.uuid, "b", sizeof boards[1].calibration.uuid);
     energy_sum(boards, 2, &two);
@@ -67,10 +64,9 @@ static void test_sum_of_calibrated(void)
 static void test_sum_absent(void)
 {
     struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
-
     for (int i = 0; i < 2; i++) {
         struct energy_estimate pair[2] = {boards[0], boards[1]};
-        g_auto(energy_estimate) sum = {0};
+        g_auto(owned_estimate) sum = {0};
         if (i == 0)
             pair[1].joules = quantity_absent("the sensor failed");
         else
@@ -86,8 +82,7 @@ static void test_sum_absent(void)
 static void test_status_of_sum(void)
 {
     struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
-    g_auto(energy_estimate) sum = {0};
-
+    g_auto(owned_estimate) sum = {0};
     boards[1].joules.status = QUANTITY_SIMULATED; /* the weaker status marks the whole */
     energy_sum(boards, 2, &sum);
     g_assert_cmpint(sum.joules.status, ==, QUANTITY_SIMULATED);
@@ -96,16 +91,14 @@ static void test_status_of_sum(void)
 static void test_net(void)
 {
     struct energy_estimate gross = known("a", 1000, 3, 0.05);
-    struct energy_baseline base = {
-        .watts = quantity_of(QUANTITY_MEASURED, 120, "x", "x"), .u_w = 0.5, .df = 9};
-    g_auto(energy_estimate) net = {0};
+    struct energy_baseline base = {.watts = quantity_of(QUANTITY_MEASURED, 120, "x", "x"), .u_w = 0.5, .df = 9};
+    g_auto(owned_estimate) net = {0};
     double t = 2.262157; /* t(0.975, 9) */
 
     energy_net(&gross, &base, &net);
     g_assert_near(net.joules.value, -200, 1e-9); /* never clamped */
     g_assert_near(net.statistical_j, hypot(3, t * 0.5 * 10), 1e-4);
-    g_assert_near(net.systematic_j, 1.96 * 0.05 * 200,
-                  1e-9); /* the offset cancels, the gain does not */
+    g_assert_near(net.systematic_j, 1.96 * 0.05 * 200, 1e-9); /* the offset cancels, the gain does not */
     g_assert_cmpfloat(net.joules.low, <, -200);
     base.watts = quantity_absent("no baseline was measured");
     energy_net(&gross, &base, &net);
@@ -119,11 +112,10 @@ static void test_baseline(void)
     struct energy_window w = scene_window(&s, 12, 3);
     struct energy_calibration c = {"GPU-1", 0.9, 10, 0.01, "", ""};
     struct energy_board board = {.idle_w = NAN, .limit_w = NAN};
-    struct energy_baseline b;
     struct seen seen;
-
     seen_init(&seen, &s, METER_ENERGY, &w);
     board.counter = &seen.channel;
+    struct energy_baseline b;
     energy_baseline_measure(&board, w.guard_from_ns, s.t0_ns - NS_PER_S, &b);
     g_assert_near(b.watts.value, 100, 0.2);
     g_assert_cmpfloat(b.u_w, <, 1);
@@ -154,9 +146,9 @@ static struct energy_baseline level(double watts, double u, double at_s)
 
 static void test_baseline_between(void)
 {
-    struct energy_baseline before = level(100, 0.3, 0), after = level(104, 0.4, 100), b;
+    struct energy_baseline before = level(100, 0.3, 0), after = level(104, 0.4, 100);
+    struct energy_baseline b;
     bool drift;
-
     energy_baseline_between(&before, &after, 25 * NS_PER_S, &b, &drift);
     g_assert_near(b.watts.value, 101, 1e-9);
     g_assert_near(b.u_w, sqrt(0.75 * 0.75 * 0.09 + 0.25 * 0.25 * 0.16 + 16.0 / 12), 1e-9);
@@ -173,12 +165,9 @@ static void test_ratio(void)
 {
     struct energy_estimate a = known("a", 1000, 2, 0.05), b = known("a", 1500, 3, 0.05),
                            other = known("z", 1500, 3, 0.05);
-    struct quantity same = energy_ratio(&a, &b, 20000, 1),
-                    apart = energy_ratio(&a, &other, 20000, 1);
-
+    struct quantity same = energy_ratio(&a, &b, 20000, 1), apart = energy_ratio(&a, &other, 20000, 1);
     g_assert_near(same.value, 1.5, 1e-12);
-    g_assert_near((same.high - same.low) / 2 / 1.5, hypot(0.002, 0.002),
-                  2e-4); /* gain cancels on one board */
+    g_assert_near((same.high - same.low) / 2 / 1.5, hypot(0.002, 0.002), 2e-4); /* gain cancels on one board */
     g_assert_near((apart.high - apart.low) / 2 / 1.5, 1.96 * 0.05 * sqrt(2), 0.01);
     a.offset_w_u = b.offset_w_u = 5; /* u(ln R) = u_b·|1/P1 − 1/P2| */
     same = energy_ratio(&a, &b, 20000, 1);
@@ -196,7 +185,6 @@ static void test_cumulative(void)
     struct meter_channel info = {
         .id = "x:gpu:throttle", .kind = METER_THROTTLE, .scale = 1e-9, .status = QUANTITY_MEASURED};
     struct energy_channel channel = {.info = &info, .points = points, .count = 4};
-
     g_assert_near(energy_cumulative(&channel, 50, 250).value, 4000e-9, 1e-18);
     g_assert_near(energy_cumulative(&channel, 220, 230).value, 0, 0); /* a true 0: measured, none */
     g_assert_cmpint(energy_cumulative(&channel, 220, 230).status, ==, QUANTITY_MEASURED);
@@ -210,7 +198,6 @@ static void test_priors(void)
 {
     static const char *const models[] = {METER_CLASS_RAPL_MODEL, METER_CLASS_RAPL_AMD};
     const struct energy_prior *measured = energy_prior_find(METER_CLASS_RAPL);
-
     /* What the maker models is marked, and trusted less than what is measured. */
     g_assert_false(measured->model_based);
     for (size_t i = 0; i < G_N_ELEMENTS(models); i++) {
@@ -237,10 +224,8 @@ static void test_calibration_file(void)
          "{\"uuid\":\"GPU-1\",\"gain\":0.95,\"offset_w\":-1.5,\"u\":0.012,\"method\":\"m\","
          "\"date\":\"2026-11-01\"}",
          NULL},
-        {"other board", "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u\":0.01}",
-         "GPU-2, not of GPU-1"},
-        {"gain", "{\"uuid\":\"GPU-1\",\"gain\":95,\"offset_w\":0,\"u\":0.01}",
-         "expected a gain of 0.5 to 2"},
+        {"other board", "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u\":0.01}", "GPU-2, not of GPU-1"},
+        {"gain", "{\"uuid\":\"GPU-1\",\"gain\":95,\"offset_w\":0,\"u\":0.01}", "expected a gain of 0.5 to 2"},
         {"no offset", "{\"uuid\":\"GPU-1\",\"gain\":1,\"u\":0.01}", "offset_w"},
         {"torn", "{\"uuid\":\"GPU-1\",", "GPU-1.json"},
     };
@@ -257,14 +242,13 @@ static void test_calibration_file(void)
         g_assert_true(g_file_set_contents(path, cases[i].text, -1, NULL));
         g_clear_error(&error);
         g_test_message("%s", cases[i].name);
-        g_assert_cmpint(energy_calibration_load(folder, "GPU-1", &c, &error), ==,
-                        cases[i].error == NULL);
+        g_assert_cmpint(energy_calibration_load(folder, "GPU-1", &c, &error), ==, cases[i].error == NULL);
         if (cases[i].error) {
             g_assert_error(error, LLEM_ERROR, LLEM_ERROR_DATA);
             g_assert_nonnull(strstr(error->message, cases[i].error));
         } else {
             g_assert_near(c.offset_w, -1.5, 0);
-            g_assert_true(energy_calibration_load(path, "GPU-1", &c, &error)); /* the file itself */
+            g_assert_true(energy_calibration_load(path, "GPU-1", &c, &error));  /* the file itself */
             g_assert_false(energy_calibration_load(path, "GPU-2", &c, &error)); /* of one board */
             g_clear_error(&error);
             g_assert_cmpstr(c.date, ==, "2026-11-01");
@@ -276,9 +260,7 @@ static void test_calibration_file(void)
 /* The page names every flag, method and prior: a row added without its words fails here. */
 static void test_documented(void)
 {
-    g_autofree char *page =
-        file_read(LLEM_SOURCE_DIR "/docs/methodology.md", LIMIT_CONFIG_BYTES, NULL, NULL);
-
+    g_autofree char *page = file_read(LLEM_SOURCE_DIR "/docs/methodology.md", LIMIT_CONFIG_BYTES, NULL, NULL);
     g_assert_nonnull(page);
     for (int i = 0; i < ENERGY_FLAG_COUNT; i++) {
         g_autofree char *cell = g_strdup_printf("| `%s` |", energy_flag_name(i));
@@ -292,8 +274,8 @@ static void test_documented(void)
         g_assert_nonnull(strstr(page, name));
     }
     for (const struct energy_prior *p = energy_priors; p->sensor_class; p++) {
-        g_autofree char *row = g_strdup_printf("| `%s` | %g %% | %g W |", p->sensor_class,
-                                               100 * p->gain_u, p->offset_u_w);
+        g_autofree char *row =
+            g_strdup_printf("| `%s` | %g %% | %g W |", p->sensor_class, 100 * p->gain_u, p->offset_u_w);
         g_test_message("%s", row);
         g_assert_true(g_str_equal(p->sensor_class, METER_CLASS_MODELLED) || strstr(page, row));
     }

@@ -7,7 +7,6 @@ static void estimate(struct seen *counter, struct seen *power, const struct ener
 {
     struct energy_board board = {.idle_w = NAN, .limit_w = 700};
     struct energy_options options = {.draws = 2000, .seed = 1};
-
     board.counter = counter ? &counter->channel : NULL;
     if (power && power->info.kind == METER_POWER_AVERAGE)
         board.average = &power->channel;
@@ -16,8 +15,7 @@ static void estimate(struct seen *counter, struct seen *power, const struct ener
     energy_estimate_board(&board, w, &options, ret);
 }
 
-/* Any kernel of area 1, any phase and delay: the padded estimate is the truth (steady guards, no
- * noise). */
+/* Any kernel of area 1, any phase and delay: the padded estimate is the truth (steady guards, no noise). */
 static void test_area_is_conserved(void)
 {
     static const struct {
@@ -25,35 +23,27 @@ static void test_area_is_conserved(void)
         enum meter_kind kind;
         int64_t period_ms, average_ms, delay_ms, phase_ms;
     } cases[] = {
-        {"counter", METER_ENERGY, 100, 0, 0, 0},
-        {"counter, delayed", METER_ENERGY, 100, 0, 95, 71},
-        {"counter, slow", METER_ENERGY, 500, 0, 60, 133},
-        {"counter, fast", METER_ENERGY, 20, 0, 30, 3},
-        {"power", METER_POWER_INSTANT, 100, 0, 40, 50},
-        {"1-s average", METER_POWER_AVERAGE, 100, 1000, 40, 99},
+        {"counter", METER_ENERGY, 100, 0, 0, 0},          {"counter, delayed", METER_ENERGY, 100, 0, 95, 71},
+        {"counter, slow", METER_ENERGY, 500, 0, 60, 133}, {"counter, fast", METER_ENERGY, 20, 0, 30, 3},
+        {"power", METER_POWER_INSTANT, 100, 0, 40, 50},   {"1-s average", METER_POWER_AVERAGE, 100, 1000, 40, 99},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         struct scene s = scene_default();
-        struct energy_window w;
-        struct seen seen;
-        g_auto(energy_estimate) e = {0};
-
+        g_auto(owned_estimate) e = {0};
         s.period_ns = cases[i].period_ms * MS;
         s.average_ns = cases[i].average_ms * MS;
         s.delay_ns = cases[i].delay_ms * MS;
         s.phase_ns = cases[i].phase_ms * MS;
-        w = scene_window(&s, 5, 5);
+        struct energy_window w = scene_window(&s, 5, 5);
+        struct seen seen;
         seen_init(&seen, &s, cases[i].kind, &w);
-        estimate(cases[i].kind == METER_ENERGY ? &seen : NULL,
-                 cases[i].kind == METER_ENERGY ? NULL : &seen, &w, &e);
-        g_test_message("%s: %.9g J, truth %.9g J", cases[i].name, e.joules.value,
-                       scene_truth_j(&s));
+        estimate(cases[i].kind == METER_ENERGY ? &seen : NULL, cases[i].kind == METER_ENERGY ? NULL : &seen, &w, &e);
+        g_test_message("%s: %.9g J, truth %.9g J", cases[i].name, e.joules.value, scene_truth_j(&s));
         g_assert_cmpint(e.joules.status, ==, QUANTITY_MEASURED);
         g_assert_near(e.raw_j / scene_truth_j(&s), 1, 1e-3);
         g_assert_cmpint(e.method, ==,
-                        cases[i].kind == METER_ENERGY ? ENERGY_METHOD_PADDED_COUNTER
-                                                      : ENERGY_METHOD_PADDED_POWER);
+                        cases[i].kind == METER_ENERGY ? ENERGY_METHOD_PADDED_COUNTER : ENERGY_METHOD_PADDED_POWER);
         g_assert_near(e.pre_w, 100, 0.1);
         seen_clear(&seen);
     }
@@ -63,10 +53,8 @@ static void test_record(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 3, 3);
+    g_auto(owned_estimate) e = {0};
     struct seen seen;
-    g_auto(energy_estimate) e = {0};
-    g_autoptr(json_t) tree = NULL;
-
     seen_init(&seen, &s, METER_ENERGY, &w);
     estimate(&seen, NULL, &w, &e);
     g_assert_near(e.duration_s, 2.054, 1e-9);
@@ -80,13 +68,12 @@ static void test_record(void)
     g_assert_cmpfloat(e.joules.low, <, e.joules.value - 0.8 * e.systematic_j);
     g_assert_true(e.flags & ENERGY_FLAG(UNCALIBRATED));
     g_assert_cmpstr(e.joules.sensor, ==, "x:gpu:energy");
-    tree = energy_estimate_json(&e);
+    g_autoptr(json_t) tree = energy_estimate_json(&e);
     g_assert_cmpstr(json_string_value(jsonx_at(tree, "method")), ==, "padded_counter");
     g_assert_cmpstr(json_string_value(jsonx_at(tree, "systematic.class")), ==, METER_CLASS_NVIDIA);
     g_assert_true(json_is_real(jsonx_at(tree, "statistical_half_width_j")));
     g_assert_cmpstr(json_string_value(jsonx_at(tree, "joules.status")), ==, "measured");
-    g_assert_cmpstr(json_string_value(json_array_get(jsonx_at(tree, "flags"), 0)), ==,
-                    "uncalibrated");
+    g_assert_cmpstr(json_string_value(json_array_get(jsonx_at(tree, "flags"), 0)), ==, "uncalibrated");
     g_assert_true(json_is_null(json_object_get(tree, "agreement_busy"))); /* no pair: a reason, never 0 */
     g_assert_nonnull(strstr(json_string_value(json_object_get(tree, "agreement_busy_reason")), "power channel"));
     seen_clear(&seen);
@@ -98,14 +85,13 @@ static void test_calibration(void)
     struct energy_window w = scene_window(&s, 3, 3);
     struct energy_calibration c = {"GPU-1", 0.95, -3, 0.01, "meter", "2026-11-01"};
     struct energy_board board = {.calibration = &c, .idle_w = NAN, .limit_w = NAN};
+    g_auto(owned_estimate) e = {0};
     struct seen seen;
-    g_auto(energy_estimate) e = {0};
-
     seen_init(&seen, &s, METER_ENERGY, &w);
     board.counter = &seen.channel;
     energy_estimate_board(&board, &w, NULL, &e);
     g_assert_near(e.joules.value, (e.raw_j + 3 * e.duration_s) / 0.95, 1e-9);
-    g_assert_near(e.raw_j, scene_truth_j(&s), 1); /* both are kept */
+    g_assert_near(e.raw_j, scene_truth_j(&s), 1);       /* both are kept */
     g_assert_near(e.peak_w.value, (400 + 3) / 0.95, 1); /* power has the offset, a difference has not */
     g_assert_near(e.pre_w, (100 + 3) / 0.95, 1);
     g_assert_near(e.tail_j.value, 0, 0.3);
@@ -115,13 +101,12 @@ static void test_calibration(void)
     seen_clear(&seen);
 }
 
-/* ---- faults: a flag and another channel, or a reason; never a number from broken data ---- */
+/* --- faults: a flag and another channel, or a reason; never a number from broken data ---------------------------- */
 
 static void break_reset(struct seen *c, int64_t t)
 {
     struct meter_point *p = seen_at(c, t), *end = p + (c->channel.points + c->channel.count - p);
     int64_t drop = p->raw - 5;
-
     p->status = METER_READ_BACKWARDS;
     for (; p < end; p++)
         p->raw -= drop;
@@ -130,7 +115,6 @@ static void break_reset(struct seen *c, int64_t t)
 static void break_stuck(struct seen *c, int64_t t)
 {
     struct meter_point *p = seen_at(c, t);
-
     p->last_ns = c->channel.points[c->channel.count - 1].last_ns;
     c->channel.count = (size_t)(p - c->channel.points) + 1;
 }
@@ -174,10 +158,10 @@ static void test_faults_fall_back(void)
     for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
         struct scene s = scene_default();
         struct energy_window w = scene_window(&s, 3, 3);
-        struct seen counter, power;
-        g_auto(energy_estimate) e = {0};
-
+        g_auto(owned_estimate) e = {0};
+        struct seen counter;
         seen_init(&counter, &s, METER_ENERGY, &w);
+        struct seen power;
         seen_init(&power, &s, METER_POWER_INSTANT, &w);
         faults[i].spoil(&counter, s.t0_ns + NS_PER_S);
         estimate(&counter, &power, &w, &e);
@@ -198,9 +182,8 @@ static void test_faults_alone_are_absent(void)
     for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
         struct scene s = scene_default();
         struct energy_window w = scene_window(&s, 3, 3);
+        g_auto(owned_estimate) e = {0};
         struct seen counter;
-        g_auto(energy_estimate) e = {0};
-
         seen_init(&counter, &s, METER_ENERGY, &w);
         faults[i].spoil(&counter, s.t0_ns + NS_PER_S);
         estimate(&counter, NULL, &w, &e);
@@ -219,9 +202,8 @@ static void test_fault_outside(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 3, 3);
+    g_auto(owned_estimate) e = {0};
     struct seen counter;
-    g_auto(energy_estimate) e = {0};
-
     seen_init(&counter, &s, METER_ENERGY, &w);
     break_reset(&counter, w.guard_from_ns - 500 * MS);
     estimate(&counter, NULL, &w, &e);
@@ -230,22 +212,18 @@ static void test_fault_outside(void)
     seen_clear(&counter);
 }
 
-/* Missing readings in the middle do not hurt a counter; they are flagged, and widen integrated
- * power. */
+/* Missing readings in the middle do not hurt a counter; they are flagged, and widen integrated power. */
 static void test_gap(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 3, 3);
     double half[2];
-
     for (int kind = 0; kind < 2; kind++) {
+        g_auto(owned_estimate) e = {0};
         struct seen seen;
-        struct meter_point *p, *q;
-        g_auto(energy_estimate) e = {0};
-
         seen_init(&seen, &s, kind ? METER_POWER_INSTANT : METER_ENERGY, &w);
-        p = seen_at(&seen, s.t0_ns + 600 * MS);
-        q = seen_at(&seen, kind ? s.t1_ns + 150 * MS : s.t0_ns + 1400 * MS);
+        struct meter_point *p = seen_at(&seen, s.t0_ns + 600 * MS);
+        struct meter_point *q = seen_at(&seen, kind ? s.t1_ns + 150 * MS : s.t0_ns + 1400 * MS);
         p->last_ns = MIN(p->last_ns, s.t0_ns + 600 * MS);
         q->lo_ns = p->last_ns;
         memmove(p + 1, q, (size_t)(seen.channel.points + seen.channel.count - q) * sizeof *q);
@@ -260,18 +238,16 @@ static void test_gap(void)
     g_assert_cmpfloat(half[1], >, 50);
 }
 
-/* ---- other estimators ---- */
+/* --- other estimators -------------------------------------------------------------------------------------------- */
 
 static void test_without_guards(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 0, 0);
-
     for (int kind = 0; kind < 2; kind++) {
-        struct seen seen;
         struct energy_window wide = scene_window(&s, 3, 3);
-        g_auto(energy_estimate) e = {0};
-
+        g_auto(owned_estimate) e = {0};
+        struct seen seen;
         seen_init(&seen, &s, kind ? METER_POWER_INSTANT : METER_ENERGY, &wide);
         estimate(kind ? NULL : &seen, kind ? &seen : NULL, &w, &e);
         g_assert_cmpint(e.method, ==, kind ? ENERGY_METHOD_TRAPEZOID : ENERGY_METHOD_EDGE_COUNTER);
@@ -286,44 +262,36 @@ static void test_direct(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 2, 2);
-    struct meter_reading tick0, tick1;
-    struct seen seen;
-    int64_t a, b;
-    g_auto(energy_estimate) e = {0};
-
+    g_auto(owned_estimate) e = {0};
     s.period_ns = MS;
     s.delay_ns = MS / 4;
+    struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     seen.info.sensor_class = METER_CLASS_RAPL;
-    a = s.phase_ns + ((s.t0_ns - s.phase_ns) / MS - 1) * MS;
-    b = s.phase_ns + ((s.t1_ns - s.phase_ns) / MS + 2) * MS;
-    tick0 = (struct meter_reading){a, a + 1000, llround(scene_reading(&s, METER_ENERGY, a) / 1e-6),
-                                   METER_READ_OK};
-    tick1 = (struct meter_reading){b, b + 1000, llround(scene_reading(&s, METER_ENERGY, b) / 1e-6),
-                                   METER_READ_OK};
+    int64_t a = s.phase_ns + ((s.t0_ns - s.phase_ns) / MS - 1) * MS;
+    int64_t b = s.phase_ns + ((s.t1_ns - s.phase_ns) / MS + 2) * MS;
+    struct meter_reading tick0 = {a, a + 1000, llround(scene_reading(&s, METER_ENERGY, a) / 1e-6), METER_READ_OK};
+    struct meter_reading tick1 = {b, b + 1000, llround(scene_reading(&s, METER_ENERGY, b) / 1e-6), METER_READ_OK};
     seen.channel.tick0 = &tick0;
     seen.channel.tick1 = &tick1;
     estimate(&seen, NULL, &w, &e);
     g_assert_cmpint(e.method, ==, ENERGY_METHOD_DIRECT_DIFFERENCE);
     g_assert_near(e.raw_j / scene_truth_j(&s), 1, 1e-4);
     g_assert_cmpfloat(e.statistical_j, <, 1e-3 * e.raw_j);
-    g_assert_false(e.flags &
-                   ENERGY_FLAG(PERIOD_CHANGED)); /* polled every 10 ms: that is not its period */
+    g_assert_false(e.flags & ENERGY_FLAG(PERIOD_CHANGED)); /* polled every 10 ms: that is not its period */
     seen_clear(&seen);
 }
 
 static void test_modelled(void)
 {
     struct scene s = scene_default();
-    struct energy_window w;
-    struct seen seen;
-    g_auto(energy_estimate) e = {0};
-
+    g_auto(owned_estimate) e = {0};
     s.idle_w = s.after_w = 0; /* CPU time of an idle engine stands still: not stuck */
     s.work_w = 30;
     s.period_ns = 10 * MS;
     s.delay_ns = 0;
-    w = scene_window(&s, 1.2, 1.2);
+    struct energy_window w = scene_window(&s, 1.2, 1.2);
+    struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     seen.info.status = QUANTITY_MODELLED;
     seen.info.sensor_class = METER_CLASS_MODELLED;
@@ -343,12 +311,11 @@ static void test_agreement(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 3, 3);
-
     for (int off = 0; off < 2; off++) {
-        struct seen counter, power;
-        g_auto(energy_estimate) e = {0};
-
+        g_auto(owned_estimate) e = {0};
+        struct seen counter;
         seen_init(&counter, &s, METER_ENERGY, &w);
+        struct seen power;
         seen_init(&power, &s, METER_POWER_INSTANT, &w);
         for (size_t i = 0; off && i < power.channel.count; i++)
             g_array_index(power.points, struct meter_point, i).raw *= 0.9;
@@ -361,7 +328,7 @@ static void test_agreement(void)
     }
 }
 
-/* ---- guards ---- */
+/* --- guards ------------------------------------------------------------------------------------------------------ */
 
 static void test_plan(void)
 {
@@ -390,7 +357,6 @@ static void test_plan(void)
                                      .status = QUANTITY_MEASURED};
         struct energy_channel channel = {.info = &info, .follows_average = cases[i].follows};
         struct energy_guard_plan plan = energy_plan_guard(&channel, 1);
-
         g_test_message("%s", cases[i].name);
         g_assert_near((double)plan.hold_ns * 1e-9, cases[i].hold_s, 1e-9);
         g_assert_near((double)plan.delay_hi_ns * 1e-9, cases[i].delay_s, 1e-9);
@@ -399,32 +365,25 @@ static void test_plan(void)
     }
 }
 
-/* Power that stays up for 2.5 s after the work: wait, extend while it changes, settled after; the
- * tail is told apart. */
+/* Power that stays up for 2.5 s after the work: wait, extend while it changes, settled after; the tail is told
+ * apart. */
 static void test_guard_extends(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 1.2, 6);
-    struct energy_guard_plan plan;
-    struct seen seen;
-    g_auto(energy_estimate) e = {0};
-
+    g_auto(owned_estimate) e = {0};
     s.after_w = 160;
     s.drop_ns = s.t1_ns + 900 * MS;
+    struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
-    for (guint i = 0; i < seen.points->len;
-         i++) /* a wander of 1 W, so that guards have a scatter */
+    for (guint i = 0; i < seen.points->len; i++) /* a wander of 1 W, so that guards have a scatter */
         g_array_index(seen.points, struct meter_point, i).raw += llround(3e4 * sin(0.9 * i));
-    plan = energy_plan_guard(&seen.channel, 1);
-    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + NS_PER_S), ==,
-                    ENERGY_GUARD_WAIT);
-    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + plan.post_ns), ==,
-                    ENERGY_GUARD_EXTEND);
-    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + 3 * NS_PER_S), ==,
-                    ENERGY_GUARD_SETTLED);
+    struct energy_guard_plan plan = energy_plan_guard(&seen.channel, 1);
+    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + NS_PER_S), ==, ENERGY_GUARD_WAIT);
+    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + plan.post_ns), ==, ENERGY_GUARD_EXTEND);
+    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + 3 * NS_PER_S), ==, ENERGY_GUARD_SETTLED);
     plan.limit_ns = plan.post_ns;
-    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + plan.post_ns), ==,
-                    ENERGY_GUARD_GIVE_UP);
+    g_assert_cmpint(energy_guard_settled(&seen.channel, &plan, &w, s.t1_ns + plan.post_ns), ==, ENERGY_GUARD_GIVE_UP);
     estimate(&seen, NULL, &w, &e);
     g_assert_true(e.flags & ENERGY_FLAG(GUARD_NOT_SETTLED));
     g_assert_near(e.raw_j, scene_truth_j(&s), e.statistical_j);
@@ -432,17 +391,14 @@ static void test_guard_extends(void)
     seen_clear(&seen);
 }
 
-/* A refresh of 0.5 s that nobody characterised, assumed to be 0.1 s: slow, not stuck; the trace
- * shows the period. */
+/* A refresh of 0.5 s that nobody characterised, assumed to be 0.1 s: slow, not stuck; the trace shows the period. */
 static void test_period_unknown(void)
 {
     struct scene s = scene_default();
-    struct energy_window w;
-    struct seen seen;
-    g_auto(energy_estimate) e = {0};
-
+    g_auto(owned_estimate) e = {0};
     s.period_ns = 500 * MS;
-    w = scene_window(&s, 4, 4);
+    struct energy_window w = scene_window(&s, 4, 4);
+    struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     seen.channel.period_ns = 0;
     seen.info.refresh_ns = 100 * MS;
@@ -456,16 +412,13 @@ static void test_period_unknown(void)
 static void test_period_changed(void)
 {
     struct scene s = scene_default();
-    struct energy_window w;
-    struct seen seen;
-    g_auto(energy_estimate) e = {0};
-
+    g_auto(owned_estimate) e = {0};
     s.period_ns = 500 * MS;
-    w = scene_window(&s, 4, 4);
+    struct energy_window w = scene_window(&s, 4, 4);
+    struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     seen.channel.period_ns = 100 * MS;
-    seen.info.refresh_ns =
-        200 * MS; /* not stuck: runs are judged by what is known, five of them at least */
+    seen.info.refresh_ns = 200 * MS; /* not stuck: runs are judged by what is known, five of them at least */
     estimate(&seen, NULL, &w, &e);
     g_assert_true(e.flags & ENERGY_FLAG(PERIOD_CHANGED));
     g_assert_near((double)energy_period_changed(&seen.channel, &w) * 1e-9, 0.5, 0.005);
@@ -479,16 +432,14 @@ static void test_period_changed(void)
 static void test_slow_channels(void)
 {
     struct scene s = scene_default();
-    struct energy_window w;
-    struct seen seen;
-    g_auto(energy_estimate) e = {0};
+    g_auto(owned_estimate) e = {0};
     struct energy_board board = {.idle_w = NAN, .limit_w = NAN};
     int64_t stamps[40];
     struct energy_options options = {.stamps_ns = stamps, .stamp_count = G_N_ELEMENTS(stamps)};
-
     s.step_ns = METER_SLOW_STEP_NS;
     s.period_ns = METER_SLOW_STEP_NS;
-    w = scene_window(&s, 4, 4);
+    struct energy_window w = scene_window(&s, 4, 4);
+    struct seen seen;
     seen_init(&seen, &s, METER_POWER_INSTANT, &w);
     seen.info.rate = METER_SLOW;
     seen.info.refresh_ns = 0;
@@ -508,7 +459,6 @@ static void counter_of(struct seen *counter, const struct scene *s, const struct
 {
     double joules = 1000;
     int64_t seen_k = -1;
-
     for (guint i = 0; i < counter->points->len; i++) {
         struct meter_point *p = &g_array_index(counter->points, struct meter_point, i);
         int64_t k = (p->first_ns - s->phase_ns) / s->period_ns;
@@ -533,15 +483,16 @@ static void test_follows_average(void)
     };
 
     for (size_t c = 0; c < G_N_ELEMENTS(cases); c++) {
-        struct scene s = scene_default(), slow;
+        struct scene s = scene_default();
         struct energy_window w = scene_window(&s, 4, 4);
-        struct seen counter, average, instant;
-
         s.work_w = cases[c].work_w;
-        slow = s;
+        struct scene slow = s;
         slow.average_ns = NS_PER_S;
+        struct seen counter;
         seen_init(&counter, &s, METER_ENERGY, &w);
+        struct seen average;
         seen_init(&average, &slow, METER_POWER_AVERAGE, &w);
+        struct seen instant;
         seen_init(&instant, &s, METER_POWER_INSTANT, &w);
         if (cases[c].counter_average_ms)
             counter_of(&counter, &slow, &average.info);
@@ -554,7 +505,7 @@ static void test_follows_average(void)
     }
 }
 
-/* ---- phase, repeats, resolution ---- */
+/* --- phase, repeats, resolution ---------------------------------------------------------------------------------- */
 
 static void test_phase(void)
 {
@@ -575,12 +526,10 @@ static void test_phase(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         size_t n = (size_t)(cases[i].d_s * 1e3 / cases[i].step_ms);
         g_autofree int64_t *stamps = g_new(int64_t, n);
-        struct energy_phase phase;
-
         for (size_t k = 0; k < n; k++)
             stamps[k] = (int64_t)(cases[i].step_ms * 1e6 * (double)k);
-        phase = energy_phase_check(stamps, n, (int64_t)(cases[i].w_ms * 1e6),
-                                   (int64_t)(cases[i].t_ms * 1e6), (int64_t)(cases[i].d_s * 1e9));
+        struct energy_phase phase = energy_phase_check(stamps, n, (int64_t)(cases[i].w_ms * 1e6),
+                                                       (int64_t)(cases[i].t_ms * 1e6), (int64_t)(cases[i].d_s * 1e9));
         g_test_message("%s: alias %g Hz", cases[i].name, phase.alias_hz);
         g_assert_cmpint(phase.locked, ==, cases[i].locked);
         g_assert_near(phase.step_s * 1e3, cases[i].step_ms, 1e-3);
@@ -595,11 +544,10 @@ static void test_phase_widens(void)
     struct energy_board board = {.idle_w = NAN, .limit_w = 700};
     int64_t stamps[20];
     struct energy_options options = {.stamps_ns = stamps, .stamp_count = 20, .draws = 2000};
-    struct seen seen;
-    g_auto(energy_estimate) e = {0};
-
+    g_auto(owned_estimate) e = {0};
     for (int i = 0; i < 20; i++)
         stamps[i] = s.t0_ns + i * 100 * MS;
+    struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     seen.info.window_ns = 25 * MS;
     board.counter = &seen.channel;
@@ -614,14 +562,12 @@ static void test_phase_widens(void)
 static void test_repeats(void)
 {
     struct scene s = scene_default();
-    struct energy_window w;
-    struct seen seen;
-    g_auto(energy_estimate) e = {0};
-
+    g_auto(owned_estimate) e = {0};
     s.t1_ns = s.t0_ns + 120 * MS;
-    w = scene_window(&s, 3, 3);
+    struct energy_window w = scene_window(&s, 3, 3);
     w.repeats = 4;
     w.gap_ns = 5 * MS;
+    struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     seen.info.window_ns = 25 * MS;
     estimate(&seen, NULL, &w, &e);
@@ -630,8 +576,7 @@ static void test_repeats(void)
     g_assert_cmpint(e.recommended_repeats, >, 40);
     g_assert_near(energy_per_repeat(&e).value, e.joules.value / 4, 1e-9);
     /* the count recommended is enough: edges stay, the rest grows with its root */
-    g_assert_cmpfloat(e.statistical_j / (e.joules.value * (double)e.recommended_repeats / 4), <,
-                      0.011);
+    g_assert_cmpfloat(e.statistical_j / (e.joules.value * (double)e.recommended_repeats / 4), <, 0.011);
     seen_clear(&seen);
 }
 
@@ -639,18 +584,16 @@ static void test_nothing(void)
 {
     struct energy_window w = {0, 0, NS_PER_S, NS_PER_S, 1, 0};
     struct energy_board board = {.idle_w = NAN, .limit_w = NAN};
-    g_auto(energy_estimate) e = {0};
-    g_autoptr(json_t) tree = NULL;
-
+    g_auto(owned_estimate) e = {0};
     energy_estimate_board(&board, &w, NULL, &e);
     g_assert_cmpint(e.joules.status, ==, QUANTITY_ABSENT);
     g_assert_nonnull(strstr(e.joules.reason, "llem meter"));
-    tree = energy_estimate_json(&e);
+    g_autoptr(json_t) tree = energy_estimate_json(&e);
     g_assert_true(json_is_null(jsonx_at(tree, "joules.value")) || !jsonx_at(tree, "joules.value"));
     g_assert_true(json_is_null(json_object_get(tree, "raw_j")));
 }
 
-/* ---- warm-up ---- */
+/* --- warm-up ----------------------------------------------------------------------------------------------------- */
 
 #define SHORT_ONES 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
 static void test_steady(void)
@@ -681,14 +624,12 @@ static void test_steady(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         struct energy_temperature t[41];
         size_t count = isnan(cases[i].temperature_slope) ? 0 : G_N_ELEMENTS(t);
-        struct energy_steady s;
-
         for (size_t k = 0; k < count; k++)
-            t[k] = (struct energy_temperature){(int64_t)k * NS_PER_S,
-                                               60 + cases[i].temperature_slope / 60 * (double)k};
-        s = energy_steady(&rule, cases[i].x, cases[i].n, t, count, (int64_t)(cases[i].elapsed_s * 1e9));
-        g_test_message("%s: cv %g slope %g: %s", cases[i].name, s.cv, s.slope,
-                       s.waiting_for ? s.waiting_for : "-");
+            t[k] =
+                (struct energy_temperature){(int64_t)k * NS_PER_S, 60 + cases[i].temperature_slope / 60 * (double)k};
+        struct energy_steady s =
+            energy_steady(&rule, cases[i].x, cases[i].n, t, count, (int64_t)(cases[i].elapsed_s * 1e9));
+        g_test_message("%s: cv %g slope %g: %s", cases[i].name, s.cv, s.slope, s.waiting_for ? s.waiting_for : "-");
         g_assert_cmpint(s.steady, ==, cases[i].steady);
         g_assert_cmpint(s.timed_out, ==, cases[i].timed_out);
         g_assert_true((s.waiting_for == NULL) == s.steady);

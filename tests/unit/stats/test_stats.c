@@ -10,7 +10,6 @@ static json_t *oracle;
 static void assert_close(double found, double expected, double relative)
 {
     double tolerance = relative * MAX(fabs(expected), 1e-12);
-
     if (!(fabs(found - expected) <= tolerance))
         g_error("expected %.17g, found %.17g", expected, found);
 }
@@ -19,7 +18,6 @@ static double real_of(const json_t *object, const char *key)
 {
     double value = NAN;
     g_autoptr(GError) error = NULL;
-
     if (!jsonx_get_real(object, key, false, &value, &error))
         g_error("%s", error->message);
     return value;
@@ -28,11 +26,9 @@ static double real_of(const json_t *object, const char *key)
 static double *array_of(const json_t *object, const char *key, size_t *n)
 {
     json_t *array = json_object_get(object, key);
-    double *values;
-
     *n = json_array_size(array);
     g_assert_cmpuint(*n, >, 0);
-    values = g_new(double, *n);
+    double *values = g_new(double, *n);
     for (size_t i = 0; i < *n; i++)
         values[i] = json_number_value(json_array_get(array, i));
     return values;
@@ -58,10 +54,10 @@ static double quantile_of(const char *dist, const json_t *row, double p)
 
 static void test_distributions(void)
 {
-    json_t *rows = json_object_get(oracle, "distributions"), *row;
-    size_t i;
-
+    json_t *rows = json_object_get(oracle, "distributions");
     g_assert_cmpuint(json_array_size(rows), >, 80);
+    json_t *row;
+    size_t i;
     json_array_foreach(rows, i, row)
     {
         const char *dist = json_string_value(json_object_get(row, "dist"));
@@ -75,7 +71,6 @@ static void test_no_answer_is_nan(void)
 {
     double one = 1;
     struct stats_interval interval = stats_t_interval(&one, 1, 0.95);
-
     g_assert_true(isnan(stats_t_quantile(0.975, 0)));
     g_assert_true(isnan(stats_t_quantile(1, 5)));
     g_assert_true(isnan(stats_normal_quantile(-0.1)));
@@ -91,10 +86,10 @@ static void test_no_answer_is_nan(void)
 
 static void test_descriptive(void)
 {
-    json_t *samples = json_object_get(oracle, "samples"), *pair;
-    size_t n, i;
+    json_t *samples = json_object_get(oracle, "samples");
+    size_t n;
     g_autofree double *a = array_of(samples, "a", &n), *x = g_new(double, n);
-
+    size_t i;
     for (i = 0; i < n; i++)
         x[i] = (double)i;
     assert_close(stats_mean(a, n), real_of(samples, "mean"), 1e-14);
@@ -103,6 +98,7 @@ static void test_descriptive(void)
     assert_close(stats_median(a, n), real_of(samples, "median"), 1e-14);
     assert_close(stats_mad(a, n), real_of(samples, "mad"), 1e-13);
     assert_close(stats_theil_sen(x, a, n), real_of(samples, "theil_sen"), 1e-12);
+    json_t *pair;
     json_array_foreach(json_object_get(samples, "quantiles"), i, pair)
     {
         double p = json_number_value(json_array_get(pair, 0));
@@ -124,7 +120,6 @@ static void test_inference(void)
     size_t na, nb;
     g_autofree double *a = array_of(samples, "a", &na), *b = array_of(samples, "b", &nb);
     struct stats_interval welch = stats_welch(a, na, b, nb, 0.95);
-
     assert_interval(welch, json_object_get(samples, "welch"));
     assert_close(welch.df, real_of(json_object_get(samples, "welch"), "df"), 1e-12);
     assert_interval(stats_paired_ratio(a, b, nb, 0.95), json_object_get(samples, "ratio"));
@@ -144,13 +139,11 @@ static void test_bootstrap(void)
     json_t *samples = json_object_get(oracle, "samples");
     size_t n;
     g_autofree double *b = array_of(samples, "b", &n);
-
     for (int kind = STATS_PERCENTILE; kind <= STATS_BCA; kind++) {
         json_t *expected = json_object_get(json_object_get(samples, "bootstrap"), names[kind]);
         GRand *rng = g_rand_new_with_seed(7), *again = g_rand_new_with_seed(7);
         struct stats_interval i = stats_bootstrap(b, n, mean_of, NULL, kind, 40000, rng, 0.95);
         struct stats_interval j = stats_bootstrap(b, n, mean_of, NULL, kind, 40000, again, 0.95);
-
         /* two Monte-Carlo answers of the same interval: within 2 % of its width */
         g_assert_cmpfloat(fabs(i.low - json_number_value(json_array_get(expected, 0))), <, 0.02 * (i.high - i.low));
         g_assert_cmpfloat(fabs(i.high - json_number_value(json_array_get(expected, 1))), <, 0.02 * (i.high - i.low));
@@ -168,7 +161,6 @@ static void test_least_squares(void)
     g_autofree double *coef = array_of(expected, "coef", &nc), *cov = array_of(expected, "cov", &ncov);
     double found[3], found_cov[9];
     struct stats_fit fit;
-
     g_assert_true(stats_least_squares(x, ny, 3, y, found, found_cov, &fit));
     g_assert_cmpuint(fit.rank, ==, 3);
     assert_close(fit.rss, real_of(expected, "rss"), 1e-10);
@@ -183,16 +175,16 @@ static void test_least_squares(void)
 /* A column that is the sum of two others is aliased: rank 3 of 4, one coefficient NaN, the fit still right. */
 static void test_least_squares_aliased(void)
 {
-    double x[8 * 4], y[8], coef[4], cov[16];
-    struct stats_fit fit;
+    double x[8 * 4], y[8];
     int aliased = 0;
-
     for (int i = 0; i < 8; i++) {
         double a = i % 2, b = i / 4;
         double row[4] = {1, a, b, a + b};
         memcpy(x + 4 * i, row, sizeof row);
         y[i] = 1 + 2 * a + 3 * b;
     }
+    double coef[4], cov[16];
+    struct stats_fit fit;
     g_assert_true(stats_least_squares(x, 8, 4, y, coef, cov, &fit));
     g_assert_cmpuint(fit.rank, ==, 3);
     g_assert_cmpfloat(fit.rss, <, 1e-20);
@@ -272,7 +264,6 @@ static void test_propagate(void)
 static void test_satterthwaite(void)
 {
     double u[2] = {1, 1}, df[2] = {4, 4}, mixed[2] = {4, INFINITY};
-
     assert_close(stats_satterthwaite(u, df, 2), 8, 1e-12);
     assert_close(stats_satterthwaite(u, mixed, 2), 16, 1e-12);
     df[0] = df[1] = INFINITY;
@@ -282,8 +273,6 @@ static void test_satterthwaite(void)
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    int status;
-
     g_test_init(&argc, &argv, NULL);
     oracle = jsonx_load(LLEM_SOURCE_DIR "/tests/data/stats_oracle.json", LIMIT_CONFIG_BYTES, &error);
     if (!oracle)
@@ -298,7 +287,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stats/blocks_and_correlation", test_blocks_and_correlation);
     g_test_add_func("/stats/propagate", test_propagate);
     g_test_add_func("/stats/satterthwaite", test_satterthwaite);
-    status = g_test_run();
+    int status = g_test_run();
     json_decref(oracle);
     return status;
 }
