@@ -10,6 +10,7 @@
  *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
  *   oom.h       whether the kernel took a child for its memory
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
+ *   spawn.h     starting a process, with the step named that failed
  *   quantity.h  a number or a reason: value, status, method, sensor
  *   diag.h      located diagnostics: every error of a file at once, with line and caret; did-you-mean
  *   doc.h       YAML and JSON documents with a position for every node
@@ -35,3 +36,4 @@
 #include "base/oom.h"
 #include "base/proc.h"
 #include "base/quantity.h"
+#include "base/spawn.h"

@@ -3,7 +3,7 @@
  * Ctrl-C and SIGTERM as a file descriptor. Call interrupt_open() at the top of main(), before any thread or child:
  * the signals are blocked for good and wait in a signalfd. Whoever waits for something polls the descriptor too; it
  * stays readable until interrupt_take() takes a signal off it, so a library that only polls leaves the signal to the
- * one who decides. A child must get its signals back before exec: interrupt_reset_child().
+ * one who decides. A child must get its signals back before exec: interrupt_reset_child(), which spawn.h sees to.
  */
 #pragma once
 
@@ -16,6 +16,6 @@ int interrupt_open(void);
 int interrupt_take(int fd);
 /* Whether a signal waits, without taking it. */
 bool interrupt_pending(int fd);
-/* Between fork and exec: unblocks every signal and restores SIGPIPE and SIGTERM, by which a parent ends its child
- * whatever it was told to ignore itself. Async-signal-safe. */
+/* Between fork and exec: unblocks every signal and restores SIGPIPE, SIGCHLD (a child must learn how its own children
+ * end) and SIGTERM, by which a parent ends its child whatever it was told to ignore itself. Async-signal-safe. */
 void interrupt_reset_child(void);

@@ -2,8 +2,8 @@
 /* The adapter's process: started in a session of its own, and how it ended. */
 #include "engine/private.h"
 
-#include "base/interrupt.h"
 #include "base/proc.h"
+#include "base/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,6 @@
 struct plumbing {
     int socket[2]; /* ours, the adapter's */
     int log[2];    /* ours (read), the adapter's (write) */
-    int report[2]; /* errno of a failed exec, read by us */
 };
 
 void process_close_fd(int *fd)
@@ -42,104 +41,53 @@ static void plumbing_close(struct plumbing *p)
     for (int i = 0; i < 2; i++) {
         process_close_fd(&p->socket[i]);
         process_close_fd(&p->log[i]);
-        process_close_fd(&p->report[i]);
     }
 }
 
 static bool plumbing_open(struct plumbing *p, GError **error)
 {
-    *p = (struct plumbing){{-1, -1}, {-1, -1}, {-1, -1}};
+    *p = (struct plumbing){{-1, -1}, {-1, -1}};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p->socket) == 0 && pipe2(p->log, O_CLOEXEC) == 0 &&
-        pipe2(p->report, O_CLOEXEC) == 0 && fcntl(p->socket[0], F_SETFL, O_NONBLOCK) == 0)
+        fcntl(p->socket[0], F_SETFL, O_NONBLOCK) == 0)
         return true;
     file_error(error, "cannot open", "a socket to the engine");
     plumbing_close(p);
     return false;
 }
 
-/* Everything the child needs, made before the fork: after it only async-signal-safe calls are allowed. */
-struct launch {
-    char *path;
-    char **argv, **env;
-    const char *work_dir;
-    pid_t parent;
-};
-
-static void launch_clear(struct launch *l)
+/* The environment of the adapter over ours. Freed with g_free(): its strings are the options' own. */
+static const char **adapter_env(const struct engine_options *o)
 {
-    g_free(l->path);
-    g_strfreev(l->argv);
-    g_strfreev(l->env);
+    GPtrArray *env = g_ptr_array_new();
+    for (const char *const *row = o->env; row && *row; row++)
+        if (strchr(*row, '='))
+            g_ptr_array_add(env, (gpointer)(uintptr_t)*row);
+    g_ptr_array_add(env, (gpointer)(uintptr_t) "LLEM_ENGINE_FD=" G_STRINGIFY(CHILD_FD));
+    g_ptr_array_add(env, NULL);
+    return (const char **)g_ptr_array_free(env, FALSE);
 }
 
-static bool launch_init(struct launch *l, const struct engine_options *o, GError **error)
+/* SIGTERM when we die: the adapter takes its own children with it, which SIGKILL would not let it do; the end of the
+ * socket tells it the same. */
+static bool spawn_adapter(struct engine *engine, const struct engine_options *o, struct plumbing *p, GError **error)
 {
-    *l = (struct launch){.work_dir = o->work_dir, .parent = getpid()};
-    l->path = strchr(o->argv[0], '/') ? g_strdup(o->argv[0]) : g_find_program_in_path(o->argv[0]);
-    if (!l->path) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "there is no program '%s' in PATH", o->argv[0]);
+    g_autofree const char **env = adapter_env(o);
+    const struct spawn_fd fds[] = {{-1, 0}, {p->log[1], 1}, {p->log[1], 2}, {p->socket[1], CHILD_FD}};
+    struct spawn_child child;
+    struct spawn spawn = {.argv = o->argv,
+                          .env = env,
+                          .dir = o->work_dir,
+                          .fds = fds,
+                          .n_fds = G_N_ELEMENTS(fds),
+                          .group = SPAWN_NEW_SESSION,
+                          .death_signal = SIGTERM};
+    if (!spawn_start(&spawn, &child, error))
         return false;
-    }
-    l->argv = g_strdupv((char **)(uintptr_t)o->argv);
-    l->env = g_get_environ();
-    for (const char *const *row = o->env; row && *row; row++) {
-        g_auto(GStrv) parts = g_strsplit(*row, "=", 2);
-        if (parts[0] && parts[1])
-            l->env = g_environ_setenv(l->env, parts[0], parts[1], TRUE);
-    }
-    l->env = g_environ_setenv(l->env, "LLEM_ENGINE_FD", G_STRINGIFY(CHILD_FD), TRUE);
+    engine->pid = child.pid;
+    engine->pidfd = child.pidfd;
+    engine->fd = p->socket[0];
+    p->socket[0] = -1;
     return true;
-}
-
-/* The child, up to exec. SIGTERM when we die: the adapter takes its own children with it, which SIGKILL would not let
- * it do; the end of the socket tells it the same. */
-static void run_child(const struct launch *l, const struct plumbing *p)
-{
-    /* out of the way of the numbers they are moved to */
-    int socket_fd = fcntl(p->socket[1], F_DUPFD_CLOEXEC, CHILD_FD + 1);
-    int log_fd = fcntl(p->log[1], F_DUPFD_CLOEXEC, CHILD_FD + 1);
-    int report_fd = fcntl(p->report[1], F_DUPFD_CLOEXEC, CHILD_FD + 1);
-    int null_fd = open("/dev/null", O_RDONLY);
-    setsid();
-    interrupt_reset_child();
-    bool ok = prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == l->parent && dup2(null_fd, 0) == 0 &&
-              dup2(log_fd, 1) == 1 && dup2(log_fd, 2) == 2 && dup2(socket_fd, CHILD_FD) == CHILD_FD &&
-              (!l->work_dir || chdir(l->work_dir) == 0);
-#ifdef SYS_close_range
-    syscall(SYS_close_range, CHILD_FD + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC; older kernels refuse, which is fine */);
-#endif
-    if (ok)
-        execve(l->path, l->argv, l->env);
-    int failure = errno;
-    ssize_t sent = write(report_fd, &failure, sizeof failure);
-    _exit(sent == sizeof failure ? 127 : 126);
-}
-
-/* Forks and waits for the exec to have worked. */
-static pid_t launch_run(const struct launch *l, struct plumbing *p, GError **error)
-{
-    pid_t pid = fork();
-    if (pid == 0)
-        run_child(l, p);
-    if (pid < 0) {
-        file_error(error, "cannot start", l->path);
-        return -1;
-    }
-    process_close_fd(&p->socket[1]);
-    process_close_fd(&p->log[1]);
-    process_close_fd(&p->report[1]);
-    int failure;
-    ssize_t n;
-    do
-        n = read(p->report[0], &failure, sizeof failure);
-    while (n < 0 && errno == EINTR);
-    if (n != sizeof failure)
-        return pid;
-    waitpid(pid, NULL, 0);
-    g_set_error(error, LLEM_ERROR, failure == ENOENT ? LLEM_ERROR_MISSING : LLEM_ERROR_IO, "cannot run %s: %s%s",
-                l->path, g_strerror(failure),
-                failure == ENOEXEC ? " (a script needs a #! line)" : "");
-    return -1;
 }
 
 /* A subreaper inherits what the adapter's children leave: remember which children are not the engine's. */
@@ -153,16 +101,13 @@ static GArray *find_bystanders(void)
 struct engine *engine_start(const struct engine_options *options, GError **error)
 {
     struct plumbing p;
-    struct launch launch;
-    if (!launch_init(&launch, options, error) || !plumbing_open(&p, error)) {
-        launch_clear(&launch);
+    if (!plumbing_open(&p, error))
         return NULL;
-    }
     struct engine *engine = g_new0(struct engine, 1);
     engine->pidfd = engine->fd = -1;
     engine->interrupt_fd = options->interrupt_fd;
     engine->failure = (struct engine_failure){.code = -1, .exit_status = -1, .signal = -1};
-    engine->name = g_path_get_basename(launch.argv[0]);
+    engine->name = g_path_get_basename(options->argv[0]);
     engine->oom_before = oom_count();
     engine->bystanders = find_bystanders();
     engine->seen = g_array_new(FALSE, FALSE, sizeof(struct engine_process));
@@ -171,15 +116,9 @@ struct engine *engine_start(const struct engine_options *options, GError **error
     engine->log = log_open(p.log[0], options->log_path,
                            options->log_bytes ? options->log_bytes : LIMIT_ENGINE_LOG_BYTES, error);
     p.log[0] = -1; /* the log's now, or closed */
-    engine->pid = engine->log ? launch_run(&launch, &p, error) : -1;
-    if (engine->pid > 0) {
-        engine->pidfd = proc_pidfd(engine->pid);
-        engine->fd = p.socket[0];
-        p.socket[0] = -1;
-    }
+    bool ok = engine->log && spawn_adapter(engine, options, &p, error);
     plumbing_close(&p);
-    launch_clear(&launch);
-    if (engine->pid > 0)
+    if (ok)
         return engine;
     process_free(engine);
     return NULL;

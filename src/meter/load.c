@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,8 +46,9 @@ static void toggle(int64_t t0_ns, const struct order *order)
     }
 }
 
-static _Noreturn void child(int fd)
+static void obey_orders(void *data)
 {
+    int fd = *(const int *)data;
     struct order order;
     while (read(fd, &order, sizeof order) == sizeof order) {
         struct stamps s = {.t0_ns = clock_mono_ns()};
@@ -61,7 +60,6 @@ static _Noreturn void child(int fd)
         if (send(fd, &s, sizeof s, MSG_NOSIGNAL) != sizeof s)
             break;
     }
-    _exit(0);
 }
 
 struct meter_load *meter_load_new(GError **error)
@@ -71,24 +69,25 @@ struct meter_load *meter_load_new(GError **error)
         file_error(error, "cannot open", "a socket pair");
         return NULL;
     }
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        setpgid(0, 0);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent)
-            _exit(0);
-        close(ends[0]);
-        child(ends[1]);
-    }
+    int number = STDERR_FILENO + 1;
+    struct spawn_child child;
+    struct spawn spawn = {.entry = obey_orders,
+                          .entry_data = &number,
+                          .fds = &(const struct spawn_fd){ends[1], number},
+                          .n_fds = 1,
+                          .group = SPAWN_NEW_GROUP,
+                          .death_signal = SIGKILL};
+    bool ok = spawn_start(&spawn, &child, error);
     close(ends[1]);
-    if (pid < 0) {
-        file_error(error, "cannot fork", "the load");
+    if (!ok) {
+        g_prefix_error(error, "the CPU load: ");
         close(ends[0]);
         return NULL;
     }
-    setpgid(pid, pid); /* on both sides: whoever comes first */
+    if (child.pidfd >= 0)
+        close(child.pidfd);
     struct meter_load *load = g_new0(struct meter_load, 1);
-    *load = (struct meter_load){.pid = pid, .fd = ends[0]};
+    *load = (struct meter_load){.pid = child.pid, .fd = ends[0]};
     return load;
 }
 

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,8 +20,7 @@
 struct flight {
     const struct runner_job *job;
     struct runner_report *report;
-    GPid pid;
-    int pidfd;
+    struct spawn_child child;
     int64_t started_ns, kill_at_ns; /* kill_at_ns 0: nobody asked the worker to stop yet */
     bool timed_out, killed;
     char *progress_path;
@@ -53,31 +51,22 @@ static char *file_of(const struct runner_job *job, const char *suffix)
     return g_strdup_printf("%s/%s_%s", job->exchange_dir, job->config_hash, suffix);
 }
 
-/* The kernel tells only of deaths after the prctl: whoever has another parent by then was too late. */
-static void child_setup(gpointer data)
-{
-    const pid_t *parent = data;
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != *parent)
-        _exit(127);
-    interrupt_reset_child();
-}
-
 static bool spawn(struct flight *f, GError **error)
 {
     g_autofree char *log = g_build_filename(f->job->exchange_dir, "worker.log", NULL);
     g_autofree char *config = file_of(f->job, "config.json");
-    g_auto(GStrv) env = g_environ_setenv(g_get_environ(), "LLEM_CONFIG_PATH", config, TRUE);
-    g_autofree char *program = g_strdup(f->job->worker_path);
-    char *argv[] = {program, NULL};
+    g_autofree char *variable = g_strconcat("LLEM_CONFIG_PATH=", config, NULL);
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)
         return file_error(error, "cannot create", log);
     g_autoptr(GError) cause = NULL;
-    pid_t self = getpid();
-    bool ok = g_spawn_async_with_fds(NULL, argv, env, G_SPAWN_DO_NOT_REAP_CHILD, child_setup, &self, &f->pid, -1, fd,
-                                     fd, &cause);
+    struct spawn spawn = {.argv = (const char *const[]){f->job->worker_path, NULL},
+                          .env = (const char *const[]){variable, NULL},
+                          .fds = (const struct spawn_fd[]){{-1, 0}, {fd, 1}, {fd, 2}},
+                          .n_fds = 3,
+                          .group = SPAWN_NEW_GROUP,
+                          .death_signal = SIGTERM};
+    bool ok = spawn_start(&spawn, &f->child, &cause);
     close(fd);
     if (!ok)
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER, "cannot start the worker: %s", cause->message);
@@ -107,15 +96,15 @@ static void ask_to_stop(struct flight *f)
 {
     if (f->kill_at_ns)
         return;
-    kill(f->pid, SIGTERM);
+    kill(f->child.pid, SIGTERM);
     f->kill_at_ns = clock_mono_ns() + f->job->grace_ns;
 }
 
 static void kill_now(struct flight *f)
 {
-    proc_signal_descendants(f->pid, SIGKILL);
-    kill(-f->pid, SIGKILL);
-    kill(f->pid, SIGKILL);
+    proc_signal_descendants(f->child.pid, SIGKILL);
+    kill(-f->child.pid, SIGKILL);
+    kill(f->child.pid, SIGKILL);
     f->killed = true;
 }
 
@@ -131,14 +120,14 @@ static void on_signal(struct flight *f, int signal_number)
 
 static bool has_ended(struct flight *f)
 {
-    pid_t pid = waitpid(f->pid, &f->wait_status, WNOHANG);
-    return pid == f->pid || (pid < 0 && errno == ECHILD);
+    pid_t pid = waitpid(f->child.pid, &f->wait_status, WNOHANG);
+    return pid == f->child.pid || (pid < 0 && errno == ECHILD);
 }
 
 static void watch(struct flight *f)
 {
     while (!has_ended(f)) {
-        struct pollfd fds[] = {{.fd = f->pidfd, .events = POLLIN},
+        struct pollfd fds[] = {{.fd = f->child.pidfd, .events = POLLIN},
                                {.fd = f->job->interrupt_fd, .events = POLLIN}};
         poll(fds, G_N_ELEMENTS(fds), PROGRESS_TICK_MS);
         follow_progress(f);
@@ -283,14 +272,12 @@ void runner_local(const struct runner_job *job, struct runner_report *ret)
         ret->failure = record(&f, ret->failure);
         return;
     }
-    f.pidfd = proc_pidfd(f.pid);
     f.progress_path = g_build_filename(job->exchange_dir, "progress.jsonl", NULL);
     watch(&f);
     sweep(&f, bystanders);
     ret->wall_ns = clock_mono_ns() - f.started_ns;
     ret->failure = judge(&f);
-    if (f.pidfd >= 0)
-        close(f.pidfd);
-    g_spawn_close_pid(f.pid);
+    if (f.child.pidfd >= 0)
+        close(f.child.pidfd);
     g_free(f.progress_path);
 }

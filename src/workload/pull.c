@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define LAST_BYTES (16 << 10) /* of what a program says, for an error message */
 
 struct pull {
     const struct workload_model *model;
@@ -46,13 +47,6 @@ static const char *last_lines(char *text, int n)
     return at;
 }
 
-/* Between fork and exec: what was started ends with llem, also when a signal reaches llem alone (prctl(2)). */
-static void end_with_parent(void *data)
-{
-    (void)data;
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-}
-
 /* Runs a command; stdout and stderr are kept for the message of a failure. */
 static bool run(const char *const *argv, enum llem_error_code code, const char *what,
                 GError **error)
@@ -60,8 +54,8 @@ static bool run(const char *const *argv, enum llem_error_code code, const char *
     g_autofree char *out = NULL, *err = NULL;
     g_autoptr(GError) spawn_error = NULL;
     int status;
-    if (!g_spawn_sync(NULL, (char **)(uintptr_t)argv, NULL, G_SPAWN_SEARCH_PATH,
-                      end_with_parent, NULL, &out, &err, &status, &spawn_error)) {
+    struct spawn spawn = {.argv = argv, .death_signal = SIGTERM}; /* it ends when a signal ends llem alone, too */
+    if (!spawn_capture(&spawn, LAST_BYTES, &out, &err, &status, &spawn_error)) {
         g_set_error(error, LLEM_ERROR, code, "%s: %s", what, spawn_error->message);
         return false;
     }

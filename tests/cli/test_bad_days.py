@@ -469,6 +469,26 @@ def test_worker_missing(llem, tmp_path):
     assert study.states() == ["failed"]
 
 
+UNSTARTABLE = {
+    "not executable": ("#!/bin/sh\n", 0o644, "Permission denied"),
+    "no #! line": ("echo hello\n", 0o755, "Exec format error (a script needs a #! line)"),
+    "no interpreter": ("#!/no/such/interpreter\n", 0o755, "what it names as its interpreter is not there"),
+}
+
+
+@pytest.mark.parametrize(
+    "variable,what",
+    [("LLEM_WORKER", what) for what in UNSTARTABLE] + [("LLEM_ENGINE_SIM", what) for what in list(UNSTARTABLE)[1:]],
+)
+def test_program_that_cannot_start_is_named(llem, variable, what):
+    text, mode, reason = UNSTARTABLE[what]
+    program = llem.folder / "program"
+    program.write_text(text)
+    program.chmod(mode)
+    done, study = run(llem, {}, expect=1, env={variable: str(program)})
+    assert f"cannot start {program}: {reason}" in study.error()["message"], done.stdout
+
+
 def test_adapter_missing(llem, tmp_path):
     done = llem.run("run", write(tmp_path / "t.yaml"), "-o", tmp_path / "results",
                     env={"LLEM_ENGINE_SIM": str(tmp_path / "nowhere")})
