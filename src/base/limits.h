@@ -7,6 +7,9 @@
 #define LIMIT_DOC_DEPTH        64         /* nesting of a YAML or JSON document */
 #define LIMIT_DOC_NODES        500000     /* nodes of a YAML document after aliases are expanded */
 #define LIMIT_DIAGNOSTICS      50         /* errors shown of one file */
+#define LIMIT_BACKEND_ROWS     2000       /* rows of one list of an engine.json; engines in one folder */
+#define LIMIT_BACKEND_NAME     32         /* bytes of an engine's name */
+#define LIMIT_BACKEND_OPTION   128        /* bytes of an option's name, sections included */
 #define LIMIT_SWEEP_CELLS      100000     /* cells of one study */
 #define LIMIT_DATASET_BYTES    (256 << 20)
 #define LIMIT_PROMPTS          100000

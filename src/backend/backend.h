@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backend: what is known of an engine without starting it. An engine is a folder NAME/ with one engine.json
+ * (docs/engine-descriptor.md) and, where it has one, its adapter. Nothing about a single engine is compiled in: other
+ * rooms ask for options, rules, roles and facts, and an engine of a stranger has the same rights as ours.
+ *
+ * Search: the folders of LLEM_ENGINES_PATH (separated by ':'), ${XDG_CONFIG_HOME:-~/.config}/llem/engines, and
+ * ../libexec/llem/engines seen from the running program, which the build tree has as the installed one does. The first
+ * folder that has NAME/engine.json wins, and hides the others. A folder without engine.json is no engine.
+ *
+ *   const struct backend *backend = backend_find("llamacpp", &error);       reads its file alone, once in a process
+ *   n = backend_options(backend, &options);                                 rows in the order of the file
+ *   n = backend_role(backend, ROLE_IN_FLIGHT, &options);                    a generic room's question
+ *   g_auto(GStrv) argv = backend_command(backend, &error);
+ *
+ * References between rows (`when`, `follows`, `rules`) are paths as in a configuration: an option of the engine
+ * ("llamacpp.n_threads") or one of the shared fields of backend_shared[] ("precision"). Values in conditions are
+ * canonical JSON of the type of what they are compared with, so that comparing is comparing texts.
+ *
+ * Errors: a descriptor that is not in order is refused whole, with everything that is wrong in it by line and column:
+ * CONFIG. An engine that is not there: CONFIG, one without a program that runs: MISSING with the remedy.
+ * Ownership: what backend_find() gives lives as long as the process, rows and strings included; new strings and vectors
+ * are said to be so. Threading: call from any thread; a struct backend is never changed after it was made.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#define BACKEND_FORMAT 1 /* member "format" of the engine.json this version reads */
+
+/* --- Rows of a descriptor -------------------------------------------------------------------------------------- */
+
+enum backend_type {
+    BACKEND_BOOL,   /* "boolean" */
+    BACKEND_INT,    /* "integer" */
+    BACKEND_REAL,   /* "number" */
+    BACKEND_TEXT,   /* "string" */
+    BACKEND_CHOICE, /* "choice": one of the row's choices */
+    BACKEND_SPAN,   /* "span": [low, high], two numbers in ascending order */
+    BACKEND_INTS,   /* "integers": a list */
+    BACKEND_REALS,  /* "numbers": a number, or a list of numbers */
+    BACKEND_MAP,    /* "mapping": handed on as it is */
+};
+/* "integer", …: as engine.json has it. */
+const char *backend_type_name(enum backend_type type);
+
+struct backend_choice {
+    const char *name;
+    const char *help; /* NULL: the name says it */
+};
+
+/* What a text option names on this machine, if anything: it is made absolute, hashed by content, seen by containers. */
+enum backend_path { BACKEND_PATH_NONE, BACKEND_PATH_FILE, BACKEND_PATH_FOLDER, BACKEND_PATH_ANY };
+
+/* A set of values a field has, or has not: canonical JSON texts; "null" is an option that is not set. */
+struct backend_condition {
+    const char *field;         /* path of the option or shared field; NULL where the row it is in says it */
+    bool negated;              /* none of the values */
+    size_t n;                  /* 0: whatever it is, but set */
+    const char *const *values;
+};
+
+struct backend_option {
+    const char *name;    /* "engine.max_num_seqs": nested in the options of the protocol's `load` */
+    const char *path;    /* "vllm.engine.max_num_seqs": in a configuration */
+    enum backend_type type;
+    bool hashed, sweepable;
+    const char *unit;    /* or NULL */
+    const char *initial; /* default as JSON text, sent to the engine; NULL: unset unless written */
+    const char *engine_default;           /* what the engine takes where it is unset, as it writes it; shown only; or NULL */
+    double min, max;                      /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
+    const struct backend_choice *choices; /* BACKEND_CHOICE: rows ended by {0}; else NULL */
+    enum backend_path path_kind;
+    const char *help;
+    const struct backend_condition *when; /* it has a meaning only while all of these hold */
+    size_t n_when;
+    const char *follows;  /* path of the option whose value it takes where it is not written, or NULL */
+    const char *replaces; /* the shared field that has no meaning while this option is set, or NULL: where both are
+                             written the higher layer stands, and on the same layer they exclude each other */
+    const char *since, *until; /* first and last version of the engine that has it, or NULL */
+    struct diag_span at;       /* in engine.json */
+};
+
+enum backend_rule_kind {
+    BACKEND_NEEDS,    /* "needs": while a is as `is` says, b must be as `other_is` says */
+    BACKEND_EXCLUDES, /* "excludes": a and b are not both set (switches: both true) */
+    BACKEND_AT_LEAST, /* "at_least": a ≥ b, where both are set */
+    BACKEND_HOLDS,    /* "fits" with `holds`: a ≥ b × (max_input_tokens + max_output_tokens); b NULL: once */
+    BACKEND_WITHIN,   /* "fits" with `within`: a ≤ the positions of the context, see struct backend_context */
+    BACKEND_PRESENT,  /* "present": while a is set, b must be set */
+};
+const char *backend_rule_kind_name(enum backend_rule_kind kind);
+
+struct backend_rule {
+    enum backend_rule_kind kind;
+    const char *a;                     /* path of an option or shared field */
+    const struct backend_condition *is; /* the rule holds only while a is so; NULL: whatever it is */
+    const char *b;                     /* NULL where the kind has none */
+    const struct backend_condition *other_is;
+    const struct backend_condition *unless; /* the rule does not hold while this does; NULL: no such case */
+    const char *why;                   /* or NULL */
+    const char *source;                /* where this was found out; or NULL */
+    struct diag_span at;
+};
+
+/* A name or a value that is not taken (any more): what to say, or what it is called now (a path, a choice's name). */
+struct backend_retired {
+    const char *path;  /* of the name ("llamacpp.mmap"), or of the option whose value it is */
+    const char *value; /* NULL: the name itself */
+    const char *text;  /* what to write instead; NULL: alias is given */
+    const char *alias; /* taken in its place, with a word of warning; NULL: text is given */
+};
+
+/* A shared field the engine has no way to honour. */
+struct backend_cannot {
+    const char *field;
+    const struct backend_condition *is; /* only these values; NULL: whenever it applies */
+    const char *why;
+};
+
+/* An argument of the engine that is no option: llem sets it itself (note: from what), or hands it on (note NULL). */
+struct backend_argument {
+    const char *name;
+    const char *type, *engine_default; /* as the engine writes them; or NULL */
+    const char *note;
+};
+
+/* --- One engine ------------------------------------------------------------------------------------------------- */
+
+struct backend;
+
+const char *backend_name(const struct backend *backend);    /* "llamacpp": its folder, its section, the value of `backend` */
+const char *backend_title(const struct backend *backend);   /* "llama.cpp": what people call it */
+const char *backend_summary(const struct backend *backend); /* one line */
+const char *backend_remedy(const struct backend *backend);  /* what to do when it cannot be run */
+const char *backend_folder(const struct backend *backend);  /* absolute */
+const char *backend_file(const struct backend *backend);    /* its engine.json */
+const char *backend_digest(const struct backend *backend);  /* lower-case hex SHA-256 of engine.json */
+int64_t backend_protocol(const struct backend *backend);    /* version of the engine protocol its adapter speaks */
+int64_t backend_hash_version(const struct backend *backend); /* raised when a default or a meaning changes */
+const char *backend_audited(const struct backend *backend); /* version of the engine its options were held to; or NULL */
+
+size_t backend_options(const struct backend *backend, const struct backend_option **ret);
+/* By name ("n_threads") or by path ("llamacpp.n_threads"); NULL: there is none. */
+const struct backend_option *backend_option(const struct backend *backend, const char *name);
+size_t backend_rules(const struct backend *backend, const struct backend_rule **ret);
+size_t backend_cannot(const struct backend *backend, const struct backend_cannot **ret);
+/* What to say of a name (value NULL) or of a value of an option, by path; NULL: nothing is known. Values are compared
+ * without case. */
+const struct backend_retired *backend_retired(const struct backend *backend, const char *path, const char *value);
+size_t backend_retired_rows(const struct backend *backend, const struct backend_retired **ret);
+
+/* Whether further arguments may be handed on as they are, and below which section they would be options ("" or
+ * "engine": passed "foo" is hashed as "vllm.engine.foo"). */
+bool backend_passes_through(const struct backend *backend, const char **ret_section);
+/* Arguments that are known to be handed on, and those llem sets itself. */
+size_t backend_passed(const struct backend *backend, const struct backend_argument **ret);
+size_t backend_owned(const struct backend *backend, const struct backend_argument **ret);
+const struct backend_argument *backend_owned_find(const struct backend *backend, const char *name);
+const struct backend_argument *backend_passed_find(const struct backend *backend, const char *name);
+
+/* --- What generic rooms ask -------------------------------------------------------------------------------------- */
+
+/* What an option means to llem. A role is a list of options, most often one or none. */
+enum backend_role {
+    ROLE_BATCH,        /* requests in one batch: the product of its options. None: all requests are one batch */
+    ROLE_IN_FLIGHT,    /* sequences computed at once: the product */
+    ROLE_CONTEXT,      /* positions; see backend_context() */
+    ROLE_THREADS,      /* CPU threads: each option is such a number, the largest counts */
+    ROLE_DEVICES,      /* devices used together: the product */
+    ROLE_KV_TYPE,      /* types of the cache: of keys, then of values; one option: of both */
+    ROLE_GPU_LAYERS,   /* layers on a GPU; 0 is none, below 0 all */
+    ROLE_PREFIX_CACHE, /* switches that let a prompt's beginning be taken from a cache */
+    ROLE_COUNT
+};
+const char *backend_role_name(enum backend_role role); /* "in_flight" */
+size_t backend_role(const struct backend *backend, enum backend_role role,
+                    const struct backend_option *const **ret);
+
+/* What the number of ROLE_CONTEXT counts, and what the engine takes where it is not set. */
+struct backend_context {
+    bool per_sequence; /* else for all sequences together */
+    int64_t rounds_to; /* unset: what the longest request needs, rounded up to this (times in_flight where it counts all
+                          sequences); 0: the engine takes something else, such as what the model was made for */
+};
+const struct backend_context *backend_context(const struct backend *backend); /* NULL: it has no such role */
+
+enum backend_takes { BACKEND_TAKES_GGUF, BACKEND_TAKES_FOLDER, BACKEND_TAKES_NONE };
+enum backend_picks { BACKEND_PICKS_FILE, BACKEND_PICKS_ARITHMETIC, BACKEND_PICKS_NOTHING };
+struct backend_model {
+    enum backend_takes takes;      /* a GGUF file, a folder with config.json, no model at all */
+    enum backend_picks precision;  /* which file of the model; the type it is computed in; nothing */
+    const char *quantization;      /* path of the option that picks a quantised file of the model, or NULL */
+};
+const struct backend_model *backend_model(const struct backend *backend);
+
+/* How it can be loaded with requests, and where it can run: bits. */
+enum backend_modes { BACKEND_MODE_BATCH = 1 << 0, BACKEND_MODE_IN_FLIGHT = 1 << 1 };
+enum backend_where { BACKEND_LOCAL = 1 << 0, BACKEND_REMOTE = 1 << 1 };
+unsigned backend_modes(const struct backend *backend);
+unsigned backend_where(const struct backend *backend);
+
+struct backend_python {
+    const char *least;    /* "3.10" */
+    const char *variable; /* environment variable that names the interpreter */
+    const char *import;   /* the module whose import proves that it is the right one; or NULL */
+};
+const struct backend_python *backend_python(const struct backend *backend); /* NULL: it needs none */
+
+struct backend_image {
+    const char *recipe, *upstream, *cuda; /* each may be NULL */
+};
+const struct backend_image *backend_image(const struct backend *backend); /* NULL: none is known */
+
+/* NULL-terminated, borrowed, {dir} filled in. */
+const char *const *backend_env(const struct backend *backend);        /* "NAME=value" for the adapter */
+const char *const *backend_record_env(const struct backend *backend); /* names of variables that change its work */
+const char *const *backend_caches(const struct backend *backend);     /* folders it keeps things in */
+const char *const *backend_files(const struct backend *backend);      /* what a container must see */
+
+/* --- Its program -------------------------------------------------------------------------------------------------- */
+
+/* "LLEM_ENGINE_LLAMACPP": names a program that takes the place of its command. Borrowed. */
+const char *backend_variable(const struct backend *backend);
+/* The interpreter of {python}: its variable, else python3 of PATH. New string. Error: MISSING. */
+char *backend_find_python(const struct backend *backend, GError **error);
+/* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
+char **backend_command(const struct backend *backend, GError **error);
+/* The file of a command that is the adapter: the first word below the engine's folder, else the program. Borrowed. */
+const char *backend_program(const struct backend *backend, const char *const *argv);
+
+/* --- Which engines there are -------------------------------------------------------------------------------------- */
+
+/* Fields every engine shares that a descriptor may name, in rules, `when`, `replaces` and `cannot`. Room config holds
+ * its rows to them. */
+struct backend_shared_field {
+    const char *path;
+    enum backend_type type;
+};
+extern const struct backend_shared_field backend_shared[]; /* ended by {0} */
+
+struct backend_found {
+    char *name;
+    char *folder; /* of the one that counts */
+    char **hides; /* folders of the same name further down the search; NULL-terminated */
+};
+/* Folders of engines that are searched, in order, whether they exist or not. New vector. */
+char **backend_search_path(void);
+/* Every engine there is, by name; no descriptor is read. Array of struct backend_found *, freed with it. */
+GPtrArray *backend_search(void);
+/* The names alone, sorted. New vector. */
+char **backend_names(void);
+/* Whether an engine of that name is there; its descriptor is not read. */
+bool backend_exists(const char *name);
+/* Reads an engine's descriptor, or gives the one that was read already. Errors: CONFIG (no such engine, with the names
+ * there are; a descriptor that is not in order), IO. */
+const struct backend *backend_find(const char *name, GError **error);
+
+/* One file, apart from any search; free with backend_free(). NULL after errors in diag. */
+struct backend *backend_load(const char *path, struct diag *diag);
+/* The same from memory, as if it lay in folder (which names the engine). */
+struct backend *backend_parse(const char *file, const char *text, size_t length, const char *folder,
+                              struct diag *diag);
+void backend_free(struct backend *backend);
+typedef struct backend owned_backend; /* for g_autoptr(owned_backend) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_backend, backend_free)

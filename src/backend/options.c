@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of a descriptor. What they say of one another is read when all of them are known. */
+#include "backend/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const type_names[] = {
+    [BACKEND_BOOL] = "boolean",
+    [BACKEND_INT] = "integer",
+    [BACKEND_REAL] = "number",
+    [BACKEND_TEXT] = "string",
+    [BACKEND_CHOICE] = "choice",
+    [BACKEND_SPAN] = "span",
+    [BACKEND_INTS] = "integers",
+    [BACKEND_REALS] = "numbers",
+    [BACKEND_MAP] = "mapping",
+    NULL,
+};
+
+static const char *const path_names[] = {
+    [BACKEND_PATH_NONE] = "none", [BACKEND_PATH_FILE] = "file", [BACKEND_PATH_FOLDER] = "folder",
+    [BACKEND_PATH_ANY] = "any", NULL,
+};
+
+const char *backend_type_name(enum backend_type type)
+{
+    return type_names[type];
+}
+
+/* An option as it is read: the row, and what needs the rest of it first. */
+struct raw {
+    struct backend_option row;
+    int type, path_kind;
+    const struct doc_node *name, *range, *choices, *initial, *hashed, *sweepable;
+    const struct doc_node *when, *follows, *replaces;
+};
+
+#define NODE(what) {#what, false, read_node, offsetof(struct raw, what), NULL}
+#define TEXT(what, need) {#what, need, read_text, offsetof(struct raw, row.what), NULL}
+
+static const struct member members[] = {
+    {"name", true, read_node, offsetof(struct raw, name), NULL},
+    {"type", true, read_word, offsetof(struct raw, type), type_names},
+    TEXT(help, true),
+    TEXT(unit, false),
+    {"default", false, read_node, offsetof(struct raw, initial), NULL},
+    TEXT(engine_default, false),
+    NODE(range),
+    NODE(choices),
+    {"hashed", false, read_flag, offsetof(struct raw, row.hashed), NULL},
+    {"sweepable", false, read_node, offsetof(struct raw, sweepable), NULL},
+    {"path", false, read_word, offsetof(struct raw, path_kind), path_names},
+    NODE(when),
+    NODE(follows),
+    NODE(replaces),
+    TEXT(since, false),
+    TEXT(until, false),
+    {0},
+};
+
+/* --- Range and choices ------------------------------------------------------------------------------------------- */
+
+static bool is_numeric(int type)
+{
+    return type == BACKEND_INT || type == BACKEND_REAL || type == BACKEND_SPAN || type == BACKEND_INTS ||
+           type == BACKEND_REALS;
+}
+
+static bool bound(const struct doc_node *node, double *ret)
+{
+    if (json_is_number(node->json))
+        *ret = json_number_value(node->json);
+    return json_is_number(node->json) || json_is_null(node->json);
+}
+
+static void read_range(struct reading *r, const struct doc_node *node, struct raw *raw)
+{
+    if (!is_numeric(raw->type)) {
+        read_error(r, node, NULL, "range: type %s has none", type_names[raw->type]);
+        return;
+    }
+    bool ok = node->kind == DOC_LIST && node->n == 2 && bound(node->items[0], &raw->row.min) &&
+              bound(node->items[1], &raw->row.max) && raw->row.min <= raw->row.max;
+    if (!ok)
+        read_error(r, node, NULL, "range: expected [least, largest], numbers in ascending order or null");
+}
+
+static const struct member choice_members[] = {
+    {"name", true, read_text, offsetof(struct backend_choice, name), NULL},
+    {"help", false, read_text, offsetof(struct backend_choice, help), NULL},
+    {0},
+};
+
+static void read_choice(struct reading *r, const struct doc_node *node, struct backend_choice *ret)
+{
+    if (node->kind == DOC_MAP)
+        read_members(r, node, "choice", choice_members, ret);
+    else
+        ret->name = read_string(r, node, "choice");
+}
+
+static bool is_twice(const struct backend_choice *choices, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(choices[i].name, name))
+            return true;
+    return false;
+}
+
+static void read_choices(struct reading *r, const struct doc_node *node, struct raw *raw)
+{
+    if (raw->type != BACKEND_CHOICE || node->kind != DOC_LIST || node->n == 0 || node->n > LIMIT_BACKEND_ROWS) {
+        read_error(r, node, NULL, raw->type != BACKEND_CHOICE ? "choices: only type choice has them"
+                                                              : "choices: expected a list of names");
+        return;
+    }
+    struct backend_choice *choices = keep_block(r->backend, g_new0(struct backend_choice, node->n + 1));
+    size_t n = 0;
+    for (size_t i = 0; i < node->n; i++) {
+        struct backend_choice choice = {0};
+        read_choice(r, node->items[i], &choice);
+        if (choice.name && is_twice(choices, n, choice.name))
+            read_error(r, node->items[i], NULL, "choices: '%s' is there twice", choice.name);
+        else if (choice.name)
+            choices[n++] = choice;
+    }
+    raw->row.choices = choices;
+}
+
+/* --- One option ---------------------------------------------------------------------------------------------------- */
+
+static bool name_is_taken(struct reading *r, const char *name)
+{
+    for (const struct backend_shared_field *field = backend_shared; field->path; field++)
+        if (!strcmp(field->path, name))
+            return true;
+    return g_hash_table_contains(r->backend->by_name, name) || g_hash_table_contains(r->backend->sections, name);
+}
+
+/* Every proper prefix of a name is a section, and no option may be called so. */
+static bool add_sections(struct reading *r, const char *name)
+{
+    for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+        g_autofree char *section = g_strndup(name, (size_t)(dot - name));
+        if (g_hash_table_contains(r->backend->by_name, section))
+            return false;
+        g_hash_table_add(r->backend->sections, g_steal_pointer(&section));
+    }
+    return true;
+}
+
+static const char *take_name(struct reading *r, const struct doc_node *node)
+{
+    const char *name = read_string(r, node, "name");
+    if (!name)
+        return NULL;
+    if (!is_name(name, true) || strlen(name) > LIMIT_BACKEND_OPTION) {
+        read_error(r, node, NULL, "name: '%s' is not made of letters, digits and '_', in parts separated by dots", name);
+        return NULL;
+    }
+    if (!name_is_taken(r, name) && add_sections(r, name))
+        return name;
+    read_error(r, node, NULL, "name: '%s' is there already, as an option, a section or a shared field", name);
+    return NULL;
+}
+
+static void take_default(struct reading *r, struct raw *raw)
+{
+    g_autoptr(json_t) value = read_value(r, raw->initial, "default", raw->row.type, &raw->row);
+    g_autofree char *text = value ? jsonx_dump(raw->initial->json, JSONX_COMPACT) : NULL;
+    raw->row.initial = text ? keep_text(r->backend, text) : NULL;
+}
+
+static void take_sweepable(struct reading *r, struct raw *raw)
+{
+    raw->row.sweepable = raw->row.type != BACKEND_MAP;
+    if (raw->sweepable && json_is_boolean(raw->sweepable->json))
+        raw->row.sweepable = json_is_true(raw->sweepable->json);
+    else if (raw->sweepable)
+        read_error(r, raw->sweepable, NULL, "sweepable: expected true or false");
+}
+
+static void take_parts(struct reading *r, const struct doc_node *node, struct raw *raw)
+{
+    raw->row.type = (enum backend_type)raw->type;
+    raw->row.path_kind = (enum backend_path)raw->path_kind;
+    take_sweepable(r, raw);
+    if (raw->range)
+        read_range(r, raw->range, raw);
+    if (raw->choices)
+        read_choices(r, raw->choices, raw);
+    else if (raw->type == BACKEND_CHOICE)
+        read_error(r, node, NULL, "option: type choice needs 'choices'");
+    if (raw->initial && (raw->type != BACKEND_CHOICE || raw->row.choices))
+        take_default(r, raw);
+    if (raw->path_kind != BACKEND_PATH_NONE && raw->type != BACKEND_TEXT)
+        read_error(r, node, NULL, "option: 'path' needs type string");
+}
+
+static void read_option(struct reading *r, const struct doc_node *node)
+{
+    struct raw raw = {.row = {.min = -INFINITY, .max = INFINITY, .hashed = true, .at = node->at}, .type = -1};
+    if (!read_members(r, node, "option", members, &raw) || !raw.name || raw.type < 0)
+        return;
+    take_parts(r, node, &raw);
+    raw.row.name = take_name(r, raw.name);
+    if (!raw.row.name)
+        return;
+    raw.row.at.source = r->backend->file;
+    g_autofree char *path = g_strdup_printf("%s.%s", r->backend->name, raw.row.name);
+    raw.row.path = keep_text(r->backend, path);
+    g_array_append_val(r->backend->options, raw.row);
+    g_array_append_val(r->option_nodes, node);
+    g_hash_table_insert(r->backend->by_name, g_strdup(raw.row.name), GSIZE_TO_POINTER(r->backend->options->len));
+}
+
+/* --- Links ----------------------------------------------------------------------------------------------------------- */
+
+static const struct doc_node *member_of(const struct doc_node *node, const char *name)
+{
+    const struct doc_entry *entry = doc_entry_of(node, name);
+    return entry ? entry->value : NULL;
+}
+
+static void link_follows(struct reading *r, const struct doc_node *node, struct backend_option *option)
+{
+    const struct backend_option *other = read_option_name(r, node, "follows");
+    if (!other)
+        return;
+    if (other == option || other->type != option->type || option->initial)
+        read_error(r, node, NULL, "follows: %s follows an option of its own type, and has no default", option->name);
+    option->follows = other->path;
+}
+
+static void read_links(struct reading *r)
+{
+    for (unsigned i = 0; i < r->option_nodes->len; i++) {
+        struct backend_option *option = &g_array_index(r->backend->options, struct backend_option, i);
+        const struct doc_node *node = g_array_index(r->option_nodes, const struct doc_node *, i);
+        const struct doc_node *when = member_of(node, "when");
+        const struct doc_node *follows = member_of(node, "follows"), *replaces = member_of(node, "replaces");
+        if (when)
+            option->when = read_conditions(r, when, "when", &option->n_when);
+        if (follows)
+            link_follows(r, follows, option);
+        const struct backend_shared_field *shared = replaces ? read_shared_name(r, replaces, "replaces") : NULL;
+        option->replaces = shared ? shared->path : NULL;
+    }
+}
+
+void read_options(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
+{
+    (void)into;
+    read_each(r, node, member->name, read_option);
+    read_links(r);
+}
