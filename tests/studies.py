@@ -91,7 +91,7 @@ def check_records(llem, study):
     """Every record of the study fits its schema, and no file is torn or left over."""
     schemas = {
         "result.json": json.loads(llem.ok("result", "schema")),
-        "error.json": json.loads(llem.ok("result", "error-schema")),
+        "error.json": json.loads(llem.ok("result", "schema", "--error")),
     }
     for run in study.runs:
         records = [name for name in schemas if (run / name).exists()]

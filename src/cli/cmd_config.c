@@ -11,9 +11,13 @@
 
 static gboolean as_json, of_study;
 
-static const GOptionEntry options[] = {
-    {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "show: print JSON", NULL},
-    {"study", 0, 0, G_OPTION_ARG_NONE, &of_study, "schema: of study files instead of experiment files", NULL},
+static const GOptionEntry show_options[] = {
+    {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON: what a run is handed", NULL},
+    {0},
+};
+
+static const GOptionEntry schema_options[] = {
+    {"study", 0, 0, G_OPTION_ARG_NONE, &of_study, "Of study files instead of experiment files", NULL},
     {0},
 };
 
@@ -21,13 +25,13 @@ static int check(int argc, char **argv)
 {
     (void)argc;
     g_autoptr(owned_config_file) study = NULL;
-    g_autoptr(owned_plan) plan = cli_plan_load(argv[0], (const char *const *)argv + 1, &study);
+    g_autoptr(owned_plan) plan = cli_plan_load(argv, NULL, &study);
     if (!plan)
-        return 2;
+        return CLI_USAGE;
     cli_plan_print(study, plan, true, stdout);
     cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autofree char *results = cli_plan_results(plan);
-    return cli_plan_preflight(plan, results) ? 0 : 2;
+    return cli_plan_preflight(plan, results) ? CLI_OK : CLI_USAGE;
 }
 
 static void print_origins(const struct config *config)
@@ -63,17 +67,13 @@ static int show(int argc, char **argv)
 {
     (void)argc;
     g_autoptr(owned_config_file) study = NULL;
-    g_autoptr(owned_plan) plan = cli_plan_load(argv[0], (const char *const *)argv + 1, &study);
+    g_autoptr(owned_plan) plan = cli_plan_load(argv, NULL, &study);
     if (!plan)
-        return 2;
-    g_autoptr(json_t) list = as_json ? json_array() : NULL;
+        return CLI_USAGE;
+    json_t *list = as_json ? json_array() : NULL;
     for (size_t i = 0; i < plan_cells(plan); i++)
         show_cell(plan, i, list);
-    if (list) {
-        g_autofree char *text = jsonx_dump(list, JSONX_PRETTY);
-        fputs(text, stdout);
-    }
-    return 0;
+    return list ? cli_print_json(list) : CLI_OK;
 }
 
 static bool below(const char *path, const char *prefix)
@@ -111,21 +111,15 @@ static int fields(int argc, char **argv)
         shown++;
     }
     if (shown)
-        return 0;
-    fprintf(stderr, "llem config: no field or section '%s'", prefix);
-    if (suggest.best)
-        fprintf(stderr, "; did you mean '%s'?", suggest.best);
-    fputs("\n", stderr);
-    return 2;
+        return CLI_OK;
+    return suggest.best ? cli_misuse("no field or section '%s'; did you mean '%s'?", prefix, suggest.best)
+                        : cli_misuse("no field or section '%s'; 'llem config fields' lists them all", prefix);
 }
 
 static int schema(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    g_autoptr(json_t) tree = config_schema(of_study);
-    g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
-    fputs(text, stdout);
-    return 0;
+    return cli_print_json(config_schema(of_study));
 }
 
 static int reference(int argc, char **argv)
@@ -133,53 +127,55 @@ static int reference(int argc, char **argv)
     (void)argc, (void)argv;
     g_autofree char *text = config_reference();
     fputs(text, stdout);
-    return 0;
+    return CLI_OK;
 }
 
-static const struct action {
-    const char *name;
-    int min, max; /* arguments after the name; max -1: any number */
-    int (*run)(int argc, char **argv);
-} actions[] = {
-    {"check", 1, -1, check},  {"show", 1, -1, show},          {"fields", 0, 1, fields},
-    {"schema", 0, 0, schema}, {"reference", 0, 0, reference},
+static const struct cli_action actions[] = {
+    {
+        .name = "check",
+        .arguments = "FILE [KEY=VALUE…]",
+        .summary = "Say everything that is wrong with a file, what it would run, and what is missing for that here",
+        .details = "KEY=VALUE overrides a field, as in 'llem run'. Exit status: 0 it can be run, 2 it cannot.",
+        .min = 1,
+        .max = -1,
+        .run = check,
+    },
+    {
+        .name = "show",
+        .arguments = "FILE [KEY=VALUE…]",
+        .summary = "Print every value of every cell, and where it came from",
+        .details = "KEY=VALUE overrides a field, as in 'llem run'.",
+        .min = 1,
+        .max = -1,
+        .options = show_options,
+        .run = show,
+    },
+    {
+        .name = "fields",
+        .arguments = "[PREFIX]",
+        .summary = "List the fields that can be written, with their defaults",
+        .details = "PREFIX is a field or a section; with it, choices are explained too.",
+        .max = 1,
+        .run = fields,
+    },
+    {
+        .name = "schema",
+        .arguments = "",
+        .summary = "Print the JSON Schema of experiment files",
+        .options = schema_options,
+        .run = schema,
+    },
+    {
+        .name = "reference",
+        .arguments = "",
+        .summary = "Print the reference page of all fields (Markdown)",
+        .run = reference,
+    },
+    {0},
 };
-
-static int run(const struct cli_command *self, int argc, char **argv)
-{
-    bool done;
-    int code = cli_parse(self, &argc, &argv, 1, -1, &done);
-    if (code || done)
-        return code;
-    struct suggest suggest = {.word = argv[1]};
-    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
-        suggest_offer(&suggest, actions[i].name);
-        if (strcmp(actions[i].name, argv[1]))
-            continue;
-        if (!cli_options_of_action(self, argv[1]))
-            return 2;
-        if (argc - 2 >= actions[i].min && (actions[i].max < 0 || argc - 2 <= actions[i].max))
-            return actions[i].run(argc - 2, argv + 2);
-        fprintf(stderr, "llem config %s: %s\nTry 'llem config --help'.\n", argv[1],
-                argc - 2 < actions[i].min ? "the file is missing" : "too many arguments");
-        return 2;
-    }
-    fprintf(stderr, "llem config: no action '%s'%s%s%s\nTry 'llem config --help'.\n", argv[1],
-            suggest.best ? "; did you mean '" : "", suggest.best ? suggest.best : "", suggest.best ? "'?" : "");
-    return 2;
-}
 
 const struct cli_command cli_config = {
     .name = "config",
-    .arguments = "check|show FILE [KEY=VALUE…] | fields [PREFIX] | schema | reference",
     .summary = "Check a file, show its values, list the fields",
-    .details = "  check FILE [KEY=VALUE…]  say everything that is wrong with a file, what it would run, and what is\n"
-               "                           missing for that on this machine\n"
-               "  show FILE [KEY=VALUE…]   every value of every cell, and where it came from\n"
-               "  fields [PREFIX]          the fields that can be written, with their defaults\n"
-               "  schema                   JSON Schema of experiment files (--study: of study files)\n"
-               "  reference                the reference page (Markdown)\n\n"
-               "KEY=VALUE overrides a field, as in 'llem run'.",
-    .run = run,
-    .options = options,
+    .actions = actions,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* llem engine list | check: which adapters there are, and whether a program keeps the engine protocol. */
+/* llem engine: which adapters there are, and whether a program keeps the engine protocol. */
 #include "cli/cli.h"
 
 #include "base/proc.h"
@@ -14,18 +14,22 @@ static char **option_set;
 static int option_timeout_s;
 static gboolean option_json;
 
-static const GOptionEntry options[] = {
-    {"model", 'm', 0, G_OPTION_ARG_FILENAME, &option_model, "check: the model to load", "PATH"},
-    {"precision", 'p', 0, G_OPTION_ARG_STRING, &option_precision, "check: fp32, fp16 or bf16", "NAME"},
-    {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &option_set,
-     "check: an option of the engine for every load (repeat); VALUE is JSON, or text", "KEY=VALUE"},
-    {"timeout", 't', 0, G_OPTION_ARG_INT, &option_timeout_s, "check: how long an answer may take", "SECONDS"},
-    {"case", 'c', 0, G_OPTION_ARG_STRING, &option_case, "check: this case only", "NAME"},
-    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "list: as JSON", NULL},
+static const GOptionEntry list_options[] = {
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON", NULL},
     {0},
 };
 
-/* ---- list ------------------------------------------------------------------------------------------------------ */
+static const GOptionEntry check_options[] = {
+    {"model", 'm', 0, G_OPTION_ARG_FILENAME, &option_model, "The model to load", "PATH"},
+    {"precision", 'p', 0, G_OPTION_ARG_STRING, &option_precision, "fp32, fp16 or bf16", "NAME"},
+    {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &option_set,
+     "An option of the engine for every load (repeat); VALUE is JSON, or text", "KEY=VALUE"},
+    {"timeout", 't', 0, G_OPTION_ARG_INT, &option_timeout_s, "How long an answer may take", "SECONDS"},
+    {"case", 'c', 0, G_OPTION_ARG_STRING, &option_case, "This case only", "NAME"},
+    {0},
+};
+
+/* --- list ----------------------------------------------------------------------------------------------------------- */
 
 /* "llama.cpp 0.9.1", asked of the adapter itself; NULL with the reason. New string. */
 static char *ask_version(char **argv, GError **error)
@@ -66,27 +70,24 @@ static void print_backend(const struct engine_backend *row, const char *path, co
         printf("%-9s  yes  %s: %s\n%16s%s\n", row->name, row->description, version, "", path);
 }
 
-static int list(void)
+static int list(int argc, char **argv)
 {
-    g_autoptr(json_t) all = json_array();
+    (void)argc, (void)argv;
+    json_t *all = option_json ? json_array() : NULL;
     for (const struct engine_backend *row = engine_backends; row->name; row++) {
         g_autoptr(GError) error = NULL;
-        g_auto(GStrv) argv = engine_find(row->name, NULL, &error);
-        g_autofree char *version = argv ? ask_version(argv, &error) : NULL;
-        const char *path = argv ? argv[0] : NULL;
-        if (option_json)
+        g_auto(GStrv) program = engine_find(row->name, NULL, &error);
+        g_autofree char *version = program ? ask_version(program, &error) : NULL;
+        const char *path = program ? program[0] : NULL;
+        if (all)
             json_array_append_new(all, backend_json(row, path, version, error));
         else
             print_backend(row, path, version, error);
     }
-    if (option_json) {
-        g_autofree char *text = jsonx_dump(all, JSONX_PRETTY);
-        fputs(text, stdout);
-    }
-    return 0;
+    return all ? cli_print_json(all) : CLI_OK;
 }
 
-/* ---- check ----------------------------------------------------------------------------------------------------- */
+/* --- check ---------------------------------------------------------------------------------------------------------- */
 
 struct tally {
     int passed, failed, skipped;
@@ -195,48 +196,38 @@ static int check(int argc, char **argv)
     if (tally.load_failed && !option_model)
         fprintf(stderr, "llem: no model was given; an engine that loads a file needs one:  llem engine check --model PATH %s\n",
                 argv[0]);
-    return tally.failed > 0;
+    return tally.failed ? CLI_FAILED : CLI_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- */
-
-static int run(const struct cli_command *self, int argc, char **argv)
-{
-    bool done;
-    int code = cli_parse(self, &argc, &argv, 1, -1, &done);
-    if (code || done)
-        return code;
-    bool known = !strcmp(argv[1], "list") || !strcmp(argv[1], "check");
-    if (known && !cli_options_of_action(self, argv[1]))
-        return 2;
-    if (!strcmp(argv[1], "list") && argc == 2)
-        return list();
-    /* `--` in front of a program with options of its own */
-    int first = argc > 2 && !strcmp(argv[2], "--") ? 3 : 2;
-    if (!strcmp(argv[1], "check") && argc > first)
-        return check(argc - first, argv + first);
-    g_autoptr(GError) error = NULL;
-    if (!strcmp(argv[1], "check"))
-        g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE,
-                    "engine check: which program? A backend's name, or an adapter's path");
-    else
-        g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE,
-                    "engine: '%s' is not 'list' or 'check PROGRAM'; see 'llem engine --help'", argv[1]);
-    return cli_fail(error);
-}
+static const struct cli_action actions[] = {
+    {
+        .name = "list",
+        .arguments = "",
+        .summary = "List the backends: where the adapter is, or why not and how to get it; the engine's version",
+        .options = list_options,
+        .run = list,
+    },
+    {
+        .name = "check",
+        .arguments = "PROGRAM [ARGUMENT…]",
+        .summary = "Hold an adapter to the engine protocol, one line a case",
+        .details = "Runs the conformance suite of docs/engine-protocol.md against PROGRAM: the name of a backend, or any\n"
+                   "program that speaks the protocol; write -- before a program with options of its own. Exit status: 1\n"
+                   "when a case failed.\n\n"
+                   "  llem engine check sim\n"
+                   "  llem engine check --model model.gguf --option n_threads=1 llamacpp\n"
+                   "  llem engine check -- python3 my_adapter.py",
+        .missing = "which program? Name a backend ('llem engine list'), or the path of an adapter",
+        .min = 1,
+        .max = -1,
+        .options = check_options,
+        .run = check,
+    },
+    {0},
+};
 
 const struct cli_command cli_engine = {
     .name = "engine",
-    .arguments = "list | check PROGRAM [ARGUMENT…]",
     .summary = "List the engine adapters, or hold one to the protocol",
-    .details = "list shows each backend, where its adapter was found (or why not, and how to get it), and the\n"
-               "engine's version as the adapter reports it.\n\n"
-               "check runs the conformance suite of docs/engine-protocol.md against PROGRAM: the name of a\n"
-               "backend, or any program that speaks the protocol; write -- before a program with options of its\n"
-               "own. One line a case; the exit code is 1 when one failed.\n\n"
-               "  llem engine check sim\n"
-               "  llem engine check --model model.gguf --option n_threads=1 llamacpp\n"
-               "  llem engine check -- python3 my_adapter.py",
-    .run = run,
-    .options = options,
+    .actions = actions,
 };

@@ -13,33 +13,51 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WATCH_NS        NS_PER_S
-#define CHARACTERISE_NS (2 * NS_PER_S)
+#define WATCH_NS NS_PER_S
 
 static char **option_sources;
 static char *option_sysroot, *option_replay, *option_pid_file;
 static int option_pid, option_count;
-static double option_duration, option_low, option_high;
-static gboolean option_json, option_characterise, option_watch, option_selftest;
+static double option_low = NAN, option_high = NAN; /* NAN: not given */
+static double option_duration = 2;
+static gboolean option_json;
 
-static const GOptionEntry options[] = {
-    {"source", 's', 0, G_OPTION_ARG_STRING_ARRAY, &option_sources,
-     "Only this source, opt-in ones too (may be repeated)", "NAME"},
-    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON; --watch: one object a line", NULL},
-    {"characterise", 0, 0, G_OPTION_ARG_NONE, &option_characterise,
-     "Watch the sensors: real refresh period, cost of a read, agreement of counter and power", NULL},
-    {"watch", 'w', 0, G_OPTION_ARG_NONE, &option_watch, "Show the values live until Ctrl-C", NULL},
-    {"selftest", 0, 0, G_OPTION_ARG_NONE, &option_selftest,
-     "Check the energy counters against themselves with a CPU load: linearity, additivity, repeatability", NULL},
+/* Which sensors: of every action. */
+#define SENSOR_OPTIONS                                                                                                     \
+    {"source", 's', 0, G_OPTION_ARG_STRING_ARRAY, &option_sources, "Only this source, opt-in ones too (repeat)", "NAME"},  \
+    {"pid", 0, 0, G_OPTION_ARG_INT, &option_pid, "modelled: count the CPU time of this process", "PID"},                   \
+    {"low-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_low,                                                                  \
+     "modelled: least watts per busy core (default " G_STRINGIFY(MODELLED_LOW_W) ")", "W"},                                \
+    {"high-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_high,                                                                \
+     "modelled: most watts per busy core (default " G_STRINGIFY(MODELLED_HIGH_W) ")", "W"},                                \
+    {"replay", 0, 0, G_OPTION_ARG_FILENAME, &option_replay, "replay: the trace to play", "TRACE"},                         \
+    {"sysroot", 0, 0, G_OPTION_ARG_FILENAME, &option_sysroot, "Read /sys and /proc below this folder", "DIR"}
+
+static const GOptionEntry list_options[] = {
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON", NULL},
+    SENSOR_OPTIONS,
+    {0},
+};
+
+static const GOptionEntry watch_options[] = {
+    {"count", 'n', 0, G_OPTION_ARG_INT, &option_count, "End after this many updates", "N"},
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON, one object a line", NULL},
+    SENSOR_OPTIONS,
+    {0},
+};
+
+static const GOptionEntry characterise_options[] = {
+    {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &option_duration, "How long (default 2)", "SECONDS"},
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON", NULL},
+    SENSOR_OPTIONS,
+    {0},
+};
+
+static const GOptionEntry selftest_options[] = {
     {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &option_pid_file,
-     "--selftest: write the process group of the load there (for a simulator that follows it)", "FILE"},
-    {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &option_duration, "--characterise: how long (default 2)", "SECONDS"},
-    {"count", 'n', 0, G_OPTION_ARG_INT, &option_count, "--watch: end after this many updates", "N"},
-    {"pid", 0, 0, G_OPTION_ARG_INT, &option_pid, "modelled: count the CPU time of this process", "PID"},
-    {"low-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_low, "modelled: least watts per busy core (default " G_STRINGIFY(MODELLED_LOW_W) ")", "W"},
-    {"high-watts", 0, 0, G_OPTION_ARG_DOUBLE, &option_high, "modelled: most watts per busy core (default " G_STRINGIFY(MODELLED_HIGH_W) ")", "W"},
-    {"replay", 0, 0, G_OPTION_ARG_FILENAME, &option_replay, "replay: the trace to play", "TRACE"},
-    {"sysroot", 0, 0, G_OPTION_ARG_FILENAME, &option_sysroot, "Read /sys and /proc below this folder", "DIR"},
+     "Write the process group of the load there (for a simulator that follows it)", "FILE"},
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON", NULL},
+    SENSOR_OPTIONS,
     {0},
 };
 
@@ -88,13 +106,13 @@ static void print_sources(const struct meter *meter)
     table_print(table);
 }
 
-/* Whether any channel has values; says why not on stderr. */
+/* True if any channel has values; says on stderr why none has. */
 static bool has_sensor(const struct meter *meter, const char *what)
 {
     for (size_t i = 0; i < meter_channel_count(meter); i++)
         if (meter_channel_at(meter, i)->status != QUANTITY_ABSENT)
             return true;
-    fprintf(stderr, "llem meter: no sensor is here to %s:\n", what);
+    cli_misuse("no sensor is here to %s:", what);
     for (size_t i = 0; i < meter_source_count(meter); i++) {
         const struct meter_source_state *state = meter_source_at(meter, i);
         fprintf(stderr, "  %s: %s\n", state->row->name, state->reason ? state->reason : "its channels are absent");
@@ -157,15 +175,7 @@ static void print_channels(struct meter *meter)
     }
     puts("");
     table_print(table);
-    puts("\nREFRESH and WINDOW are assumed from the architecture; 'llem meter --characterise' measures the refresh.");
-}
-
-static int print_json(json_t *tree)
-{
-    g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
-    fputs(text, stdout);
-    json_decref(tree);
-    return 0;
+    puts("\nREFRESH and WINDOW are assumed from the architecture; 'llem meter characterise' measures the refresh.");
 }
 
 /* --- characterise ---------------------------------------------------------------------------------------------------------- */
@@ -179,17 +189,16 @@ static const char *verdict_of(const struct meter_sensor *s)
                                                                                 : "cannot be read";
 }
 
-static int characterise(struct meter *meter)
+static int characterise_with(struct meter *meter)
 {
-    int64_t duration_ns = option_duration > 0 ? (int64_t)(option_duration * 1e9) : CHARACTERISE_NS;
     if (!option_json && !has_sensor(meter, "characterise"))
-        return 1;
-    json_t *tree = meter_characterise(meter, duration_ns);
+        return CLI_FAILED;
+    json_t *tree = meter_characterise(meter, (int64_t)(option_duration * (double)NS_PER_S));
     g_autoptr(GError) error = NULL;
     if (!meter_characterisation_save(meter, tree, &error)) /* runs then watch for themselves */
         fprintf(stderr, "llem: not kept for the next runs: %s\n", error->message);
     if (option_json)
-        return print_json(tree);
+        return cli_print_json(tree);
     static const struct column columns[] = {{"CHANNEL", 0},
                                             {"PERIOD", SCOLS_FL_RIGHT},
                                             {"PERIOD P95", SCOLS_FL_RIGHT},
@@ -212,7 +221,7 @@ static int characterise(struct meter *meter)
     }
     table_print(table);
     json_decref(tree);
-    return 0;
+    return CLI_OK;
 }
 
 /* --- watch ----------------------------------------------------------------------------------------------------------------- */
@@ -290,11 +299,11 @@ static bool wait_second(int interrupt_fd)
     return true;
 }
 
-static int watch(struct meter *meter)
+static int watch_with(struct meter *meter)
 {
     g_autoptr(GError) error = NULL;
     if (!has_sensor(meter, "watch"))
-        return 1;
+        return CLI_FAILED;
     int interrupt_fd = interrupt_open();
     g_autoptr(sampler_handle) sampler = sampler_new(meter, NULL, &error);
     if (!sampler || !sampler_start(sampler, &error))
@@ -311,7 +320,7 @@ static int watch(struct meter *meter)
         if (ferror(stdout))
             break;
     }
-    return sampler_stop(sampler, &error) ? 0 : cli_fail(error);
+    return sampler_stop(sampler, &error) ? CLI_OK : cli_fail(error);
 }
 
 /* --- selftest -------------------------------------------------------------------------------------------------------------- */
@@ -351,7 +360,7 @@ static int selftest_table(json_t *tree)
     return failed;
 }
 
-static int selftest(struct meter *meter)
+static int selftest_with(struct meter *meter)
 {
     g_autoptr(GError) error = NULL;
     struct meter_load *load = meter_load_new(&error);
@@ -372,135 +381,150 @@ static int selftest(struct meter *meter)
     if (!tree)
         return cli_fail(error);
     if (option_json)
-        return print_json(json_incref(tree));
-    return selftest_table(tree) ? 1 : 0;
+        return cli_print_json(json_incref(tree));
+    return selftest_table(tree) ? CLI_FAILED : CLI_OK;
 }
 
-/* --- the command ----------------------------------------------------------------------------------------------------------- */
+/* --- actions ---------------------------------------------------------------------------------------------------------------- */
 
-static int run_with(struct meter *meter)
+static int list_with(struct meter *meter)
 {
-    if (option_pid) {
-        pid_t pid = option_pid;
-        meter_set_engine_pids(meter, &pid, 1);
-    }
-    if (option_selftest)
-        return selftest(meter);
-    if (option_characterise)
-        return characterise(meter);
-    if (option_watch)
-        return watch(meter);
     if (option_json) {
         json_t *tree = meter_json(meter);
         json_object_set_new(tree, "gpus", meter_gpu_facts(meter));
-        return print_json(tree);
+        return cli_print_json(tree);
     }
     print_sources(meter);
     print_channels(meter);
-    return 0;
+    return CLI_OK;
 }
 
-/* One thing at a time, and an option of one of them is nothing to the others. */
-static bool actions_fit(GError **error)
+/* True if every number is one that means something; NAN: not given. */
+static bool numbers_fit(void)
 {
     const struct {
         const char *option;
-        bool given;
-    } actions[] = {{"--characterise", option_characterise}, {"--watch", option_watch}, {"--selftest", option_selftest}};
-    const struct {
-        const char *option, *action;
-        bool given, action_given;
-    } of_action[] = {
-        {"--duration", "--characterise", option_duration != 0, option_characterise},
-        {"--count", "--watch", option_count != 0, option_watch},
-        {"--pid-file", "--selftest", option_pid_file != NULL, option_selftest},
-    };
-    const char *first = NULL;
-    for (size_t i = 0; i < G_N_ELEMENTS(actions); i++) {
-        if (actions[i].given && first) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s and %s: one at a time", first, actions[i].option);
-            return false;
-        }
-        first = actions[i].given ? actions[i].option : first;
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(of_action); i++)
-        if (of_action[i].given && !of_action[i].action_given) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s belongs to %s", of_action[i].option,
-                        of_action[i].action);
+        double value, least, most;
+    } rows[] = {{"--duration", option_duration, 1e-3, 3600}, {"--count", option_count, 0, 1e9}, {"--pid", option_pid, 0, 1e9},
+                {"--low-watts", option_low, 1e-3, 1e4},      {"--high-watts", option_high, 1e-3, 1e4}};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (!isnan(rows[i].value) && !(rows[i].value >= rows[i].least && rows[i].value <= rows[i].most)) {
+            cli_misuse("%s %g: a number above 0 is wanted, at most %g", rows[i].option, rows[i].value, rows[i].most);
             return false;
         }
     return true;
 }
 
-/* An option of one source does nothing without it, and numbers have a sign. */
-static bool options_fit(GError **error)
+/* True if no option is of a source that was not named: it would do nothing. */
+static bool sources_fit(void)
 {
     const struct {
         const char *option, *source;
         bool given;
-    } of_source[] = {
+    } rows[] = {
         {"--replay", "replay", option_replay != NULL},
         {"--pid", "modelled", option_pid != 0},
-        {"--low-watts", "modelled", option_low != 0},
-        {"--high-watts", "modelled", option_high != 0},
+        {"--low-watts", "modelled", !isnan(option_low)},
+        {"--high-watts", "modelled", !isnan(option_high)},
     };
-    const struct {
-        const char *option;
-        double value, most;
-    } positive[] = {{"--duration", option_duration, 3600}, {"--count", option_count, 1e9}, {"--pid", option_pid, 1e9},
-                    {"--low-watts", option_low, 1e4},      {"--high-watts", option_high, 1e4}};
-    for (size_t i = 0; i < G_N_ELEMENTS(positive); i++)
-        if (!(positive[i].value >= 0 && positive[i].value <= positive[i].most)) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s %g: a number above 0 is wanted, at most %g",
-                        positive[i].option, positive[i].value, positive[i].most);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (rows[i].given && !(option_sources && g_strv_contains((const char *const *)option_sources, rows[i].source))) {
+            cli_misuse("%s is for the source %s: add -s %s", rows[i].option, rows[i].source, rows[i].source);
             return false;
         }
-    for (size_t i = 0; i < G_N_ELEMENTS(of_source); i++)
-        if (of_source[i].given &&
-            !(option_sources && g_strv_contains((const char *const *)option_sources, of_source[i].source))) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: %s is for the source %s: add -s %s",
-                        of_source[i].option, of_source[i].source, of_source[i].source);
-            return false;
-        }
-    if (option_pid && kill(option_pid, 0) != 0 && errno == ESRCH) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "meter: there is no process %d", option_pid);
-        return false;
-    }
-    return true;
+    if (!option_pid || kill(option_pid, 0) == 0 || errno != ESRCH)
+        return true;
+    cli_misuse("there is no process %d", option_pid);
+    return false;
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
+static int with_meter(int (*run)(struct meter *meter))
 {
-    bool done;
-    int code = cli_parse(self, &argc, &argv, 0, 0, &done);
-    if (code || done)
-        return code;
+    if (!numbers_fit() || !sources_fit())
+        return CLI_USAGE;
     g_autoptr(GError) error = NULL;
-    if (!options_fit(&error) || !actions_fit(&error))
-        return cli_fail(error);
+    bool given = !isnan(option_low) || !isnan(option_high);
     struct meter_options open = {
         .sysroot = option_sysroot,
         .sources = (const char *const *)option_sources,
         .replay_path = option_replay,
-        .modelled_low_w = option_low || option_high ? (option_low ? option_low : MODELLED_LOW_W) : 0,
-        .modelled_high_w = option_low || option_high ? (option_high ? option_high : MODELLED_HIGH_W) : 0,
+        .modelled_low_w = !given ? 0 : isnan(option_low) ? MODELLED_LOW_W : option_low,
+        .modelled_high_w = !given ? 0 : isnan(option_high) ? MODELLED_HIGH_W : option_high,
     };
     g_autoptr(meter_handle) meter = meter_open(&open, &error);
     if (!meter)
         return cli_fail(error);
-    return run_with(meter);
+    pid_t pid = option_pid;
+    if (pid)
+        meter_set_engine_pids(meter, &pid, 1);
+    return run(meter);
 }
+
+static int list(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return with_meter(list_with);
+}
+
+static int watch(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return with_meter(watch_with);
+}
+
+static int characterise(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return with_meter(characterise_with);
+}
+
+static int selftest(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return with_meter(selftest_with);
+}
+
+static const struct cli_action actions[] = {
+    {
+        .name = "list",
+        .arguments = "",
+        .summary = "List the sources and their channels: what each is, or why it is absent",
+        .details = "A value from the simulator is 'simulated', one from the CPU-time model is 'modelled'; neither is ever\n"
+                   "shown as measured.",
+        .options = list_options,
+        .run = list,
+    },
+    {
+        .name = "watch",
+        .arguments = "",
+        .summary = "Show the values live until Ctrl-C",
+        .details = "  llem meter watch                            power now\n"
+                   "  llem meter watch -s modelled --pid 4242     of one process, by the CPU-time model",
+        .options = watch_options,
+        .run = watch,
+    },
+    {
+        .name = "characterise",
+        .arguments = "",
+        .summary = "Measure each sensor's refresh period, cost of a read, agreement of counter and power",
+        .details = "What is found is kept for the next runs.",
+        .options = characterise_options,
+        .run = characterise,
+    },
+    {
+        .name = "selftest",
+        .arguments = "",
+        .summary = "Check the energy counters against themselves with a CPU load",
+        .details = "Linearity, additivity, repeatability: consistency, not accuracy. Takes up to a minute and a half; exit\n"
+                   "status 1 when a check failed.",
+        .options = selftest_options,
+        .run = selftest,
+    },
+    {0},
+};
 
 const struct cli_command cli_meter = {
     .name = "meter",
-    .arguments = "",
-    .summary = "List the energy sensors, and why others are absent; characterise or watch them",
-    .details = "Every source and channel says what it is or why it is absent. A value from the simulator is 'simulated',\n"
-               "one from the CPU-time model is 'modelled'; neither is ever shown as measured.\n\n"
-               "  llem meter                        what is here\n"
-               "  llem meter --characterise         refresh period and read cost of each sensor\n"
-               "  llem meter --watch                power now\n"
-               "  llem meter --watch -s modelled --pid 4242\n",
-    .run = run,
-    .options = options,
+    .summary = "List the energy sensors, watch, characterise or test them",
+    .actions = actions,
 };

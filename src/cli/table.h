@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to cli: the table of a study from its folder, for `llem run` and `llem result`. */
+/* Internal to cli: the table of a study from its folder, for `llem run` and `llem show`. */
 #pragma once
 
 #include "study/study.h"

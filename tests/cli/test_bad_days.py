@@ -169,14 +169,14 @@ def test_llem_killed_leaves_nothing_running(llem):
     record = json.loads(records[0].read_text())
     assert record["class"] == "Interrupted"
     assert study.journal[-1]["state"] == "running" and study.journal[-1]["exchange"] == exchange[0].name
-    shown = llem.ok("result", "show", study.folder)
+    shown = llem.ok("show", study.folder)
     assert "Run 1 lost" in shown and record["message"] in shown and exchange[0].name in shown
 
 
 def test_a_study_at_work_is_shown_running(llem):
     process = start(llem)
     wait_for_phase(llem, "measure")
-    shown = llem.ok("result", "show", the_study(llem.folder / "results").folder)
+    shown = llem.ok("show", the_study(llem.folder / "results").folder)
     process.send_signal(signal.SIGINT)
     finish(llem, process)
     assert "running" in shown and "lost" not in shown
@@ -194,7 +194,7 @@ def test_a_journal_that_ends_too_early_loses_no_run(llem, tmp_path, kept_lines):
     lines = journal.read_text().splitlines(keepends=True)
     assert len(lines) == 4
     journal.write_text("".join(lines[:kept_lines]) + lines[kept_lines][:20])
-    assert llem.ok("result", "show", study.folder) == done.stdout
+    assert llem.ok("show", study.folder) == done.stdout
 
 
 def test_a_run_that_left_nothing_is_lost(llem, tmp_path):
@@ -203,9 +203,9 @@ def test_a_run_that_left_nothing_is_lost(llem, tmp_path):
     journal = study.folder / "journal.jsonl"
     journal.write_text(journal.read_text().splitlines(keepends=True)[0])
     study.runs[0].rename(tmp_path / "gone")
-    assert "Run 1 lost" in llem.ok("result", "show", study.folder)
+    assert "Run 1 lost" in llem.ok("show", study.folder)
     (study.folder / "001_c1_something").mkdir()
-    assert "001_c1_something" in llem.ok("result", "show", study.folder)
+    assert "001_c1_something" in llem.ok("show", study.folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -215,7 +215,7 @@ def test_interrupt_in_every_phase(llem, number, phase):
     wait_for_phase(llem, phase)
     process.send_signal(number)
     out, err, study = finish(llem, process)
-    assert process.returncode == 130, (out, err)
+    assert process.returncode == 128 + number, (out, err)
     assert study.states() == ["interrupted"]
     assert study.error()["class"] in ("Interrupted", "WorkerDied")
     check_records(llem, study)
@@ -285,7 +285,7 @@ def test_files_that_cannot_be_moved_are_named(llem):
     out, err, study = finish(llem, process)
     assert process.returncode == 1
     assert study.states() == ["failed"]
-    for text in (out, err, study.journal[-1]["message"], llem.ok("result", "show", study.folder)):
+    for text in (out, err, study.journal[-1]["message"], llem.ok("show", study.folder)):
         assert f"{name}.partial" in text and ".exchange-" in text
     assert json.loads((study.folder / f"{name}.partial" / "result.json").read_text())["schema"]
 
@@ -448,7 +448,7 @@ def test_disk_fills_in_the_middle(llem, tmp_path, small_disk):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1, (out, err)
     assert "No space left on device" in out
-    shown = llem.ok("result", "show", the_study(small_disk / "results").folder)
+    shown = llem.ok("show", the_study(small_disk / "results").folder)
     assert "not run" not in shown and re.search(r"Run 1 (failed|lost): ", shown), shown
     for record in Path(small_disk).rglob("*.json"):
         json.loads(record.read_text())

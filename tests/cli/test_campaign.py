@@ -66,7 +66,7 @@ def check_what_is_left(llem, study, killed):
     for run in study.runs:
         assert not ((run / "result.json").exists() and (run / "error.json").exists()), run
     if study.journal:
-        llem.ok("result", "show", study.folder)
+        llem.ok("show", study.folder)
 
 
 @pytest.mark.parametrize("number", range(support.campaign_rounds(6)))

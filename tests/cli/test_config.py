@@ -183,12 +183,13 @@ def test_byte_order_mark(llem, tmp_path):
         (("config", "show", "--study", "t.yaml"), "--study is an option of 'llem config schema'"),
         (("engine", "list", "--case", "load"), "--case is an option of 'llem engine check'"),
         (("engine", "check", "--json", "sim"), "--json is an option of 'llem engine list'"),
+        (("model", "list", "-f", "q8_0"), "-f is an option of 'llem model pull'"),
         (("engine", "check", "-t", "-5", "sim"), "--timeout -5: a number of seconds above 0 is wanted"),
         (("model", "list", "--form", "q8_0"), "--form is an option of 'llem model pull'"),
         (("model", "pull", "--json", "m"), "--json is an option of 'llem model list'"),
         (("run", "t.yaml", "-o", "x", "output_dir=y"), "--output and 'output_dir=y' exclude each other"),
         (("run", "t.yaml", "-c", "2", "execution.n_cycles=3"), "--cycles and 'execution.n_cycles=3' exclude"),
-        (("run", "t.yaml", "-o", ""), "-o names the folder for results, and nothing stands behind it"),
+        (("run", "t.yaml", "-o", ""), "-o needs a folder name"),
     ],
 )
 def test_no_option_is_ignored(llem, tmp_path, arguments, said):

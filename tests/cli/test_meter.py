@@ -26,53 +26,53 @@ def sim(llem, build_dir, tmp_path):
 
 def test_nothing_here_says_why(llem, tmp_path):
     llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
-    tree = json.loads(llem.ok("meter", "--json", "--sysroot", tmp_path))
+    tree = json.loads(llem.ok("meter", "list", "--json", "--sysroot", tmp_path))
     reasons = {row["name"]: row["reason"] for row in tree["sources"]}
     assert tree["channels"] == []
     assert "/nowhere/libnvidia-ml.so.1" in reasons["nvml"]
     assert f"{tmp_path}/sys/class/powercap" in reasons["rapl"]
     assert "opt-in" in reasons["modelled"]
-    text = llem.ok("meter", "--sysroot", tmp_path)
+    text = llem.ok("meter", "list", "--sysroot", tmp_path)
     assert "/nowhere/libnvidia-ml.so.1" in text
     assert "absent" in tree["gpus"]
 
 
 def test_simulated_is_never_measured(sim, tmp_path):
-    tree = json.loads(sim.ok("meter", "--json", "--sysroot", tmp_path))
+    tree = json.loads(sim.ok("meter", "list", "--json", "--sysroot", tmp_path))
     status = {row["id"]: (row["status"], row["reason"]) for row in tree["channels"]}
     assert status[GPU.format(0, "energy")][0] == "simulated"
     assert status[GPU.format(1, "energy")][0] == "absent"
     assert "before Volta" in status[GPU.format(1, "energy")][1]
     assert "measured" not in {s for s, _ in status.values()}
     assert tree["gpus"]["simulated"] is True
-    text = sim.ok("meter", "--sysroot", tmp_path)
+    text = sim.ok("meter", "list", "--sysroot", tmp_path)
     assert "a simulated NVML" in text
     assert "61.0 degC" in text
 
 
 def test_characterise_measures_the_refresh(sim, tmp_path):
-    out = sim.ok("meter", "--characterise", "--json", "--duration", "1.5", "--sysroot", tmp_path)
+    out = sim.ok("meter", "characterise", "--json", "--duration", "1.5", "--sysroot", tmp_path)
     energy = json.loads(out)["channels"][GPU.format(0, "energy")]
     assert 60e6 < energy["period_ns"] < 160e6
     assert energy["power_ratio"] == pytest.approx(1, abs=0.05)
     assert energy["usable"]
-    assert "PERIOD" in sim.ok("meter", "--characterise", "--duration", "0.5", "--sysroot", tmp_path)
+    assert "PERIOD" in sim.ok("meter", "characterise", "--duration", "0.5", "--sysroot", tmp_path)
 
 
 def test_watch_counts(sim, tmp_path):
-    out = sim.ok("meter", "--watch", "--json", "-n", "2", "--sysroot", tmp_path)
+    out = sim.ok("meter", "watch", "--json", "-n", "2", "--sysroot", tmp_path)
     rows = [json.loads(line) for line in out.splitlines()]
     assert len(rows) == 2
     energy = rows[1]["channels"][GPU.format(0, "energy")]
     assert energy["status"] == "simulated"
     assert energy["value"] == pytest.approx(150, abs=20)
     assert rows[1]["channels"][GPU.format(1, "energy")]["status"] == "absent"
-    assert "LAST SECOND" in sim.ok("meter", "--watch", "-n", "1", "--sysroot", tmp_path)
+    assert "LAST SECOND" in sim.ok("meter", "watch", "-n", "1", "--sysroot", tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watch_ends_at_once(sim, tmp_path, number):
-    process = sim.start("meter", "--watch", "--json", "--sysroot", tmp_path)
+    process = sim.start("meter", "watch", "--json", "--sysroot", tmp_path)
     assert json.loads(process.stdout.readline())["t_mono_ns"] > 0
     begun = time.monotonic()
     process.send_signal(number)
@@ -83,59 +83,60 @@ def test_watch_ends_at_once(sim, tmp_path, number):
 
 
 def test_modelled_counts_a_process(llem, tmp_path):
-    rows = json.loads(llem.ok("meter", "--json", "-s", "modelled"))["channels"]
+    rows = json.loads(llem.ok("meter", "list", "--json", "-s", "modelled"))["channels"]
     assert [(r["id"], r["status"]) for r in rows] == [("modelled:engine:energy", "modelled")]
     assert rows[0]["low_ratio"] < 1 < rows[0]["high_ratio"]
     assert "2.5 to 12 W" in rows[0]["reason"]
-    done = llem.run("meter", "-s", "modelled", "--low-watts", "20")
+    done = llem.run("meter", "list", "-s", "modelled", "--low-watts", "20")
     assert done.returncode == 2
     assert "low <= high" in done.stderr
 
 
 def test_bad_usage(llem):
-    done = llem.run("meter", "-s", "nvlm")
+    done = llem.run("meter", "list", "-s", "nvlm")
     assert done.returncode == 2
     assert "nvml, rapl, hwmon, modelled, replay" in done.stderr
-    done = llem.run("meter", "-s", "replay", "--replay", "/nowhere.csv.gz")
+    done = llem.run("meter", "list", "-s", "replay", "--replay", "/nowhere.csv.gz")
     assert done.returncode == 1
     assert "/nowhere.csv.gz" in done.stderr
 
 
 def test_selftest_needs_a_counter(llem, tmp_path):
     llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
-    done = llem.run("meter", "--selftest", "--sysroot", tmp_path)
+    done = llem.run("meter", "selftest", "--sysroot", tmp_path)
     assert done.returncode == 1
     assert "no energy counter" in done.stderr and "-s modelled" in done.stderr
 
 
-@pytest.mark.parametrize("view", [["--watch", "-n", "3"], ["--characterise"], ["--watch", "--json"]])
+@pytest.mark.parametrize("view", [["watch", "-n", "3"], ["characterise"], ["watch", "--json"]])
 def test_no_sensor_is_said(llem, tmp_path, view):
     llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
     done = llem.run("meter", *view, "--sysroot", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"no sensor is here to {view[0][2:]}" in done.stderr
+    assert f"no sensor is here to {view[0]}" in done.stderr
     assert "/nowhere/libnvidia-ml.so.1" in done.stderr
 
 
 def test_a_source_that_was_not_named_is_not_opt_in(llem):
-    tree = json.loads(llem.ok("meter", "--json", "-s", "modelled"))
+    tree = json.loads(llem.ok("meter", "list", "--json", "-s", "modelled"))
     reasons = {row["name"]: row["reason"] for row in tree["sources"]}
     assert reasons["rapl"] == reasons["hwmon"] == "not asked for"
     assert "opt-in" in reasons["replay"]
 
 
 @pytest.mark.parametrize("arguments, said", [
-    (["--replay", "/nowhere.csv.gz"], "--replay is for the source replay: add -s replay"),
-    (["--pid", "1"], "--pid is for the source modelled: add -s modelled"),
-    (["--characterise", "--duration", "-3"], "--duration -3: a number above 0 is wanted"),
-    (["--characterise", "--duration", "1e9"], "--duration 1e+09: a number above 0 is wanted, at most 3600"),
-    (["--watch", "-n", "-1"], "--count -1"),
-    (["--watch", "--characterise"], "--characterise and --watch: one at a time"),
-    (["--selftest", "--json", "--watch"], "--watch and --selftest: one at a time"),
-    (["-n", "3"], "--count belongs to --watch"),
-    (["--watch", "--duration", "3"], "--duration belongs to --characterise"),
-    (["--pid-file", "load.pid"], "--pid-file belongs to --selftest"),
-    (["-s", "modelled", "--pid", "99999999"], "there is no process 99999999"),
+    (["list", "--replay", "/nowhere.csv.gz"], "--replay is for the source replay: add -s replay"),
+    (["list", "--pid", "1"], "--pid is for the source modelled: add -s modelled"),
+    (["characterise", "--duration", "-3"], "--duration -3: a number above 0 is wanted"),
+    (["characterise", "--duration", "0"], "--duration 0: a number above 0 is wanted"),
+    (["characterise", "--duration", "1e9"], "--duration 1e+09: a number above 0 is wanted, at most 3600"),
+    (["watch", "-n", "-1"], "--count -1"),
+    (["watch", "-s", "modelled", "--low-watts", "0"], "--low-watts 0: a number above 0 is wanted"),
+    (["watch", "--characterise"], "--characterise is an action of its own: 'llem meter characterise'"),
+    (["list", "-n", "3"], "-n is an option of 'llem meter watch'"),
+    (["watch", "--duration", "3"], "--duration is an option of 'llem meter characterise'"),
+    (["list", "--pid-file", "load.pid"], "--pid-file is an option of 'llem meter selftest'"),
+    (["list", "-s", "modelled", "--pid", "99999999"], "there is no process 99999999"),
 ])
 def test_options_that_would_do_nothing(llem, arguments, said):
     done = llem.run("meter", *arguments)
@@ -145,9 +146,9 @@ def test_options_that_would_do_nothing(llem, arguments, said):
 
 def test_modelled_watts_are_those_of_experiments(llem):
     fields = llem.ok("config", "fields", "energy.modelled_watts_per_core")
-    tree = json.loads(llem.ok("meter", "--json", "-s", "modelled"))
+    tree = json.loads(llem.ok("meter", "list", "--json", "-s", "modelled"))
     assert "default [2.5, 12]" in fields
     assert "2.5 to 12 W per busy core" in tree["channels"][0]["reason"]
-    text = llem.ok("meter", "-s", "modelled")
+    text = llem.ok("meter", "list", "-s", "modelled")
     assert "no process named (--pid)" in text
-    assert "default 2.5" in llem.ok("meter", "--help")
+    assert "default 2.5" in llem.ok("help", "meter", "list")

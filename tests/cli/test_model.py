@@ -37,7 +37,7 @@ def test_unknown_names_are_usage_errors(llem):
     for arguments, words in [
         (["pull", "smollm2-135m-instrukt"], f"did you mean '{MODEL}'"),
         (["pull", MODEL, "--form", "q5"], "expected one of q4_1, q4_0, q8_0, f16, bf16, f32, all"),
-        (["push", MODEL], "llem model pull NAME"),
+        (["push", MODEL], "no action 'push'; did you mean 'pull'?"),
         (["list", "too", "many"], "too many arguments"),
     ]:
         done = llem.run("model", *arguments)

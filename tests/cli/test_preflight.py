@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from studies import gguf, write
 
-WAYS = {"check": ("config", "check"), "dry": ("run", "--dry-run")}
+WAYS = {"check": ("config", "check"), "plan": ("plan",)}
 
 
 @pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
@@ -20,8 +20,8 @@ def test_nothing_is_missing(llem, tmp_path, way):
 
 def test_both_ways_print_the_same_plan(llem, tmp_path):
     path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 2})
-    check, dry = (llem.ok(*way, path) for way in WAYS.values())
-    assert check == dry
+    check, plan = (llem.ok(*way, path) for way in WAYS.values())
+    assert check == plan
     assert check.startswith("t: 2 cells × 2 cycles = 4 runs, shuffled (seed ")
 
 
@@ -117,7 +117,7 @@ def test_results_that_cannot_be_written(llem, tmp_path, below):
     (tmp_path / "file").write_text("")
     place = tmp_path / below
     path = write(tmp_path / "t.yaml")
-    for command in (("run",), ("run", "--dry-run")):
+    for command in (("run",), ("plan",)):
         done = llem.run(*command, path, "-o", place)
         assert done.returncode == 2
         assert f"error: results cannot be written to {place}: {tmp_path}/file" in done.stderr
@@ -186,11 +186,11 @@ def test_output_that_is_a_field(llem, tmp_path, value):
 
 
 def test_output_with_an_equals_sign(llem, tmp_path):
-    done = llem.run("run", write(tmp_path / "t.yaml"), "--dry-run", "-o", "run=3")
+    done = llem.run("plan", write(tmp_path / "t.yaml"), "-o", "run=3")
     assert done.returncode == 0
 
 
 def test_config_has_no_option_o(llem, tmp_path):
     done = llem.run("config", "check", write(tmp_path / "t.yaml"), "-o", "n=3")
     assert done.returncode == 2
-    assert "Unknown option -o" in done.stderr
+    assert "unknown option -o" in done.stderr

@@ -203,4 +203,4 @@ def test_a_replayed_trace(llem, golden, boards):
     boards(board())
     trace = run(llem, GPU).runs[0] / "trace.csv.gz"
     llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
-    compare(golden, "replay", json.loads(llem.ok("meter", "-s", "replay", "--replay", trace, "--json")))
+    compare(golden, "replay", json.loads(llem.ok("meter", "list", "-s", "replay", "--replay", trace, "--json")))

@@ -114,10 +114,10 @@ def test_trace_is_readable_and_carries_the_marks(llem, tmp_path):
     assert len(rows) > 10
 
 
-def test_result_show_prints_the_same_table(llem, tmp_path):
+def test_show_prints_the_same_table(llem, tmp_path):
     done = run(llem, write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 1}))
     study = the_study(tmp_path / "results")
-    assert llem.ok("result", "show", study.folder) == done.stdout
+    assert llem.ok("show", study.folder) == done.stdout
 
 
 def test_the_reference_page_is_current(llem):
@@ -125,22 +125,22 @@ def test_the_reference_page_is_current(llem):
     assert page.read_text() == llem.ok("result", "reference"), "llem result reference > docs/results.md"
 
 
-def test_result_show_of_something_else(llem, tmp_path):
-    done = llem.run("result", "show", tmp_path)
+def test_show_of_something_else(llem, tmp_path):
+    done = llem.run("show", tmp_path)
     assert done.returncode == 1
     assert "is not a study folder" in done.stderr
 
 
-def test_dry_run_runs_nothing(llem, tmp_path):
+def test_plan_runs_nothing(llem, tmp_path):
     path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 3})
-    done = run(llem, path, "--dry-run")
+    done = llem.run("plan", path)
     assert "2 cells × 3 cycles = 6 runs" in done.stdout
     assert not (tmp_path / "results").exists()
 
 
 def test_override_and_cycles(llem, tmp_path):
     path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]})
-    done = run(llem, path, "--dry-run", "--cycles", "2", "max_output_tokens=7")
+    done = llem.run("plan", path, "--cycles", "2", "max_output_tokens=7")
     assert "2 cells × 2 cycles = 4 runs" in done.stdout
 
 
@@ -183,7 +183,7 @@ def test_hash_names_the_work_not_the_place(llem, tmp_path):
     """Output settings and key order change nothing; the work does."""
 
     def hash_of(**fields):
-        text = llem.ok("run", write(tmp_path / "h.yaml", fields), "--dry-run")
+        text = llem.ok("plan", write(tmp_path / "h.yaml", fields))
         return re.search(r"^  ([0-9a-f]{16})", text, re.M).group(1)
 
     base = hash_of()
@@ -194,18 +194,18 @@ def test_hash_names_the_work_not_the_place(llem, tmp_path):
     assert hash_of(max_output_tokens=5) != base
 
 
-def test_result_show_at_the_wrong_level(llem, tmp_path):
+def test_show_at_the_wrong_level(llem, tmp_path):
     run(llem, write(tmp_path / "t.yaml"))
     study = the_study(tmp_path / "results")
     for folder, what in ((study.runs[0], "the folder of one run"), (tmp_path / "results", "a folder of studies")):
-        done = llem.run("result", "show", folder)
+        done = llem.run("show", folder)
         assert done.returncode == 1
         assert f"is {what}" in done.stderr
-        assert done.stderr.rstrip().endswith(f"llem result show {study.folder}")
+        assert done.stderr.rstrip().endswith(f"llem show {study.folder}")
 
 
-def test_result_show_without_a_folder(llem):
-    done = llem.run("result", "show")
+def test_show_without_a_folder(llem):
+    done = llem.run("show")
     assert done.returncode == 2
     assert "which folder?" in done.stderr
 

@@ -377,12 +377,12 @@ BY_HWMON = {**WORK, "sim.device": "cpu", "max_output_tokens": 60, "sim.token_us"
 
 
 def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon):
-    """`llem meter --characterise` is remembered; what a run sees beats it: guards are planned anew, and it is kept."""
+    """`llem meter characterise` is remembered; what a run sees beats it: guards are planned anew, and it is kept."""
     llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root"),
                  "XDG_CACHE_HOME": str(tmp_path / "cache")}
     (hwmon / "energy1_label").write_text("Esocket0\n")
     with counting(hwmon / "energy1_input", 40, 0.01):
-        llem.ok("meter", "--characterise", "--duration", "1", "-s", "hwmon")
+        llem.ok("meter", "characterise", "--duration", "1", "-s", "hwmon")
     [kept] = (tmp_path / "cache/llem/sensors").iterdir()
     [name] = json.loads(kept.read_text())["channels"]
     with counting(hwmon / "energy1_input", 40, 0.4):
@@ -461,7 +461,7 @@ def test_a_powercap_file_without_permission_is_no_number(llem, tmp_path, unreada
     for name in ("energy_j", "joules_per_output_token", "power_mean_w"):
         assert metric(record, name)["status"] == "absent" and metric(record, name)["value"] is None
     assert "llem meter" in metric(record, "energy_j")["reason"]
-    said = llem.ok("meter", **options)
+    said = llem.ok("meter", "list", **options)
     assert f"cannot read {counter}: Permission denied" in said and "chgrp" in said
 
 

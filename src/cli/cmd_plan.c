@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* llem plan: what `llem run` would do, and what is missing for it here. */
+#include "cli/cli.h"
+
+#include "cli/plan.h"
+
+static struct cli_plan_options target;
+static gboolean as_json, unused_quiet;
+
+static const GOptionEntry options[] = {
+    CLI_PLAN_OPTIONS(target),
+    {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON, with the runs in their order", NULL},
+    {"quiet", 'q', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &unused_quiet, "Nothing: of `llem run --dry-run`", NULL},
+    {0},
+};
+
+static int run(int argc, char **argv)
+{
+    (void)argc;
+    g_autoptr(owned_config_file) file = NULL;
+    g_autoptr(owned_plan) plan = cli_plan_load(argv, &target, &file);
+    if (!plan)
+        return CLI_USAGE;
+    if (as_json)
+        cli_print_json(cli_plan_json(file, plan));
+    else
+        cli_plan_print(file, plan, true, stdout);
+    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
+    g_autofree char *results = cli_plan_target(plan, &target);
+    return cli_plan_preflight(plan, results) ? CLI_OK : CLI_USAGE;
+}
+
+const struct cli_command cli_plan = {
+    .name = "plan",
+    .actions =
+        (const struct cli_action[]){
+            {
+                .arguments = "FILE [KEY=VALUE…]",
+                .summary = "Show what a file would run, and what is missing for it here; run nothing",
+                .details = "Takes what 'llem run' takes. Cells with their hashes, what is skipped and why, the order of the\n"
+                           "runs go to stdout; what this machine lacks goes to stderr.\n\n"
+                           "Exit status: 0 it can be run, 2 it cannot.",
+                .missing = "FILE is missing: name an experiment or study file",
+                .min = 1,
+                .max = -1,
+                .options = options,
+                .run = run,
+            },
+            {0},
+        },
+};

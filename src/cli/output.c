@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What every command prints with: JSON, errors, and the guard against output that was lost. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+bool cli_colour(int fd)
+{
+    const char *no = g_getenv("NO_COLOR");
+    return isatty(fd) && !(no && *no);
+}
+
+int cli_print_json(json_t *tree)
+{
+    g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
+    fputs(text, stdout);
+    json_decref(tree);
+    return CLI_OK;
+}
+
+int cli_fail(const GError *error)
+{
+    bool colour = cli_colour(STDERR_FILENO);
+    fprintf(stderr, "%sllem:%s %s\n", colour ? "\033[31m" : "", colour ? "\033[0m" : "", error->message);
+    return llem_error_exit_code(error);
+}
+
+int cli_misuse(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%s: %s\n", g_get_prgname(), text);
+    return CLI_USAGE;
+}
+
+static int lost_errno; /* of the first flush that failed: later calls have errors of their own */
+
+void cli_flush_stdout(void)
+{
+    if (fflush(stdout) != 0 && !lost_errno)
+        lost_errno = errno;
+}
+
+int cli_close_stdout(void)
+{
+    cli_flush_stdout();
+    if (!lost_errno && !ferror(stdout))
+        return CLI_OK;
+    int cause = lost_errno ? lost_errno : errno;
+    if (cause != EPIPE)
+        fprintf(stderr, "llem: cannot write the output: %s\n", g_strerror(cause));
+    return CLI_FAILED;
+}
