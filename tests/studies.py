@@ -89,6 +89,7 @@ def the_study(results):
 
 def check_records(llem, study):
     """Every record of the study fits its schema, and no file is torn or left over."""
+    exchange = json.loads(llem.ok("result", "schema", "--exchange"))
     schemas = {
         "result.json": json.loads(llem.ok("result", "schema")),
         "error.json": json.loads(llem.ok("result", "schema", "--error")),
@@ -97,6 +98,7 @@ def check_records(llem, study):
         records = [name for name in schemas if (run / name).exists()]
         assert len(records) == 1, (run, records)
         support.validate(schemas[records[0]], run / records[0])
+        support.validate(exchange, run / "config.json")
     left = [p for p in study.folder.rglob("*") if p.name.endswith((".tmp", ".partial")) or ".exchange" in p.name]
     assert not left, left
 

@@ -55,7 +55,9 @@ static void show_cell(const struct plan *plan, size_t cell, json_t *list)
 {
     g_autoptr(owned_config) config = plan_cell_config(plan, cell);
     if (list) {
-        json_array_append_new(list, config_exchange(config));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o}", "config_hash", config_hash(config), "config",
+                                              config_tree(config), "origins", config_origins(config), "digests",
+                                              config_digests(config)));
         return;
     }
     g_autofree char *label = plan_cell_label(plan, cell);

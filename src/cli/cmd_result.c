@@ -2,14 +2,16 @@
 /* llem result: what a result file holds. */
 #include "cli/cli.h"
 
+#include "exchange/exchange.h"
 #include "result/result.h"
 
 #include <stdio.h>
 
-static gboolean of_error;
+static gboolean of_error, of_exchange;
 
 static const GOptionEntry schema_options[] = {
     {"error", 0, 0, G_OPTION_ARG_NONE, &of_error, "Of error.json, the record of a run that failed", NULL},
+    {"exchange", 0, 0, G_OPTION_ARG_NONE, &of_exchange, "Of config.json, all that the worker of a run was told", NULL},
     {0},
 };
 
@@ -34,6 +36,8 @@ static int reference(int argc, char **argv)
 static int schema(int argc, char **argv)
 {
     (void)argc, (void)argv;
+    if (of_exchange)
+        return cli_print_json(exchange_schema());
     return cli_print_json(of_error ? result_error_schema() : result_schema());
 }
 

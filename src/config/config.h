@@ -19,8 +19,8 @@
  *   struct plan *plan = plan_new(file, diag);                            (room sweep)
  *   struct config *config = plan_cell_config(plan, cell);
  *   config_int(config, FIELD_MAX_OUTPUT_TOKENS); config_has(config, FIELD_ENERGY_GUARD_MS); config_hash(config);
- *   exchange = config_exchange(config);                            parent: add "context", save
- *   config = config_from_exchange(exchange, &error);               worker
+ *   config_tree(), config_origins(), config_digests(), config_hash()    parent: into the exchange file
+ *   config = config_from_values(tree, origins, digests, hash, &error);  worker
  *
  * Ownership: config_free, config_file_free; "borrowed" strings live as long as the struct. Threading: a config may be
  * read from any thread; nothing here is changed after it was made.
@@ -143,10 +143,15 @@ json_t *config_value_at(const struct config *config, const char *path);
 char *config_origin_at(const struct config *config, const char *path);
 const struct diag_span *config_place_at(const struct config *config, const char *path);
 
-/* {"schema": "llem-exchange/1", "config_hash", "config", "origins", "digests"}; the caller adds "context". */
-json_t *config_exchange(const struct config *config);
-/* The inverse; checked like a file, and the hash must agree. Errors: CONFIG, DATA. */
-struct config *config_from_exchange(const json_t *root, GError **error);
+/* What an exchange file and a study folder carry of a configuration beside its tree, origins and hash. New references. */
+/* {"model": SHA-256, …}: of the local files and folders that enter the hash by their content. */
+json_t *config_digests(const struct config *config);
+/* The fields that name a file or folder of this machine. New vector. */
+char **config_files(const struct config *config);
+/* The inverse: from the tree, the origins and the digests; needs no file. Checked like a file of the user's, and the hash
+ * must agree. Errors: CONFIG, DATA. */
+struct config *config_from_values(const json_t *values, const json_t *origins, const json_t *digests, const char *hash,
+                                  GError **error);
 
 /* --- A file of the user --------------------------------------------------------------------------------------- */
 

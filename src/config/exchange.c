@@ -4,22 +4,24 @@
 
 #include <string.h>
 
-#define EXCHANGE_SCHEMA "llem-exchange/1"
-
-json_t *config_exchange(const struct config *config)
+json_t *config_digests(const struct config *config)
 {
     const struct field_table *table = field_table();
     json_t *digests = json_object();
     for (size_t i = 0; i < table->n; i++)
         if (config->applies[i] && config->values[i]->digest)
             json_object_set_new(digests, table->rows[i].path, json_string(config->values[i]->digest));
-    json_t *root = json_object();
-    json_object_set_new(root, "schema", json_string(EXCHANGE_SCHEMA));
-    json_object_set_new(root, "config_hash", json_string(config->hash));
-    json_object_set_new(root, "config", config_tree(config));
-    json_object_set_new(root, "origins", config_origins(config));
-    json_object_set_new(root, "digests", digests);
-    return root;
+    return digests;
+}
+
+char **config_files(const struct config *config)
+{
+    const struct field_table *table = field_table();
+    g_autoptr(GStrvBuilder) files = g_strv_builder_new();
+    for (size_t i = 0; i < table->n; i++)
+        if (config->applies[i] && config->values[i]->file)
+            g_strv_builder_add(files, table->rows[i].path);
+    return g_strv_builder_end(files);
 }
 
 static void restore_origins(struct config_file *file, const json_t *origins)
@@ -63,25 +65,13 @@ static bool read_config(struct config_file *file, const json_t *tree, const json
     return diag_errors(diag) == 0;
 }
 
-struct config *config_from_exchange(const json_t *root, GError **error)
+struct config *config_from_values(const json_t *values, const json_t *origins, const json_t *digests, const char *hash,
+                                  GError **error)
 {
-    const char *schema = NULL, *hash = NULL;
-    json_t *tree = NULL, *origins = NULL, *digests = NULL;
-    if (!jsonx_get_string(root, "schema", true, &schema, error) ||
-        !jsonx_get_string(root, "config_hash", true, &hash, error) ||
-        !jsonx_get_object(root, "config", true, &tree, error) ||
-        !jsonx_get_object(root, "origins", false, &origins, error) ||
-        !jsonx_get_object(root, "digests", false, &digests, error))
-        return NULL;
-    if (strcmp(schema, EXCHANGE_SCHEMA)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the exchange file is '%s'; this program reads '%s'", schema,
-                    EXCHANGE_SCHEMA);
-        return NULL;
-    }
     g_autoptr(owned_diag) diag = diag_new();
     g_autoptr(owned_config_file) file = config_file_new();
     struct config *config = NULL;
-    if (read_config(file, tree, digests, diag)) {
+    if (read_config(file, values, digests, diag)) {
         restore_origins(file, origins);
         config = config_new(&file->layers, NULL, 0, diag);
     }

@@ -83,8 +83,7 @@ void experiment_mark(struct experiment *x, const char *name, int64_t t_ns)
 
 static char *file_of(const struct experiment *x, const char *suffix)
 {
-    g_autofree char *name = g_strdup_printf("%s_%s", json_string_value(json_object_get(x->exchange, "config_hash")), suffix);
-    return g_build_filename(x->dir, name, NULL);
+    return exchange_file(x->dir, x->exchange.config_hash, suffix);
 }
 
 /* After a failure the engine is hung or unwanted: a short word, then signals. Engines of several processes need some
@@ -94,23 +93,15 @@ static const struct engine_stop_waits hurried = {.shutdown_ns = NS_PER_S, .term_
 static bool read_exchange(struct experiment *x, const char *config_path, GError **error)
 {
     x->phase = "configuration";
-    x->exchange = jsonx_load(config_path, LIMIT_RESULT_BYTES, error);
-    if (!x->exchange)
+    const struct exchange *in = &x->exchange;
+    if (!exchange_read(config_path, &x->exchange, error))
         return false;
-    const char *schema = json_string_value(json_object_get(x->exchange, "schema"));
-    const char *hash = json_string_value(json_object_get(x->exchange, "config_hash"));
-    if (!schema || strcmp(schema, RESULT_EXCHANGE_SCHEMA) != 0 || !hash) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s is not an exchange file of this version (%s)", config_path,
-                    RESULT_EXCHANGE_SCHEMA);
-        json_decref(x->exchange);
-        x->exchange = NULL;
-        return false;
-    }
-    x->context = json_object_get(x->exchange, "context");
-    x->config = config_from_exchange(x->exchange, error);
+    x->config = config_from_values(in->config, in->origins, in->digests, in->config_hash, error);
     if (!x->config)
         return false;
-    x->result = result_new(x->exchange);
+    x->result = result_new(in);
+    x->prompts = in->prompts;
+    x->warm_prompts = in->warmup;
     x->deadline_ns = clock_mono_ns() + config_ns(x->config, FIELD_LIMITS_TIMEOUT_SECONDS);
     g_autofree char *progress = g_build_filename(x->dir, "progress.jsonl", NULL);
     x->progress = fopen(progress, "we");
@@ -169,12 +160,12 @@ static void record_failure(struct experiment *x, GError **failure)
     }
     if (x->sampler)
         sampler_stop(x->sampler, NULL);
-    if (!x->exchange)
+    if (!x->exchange.config_hash)
         return;
     if (x->environment && !x->load.t1_ns)
         experiment_save_environment(x, NULL); /* what matters now is the failure */
     g_autofree char *path = file_of(x, "error.json");
-    if (!result_error_write(path, x->exchange, *failure, x->phase, engine_error, x->log_path, &second))
+    if (!result_error_write(path, &x->exchange, *failure, x->phase, engine_error, x->log_path, &second))
         g_prefix_error(failure, "(no error record: %s) ", second->message);
 }
 
@@ -184,11 +175,6 @@ static void clear(struct experiment *x)
     engine_memory_clear(&x->memory);
     engine_tokens_free(x->tokens, x->prompts.n);
     engine_tokens_free(x->warm_tokens, x->warm_prompts.n);
-    struct prompts *prompts[] = {&x->prompts, &x->warm_prompts};
-    for (size_t i = 0; i < G_N_ELEMENTS(prompts); i++) {
-        g_free(prompts[i]->text);
-        g_free(prompts[i]->line);
-    }
     engine_loaded_clear(&x->loaded);
     engine_identity_clear(&x->identity);
     engine_free(x->engine);
@@ -198,7 +184,7 @@ static void clear(struct experiment *x)
     json_decref(x->environment);
     result_free(x->result);
     config_free(x->config);
-    json_decref(x->exchange);
+    exchange_clear(&x->exchange);
     if (x->progress)
         fclose(x->progress);
     if (x->bound)

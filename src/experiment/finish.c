@@ -60,7 +60,7 @@ static void check_repeats(struct experiment *x)
 
 static void report_variants(struct experiment *x)
 {
-    int64_t variants = json_integer_value(jsonx_at(x->exchange, "work.warmup_variants"));
+    int64_t variants = x->exchange.warmup_variants;
     if (variants)
         result_warn(x->result,
                     "the data set has no other prompts left for the warm-up; %" G_GINT64_FORMAT
@@ -80,7 +80,8 @@ static void report_work(struct experiment *x)
         short_outputs += (int64_t)g->requests[i].n_out < config_int(x->config, FIELD_MAX_OUTPUT_TOKENS);
     }
     json_t *work = json_object();
-    json_object_set(work, "dataset_sha256", jsonx_at(x->exchange, "work.dataset_sha256"));
+    if (x->exchange.dataset_sha256)
+        json_object_set_new(work, "dataset_sha256", json_string(x->exchange.dataset_sha256));
     json_object_set_new(work, "prompts", json_integer((json_int_t)x->prompts.n));
     json_object_set_new(work, "prompts_truncated", json_integer((json_int_t)x->n_truncated));
     json_object_set_new(work, "input_ids_sha256", json_string(x->input_sha256));
@@ -101,7 +102,7 @@ static void report_work(struct experiment *x)
 
 static void report_flops(struct experiment *x)
 {
-    const char *path = json_string_value(json_object_get(x->context, "model_path"));
+    const char *path = x->exchange.model_path;
     struct workload_facts facts = {0};
     g_autoptr(GError) error = NULL;
     const char *reason = "the engine has no model file to read the shapes from";

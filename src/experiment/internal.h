@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "energy/energy.h"
 #include "engine/engine.h"
+#include "exchange/exchange.h"
 #include "experiment/experiment.h"
 #include "meter/meter.h"
 #include "result/result.h"
@@ -14,13 +15,6 @@
 struct stretch {
     int64_t t0_ns, t1_ns;                /* both 0: it did not take place */
     struct meter_reading *tick0, *tick1; /* ticks_read() around it, or NULL; freed with the experiment */
-};
-
-/* Prompts as the parent picked them; everything is borrowed from the exchange tree but the array itself. */
-struct prompts {
-    size_t n;
-    const char **text;
-    int64_t *line;
 };
 
 /* CPU time used so far. */
@@ -39,8 +33,7 @@ struct idle {
 
 struct experiment {
     /* from the exchange file */
-    json_t *exchange;
-    const json_t *context; /* borrowed from exchange */
+    struct exchange exchange;
     struct config *config;
     char *dir, *log_path;
     int interrupt_fd;
@@ -65,7 +58,7 @@ struct experiment {
     struct engine_stop_report stopped;
 
     /* work */
-    struct prompts prompts, warm_prompts;
+    struct exchange_prompts prompts, warm_prompts; /* borrowed from exchange */
     struct engine_tokens *tokens, *warm_tokens; /* prompts.n and warm_prompts.n of them, truncated */
     char *input_sha256, *output_sha256;
     size_t n_truncated;

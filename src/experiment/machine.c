@@ -309,7 +309,7 @@ void machine_report(struct experiment *x)
     json_object_set_new(machine, "gpus", boards_json(x));
     report_guards(x, machine);
     report_strangers(x, machine);
-    if (json_is_true(json_object_get(x->context, "concurrent_study")))
+    if (x->exchange.concurrent_study)
         flag_raise(x->result, FLAG_CONCURRENT_STUDY);
     result_part(x->result, "machine", machine);
 }

@@ -80,8 +80,7 @@ bool phase_sensors(struct experiment *x, GError **error)
 
 bool phase_engine(struct experiment *x, GError **error)
 {
-    const char *engines_dir = json_string_value(json_object_get(x->context, "engines_dir"));
-    g_auto(GStrv) argv = engine_find(config_string(x->config, FIELD_BACKEND), engines_dir, error);
+    g_auto(GStrv) argv = engine_find(config_string(x->config, FIELD_BACKEND), x->exchange.engines_dir, error);
     if (!argv)
         return false;
     struct engine_options options = {
@@ -110,7 +109,8 @@ static json_t *load_config(const struct experiment *x)
     json_t *load = json_object();
     for (size_t i = 0; i < G_N_ELEMENTS(shared); i++)
         copy_member(load, tree, shared[i]);
-    copy_member(load, x->context, "model_path");
+    if (x->exchange.model_path)
+        json_object_set_new(load, "model_path", json_string(x->exchange.model_path));
     /* Whether a request stops at the end-of-sequence token is the request's own matter (prepare), not the engine's. */
     json_object_del(json_object_get(load, "decoder"), "ignore_eos");
     const json_t *section = json_object_get(tree, config_string(x->config, FIELD_BACKEND));
@@ -164,10 +164,11 @@ bool phase_load(struct experiment *x, GError **error)
 
 /* --- work ------------------------------------------------------------------------------------------------------ */
 
-static bool tokenize(struct experiment *x, const struct prompts *prompts, struct engine_tokens **ret,
+static bool tokenize(struct experiment *x, const struct exchange_prompts *prompts, struct engine_tokens **ret,
                      size_t *ret_truncated, GError **error)
 {
-    if (!engine_tokenize(x->engine, prompts->text, prompts->n, /* add_special */ false, experiment_deadline(x), ret, error))
+    if (!engine_tokenize(x->engine, (const char *const *)prompts->text, prompts->n, /* add_special */ false,
+                         experiment_deadline(x), ret, error))
         return false;
     size_t longest = (size_t)config_int(x->config, FIELD_MAX_INPUT_TOKENS);
     for (size_t i = 0; i < prompts->n; i++) {
@@ -194,32 +195,9 @@ static char *tokens_sha256(const struct engine_tokens *tokens, size_t n)
     return workload_ids_sha256(ids, lengths, n);
 }
 
-static bool read_prompts(const json_t *work, const char *key, struct prompts *ret, GError **error)
-{
-    json_t *list = NULL;
-    if (!jsonx_get_array(work, key, true, &list, error))
-        return false;
-    ret->n = json_array_size(list);
-    ret->text = g_new0(const char *, ret->n + 1);
-    ret->line = g_new0(int64_t, ret->n + 1);
-    for (size_t i = 0; i < ret->n; i++) {
-        const json_t *prompt = json_array_get(list, i);
-        if (!jsonx_get_string(prompt, "text", true, &ret->text[i], error) ||
-            !jsonx_get_int(prompt, "line", true, &ret->line[i], error))
-            return false;
-    }
-    return true;
-}
-
 bool phase_tokenize(struct experiment *x, GError **error)
 {
-    json_t *work = NULL;
     size_t ignored = 0;
-    if (!jsonx_get_object(x->exchange, "work", true, &work, error) ||
-        !read_prompts(work, "prompts", &x->prompts, error) || !read_prompts(work, "warmup", &x->warm_prompts, error)) {
-        g_prefix_error(error, "the exchange file: ");
-        return false;
-    }
     if (!tokenize(x, &x->prompts, &x->tokens, &x->n_truncated, error))
         return false;
     if (x->warm_prompts.n && !tokenize(x, &x->warm_prompts, &x->warm_tokens, &ignored, error))

@@ -14,14 +14,9 @@ struct result {
     GStringChunk *strings; /* keeps the words of quantities alive as long as the record */
 };
 
-static json_t *identity_of(const json_t *exchange)
+static json_t *identity_of(const struct exchange *x)
 {
-    json_t *identity = json_object();
-    const json_t *context = json_object_get(exchange, "context");
-    json_object_set(identity, "config_hash", json_object_get(exchange, "config_hash"));
-    json_object_set(identity, "cycle", json_object_get(context, "cycle"));
-    json_object_set(identity, "study", json_object_get(context, "study"));
-    return identity;
+    return json_pack("{s:s, s:I, s:s*}", "config_hash", x->config_hash, "cycle", (json_int_t)x->cycle, "study", x->study);
 }
 
 static json_t *program(void)
@@ -29,17 +24,17 @@ static json_t *program(void)
     return json_pack("{s:s, s:s}", "version", LLEM_VERSION, "revision", LLEM_REVISION);
 }
 
-struct result *result_new(const json_t *exchange)
+struct result *result_new(const struct exchange *x)
 {
     struct result *r = g_new0(struct result, 1);
     r->strings = g_string_chunk_new(1024);
     r->root = json_object();
     json_object_set_new(r->root, "schema", json_string(RESULT_SCHEMA));
     json_object_set_new(r->root, "llem", program());
-    json_object_set_new(r->root, "identity", identity_of(exchange));
-    json_object_set_new(r->root, "config", json_deep_copy(json_object_get(exchange, "config")));
-    json_object_set_new(r->root, "origins", json_deep_copy(json_object_get(exchange, "origins")));
-    json_object_set_new(r->root, "context", json_deep_copy(json_object_get(exchange, "context")));
+    json_object_set_new(r->root, "identity", identity_of(x));
+    json_object_set_new(r->root, "config", json_deep_copy(x->config));
+    json_object_set_new(r->root, "origins", json_deep_copy(x->origins));
+    json_object_set_new(r->root, "context", exchange_context(x));
     r->warnings = json_array();
     r->flags = json_array();
     json_object_set_new(r->root, "flags", r->flags);
@@ -153,14 +148,14 @@ json_t *result_log_tail(const char *log_path, int lines)
     return list;
 }
 
-bool result_error_write(const char *path, const json_t *exchange, const GError *failure, const char *phase,
+bool result_error_write(const char *path, const struct exchange *x, const GError *failure, const char *phase,
                         const json_t *engine_error, const char *log_path, GError **error)
 {
     g_autoptr(json_t) root = json_object();
     bool ours = failure->domain == LLEM_ERROR;
     json_object_set_new(root, "schema", json_string(RESULT_ERROR_SCHEMA));
     json_object_set_new(root, "llem", program());
-    json_object_set_new(root, "identity", identity_of(exchange));
+    json_object_set_new(root, "identity", identity_of(x));
     json_object_set_new(root, "class", json_string(llem_error_name(ours ? failure->code : -1)));
     g_autofree char *message = g_utf8_make_valid(failure->message, -1);
     json_object_set_new(root, "message", json_string(message));
@@ -168,8 +163,8 @@ bool result_error_write(const char *path, const json_t *exchange, const GError *
     if (engine_error)
         json_object_set_new(root, "engine_error", json_deep_copy(engine_error));
     json_object_set_new(root, "log_tail", result_log_tail(log_path, LIMIT_ERROR_LOG_LINES));
-    json_object_set_new(root, "config", json_deep_copy(json_object_get(exchange, "config")));
-    json_object_set_new(root, "context", json_deep_copy(json_object_get(exchange, "context")));
+    json_object_set_new(root, "config", json_deep_copy(x->config));
+    json_object_set_new(root, "context", exchange_context(x));
     return jsonx_save(path, root, error);
 }
 

@@ -21,7 +21,7 @@ static const char head[] =
     "\n"
     "| file | what it holds |\n"
     "|---|---|\n"
-    "| `config.json` | the resolved configuration, where each value came from, and the context it ran in |\n"
+    "| `config.json` | all that the worker was told: [exchange file](#exchange-file) (schema: `llem result schema --exchange`) |\n"
     "| `result.json` | the record (schema: `llem result schema`), or |\n"
     "| `error.json` | why there is none: class, message, phase, what the engine said, the last lines of its log |\n"
     "| `trace.csv.gz` | every sensor reading at full rate, and the marks, on both clocks; not there when nothing can be read |\n"
@@ -66,6 +66,10 @@ char *result_reference(void)
     for (const struct result_part_row *row = result_parts; row->path; row++)
         g_string_append_printf(out, "| `%s` | %s%s | %s |\n", row->path, result_part_type_name(row->type),
                                row->type & PART_OPTIONAL ? ", optional" : "", row->meaning);
+    g_string_append(out, "\n## Exchange file\n\nWhat `llem` tells the worker of a run, `{hash}_config.json`, and later the "
+                         "`config.json` of its folder. `result.json`\ncopies `config`, `origins` and `context`. Paths are "
+                         "those that hold where the worker is.\n\n");
+    exchange_describe(out);
     g_string_append(out, "\n## Error classes\n\nThe `class` of an `error.json`, and the exit code of `llem` when nothing "
                          "else ran:\n\n| class | exit code |\n|---|---|\n");
     for (int i = 0; i < LLEM_ERROR_COUNT; i++) {

@@ -23,10 +23,10 @@
 #pragma once
 
 #include "base/base.h"
+#include "exchange/exchange.h"
 
-#define RESULT_SCHEMA          "llem-result/1"
-#define RESULT_ERROR_SCHEMA    "llem-error/1"
-#define RESULT_EXCHANGE_SCHEMA "llem-exchange/1"
+#define RESULT_SCHEMA       "llem-result/1"
+#define RESULT_ERROR_SCHEMA "llem-error/1"
 
 /* id, group, unit, meaning */
 #define RESULT_METRICS(X)                                                                                              \
@@ -106,8 +106,8 @@ int result_metric_from_id(const char *id);                                    /*
 
 struct result;
 
-/* From the parsed exchange file (borrowed). */
-struct result *result_new(const json_t *exchange);
+/* x is borrowed during the call. */
+struct result *result_new(const struct exchange *x);
 void result_free(struct result *r);
 typedef struct result result_handle;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(result_handle, result_free)
@@ -124,7 +124,7 @@ json_t *result_json(const struct result *r);
 bool result_write(const struct result *r, const char *path, GError **error);
 
 /* An error record: class and message of the error, the phase it happened in, what the engine said, last log lines. */
-bool result_error_write(const char *path, const json_t *exchange, const GError *failure, const char *phase,
+bool result_error_write(const char *path, const struct exchange *x, const GError *failure, const char *phase,
                         const json_t *engine_error, const char *log_path, GError **error);
 /* The last lines of a text file as a JSON list of strings (empty when there is none). */
 json_t *result_log_tail(const char *log_path, int lines);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/runner.h"
 
+#include "exchange/exchange.h"
 #include "result/result.h"
 
 #include <errno.h>
@@ -29,26 +30,9 @@ struct flight {
     int wait_status;
 };
 
-char *runner_exchange_new(const char *parent, const json_t *exchange, GError **error)
-{
-    g_autofree char *dir = g_build_filename(parent, ".exchange-XXXXXX", NULL);
-    if (!mkdtemp(dir)) {
-        file_error(error, "cannot create an exchange folder in", parent);
-        return NULL;
-    }
-    const char *hash = json_string_value(json_object_get(exchange, "config_hash"));
-    g_autofree char *name = g_strdup_printf("%s_config.json", hash);
-    g_autofree char *path = g_build_filename(dir, name, NULL);
-    if (!jsonx_save(path, exchange, error)) {
-        file_remove_tree(dir, NULL);
-        return NULL;
-    }
-    return g_steal_pointer(&dir);
-}
-
 static char *file_of(const struct runner_job *job, const char *suffix)
 {
-    return g_strdup_printf("%s/%s_%s", job->exchange_dir, job->config_hash, suffix);
+    return exchange_file(job->exchange_dir, job->config_hash, suffix);
 }
 
 static bool spawn(struct flight *f, GError **error)
@@ -191,9 +175,9 @@ static GError *record(const struct flight *f, GError *failure)
     g_autofree char *config = file_of(f->job, "config.json");
     g_autofree char *path = file_of(f->job, "error.json");
     g_autofree char *log = g_build_filename(f->job->exchange_dir, "worker.log", NULL);
-    g_autoptr(json_t) exchange = jsonx_load(config, LIMIT_RESULT_BYTES, NULL);
+    g_auto(owned_exchange) x = {0};
     g_autoptr(GError) second = NULL;
-    if (exchange && !result_error_write(path, exchange, failure, "worker", NULL, log, &second))
+    if (exchange_read(config, &x, NULL) && !result_error_write(path, &x, failure, "worker", NULL, log, &second))
         g_prefix_error(&failure, "(its error record could not be written: %s) ", second->message);
     return failure;
 }

@@ -4,7 +4,7 @@
  * and nothing about engines or studies.
  *
  * Calling sequence:
- *     dir = runner_exchange_new(study_dir, exchange, &error);       {hash}_config.json is written
+ *     dir = exchange_folder_new(study_dir, &x, map, &error);        {hash}_config.json is written (room exchange)
  *     runner_local(&job, &report);                                   blocks until the worker and all it started ended
  *     report.failure ? … : …                                         the files lie in dir either way
  *     run_folder_collect(dir, …), file_remove_tree(dir)
@@ -45,6 +45,4 @@ struct runner_report {
     char *survivors;  /* "12, 34": those that SIGKILL did not end, or NULL. Owned by the caller. */
 };
 
-/* A new folder below parent for one run, with the exchange file in it. New string. */
-char *runner_exchange_new(const char *parent, const json_t *exchange, GError **error);
 void runner_local(const struct runner_job *job, struct runner_report *ret);

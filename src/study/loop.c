@@ -101,13 +101,12 @@ static bool note(struct loop *loop, size_t index, enum study_state state, const 
     return journal_append(loop->journal, line, error);
 }
 
-static bool add_model(const struct config *config, json_t *context, GError **error)
+static bool add_model(const struct config *config, struct exchange *x, GError **error)
 {
     g_auto(workload_resolved) model = {0};
     if (!work_model(config, &model, error))
         return false;
-    if (model.path)
-        json_object_set_new(context, "model_path", json_string(model.path));
+    x->model_path = g_steal_pointer(&model.path);
     return true;
 }
 
@@ -124,24 +123,30 @@ static bool is_disturbed(struct loop *loop, size_t index)
     return true;
 }
 
-/* The exchange tree of a run, or NULL with why it cannot run here. */
-static json_t *prepare(struct loop *loop, const struct plan_run *run, const struct config *config, GError **error)
+static void add_config(const struct config *config, struct exchange *x)
 {
-    g_autoptr(json_t) exchange = config_exchange(config);
-    json_t *work = library_work(loop->library, config, error);
-    if (!work)
-        return NULL;
-    json_object_set_new(exchange, "work", work);
-    json_t *context = json_pack("{s:i, s:s, s:s, s:s, s:s}", "cycle", run->cycle, "study", config_file_name(loop->job->file),
-                                "study_hash", plan_hash(loop->job->plan), "runner", "local", "runner_source", "default");
-    json_object_set_new(exchange, "context", context);
-    if (loop->job->engines_dir)
-        json_object_set_new(context, "engines_dir", json_string(loop->job->engines_dir));
-    if (is_disturbed(loop, (size_t)(run - loop->plan_runs)))
-        json_object_set_new(context, "concurrent_study", json_true());
-    if (!add_model(config, context, error))
-        return NULL;
-    return g_steal_pointer(&exchange);
+    x->config_hash = g_strdup(config_hash(config));
+    x->config = config_tree(config);
+    x->origins = config_origins(config);
+    x->digests = config_digests(config);
+    x->files = config_files(config);
+}
+
+/* What the worker of a run is told; false with why it cannot run here. */
+static bool prepare(struct loop *loop, const struct plan_run *run, const struct config *config, struct exchange *ret,
+                    GError **error)
+{
+    add_config(config, ret);
+    ret->cycle = run->cycle;
+    ret->study = g_strdup(config_file_name(loop->job->file));
+    ret->study_hash = g_strdup(plan_hash(loop->job->plan));
+    ret->runner = g_strdup("local");
+    ret->runner_source = g_strdup("default");
+    ret->engines_dir = g_strdup(loop->job->engines_dir);
+    if (!library_work(loop->library, config, ret, error))
+        return false;
+    ret->concurrent_study = is_disturbed(loop, (size_t)(run - loop->plan_runs));
+    return add_model(config, ret, error);
 }
 
 struct forward {
@@ -238,12 +243,12 @@ static bool fly(struct loop *loop, size_t index, const struct config *config, co
     return note(loop, index, run->state, kept ? NULL : dir, clear && kept ? error : NULL) && clear && kept;
 }
 
-static bool execute(struct loop *loop, size_t index, const struct config *config, json_t *exchange,
+static bool execute(struct loop *loop, size_t index, const struct config *config, const struct exchange *exchange,
                     struct forward *forward, GError **error)
 {
     struct study_run *run = &loop->out->runs[index];
     g_autoptr(GError) removal = NULL;
-    g_autofree char *dir = runner_exchange_new(loop->out->folder, exchange, error);
+    g_autofree char *dir = exchange_folder_new(loop->out->folder, exchange, NULL, error);
     if (!dir)
         return false;
     if (!note(loop, index, STUDY_RUNNING, dir, error)) {
@@ -279,10 +284,10 @@ static bool step(struct loop *loop, size_t index, GError **error)
     event.kind = STUDY_EVENT_RUN;
     tell(loop, event);
     g_autoptr(GError) failure = NULL;
-    g_autoptr(json_t) exchange = prepare(loop, planned, config, &failure);
+    g_auto(owned_exchange) exchange = {0};
     bool ok;
-    if (exchange) {
-        ok = execute(loop, index, config, exchange, &forward, error);
+    if (prepare(loop, planned, config, &exchange, &failure)) {
+        ok = execute(loop, index, config, &exchange, &forward, error);
     } else {
         settle(loop, run, failure);
         ok = note(loop, index, run->state, NULL, error);

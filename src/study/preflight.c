@@ -213,9 +213,9 @@ static void look_at_data(struct look *look, const struct config *config)
     if (!is_new(look, key))
         return;
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) work = library_work(look->library, config, &error);
+    g_auto(owned_exchange) work = {0};
     const struct diag_span *at = config_place(config, FIELD_DATASET);
-    if (!work)
+    if (!library_work(look->library, config, &work, &error))
         diag_add(look->diag, DIAG_ERROR, at ? at : config_place(config, FIELD_N), "%s", error->message);
 }
 

@@ -32,13 +32,13 @@ static struct workload_dataset *dataset_of(struct library *library, const char *
     return dataset;
 }
 
-static json_t *prompts_json(const struct workload_prompts *prompts)
+static void take_prompts(const struct workload_prompts *prompts, struct exchange_prompts *ret)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; i < prompts->n; i++)
-        json_array_append_new(
-            list, json_pack("{s:I, s:s}", "line", (json_int_t)prompts->line[i], "text", prompts->text[i]));
-    return list;
+    exchange_prompts_init(ret, prompts->n);
+    for (size_t i = 0; i < prompts->n; i++) {
+        ret->text[i] = g_strdup(prompts->text[i]);
+        ret->line[i] = (int64_t)prompts->line[i];
+    }
 }
 
 bool work_model(const struct config *config, struct workload_resolved *ret, GError **error)
@@ -48,21 +48,24 @@ bool work_model(const struct config *config, struct workload_resolved *ret, GErr
                                   json_string_value(config_value_at(config, "llamacpp.quantization")), ret, error);
 }
 
-json_t *library_work(struct library *library, const struct config *config, GError **error)
+bool library_work(struct library *library, const struct config *config, struct exchange *ret, GError **error)
 {
     g_autofree char *path = workload_dataset_path(config_string(config, FIELD_DATASET), error);
     struct workload_dataset *dataset = path ? dataset_of(library, path, error) : NULL;
     if (!dataset)
-        return NULL;
+        return false;
     g_auto(workload_prompts) measured = {0}, warmup = {0};
     int order = workload_order_from_name(config_string(config, FIELD_DATASET_ORDER));
     size_t n_warmup = config_bool(config, FIELD_WARMUP_ENABLED) ? (size_t)config_int(config, FIELD_WARMUP_MAX_PROMPTS) : 0;
     if (!workload_dataset_select(dataset, (size_t)config_int(config, FIELD_N), (enum workload_order)order,
                                  (uint64_t)config_int(config, FIELD_RANDOM_SEED), &measured, error))
-        return NULL;
+        return false;
     if (n_warmup && !workload_dataset_warmup(dataset, &measured, n_warmup, &warmup, error))
-        return NULL;
-    return json_pack("{s:s, s:s, s:o, s:o, s:I}", "dataset", path, "dataset_sha256",
-                     workload_dataset_sha256(dataset), "prompts", prompts_json(&measured), "warmup",
-                     prompts_json(&warmup), "warmup_variants", (json_int_t)warmup.n_variants);
+        return false;
+    ret->dataset = g_steal_pointer(&path);
+    ret->dataset_sha256 = g_strdup(workload_dataset_sha256(dataset));
+    take_prompts(&measured, &ret->prompts);
+    take_prompts(&warmup, &ret->warmup);
+    ret->warmup_variants = (int64_t)warmup.n_variants;
+    return true;
 }

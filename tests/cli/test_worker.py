@@ -66,7 +66,7 @@ def torn(text):
 
 
 def of_the_next_version(text):
-    return text.replace('"llem-exchange/1"', '"llem-exchange/2"')
+    return text.replace('"llem-exchange/2"', '"llem-exchange/3"')
 
 
 def with_a_field_of_the_future(text):
@@ -84,8 +84,8 @@ def with_a_hash_of_other_work(text):
 @pytest.mark.parametrize("spoil, status, said", [
     (torn, 1, "{path}:"),
     (lambda text: "", 1, "{path}"),
-    (lambda text: "[]", 1, "is not an exchange file of this version (llem-exchange/1)"),
-    (of_the_next_version, 1, "is not an exchange file of this version (llem-exchange/1)"),
+    (lambda text: "[]", 1, "not an exchange file of this version (llem-exchange/2)"),
+    (of_the_next_version, 1, "not an exchange file of this version (llem-exchange/2)"),
     (with_a_field_of_the_future, 2, "did you mean"),
     (with_a_hash_of_other_work, 1, "hash"),
 ], ids=["torn", "empty", "a list", "another version", "unknown field", "another hash"])

@@ -36,9 +36,9 @@ static struct engine_generation generation_of(const struct scripted *requests, s
 
 static struct result *figures_of(struct engine_generation *g)
 {
-    g_autoptr(json_t) exchange =
-        json_pack("{s:s, s:{}, s:{s:i}}", "config_hash", "0123456789abcdef", "config", "context", "cycle", 1);
-    struct result *r = result_new(exchange);
+    g_auto(owned_exchange) exchange = {
+        .config_hash = g_strdup("0123456789abcdef"), .config = json_object(), .cycle = 1};
+    struct result *r = result_new(&exchange);
     service_metrics(r, g, QUANTITY_MEASURED);
     return r;
 }

@@ -6,16 +6,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static json_t *exchange(void)
+static struct exchange exchange(void)
 {
-    return json_pack("{s:s, s:s, s:{s:s}, s:{}, s:{s:i, s:s}}", "schema", RESULT_EXCHANGE_SCHEMA, "config_hash",
-                     "0123456789abcdef", "config", "model", "m", "origins", "context", "cycle", 2, "study", "s");
+    return (struct exchange){.config_hash = g_strdup("0123456789abcdef"),
+                             .config = json_pack("{s:s}", "model", "m"),
+                             .origins = json_object(),
+                             .cycle = 2,
+                             .study = g_strdup("s")};
 }
 
 static void test_every_row_is_present(void)
 {
-    g_autoptr(json_t) ex = exchange();
-    g_autoptr(result_handle) r = result_new(ex);
+    g_auto(owned_exchange) ex = exchange();
+    g_autoptr(result_handle) r = result_new(&ex);
     result_set(r, METRIC_TOKENS_OUT, quantity_of(QUANTITY_MEASURED, 64, NULL, NULL));
     result_set(r, METRIC_TTFT_MEAN, quantity_of(QUANTITY_MEASURED, NAN, NULL, NULL));
     result_absent_group(r, "energy", "no sensor: see llem meter");
@@ -36,8 +39,8 @@ static void test_every_row_is_present(void)
 
 static void test_simulated_shows(void)
 {
-    g_autoptr(json_t) ex = exchange();
-    g_autoptr(result_handle) r = result_new(ex);
+    g_auto(owned_exchange) ex = exchange();
+    g_autoptr(result_handle) r = result_new(&ex);
     result_set(r, METRIC_ENERGY, quantity_of(QUANTITY_SIMULATED, 1, "padded_counter", "nvml-sim"));
     g_autoptr(json_t) root = result_json(r);
     g_assert_true(json_is_true(json_object_get(root, "simulated")));
@@ -63,10 +66,10 @@ static void test_error_record_round_trip(void)
         g_string_append_printf(text, "line %d \xff\n", i);
     g_assert_true(g_file_set_contents(log, text->str, -1, NULL));
     g_string_free(text, TRUE);
-    g_autoptr(json_t) ex = exchange();
+    g_auto(owned_exchange) ex = exchange();
     g_autoptr(GError) failure = g_error_new(LLEM_ERROR, LLEM_ERROR_ENGINE_DIED, "the engine was killed by signal 9");
     g_autoptr(GError) error = NULL;
-    g_assert_true(result_error_write(path, ex, failure, "measure", NULL, log, &error));
+    g_assert_true(result_error_write(path, &ex, failure, "measure", NULL, log, &error));
     g_autoptr(json_t) record = jsonx_load(path, 1 << 20, &error);
     g_assert_no_error(error);
     const json_t *tail = json_object_get(record, "log_tail");

@@ -25,9 +25,11 @@ static void set_up(struct fixture *f, const char *script)
     g_autofree char *text = g_strdup_printf("#!/bin/sh\nD=$(dirname \"$LLEM_CONFIG_PATH\")\n%s\n", script);
     g_assert_true(g_file_set_contents(f->worker, text, -1, NULL));
     g_assert_cmpint(chmod(f->worker, 0755), ==, 0);
-    g_autoptr(json_t) exchange = json_pack("{s:s, s:s, s:{}, s:{s:i}}", "schema", RESULT_EXCHANGE_SCHEMA, "config_hash",
-                                           HASH, "config", "context", "cycle", 1);
-    f->exchange = runner_exchange_new(f->dir, exchange, &error);
+    g_auto(owned_exchange) exchange = {
+        .config_hash = g_strdup(HASH), .config = json_object(), .origins = json_object(), .cycle = 1};
+    exchange_prompts_init(&exchange.prompts, 0);
+    exchange_prompts_init(&exchange.warmup, 0);
+    f->exchange = exchange_folder_new(f->dir, &exchange, NULL, &error);
     g_assert_no_error(error);
 }
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Paths of the host become those that hold where the worker is: the one place that does it. */
+#include "exchange/private.h"
+
+#include <string.h>
+
+/* How much of a path a row of the map stands for: the length of its host path, or 0. */
+static size_t covered(const struct exchange_path *row, const char *path)
+{
+    size_t length = strlen(row->host);
+    while (length > 1 && row->host[length - 1] == '/')
+        length--;
+    bool below = !strncmp(row->host, path, length) && (path[length] == '/' || path[length] == '\0' || length == 1);
+    return below ? length : 0;
+}
+
+/* What a path of the host is called inside; NULL: nothing of it is there. New string. */
+static char *inside_of(const struct exchange_map *map, const char *path)
+{
+    const struct exchange_path *best = NULL;
+    size_t length = 0;
+    for (size_t i = 0; i < map->n; i++)
+        if (covered(&map->paths[i], path) > length) {
+            best = &map->paths[i];
+            length = covered(best, path);
+        }
+    return best ? g_build_filename(best->inside, path + length, NULL) : NULL;
+}
+
+static char *map_path(const struct exchange_map *map, const char *path, const char *place, GError **error)
+{
+    char *inside = inside_of(map, path);
+    if (!inside)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER, "%s: %s is in none of the folders that the worker can see",
+                    place, path);
+    return inside;
+}
+
+static bool map_text(const struct exchange_map *map, char **text, const char *place, GError **error)
+{
+    char *inside = *text ? map_path(map, *text, place, error) : NULL;
+    if (*text && !inside)
+        return false;
+    g_free(*text);
+    *text = inside;
+    return true;
+}
+
+/* Of a command the words that are absolute paths. */
+static bool map_words(const struct exchange_map *map, char **words, const char *place, GError **error)
+{
+    for (; words && *words; words++)
+        if (g_path_is_absolute(*words) && !map_text(map, words, place, error))
+            return false;
+    return true;
+}
+
+static bool map_fields(const struct exchange_map *map, json_t *fields, char *const *files, const char *place,
+                       GError **error)
+{
+    for (; files && *files; files++) {
+        g_autofree char *whole = g_strconcat(place, ".", *files, NULL);
+        const char *path = json_string_value(jsonx_at(fields, *files));
+        g_autofree char *inside = path ? map_path(map, path, whole, error) : NULL;
+        if (path && !inside)
+            return false;
+        if (path)
+            jsonx_set_at(fields, *files, json_string(inside));
+    }
+    return true;
+}
+
+static bool map_member(struct exchange *x, const struct exchange_row *row, const struct exchange_map *map, GError **error)
+{
+    void *member = exchange_member(x, row);
+    if (row->flags & EXCHANGE_FIELDS)
+        return map_fields(map, *(json_t **)member, x->files, row->place, error);
+    if (!(row->flags & EXCHANGE_PATH))
+        return true;
+    return row->type == EXCHANGE_STRINGS ? map_words(map, *(char ***)member, row->place, error)
+                                         : map_text(map, member, row->place, error);
+}
+
+bool exchange_map_paths(struct exchange *x, const struct exchange_map *map, GError **error)
+{
+    for (const struct exchange_row *row = exchange_rows; map && row->name; row++)
+        if (!map_member(x, row, map, error))
+            return false;
+    return true;
+}
