@@ -12,6 +12,7 @@
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
  *   spawn.h     starting a process, with the step named that failed
  *   quantity.h  a number or a reason: value, status, method, sensor
+ *   sources.h   the sources of energy: rows that the configuration and the meter share
  *   diag.h      located diagnostics: every error of a file at once, with line and caret; did-you-mean
  *   doc.h       YAML and JSON documents with a position for every node
  *   limits.h    every bound on input from outside, by name
@@ -36,4 +37,5 @@
 #include "base/oom.h"
 #include "base/proc.h"
 #include "base/quantity.h"
+#include "base/sources.h"
 #include "base/spawn.h"

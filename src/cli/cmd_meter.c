@@ -419,19 +419,22 @@ static bool numbers_fit(void)
 static bool sources_fit(void)
 {
     const struct {
-        const char *option, *source;
+        const char *option;
+        unsigned source;
         bool given;
     } rows[] = {
-        {"--replay", "replay", option_replay != NULL},
-        {"--pid", "modelled", option_pid != 0},
-        {"--low-watts", "modelled", !isnan(option_low)},
-        {"--high-watts", "modelled", !isnan(option_high)},
+        {"--replay", SOURCE_RECORDING, option_replay != NULL},
+        {"--pid", SOURCE_MODEL, option_pid != 0},
+        {"--low-watts", SOURCE_MODEL, !isnan(option_low)},
+        {"--high-watts", SOURCE_MODEL, !isnan(option_high)},
     };
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (rows[i].given && !(option_sources && g_strv_contains((const char *const *)option_sources, rows[i].source))) {
-            cli_misuse("%s is for the source %s: add -s %s", rows[i].option, rows[i].source, rows[i].source);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const char *source = meter_source_row_with(rows[i].source)->name;
+        if (rows[i].given && !(option_sources && g_strv_contains((const char *const *)option_sources, source))) {
+            cli_misuse("%s is for the source %s: add -s %s", rows[i].option, source, source);
             return false;
         }
+    }
     if (!option_pid || kill(option_pid, 0) == 0 || errno != ESRCH)
         return true;
     cli_misuse("there is no process %d", option_pid);

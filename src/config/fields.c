@@ -45,11 +45,11 @@ static const struct config_choice presets[] = {
 };
 
 static const struct config_choice energy_backends[] = {
-    {"auto", "the best source this machine has"},
-    {"nvml", "NVIDIA boards, by NVML"},
-    {"rapl", "CPU packages and DRAM, by RAPL counters"},
-    {"hwmon", "energy and power sensors of the kernel's hwmon"},
-    {"none", "energy is not measured; every joule is absent"},
+    {SOURCE_AUTO, "the best source this machine has"},
+#define X(name, flags, summary, choice) {#name, choice},
+    SOURCE_SENSOR_ROWS(X)
+#undef X
+    {SOURCE_NONE, "energy is not measured; every joule is absent"},
     {0},
 };
 

@@ -91,17 +91,9 @@ struct energy_channel {
     const struct meter_reading *tick0, *tick1;
 };
 
-/* A row of the prior table: what is assumed of a sensor nobody calibrated. Standard uncertainties, normal. */
-struct energy_prior {
-    const char *sensor_class; /* METER_CLASS_… */
-    double gain_u;            /* relative */
-    double offset_u_w;        /* W */
-    bool model_based;         /* the "sensor" is the maker's model of the device */
-    const char *source;       /* where the figures come from, in words */
-};
-extern const struct energy_prior energy_priors[]; /* ended by a NULL class */
-/* The row of a class; the widest row when the class is unknown. Never NULL. */
-const struct energy_prior *energy_prior_find(const char *sensor_class);
+/* What is assumed of a sensor nobody calibrated: the row of its class, or the widest row of what measures when the class
+ * is unknown. Never NULL. */
+const struct meter_class *energy_prior_find(const char *sensor_class);
 
 /* A calibration of one board against a meter: reading = gain × true + offset. */
 struct energy_calibration {
@@ -205,7 +197,7 @@ struct energy_estimate {
     enum energy_method method;
     uint32_t flags;
     const char *device, *scope;
-    const struct energy_prior *prior;      /* NULL for modelled channels and sums over different classes */
+    const struct meter_class *prior;       /* NULL for modelled channels and sums over different classes */
     struct energy_calibration calibration; /* uuid "" when there is none */
     double offset_w_u, gain_rel_u;         /* standard uncertainties used for the systematic part */
     int64_t repeats;

@@ -27,7 +27,7 @@ static json_t *prior_json(const struct energy_estimate *e)
     jsonx_set_real(tree, "gain_u", e->gain_rel_u, NO_ENERGY);
     jsonx_set_real(tree, "offset_u_w", e->offset_w_u, NO_ENERGY);
     if (e->prior) {
-        json_object_set_new(tree, "class", json_string(e->prior->sensor_class));
+        json_object_set_new(tree, "class", json_string(e->prior->name));
         json_object_set_new(tree, "model_based", json_boolean(e->prior->model_based));
         json_object_set_new(tree, "source", json_string(e->prior->source));
     }

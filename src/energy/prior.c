@@ -5,49 +5,17 @@
 #include <math.h>
 #include <string.h>
 
-/*
- * NVIDIA: Yang et al., "Part-time Power Measurements", SC'24 (arXiv 2312.02741) against an external meter: of eight
- * boards newer than Kepler six miss by about 5 % or more, root mean square 6.6 % of which part is the offset. Offsets
- * found reach −22.6 W on a GeForce (RTX 4090) and −1.2 W on an A100; the meter itself missed the 3.3 V rail.
- */
-const struct energy_prior energy_priors[] = {
-    {METER_CLASS_NVIDIA, 0.05, 5, false,
-     "assumed normal, 5 % and 5 W: spread of boards against an external meter in Yang et al., "
-     "SC'24 (arXiv 2312.02741)"},
-    {METER_CLASS_GEFORCE, 0.05, 15, false,
-     "assumed normal, 5 % and 15 W: spread of GeForce boards against an external meter in Yang et "
-     "al., SC'24 "
-     "(arXiv 2312.02741)"},
-    {METER_CLASS_RAPL, 0.05, 2, false,
-     "assumed normal, 5 % and 2 W: RAPL of server parts measures at the voltage regulators since "
-     "Haswell-EP (Hackenberg et al., IPDPSW 2015)"},
-    {METER_CLASS_RAPL_MODEL, 0.10, 3, true,
-     "assumed normal, 10 % and 3 W: RAPL before Haswell-EP and of client parts is taken for a "
-     "model of the maker, off by an amount that depends on the work (Hackenberg et al., ISPASS "
-     "2013 and IPDPSW 2015)"},
-    {METER_CLASS_RAPL_AMD, 0.10, 3, true,
-     "assumed normal, 10 % and 3 W: a model of the maker that misses data-dependent power (Schöne "
-     "et al., CLUSTER 2021, "
-     "Zen 2)"},
-    {METER_CLASS_HWMON, 0.05, 2, false, "assumed normal, 5 % and 2 W: no datasheet of the sensor is known to llem"},
-    {METER_CLASS_MODELLED, 0.5, 0, true, "no sensor: a stated range of power per busy core, not a measurement"},
-    {NULL, 0, 0, false, NULL},
-};
-
 /* No board found so far is outside of this (Yang et al., SC'24: 0.94 to 1.13): beyond it the file is mistaken. */
 #define GAIN_MIN 0.5
 #define GAIN_MAX 2.0
 
-const struct energy_prior *energy_prior_find(const char *sensor_class)
+const struct meter_class *energy_prior_find(const char *sensor_class)
 {
-    const struct energy_prior *widest = energy_priors;
-    for (const struct energy_prior *row = energy_priors; row->sensor_class; row++) {
-        if (sensor_class && g_str_equal(row->sensor_class, sensor_class))
-            return row;
+    const struct meter_class *found = meter_class_find(sensor_class), *widest = meter_class_at(0), *row;
+    for (size_t i = 0; !found && (row = meter_class_at(i)); i++)
         if (!row->model_based && row->offset_u_w > widest->offset_u_w)
             widest = row;
-    }
-    return widest;
+    return found ? found : widest;
 }
 
 static bool read_members(const json_t *tree, struct energy_calibration *ret, GError **error)

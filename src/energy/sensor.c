@@ -10,10 +10,8 @@
 
 static bool fast_counter(const struct energy_channel *channel)
 {
-    const char *class = channel->info->sensor_class;
-    return channel->info->kind == METER_ENERGY &&
-           (g_strcmp0(class, METER_CLASS_RAPL) == 0 || g_strcmp0(class, METER_CLASS_RAPL_MODEL) == 0 ||
-            g_strcmp0(class, METER_CLASS_RAPL_AMD) == 0);
+    const struct meter_class *class = meter_class_find(channel->info->sensor_class);
+    return channel->info->kind == METER_ENERGY && class && class->sees_all;
 }
 
 struct sensor sensor_of(const struct energy_channel *channel)

@@ -9,14 +9,9 @@
 #define TICK_TIMEOUT_NS (20 * NS_PER_MS) /* fast counters tick every ms or so */
 #define FAST_PERIOD_NS  (2 * NS_PER_MS)
 
-static bool is_gpu(const struct meter_channel *c)
-{
-    return !strcmp(c->source, "nvml");
-}
-
 bool channel_is_ours(const struct experiment *x, const struct meter_channel *c)
 {
-    return !is_gpu(c) || (x->loaded.on_gpu && machine_board_is_bound(x, c->device));
+    return !meter_channel_of_board(c) || (x->loaded.on_gpu && machine_board_is_bound(x, c->device));
 }
 
 bool sensors_need_quiet(const struct experiment *x)
@@ -306,28 +301,28 @@ enum quantity_status scope_status(const struct scope *scope)
 
 bool scope_is_gpu(const struct scope *scope)
 {
-    static const char *const gpu[] = {METER_SCOPE_GPU, METER_SCOPE_MODULE, METER_SCOPE_MIG, NULL};
-    return g_strv_contains(gpu, scope->name);
+    return meter_scope_of_boards(meter_scope_find(scope->name));
 }
 
-#define NEVER_PRIMARY 100
+/* The source of a scope's first channel; NULL: not reached. */
+static const char *scope_source(const struct scope *scope)
+{
+    for (guint i = 0; i < scope->boards->len; i++) {
+        const struct energy_channel *c = first_channel(g_ptr_array_index(scope->boards, i));
+        if (c)
+            return c->info->source;
+    }
+    return NULL;
+}
 
 /* Order of preference: boards the engine works on, then processor packages, other measured scopes, then the model. */
 static int rank(const struct experiment *x, const struct scope *scope)
 {
-    static const struct {
-        const char *scope;
-        bool gpu;
-    } order[] = {{METER_SCOPE_GPU, true}, {METER_SCOPE_MODULE, true}, {METER_SCOPE_MIG, true},
-                 {METER_SCOPE_PACKAGE, false}};
-    bool modelled = scope_status(scope) == QUANTITY_MODELLED;
-    for (size_t i = 0; i < G_N_ELEMENTS(order); i++)
-        if (!modelled && !strcmp(scope->name, order[i].scope))
-            return order[i].gpu && !x->loaded.on_gpu ? NEVER_PRIMARY : (int)i;
-    if (modelled)
-        return 50;
-    /* What a hwmon channel covers (a battery, a supply, a disk) is not known here: it counts only when asked for. */
-    return !strcmp(config_string(x->config, FIELD_ENERGY_BACKEND), "hwmon") ? 20 : NEVER_PRIMARY;
+    const struct meter_scope *row = meter_scope_find(scope->name);
+    if (meter_scope_of_boards(row) && !x->loaded.on_gpu)
+        return METER_COUNTS_NEVER;
+    bool named = !g_strcmp0(config_string(x->config, FIELD_ENERGY_BACKEND), scope_source(scope));
+    return row->preference == METER_COUNTS_IF_NAMED && !named ? METER_COUNTS_NEVER : row->preference;
 }
 
 struct scope *scope_primary(struct experiment *x, GPtrArray *scopes)
@@ -335,7 +330,7 @@ struct scope *scope_primary(struct experiment *x, GPtrArray *scopes)
     struct scope *best = NULL;
     for (guint i = 0; i < scopes->len; i++) {
         struct scope *s = g_ptr_array_index(scopes, i);
-        if (rank(x, s) < NEVER_PRIMARY && (!best || rank(x, s) < rank(x, best)))
+        if (rank(x, s) < METER_COUNTS_NEVER && (!best || rank(x, s) < rank(x, best)))
             best = s;
     }
     return best;

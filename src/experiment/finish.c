@@ -395,13 +395,13 @@ static char *no_energy_reason(const struct experiment *x)
     const char *named = named_source_reason(x);
     if (named)
         return g_strdup(named);
-    if (!strcmp(config_string(x->config, FIELD_ENERGY_BACKEND), "none"))
+    if (!strcmp(config_string(x->config, FIELD_ENERGY_BACKEND), SOURCE_NONE))
         return g_strdup("energy.backend is none");
     bool boards = false;
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
         boards = boards || (!x->loaded.on_gpu && channel_is_energy(c) && !channel_is_ours(x, c));
-        if (x->loaded.on_gpu && !strcmp(c->source, "nvml") && channel_gives_joules(c) && channel_is_ours(x, c))
+        if (x->loaded.on_gpu && meter_channel_of_board(c) && channel_gives_joules(c) && channel_is_ours(x, c))
             return g_strdup_printf("%s: %s", c->device, c->reason ? c->reason : "no channel of it can be used");
     }
     return g_strdup_printf("%s and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a modelled "
@@ -427,7 +427,7 @@ static void report_scope(struct experiment *x, struct scope *scope, bool primary
     scope_estimate(x, scope, &x->window, &e, per_board);
     json_t *tree = energy_estimate_json(&e);
     json_object_set_new(tree, "scope", json_string(scope->name));
-    json_object_set_new(tree, "outside", json_string(meter_scope_outside(scope->name)));
+    json_object_set_new(tree, "outside", json_string(meter_scope_find(scope->name)->outside));
     if (per_board)
         json_object_set_new(tree, "per_board", per_board);
     json_array_append_new(all, tree);

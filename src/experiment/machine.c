@@ -17,9 +17,10 @@
 
 /* --- boards ---------------------------------------------------------------------------------------------------------- */
 
-static bool is_gpu(const struct meter_channel *c)
+/* A channel of a board that has readings. */
+static bool is_board(const struct meter_channel *c)
 {
-    return !strcmp(c->source, "nvml") && c->status != QUANTITY_ABSENT;
+    return meter_channel_of_board(c) && c->status != QUANTITY_ABSENT;
 }
 
 static bool holds(const GPtrArray *list, const char *text)
@@ -33,7 +34,7 @@ static GPtrArray *all_boards(const struct experiment *x)
     GPtrArray *boards = g_ptr_array_new();
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (is_gpu(c) && !holds(boards, c->device))
+        if (is_board(c) && !holds(boards, c->device))
             g_ptr_array_add(boards, (gpointer)(uintptr_t)c->device);
     }
     return boards;
@@ -244,7 +245,7 @@ static double mean_of(struct experiment *x, const char *uuid, enum meter_kind ki
     *ret_highest = NAN;
     for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
         const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (c->kind != kind || !is_gpu(c) || strcmp(c->device, uuid) != 0)
+        if (c->kind != kind || !is_board(c) || strcmp(c->device, uuid) != 0)
             continue;
         g_autoptr(GArray) points = sampler_series(x->sampler, i, from_ns, to_ns);
         for (guint k = 0; k < points->len; k++) {

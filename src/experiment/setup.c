@@ -15,17 +15,8 @@
 /* Which sources energy.backend asks for; the modelled one only where it was opted into. New, NULL-terminated. */
 static const char **sources_of(const struct config *config)
 {
-    static const char *const measured[] = {"nvml", "rapl", "hwmon"};
-    const char *backend = config_string(config, FIELD_ENERGY_BACKEND);
-    bool every = !strcmp(backend, "auto");
-    const char **list = g_new0(const char *, G_N_ELEMENTS(measured) + 2);
-    size_t n = 0;
-    for (size_t i = 0; i < G_N_ELEMENTS(measured); i++)
-        if (every || !strcmp(backend, measured[i]))
-            list[n++] = measured[i];
-    if (config_has(config, FIELD_ENERGY_MODELLED) && config_bool(config, FIELD_ENERGY_MODELLED))
-        list[n++] = "modelled";
-    return list;
+    bool modelled = config_has(config, FIELD_ENERGY_MODELLED) && config_bool(config, FIELD_ENERGY_MODELLED);
+    return meter_sources_asked(config_string(config, FIELD_ENERGY_BACKEND), modelled ? SOURCE_MODEL : 0);
 }
 
 static bool open_meter(struct experiment *x, GError **error)

@@ -205,7 +205,7 @@ char *meter_characterisation_key(struct meter *meter)
         g_string_append_printf(key, "+%s", driver);
     for (size_t i = 0; i < meter_source_count(meter); i++) {
         const struct meter_source_state *state = meter_source_at(meter, i);
-        if (state->open && !state->row->opt_in && strcmp(state->row->name, "nvml") != 0)
+        if (state->open && (state->row->flags & SOURCE_BY_AUTO) && !meter_source_has_facts(meter, i))
             g_string_append_printf(key, "+%s", state->row->name);
     }
     if (*meter_sysroot(meter))

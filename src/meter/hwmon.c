@@ -15,6 +15,12 @@
 #define STUCK_CHECK_NS (1200 * NS_PER_MS) /* some chips refresh once a second; it ends when all have moved */
 #define AVERAGE_NS     INT64_C(1000000000)
 
+#define CLASS_CHIP "hwmon"
+static const struct meter_class classes[] = {
+    {CLASS_CHIP, 0.05, 2, .source = "assumed normal, 5 % and 2 W: no datasheet of the sensor is known to llem"},
+    {0},
+};
+
 struct hwmon {
     struct meter_source head;
     GPtrArray *paths; /* parallel to the channels */
@@ -78,7 +84,7 @@ static void add_file(struct hwmon *hwmon, const struct meter_context *context, c
         .id = id, .device = device, .label = shown, .scope = scope, .kind = kind, .rate = METER_SLOW,
         .scale = 1e-6, .raw_unit = kind == METER_ENERGY ? "uJ" : "uW",
         .window_ns = kind == METER_POWER_AVERAGE ? average_window_ns(context, chip, number) : 0,
-        .sensor_class = METER_CLASS_HWMON, .status = QUANTITY_MEASURED,
+        .sensor_class = CLASS_CHIP, .status = QUANTITY_MEASURED,
     };
     size_t index = source_add(&hwmon->head, &channel);
     char *path = g_strdup_printf("%s" HWMON "/%s/%s", context->sysroot, chip, file);
@@ -108,16 +114,19 @@ static void add_chip(struct hwmon *hwmon, const struct meter_context *context, c
         }
 }
 
+static void hwmon_read_one(struct meter_source *source, size_t index, struct meter_reading *ret)
+{
+    ret->before_ns = clock_mono_ns();
+    ret->status = sysfs_read_int(((struct hwmon *)source)->paths->pdata[index], &ret->raw);
+    ret->after_ns = clock_mono_ns();
+}
+
 static void hwmon_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
 {
-    struct hwmon *hwmon = (struct hwmon *)source;
     for (size_t i = 0; i < source->channels->len; i++) {
         const struct meter_channel *channel = source_channel(source, i);
-        if (channel->status == QUANTITY_ABSENT || !(channel->rate & rates))
-            continue;
-        readings[i].before_ns = clock_mono_ns();
-        readings[i].status = sysfs_read_int(hwmon->paths->pdata[i], &readings[i].raw);
-        readings[i].after_ns = clock_mono_ns();
+        if (channel->status != QUANTITY_ABSENT && (channel->rate & rates))
+            hwmon_read_one(source, i, &readings[i]);
     }
 }
 
@@ -148,17 +157,16 @@ static struct meter_source *hwmon_open(const struct meter_context *context, char
     if (total)
         return &hwmon->head;
     *ret_reason = g_strdup_printf("no chip below %s%s has an energy or power file", context->sysroot, HWMON);
-    hwmon_close(&hwmon->head);
-    g_array_unref(hwmon->head.channels);
-    g_string_chunk_free(hwmon->head.strings);
-    g_free(hwmon);
+    source_free(&hwmon->head);
     return NULL;
 }
 
 const struct meter_ops meter_hwmon = {
-    .row = {"hwmon", "energy and power files of hardware-monitoring chips", false, NULL},
+    .name = "hwmon",
+    .classes = classes,
     .probe = hwmon_probe,
     .open = hwmon_open,
     .read = hwmon_read,
+    .read_one = hwmon_read_one,
     .close = hwmon_close,
 };

@@ -4,10 +4,18 @@
 
 #include <string.h>
 
-/* In the order of preference: the first that covers the work is what a result quotes. */
-static const struct meter_ops *const sources[] = {
-    &meter_nvml, &meter_rapl, &meter_hwmon, &meter_modelled, &meter_replay,
+/* The rows of base/sources.h, and what their files define. */
+static const struct meter_source_row rows[] = {
+#define X(name, flags, summary, choice) {#name, summary, flags},
+    SOURCE_ROWS(X)
+#undef X
 };
+static const struct meter_ops *const sources[] = {
+#define X(name, flags, summary, choice) &meter_##name,
+    SOURCE_ROWS(X)
+#undef X
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(rows) == G_N_ELEMENTS(sources));
 
 struct meter {
     char *sysroot;
@@ -19,8 +27,53 @@ struct meter {
 
 const struct meter_source_row *meter_source_row_at(size_t index)
 {
-    return index < G_N_ELEMENTS(sources) ? &sources[index]->row : NULL;
+    return index < G_N_ELEMENTS(rows) ? &rows[index] : NULL;
 }
+
+const struct meter_source_row *meter_source_row_with(unsigned flags)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (rows[i].flags & flags)
+            return &rows[i];
+    return NULL;
+}
+
+const char **meter_sources_asked(const char *named, unsigned flags)
+{
+    const char **list = g_new0(const char *, G_N_ELEMENTS(rows) + 2);
+    size_t n = 0;
+    if (named && !strcmp(named, SOURCE_AUTO))
+        flags |= SOURCE_BY_AUTO;
+    else if (named && strcmp(named, SOURCE_NONE) != 0)
+        list[n++] = named;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (rows[i].flags & flags)
+            list[n++] = rows[i].name;
+    return list;
+}
+
+/* --- classes ------------------------------------------------------------------------------------------------------- */
+
+const struct meter_class *meter_class_at(size_t index)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        for (const struct meter_class *c = sources[i]->classes; c && c->name; c++)
+            if (index-- == 0)
+                return c;
+    return NULL;
+}
+
+const struct meter_class *meter_class_find(const char *name)
+{
+    const struct meter_class *c;
+    for (size_t i = 0; name && (c = meter_class_at(i)); i++)
+        if (!strcmp(c->name, name))
+            return c;
+    return NULL;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------- */
+
 
 const char *meter_sysroot(const struct meter *meter)
 {
@@ -32,25 +85,16 @@ static bool check_names(const char *const *names, GError **error)
     for (; names && *names; names++) {
         bool known = false;
         for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
-            known |= !strcmp(sources[i]->row.name, *names);
+            known |= !strcmp(rows[i].name, *names);
         if (!known) {
             g_autoptr(GString) all = g_string_new(NULL);
             for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
-                g_string_append_printf(all, "%s%s", i ? ", " : "", sources[i]->row.name);
+                g_string_append_printf(all, "%s%s", i ? ", " : "", rows[i].name);
             g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "no meter source '%s'; there are: %s", *names, all->str);
             return false;
         }
     }
     return true;
-}
-
-static void source_free(struct meter_source *source)
-{
-    source->ops->close(source);
-    g_array_unref(source->channels);
-    g_string_chunk_free(source->strings);
-    g_free(source->remark);
-    g_free(source);
 }
 
 static bool open_source(struct meter *meter, size_t index, const struct meter_context *context, GError **error)
@@ -59,12 +103,8 @@ static bool open_source(struct meter *meter, size_t index, const struct meter_co
     struct meter_source_state *state = &meter->states[index];
     char *reason = NULL;
     if (!state->asked) {
-        state->reason = g_strdup(ops->row.opt_in ? "opt-in: used only when it is asked for by name"
-                                                 : "not asked for");
-        return true;
-    }
-    if (ops->row.compiled_out) {
-        state->reason = g_strdup(ops->row.compiled_out);
+        state->reason = g_strdup(state->row->flags & SOURCE_BY_AUTO ? "not asked for"
+                                                                   : "opt-in: used only when it is asked for by name");
         return true;
     }
     if (!ops->probe(context, &reason)) {
@@ -100,9 +140,10 @@ struct meter *meter_open(const struct meter_options *options, GError **error)
     meter->sysroot = g_strdup(root ? root : "");
     struct meter_context context = {.options = options, .sysroot = meter->sysroot};
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
-        const struct meter_source_row *row = &sources[i]->row;
+        const struct meter_source_row *row = &rows[i];
         meter->states[i].row = row;
-        meter->states[i].asked = options->sources ? g_strv_contains(options->sources, row->name) : !row->opt_in;
+        meter->states[i].asked = options->sources ? g_strv_contains(options->sources, row->name)
+                                                 : (row->flags & SOURCE_BY_AUTO) != 0;
         if (!open_source(meter, i, &context, error)) {
             g_prefix_error(error, "%s: ", row->name);
             meter_close(meter);
@@ -178,17 +219,16 @@ void meter_read(struct meter *meter, unsigned rates, struct meter_reading *readi
 
 bool meter_read_tick(struct meter *meter, size_t channel, int64_t timeout_ns, struct meter_reading *ret)
 {
-    size_t at = source_of(meter, channel);
+    size_t at = source_of(meter, channel), own = channel - meter->offset[at];
     struct meter_source *source = meter->open[at];
-    size_t own = channel - meter->offset[at];
-    unsigned rate = source_channel(source, own)->rate;
-    g_autofree struct meter_reading *readings = g_new0(struct meter_reading, source->channels->len);
-    source->ops->read(source, rate, readings);
-    int64_t first = readings[own].raw, end_ns = clock_mono_ns() + timeout_ns;
-    *ret = readings[own];
+    *ret = (struct meter_reading){0};
+    if (source_channel(source, own)->status == QUANTITY_ABSENT)
+        return false;
+    source->ops->read_one(source, own, ret);
+    int64_t first = ret->raw, end_ns = clock_mono_ns() + timeout_ns;
     while (ret->status == METER_READ_OK && ret->raw == first && clock_mono_ns() < end_ns) {
-        source->ops->read(source, rate, readings);
-        *ret = readings[own];
+        *ret = (struct meter_reading){0};
+        source->ops->read_one(source, own, ret);
     }
     return ret->status == METER_READ_OK && ret->raw != first;
 }
@@ -233,26 +273,39 @@ bool meter_counter_delta(const struct meter_channel *channel, const struct meter
 
 /* --- GPUs ----------------------------------------------------------------------------------------------------------------- */
 
+bool meter_source_has_facts(const struct meter *meter, size_t index)
+{
+    return meter->open[index] && sources[index]->facts;
+}
+
 json_t *meter_gpu_facts(struct meter *meter)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
-        if (meter->open[i] && meter->open[i]->ops->facts)
-            return meter->open[i]->ops->facts(meter->open[i]);
     const char *reason = "no source of GPU facts is open";
-    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        if (meter_source_has_facts(meter, i))
+            return sources[i]->facts(meter->open[i]);
         if (sources[i]->facts && meter->states[i].reason)
             reason = meter->states[i].reason;
+    }
     json_t *tree = json_object();
     json_object_set_new(tree, "absent", json_string(reason));
     return tree;
 }
 
+static bool has_device(struct meter_source *source, const char *device)
+{
+    for (size_t i = 0; i < source->channels->len; i++)
+        if (!strcmp(source_channel(source, i)->device, device))
+            return true;
+    return false;
+}
+
 bool meter_gpu_memory(struct meter *meter, const char *uuid, struct meter_gpu_memory *ret, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
-        if (meter->open[i] && meter->open[i]->ops->memory)
-            return meter->open[i]->ops->memory(meter->open[i], uuid, ret, error);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "the memory of GPU %s cannot be read: NVML is not open", uuid);
+        if (meter->open[i] && sources[i]->memory && has_device(meter->open[i], uuid))
+            return sources[i]->memory(meter->open[i], uuid, ret, error);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter' lists the ones there are", uuid);
     return false;
 }
 
@@ -295,7 +348,7 @@ json_t *meter_json(const struct meter *meter)
         json_t *row = json_object();
         set_text(row, "name", state->row->name);
         set_text(row, "summary", state->row->summary);
-        json_object_set_new(row, "opt_in", json_boolean(state->row->opt_in));
+        json_object_set_new(row, "opt_in", json_boolean(!(state->row->flags & SOURCE_BY_AUTO)));
         json_object_set_new(row, "asked", json_boolean(state->asked));
         json_object_set_new(row, "open", json_boolean(state->open));
         set_text(row, "reason", state->reason);

@@ -13,6 +13,13 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#define CLASS_CPU_TIME "modelled"
+static const struct meter_class classes[] = {
+    {CLASS_CPU_TIME, 0.5, 0, .model_based = true,
+     .source = "no sensor: a stated range of power per busy core, not a measurement"},
+    {0},
+};
+
 struct process {
     clockid_t clock;
     int64_t first_ns; /* CPU time when it was named: work before is not the engine's measured work */
@@ -58,7 +65,7 @@ static struct meter_source *modelled_open(const struct meter_context *context, c
     struct meter_channel channel = {
         .id = "modelled:engine:energy", .device = "engine", .label = "engine's CPU time × W per core",
         .scope = METER_SCOPE_ENGINE, .kind = METER_ENERGY, .rate = METER_FAST,
-        .scale = middle * 1e-9, .raw_unit = "ns of CPU time", .sensor_class = METER_CLASS_MODELLED,
+        .scale = middle * 1e-9, .raw_unit = "ns of CPU time", .sensor_class = CLASS_CPU_TIME,
         .status = QUANTITY_MODELLED, .reason = remark,
         .low_ratio = low / middle, .high_ratio = high / middle,
     };
@@ -76,30 +83,36 @@ static bool cpu_time_ns(clockid_t clock, int64_t *ret)
     return true;
 }
 
-static void modelled_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
+/* CPU time of a process now, or when it ended. A number that was given to another process shows less CPU time. */
+static int64_t process_used_ns(struct process *p)
 {
+    int64_t now, last = atomic_load_explicit(&p->last_ns, memory_order_relaxed);
+    if (!cpu_time_ns(p->clock, &now))
+        return last - p->first_ns;
+    while (now > last && !atomic_compare_exchange_weak_explicit(&p->last_ns, &last, now, memory_order_relaxed,
+                                                                memory_order_relaxed))
+        continue;
+    return MAX(now, last) - p->first_ns;
+}
+
+static void modelled_read_one(struct meter_source *source, size_t index, struct meter_reading *r)
+{
+    (void)index; /* the only one */
     struct modelled *modelled = (struct modelled *)source;
-    if (!(rates & METER_FAST))
-        return;
     unsigned count = atomic_load_explicit(&modelled->count, memory_order_acquire);
-    struct meter_reading *r = &readings[0];
     r->before_ns = clock_mono_ns();
-    int64_t sum = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct process *p = &modelled->processes[i];
-        int64_t now, last = atomic_load_explicit(&p->last_ns, memory_order_relaxed);
-        /* A number that was given to another process shows less CPU time: the old process has ended. */
-        if (cpu_time_ns(p->clock, &now) && now > last) {
-            atomic_store_explicit(&p->last_ns, now, memory_order_relaxed);
-            last = now;
-        }
-        sum += last - p->first_ns;
-    }
+    for (unsigned i = 0; i < count; i++)
+        r->raw += process_used_ns(&modelled->processes[i]);
     r->after_ns = clock_mono_ns();
-    r->raw = sum;
     r->status = atomic_load_explicit(&modelled->overflow, memory_order_relaxed) ? METER_READ_ERROR
                 : count                                                          ? METER_READ_OK
                                                                                  : METER_READ_NOT_READY;
+}
+
+static void modelled_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
+{
+    if (rates & METER_FAST)
+        modelled_read_one(source, 0, &readings[0]);
 }
 
 static bool is_named(const struct modelled *modelled, unsigned count, pid_t pid)
@@ -141,10 +154,12 @@ static void modelled_close(struct meter_source *source)
 }
 
 const struct meter_ops meter_modelled = {
-    .row = {"modelled", "CPU time of the engine × a stated range of watts per busy core; no sensor", true, NULL},
+    .name = "modelled",
+    .classes = classes,
     .probe = modelled_probe,
     .open = modelled_open,
     .read = modelled_read,
+    .read_one = modelled_read_one,
     .close = modelled_close,
     .set_pids = modelled_set_pids,
 };

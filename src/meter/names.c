@@ -21,24 +21,33 @@ static const char *const reads[METER_READ_COUNT] = {
 };
 
 #define BEYOND "network, fans and the losses of the power supply"
-static const struct {
-    const char *scope, *outside;
-} outsides[] = {
-    {METER_SCOPE_GPU, "the host's CPUs and memory, other boards, switches between boards, " BEYOND},
-    {METER_SCOPE_MIG, "the host's CPUs and memory, other boards, " BEYOND "; other instances of the board are inside"},
-    {METER_SCOPE_MODULE, "other modules, switches between them, " BEYOND},
-    {METER_SCOPE_PACKAGE, "memory where it is a scope of its own, boards, disks, " BEYOND "; other processes are inside"},
-    {METER_SCOPE_DRAM, "the CPU packages, boards, disks, " BEYOND "; other processes are inside"},
-    {METER_SCOPE_PLATFORM, "what the maker of the machine left out of psys; other processes are inside"},
-    {METER_SCOPE_ENGINE, "memory, uncore, boards, disks, " BEYOND},
+static const struct meter_scope scopes[] = {
+    {METER_SCOPE_GPU, METER_DEVICE_BOARD, METER_COUNTS_FIRST,
+     "the host's CPUs and memory, other boards, switches between boards, " BEYOND},
+    {METER_SCOPE_MODULE, METER_DEVICE_MODULE, METER_COUNTS_FIRST + 1, "other modules, switches between them, " BEYOND},
+    {METER_SCOPE_MIG, METER_DEVICE_BOARD, METER_COUNTS_FIRST + 2,
+     "the host's CPUs and memory, other boards, " BEYOND "; other instances of the board are inside"},
+    {METER_SCOPE_PACKAGE, METER_DEVICE_PACKAGE, METER_COUNTS_FIRST + 3,
+     "memory where it is a scope of its own, boards, disks, " BEYOND "; other processes are inside"},
+    {METER_SCOPE_DRAM, METER_DEVICE_OTHER, METER_COUNTS_NEVER,
+     "the CPU packages, boards, disks, " BEYOND "; other processes are inside"},
+    {METER_SCOPE_PLATFORM, METER_DEVICE_OTHER, METER_COUNTS_NEVER,
+     "what the maker of the machine left out of psys; other processes are inside"},
+    {METER_SCOPE_ENGINE, METER_DEVICE_MODEL, METER_COUNTS_LAST, "memory, uncore, boards, disks, " BEYOND},
 };
 
-const char *meter_scope_outside(const char *scope)
+static const struct meter_scope unknown = {
+    .device = METER_DEVICE_OTHER,
+    .preference = METER_COUNTS_IF_NAMED,
+    .outside = "not known to llem: the documentation of the sensor says what it covers",
+};
+
+const struct meter_scope *meter_scope_find(const char *name)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(outsides); i++)
-        if (!strcmp(outsides[i].scope, scope))
-            return outsides[i].outside;
-    return "not known to llem: the documentation of the sensor says what it covers";
+    for (size_t i = 0; i < G_N_ELEMENTS(scopes); i++)
+        if (!strcmp(scopes[i].name, name))
+            return &scopes[i];
+    return &unknown;
 }
 
 const char *meter_kind_name(enum meter_kind kind)

@@ -52,25 +52,41 @@ static const struct {
  * (Hackenberg et al., IPDPSW 2015); older and client parts estimate from events, and AMD's are a model as well. Whatever
  * has no row is taken for a model: that is the wider assumption. Model numbers: Linux arch/x86/include/asm/intel-family.h.
  */
+#define CLASS_MEASURED "rapl.intel"
+#define CLASS_MODEL    "rapl.intel.model"
+#define CLASS_AMD      "rapl.amd"
+static const struct meter_class classes[] = {
+    {CLASS_MEASURED, 0.05, 2, .sees_all = true,
+     .source = "assumed normal, 5 % and 2 W: RAPL of server parts measures at the voltage regulators since Haswell-EP "
+               "(Hackenberg et al., IPDPSW 2015)"},
+    {CLASS_MODEL, 0.10, 3, .model_based = true, .sees_all = true,
+     .source = "assumed normal, 10 % and 3 W: RAPL before Haswell-EP and of client parts is taken for a model of the "
+               "maker, off by an amount that depends on the work (Hackenberg et al., ISPASS 2013 and IPDPSW 2015)"},
+    {CLASS_AMD, 0.10, 3, .model_based = true, .sees_all = true,
+     .source = "assumed normal, 10 % and 3 W: a model of the maker that misses data-dependent power (Schöne et al., "
+               "CLUSTER 2021, Zen 2)"},
+    {0},
+};
+
 #define ANY (-1)
 static const struct {
     const char *vendor;
     int family, model;
     const char *sensor_class;
 } cpu_rows[] = {
-    {"AuthenticAMD", ANY, ANY, METER_CLASS_RAPL_AMD},
-    {"HygonGenuine", ANY, ANY, METER_CLASS_RAPL_AMD},
-    {"GenuineIntel", 6, 0x3F, METER_CLASS_RAPL}, /* Haswell-X */
-    {"GenuineIntel", 6, 0x4F, METER_CLASS_RAPL}, /* Broadwell-X */
-    {"GenuineIntel", 6, 0x56, METER_CLASS_RAPL}, /* Broadwell-D */
-    {"GenuineIntel", 6, 0x55, METER_CLASS_RAPL}, /* Skylake-X, Cascade Lake-X, Cooper Lake-X */
-    {"GenuineIntel", 6, 0x6A, METER_CLASS_RAPL}, /* Ice Lake-X */
-    {"GenuineIntel", 6, 0x6C, METER_CLASS_RAPL}, /* Ice Lake-D */
-    {"GenuineIntel", 6, 0x8F, METER_CLASS_RAPL}, /* Sapphire Rapids */
-    {"GenuineIntel", 6, 0xCF, METER_CLASS_RAPL}, /* Emerald Rapids */
-    {"GenuineIntel", 6, 0xAD, METER_CLASS_RAPL}, /* Granite Rapids-X */
-    {"GenuineIntel", 6, 0xAE, METER_CLASS_RAPL}, /* Granite Rapids-D */
-    {"GenuineIntel", 6, 0xAF, METER_CLASS_RAPL}, /* Sierra Forest */
+    {"AuthenticAMD", ANY, ANY, CLASS_AMD},
+    {"HygonGenuine", ANY, ANY, CLASS_AMD},
+    {"GenuineIntel", 6, 0x3F, CLASS_MEASURED}, /* Haswell-X */
+    {"GenuineIntel", 6, 0x4F, CLASS_MEASURED}, /* Broadwell-X */
+    {"GenuineIntel", 6, 0x56, CLASS_MEASURED}, /* Broadwell-D */
+    {"GenuineIntel", 6, 0x55, CLASS_MEASURED}, /* Skylake-X, Cascade Lake-X, Cooper Lake-X */
+    {"GenuineIntel", 6, 0x6A, CLASS_MEASURED}, /* Ice Lake-X */
+    {"GenuineIntel", 6, 0x6C, CLASS_MEASURED}, /* Ice Lake-D */
+    {"GenuineIntel", 6, 0x8F, CLASS_MEASURED}, /* Sapphire Rapids */
+    {"GenuineIntel", 6, 0xCF, CLASS_MEASURED}, /* Emerald Rapids */
+    {"GenuineIntel", 6, 0xAD, CLASS_MEASURED}, /* Granite Rapids-X */
+    {"GenuineIntel", 6, 0xAE, CLASS_MEASURED}, /* Granite Rapids-D */
+    {"GenuineIntel", 6, 0xAF, CLASS_MEASURED}, /* Sierra Forest */
 };
 
 static int64_t cpu_number(const char *cpuinfo, const char *key)
@@ -90,7 +106,7 @@ static const char *cpu_class(const struct meter_context *context)
         if (!strcmp(vendor, cpu_rows[i].vendor) && (cpu_rows[i].family == ANY || cpu_rows[i].family == family) &&
             (cpu_rows[i].model == ANY || cpu_rows[i].model == model))
             return cpu_rows[i].sensor_class;
-    return METER_CLASS_RAPL_MODEL;
+    return CLASS_MODEL;
 }
 
 static bool rapl_probe(const struct meter_context *context, char **ret_reason)
@@ -309,11 +325,7 @@ static struct meter_source *rapl_open(const struct meter_context *context, char 
         rapl->head.remark = g_strdup(rapl->perf_notes->str);
     if (rapl->head.channels->len)
         return &rapl->head;
-    meter_rapl.close(&rapl->head);
-    g_array_unref(rapl->head.channels);
-    g_string_chunk_free(rapl->head.strings);
-    g_free(rapl->head.remark);
-    g_free(rapl);
+    source_free(&rapl->head);
     return NULL;
 }
 
@@ -327,18 +339,20 @@ static enum meter_read_status read_perf(int fd, int64_t *ret)
     return METER_READ_OK;
 }
 
+static void rapl_read_one(struct meter_source *source, size_t index, struct meter_reading *ret)
+{
+    const struct domain *domain = &g_array_index(((struct rapl *)source)->domains, struct domain, index);
+    ret->before_ns = clock_mono_ns();
+    ret->status = domain->path ? sysfs_read_int(domain->path, &ret->raw) : read_perf(domain->fd, &ret->raw);
+    ret->after_ns = clock_mono_ns();
+}
+
 static void rapl_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
 {
-    struct rapl *rapl = (struct rapl *)source;
     for (size_t i = 0; i < source->channels->len; i++) {
         const struct meter_channel *channel = source_channel(source, i);
-        if (channel->status == QUANTITY_ABSENT || !(channel->rate & rates))
-            continue;
-        const struct domain *domain = &g_array_index(rapl->domains, struct domain, i);
-        struct meter_reading *r = &readings[i];
-        r->before_ns = clock_mono_ns();
-        r->status = domain->path ? sysfs_read_int(domain->path, &r->raw) : read_perf(domain->fd, &r->raw);
-        r->after_ns = clock_mono_ns();
+        if (channel->status != QUANTITY_ABSENT && (channel->rate & rates))
+            rapl_read_one(source, i, &readings[i]);
     }
 }
 
@@ -356,9 +370,11 @@ static void rapl_close(struct meter_source *source)
 }
 
 const struct meter_ops meter_rapl = {
-    .row = {"rapl", "CPU package, DRAM and platform energy counters (perf events, else powercap)", false, NULL},
+    .name = "rapl",
+    .classes = classes,
     .probe = rapl_probe,
     .open = rapl_open,
     .read = rapl_read,
+    .read_one = rapl_read_one,
     .close = rapl_close,
 };

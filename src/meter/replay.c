@@ -7,7 +7,6 @@
 
 struct track {
     GArray *points;
-    unsigned next; /* first point not begun yet; only its own rate's thread moves it */
 };
 
 struct replay {
@@ -60,30 +59,45 @@ static struct meter_source *replay_open(const struct meter_context *context, cha
     return &replay->head;
 }
 
+/* How many points of a track have begun at t_ns. No state: any thread may ask. */
+static guint points_begun(const struct track *track, int64_t t_ns)
+{
+    guint low = 0, high = track->points->len;
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        if (g_array_index(track->points, struct meter_point, middle).first_ns <= t_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void replay_read_one(struct meter_source *source, size_t index, struct meter_reading *r)
+{
+    const struct replay *replay = (const struct replay *)source;
+    const struct track *track = &g_array_index(replay->tracks, struct track, index);
+    r->before_ns = clock_mono_ns();
+    int64_t t_ns = r->before_ns - replay->shift_ns;
+    guint begun = points_begun(track, t_ns);
+    if (t_ns > replay->end_ns) {
+        r->status = METER_READ_LOST;
+    } else if (begun == 0) {
+        r->status = METER_READ_NOT_READY;
+    } else {
+        const struct meter_point *p = &g_array_index(track->points, struct meter_point, begun - 1);
+        r->status = p->status;
+        r->raw = p->raw;
+    }
+    r->after_ns = clock_mono_ns();
+}
+
 static void replay_read(struct meter_source *source, unsigned rates, struct meter_reading *readings)
 {
-    struct replay *replay = (struct replay *)source;
     for (size_t i = 0; i < source->channels->len; i++) {
         const struct meter_channel *channel = source_channel(source, i);
-        if (channel->status == QUANTITY_ABSENT || !(channel->rate & rates))
-            continue;
-        struct track *track = &g_array_index(replay->tracks, struct track, i);
-        struct meter_reading *r = &readings[i];
-        r->before_ns = clock_mono_ns();
-        int64_t t_ns = r->before_ns - replay->shift_ns;
-        while (track->next < track->points->len &&
-               g_array_index(track->points, struct meter_point, track->next).first_ns <= t_ns)
-            track->next++;
-        if (t_ns > replay->end_ns) {
-            r->status = METER_READ_LOST;
-        } else if (track->next == 0) {
-            r->status = METER_READ_NOT_READY;
-        } else {
-            const struct meter_point *p = &g_array_index(track->points, struct meter_point, track->next - 1);
-            r->status = p->status;
-            r->raw = p->raw;
-        }
-        r->after_ns = clock_mono_ns();
+        if (channel->status != QUANTITY_ABSENT && (channel->rate & rates))
+            replay_read_one(source, i, &readings[i]);
     }
 }
 
@@ -97,9 +111,10 @@ static void replay_close(struct meter_source *source)
 }
 
 const struct meter_ops meter_replay = {
-    .row = {"replay", "a recorded trace, played again; its values keep the status they were recorded with", true, NULL},
+    .name = "replay",
     .probe = replay_probe,
     .open = replay_open,
     .read = replay_read,
+    .read_one = replay_read_one,
     .close = replay_close,
 };

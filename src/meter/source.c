@@ -16,6 +16,15 @@ void source_init(struct meter_source *source, const struct meter_ops *ops)
     source->strings = g_string_chunk_new(512);
 }
 
+void source_free(struct meter_source *source)
+{
+    source->ops->close(source);
+    g_array_unref(source->channels);
+    g_string_chunk_free(source->strings);
+    g_free(source->remark);
+    g_free(source);
+}
+
 const char *source_string(struct meter_source *source, const char *text)
 {
     return text ? g_string_chunk_insert_const(source->strings, text) : NULL;
@@ -24,7 +33,7 @@ const char *source_string(struct meter_source *source, const char *text)
 size_t source_add(struct meter_source *source, const struct meter_channel *channel)
 {
     struct meter_channel copy = *channel;
-    copy.source = source->ops->row.name;
+    copy.source = source->ops->name;
     copy.id = source_string(source, channel->id);
     copy.device = source_string(source, channel->device);
     copy.label = source_string(source, channel->label ? channel->label : channel->device);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside of the room: what a source is to meter.c. A new source is one file that defines `const struct meter_ops
- * meter_NAME` and one row in meter.c's table.
+ * meter_NAME` and one row in base/sources.h.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ struct meter_source {
 };
 
 struct meter_ops {
-    struct meter_source_row row;
+    const char *name; /* as in its row */
+    const struct meter_class *classes; /* of its channels that give joules, ended by a NULL name; NULL: others' */
     /* Required. Cheap look whether there is anything to open; false with a reason in words to act on. */
     bool (*probe)(const struct meter_context *context, char **ret_reason);
     /* Required. NULL with a reason (nothing usable) or with an error (the options are wrong). Channels that cannot be
@@ -32,6 +33,9 @@ struct meter_ops {
     /* Required. Fills readings[own channel] for the channels of these rates that are not ABSENT; others stay as they
      * are. Called with disjoint rates from two threads at once. No allocation. */
     void (*read)(struct meter_source *source, unsigned rates, struct meter_reading *readings);
+    /* Required. Reads one own channel that is not ABSENT, into a zeroed reading. Called from any thread, also while
+     * others read the same channel by this or by `read`. No allocation. */
+    void (*read_one)(struct meter_source *source, size_t index, struct meter_reading *ret);
     /* Required. Frees what open made, but for the head. */
     void (*close)(struct meter_source *source);
     /* Optional. The engine's processes. */
@@ -41,10 +45,14 @@ struct meter_ops {
     bool (*memory)(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);
 };
 
-extern const struct meter_ops meter_nvml, meter_rapl, meter_hwmon, meter_modelled, meter_replay;
+#define X(name, flags, summary, choice) extern const struct meter_ops meter_##name;
+SOURCE_ROWS(X)
+#undef X
 
 /* Prepares the head of a zeroed source. */
 void source_init(struct meter_source *source, const struct meter_ops *ops);
+/* Closes a source and frees it with its head. */
+void source_free(struct meter_source *source);
 /* Adds a channel; copies its strings. Returns its index. low_ratio and high_ratio 0 become 1. */
 size_t source_add(struct meter_source *source, const struct meter_channel *channel);
 struct meter_channel *source_channel(struct meter_source *source, size_t index);
@@ -59,6 +67,8 @@ char *sysfs_text(const struct meter_context *context, const char *path);
 enum meter_read_status sysfs_read_int(const char *path, int64_t *ret);
 /* "cannot read PATH: Permission denied" and what to do about it. New string. */
 char *sysfs_reason(const char *path, int error_number, const char *remedy);
+/* Whether a source of an open meter tells of its devices in meter_gpu_facts(). */
+bool meter_source_has_facts(const struct meter *meter, size_t index);
 /* The folder before /sys and /proc of an open meter, "" for none. */
 const char *meter_sysroot(const struct meter *meter);
 /* Names in a folder below the sysroot, sorted; empty when it is not there. NULL-terminated, new. */

@@ -3,6 +3,7 @@
 #include "meter/trace.h"
 
 #include "meter/series.h"
+#include "meter/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -246,7 +247,7 @@ static bool channel_from_json(json_t *tree, struct meter_channel *c, GError **er
 {
     const char *kind = NULL, *status = NULL;
     int64_t rate = METER_FAST;
-    *c = (struct meter_channel){.source = "replay", .scale = 1, .low_ratio = 1, .high_ratio = 1};
+    *c = (struct meter_channel){.source = meter_replay.name, .scale = 1, .low_ratio = 1, .high_ratio = 1};
     if (!jsonx_get_string(tree, "id", true, &c->id, error) || !jsonx_get_string(tree, "device", true, &c->device, error) ||
         !jsonx_get_string(tree, "label", false, &c->label, error) ||
         !jsonx_get_string(tree, "scope", true, &c->scope, error) || !jsonx_get_string(tree, "kind", true, &kind, error) ||

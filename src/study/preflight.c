@@ -237,10 +237,10 @@ static const char *without_energy(const struct meter *meter)
     return reason;
 }
 
-/* energy.backend: auto. What hwmon covers is not known, so it never answers for a run unasked. */
+/* energy.backend: auto. A sensor whose coverage is not known never answers for a run unasked. */
 static void look_at_any_sensor(struct look *look, const struct config *config)
 {
-    static const char *const sources[] = {"nvml", "rapl", NULL};
+    g_autofree const char **sources = meter_sources_asked(NULL, SOURCE_ANSWERS);
     g_autoptr(meter_handle) meter = meter_open(&(struct meter_options){.sources = sources}, NULL);
     if (!meter || !without_energy(meter))
         return;
@@ -253,9 +253,9 @@ static void look_at_sensors(struct look *look, const struct config *config)
 {
     const char *source = config_string(config, FIELD_ENERGY_BACKEND);
     bool modelled = config_has(config, FIELD_ENERGY_MODELLED) && config_bool(config, FIELD_ENERGY_MODELLED);
-    if (!strcmp(source, "none") || !is_new(look, g_strdup_printf("sensor %s %d", source, modelled)))
+    if (!strcmp(source, SOURCE_NONE) || !is_new(look, g_strdup_printf("sensor %s %d", source, modelled)))
         return;
-    if (!strcmp(source, "auto")) {
+    if (!strcmp(source, SOURCE_AUTO)) {
         if (!modelled)
             look_at_any_sensor(look, config);
         return;
@@ -268,7 +268,7 @@ static void look_at_sensors(struct look *look, const struct config *config)
         return;
     diag_add(look->diag, DIAG_WARNING, config_place(config, FIELD_ENERGY_BACKEND),
              "energy.backend: %s measures nothing here (%s): energy will be %s", source, reason,
-             modelled ? "modelled" : "absent");
+             quantity_status_name(modelled ? QUANTITY_MODELLED : QUANTITY_ABSENT));
     diag_hint(look->diag, "`llem meter` lists the sensors; energy.backend: auto takes those that are here");
 }
 

@@ -119,7 +119,7 @@ static struct trial make_trial(const struct stratum *s, int64_t i, enum spoil sp
 /* A board of the declared prior. */
 static void draw_board(struct trial *t)
 {
-    const struct energy_prior *prior = energy_prior_find(t->sensor->prior);
+    const struct meter_class *prior = energy_prior_find(t->sensor->prior);
     struct sim_rng rng = {t->seed ^ UINT64_C(0x5bd1e9955bd1e995)};
     t->gain = 1 + prior->gain_u * sim_rng_normal(&rng);
     t->offset_w = prior->offset_u_w * sim_rng_normal(&rng);

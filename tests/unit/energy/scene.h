@@ -89,7 +89,7 @@ static inline void seen_init(struct seen *seen, const struct scene *s, enum mete
                                         .scale = 1e-6,
                                         .refresh_ns = s->period_ns,
                                         .window_ns = kind == METER_POWER_AVERAGE ? s->average_ns : 0,
-                                        .sensor_class = METER_CLASS_NVIDIA,
+                                        .sensor_class = "nvidia",
                                         .status = QUANTITY_MEASURED,
                                         .low_ratio = 1,
                                         .high_ratio = 1};

@@ -16,7 +16,7 @@ static struct energy_estimate known(const char *device, double joules, double st
     e.joules.high = joules + hypot(e.statistical_j, e.systematic_j);
     e.device = device;
     e.scope = METER_SCOPE_GPU;
-    e.prior = energy_prior_find(METER_CLASS_NVIDIA);
+    e.prior = energy_prior_find("nvidia");
     e.repeats = 1;
     e.boards = 1;
     e.average_w = quantity_of(QUANTITY_MEASURED, joules / 10, "x", "x");
@@ -196,22 +196,23 @@ static void test_cumulative(void)
 
 static void test_priors(void)
 {
-    static const char *const models[] = {METER_CLASS_RAPL_MODEL, METER_CLASS_RAPL_AMD};
-    const struct energy_prior *measured = energy_prior_find(METER_CLASS_RAPL);
+    static const char *const models[] = {"rapl.intel.model", "rapl.amd"};
+    const struct meter_class *measured = energy_prior_find("rapl.intel");
     /* What the maker models is marked, and trusted less than what is measured. */
     g_assert_false(measured->model_based);
     for (size_t i = 0; i < G_N_ELEMENTS(models); i++) {
-        const struct energy_prior *model = energy_prior_find(models[i]);
+        const struct meter_class *model = energy_prior_find(models[i]);
         g_assert_true(model->model_based);
         g_assert_cmpfloat(model->gain_u, >, measured->gain_u);
         g_assert_cmpfloat(model->offset_u_w, >, measured->offset_u_w);
     }
-    for (const struct energy_prior *p = energy_priors; p->sensor_class; p++) {
-        g_assert_true(energy_prior_find(p->sensor_class) == p);
+    const struct meter_class *p;
+    for (size_t i = 0; (p = meter_class_at(i)); i++) {
+        g_assert_true(energy_prior_find(p->name) == p);
         g_assert_cmpfloat(p->gain_u, >, 0);
         g_assert_nonnull(p->source);
     }
-    g_assert_cmpstr(energy_prior_find("never heard of")->sensor_class, ==, METER_CLASS_GEFORCE);
+    g_assert_cmpstr(energy_prior_find("never heard of")->name, ==, "nvidia.geforce");
     g_assert_nonnull(energy_prior_find(NULL));
 }
 
@@ -273,11 +274,12 @@ static void test_documented(void)
         g_test_message("%s", name);
         g_assert_nonnull(strstr(page, name));
     }
-    for (const struct energy_prior *p = energy_priors; p->sensor_class; p++) {
+    const struct meter_class *p;
+    for (size_t i = 0; (p = meter_class_at(i)); i++) {
         g_autofree char *row =
-            g_strdup_printf("| `%s` | %g %% | %g W |", p->sensor_class, 100 * p->gain_u, p->offset_u_w);
+            g_strdup_printf("| `%s` | %g %% | %g W |", p->name, 100 * p->gain_u, p->offset_u_w);
         g_test_message("%s", row);
-        g_assert_true(g_str_equal(p->sensor_class, METER_CLASS_MODELLED) || strstr(page, row));
+        g_assert_true(g_str_equal(p->name, "modelled") || strstr(page, row));
     }
 }
 

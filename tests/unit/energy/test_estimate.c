@@ -70,7 +70,7 @@ static void test_record(void)
     g_assert_cmpstr(e.joules.sensor, ==, "x:gpu:energy");
     g_autoptr(json_t) tree = energy_estimate_json(&e);
     g_assert_cmpstr(json_string_value(jsonx_at(tree, "method")), ==, "padded_counter");
-    g_assert_cmpstr(json_string_value(jsonx_at(tree, "systematic.class")), ==, METER_CLASS_NVIDIA);
+    g_assert_cmpstr(json_string_value(jsonx_at(tree, "systematic.class")), ==, "nvidia");
     g_assert_true(json_is_real(jsonx_at(tree, "statistical_half_width_j")));
     g_assert_cmpstr(json_string_value(jsonx_at(tree, "joules.status")), ==, "measured");
     g_assert_cmpstr(json_string_value(json_array_get(jsonx_at(tree, "flags"), 0)), ==, "uncalibrated");
@@ -267,7 +267,7 @@ static void test_direct(void)
     s.delay_ns = MS / 4;
     struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
-    seen.info.sensor_class = METER_CLASS_RAPL;
+    seen.info.sensor_class = "rapl.intel";
     int64_t a = s.phase_ns + ((s.t0_ns - s.phase_ns) / MS - 1) * MS;
     int64_t b = s.phase_ns + ((s.t1_ns - s.phase_ns) / MS + 2) * MS;
     struct meter_reading tick0 = {a, a + 1000, llround(scene_reading(&s, METER_ENERGY, a) / 1e-6), METER_READ_OK};
@@ -294,7 +294,7 @@ static void test_modelled(void)
     struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     seen.info.status = QUANTITY_MODELLED;
-    seen.info.sensor_class = METER_CLASS_MODELLED;
+    seen.info.sensor_class = "modelled";
     seen.info.low_ratio = 0.4;
     seen.info.high_ratio = 2;
     estimate(&seen, NULL, &w, &e);
@@ -340,13 +340,13 @@ static void test_plan(void)
         bool follows;
         double hold_s, delay_s, post_s;
     } cases[] = {
-        {"RAPL", METER_ENERGY, METER_CLASS_RAPL, 1, 0, false, 1, 0.001, 1.002},
-        {"RAPL, a model", METER_ENERGY, METER_CLASS_RAPL_MODEL, 1, 0, false, 1, 0.001, 1.002},
-        {"RAPL, AMD", METER_ENERGY, METER_CLASS_RAPL_AMD, 1, 0, false, 1, 0.001, 1.002},
-        {"counter", METER_ENERGY, METER_CLASS_NVIDIA, 100, 0, false, 1, 0.1, 1.2},
-        {"slow counter", METER_ENERGY, METER_CLASS_GEFORCE, 500, 0, false, 2, 0.1, 2.6},
-        {"counter of the average", METER_ENERGY, METER_CLASS_NVIDIA, 100, 0, true, 2, 1.6, 3.7},
-        {"average", METER_POWER_AVERAGE, METER_CLASS_NVIDIA, 100, 1000, false, 2, 1.6, 3.7},
+        {"RAPL", METER_ENERGY, "rapl.intel", 1, 0, false, 1, 0.001, 1.002},
+        {"RAPL, a model", METER_ENERGY, "rapl.intel.model", 1, 0, false, 1, 0.001, 1.002},
+        {"RAPL, AMD", METER_ENERGY, "rapl.amd", 1, 0, false, 1, 0.001, 1.002},
+        {"counter", METER_ENERGY, "nvidia", 100, 0, false, 1, 0.1, 1.2},
+        {"slow counter", METER_ENERGY, "nvidia.geforce", 500, 0, false, 2, 0.1, 2.6},
+        {"counter of the average", METER_ENERGY, "nvidia", 100, 0, true, 2, 1.6, 3.7},
+        {"average", METER_POWER_AVERAGE, "nvidia", 100, 1000, false, 2, 1.6, 3.7},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {

@@ -317,11 +317,11 @@ static void test_scopes(void)
         const char *id, *scope, *sensor_class;
         int window_ms;
     } rows[] = {
-        {"nvml:GPU-00000000-0000-4000-8000-000000000000:energy", METER_SCOPE_MODULE, METER_CLASS_NVIDIA, 25},
-        {"nvml:GPU-00000000-0000-4000-8000-000000000001:energy", METER_SCOPE_MIG, METER_CLASS_NVIDIA, 25},
-        {"nvml:GPU-00000000-0000-4000-8000-000000000002:energy", METER_SCOPE_GPU, METER_CLASS_GEFORCE, 100},
-        {"nvml:GPU-00000000-0000-4000-8000-000000000002:power_average", METER_SCOPE_GPU, METER_CLASS_GEFORCE, 1000},
-        {"nvml:GPU-00000000-0000-4000-8000-000000000003:power_instant", METER_SCOPE_GPU, METER_CLASS_NVIDIA, 25},
+        {"nvml:GPU-00000000-0000-4000-8000-000000000000:energy", METER_SCOPE_MODULE, "nvidia", 25},
+        {"nvml:GPU-00000000-0000-4000-8000-000000000001:energy", METER_SCOPE_MIG, "nvidia", 25},
+        {"nvml:GPU-00000000-0000-4000-8000-000000000002:energy", METER_SCOPE_GPU, "nvidia.geforce", 100},
+        {"nvml:GPU-00000000-0000-4000-8000-000000000002:power_average", METER_SCOPE_GPU, "nvidia.geforce", 1000},
+        {"nvml:GPU-00000000-0000-4000-8000-000000000003:power_instant", METER_SCOPE_GPU, "nvidia", 25},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const struct meter_channel *channel = meter_channel_at(meter, fixture_channel(meter, rows[i].id));

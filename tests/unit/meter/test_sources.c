@@ -97,7 +97,6 @@ static void check_channels(struct meter *meter)
         g_assert_true(c->rate == METER_FAST || c->rate == METER_MEDIUM || c->rate == METER_SLOW);
         if (c->status == QUANTITY_ABSENT)
             g_assert_true(c->reason && strlen(c->reason) > 5);
-        g_assert_true((c->status == QUANTITY_MODELLED) == !strcmp(c->sensor_class, METER_CLASS_MODELLED));
         g_autoptr(json_t) tree = meter_channel_json(c);
         g_assert_cmpstr(json_string_value(json_object_get(tree, "id")), ==, c->id);
     }
@@ -130,6 +129,44 @@ static void check_readings(struct meter *meter)
             }
         }
         g_usleep(1000);
+    }
+}
+
+/* One channel alone shows what the sweep over all shows, and reads nothing else. */
+static void check_ticks(struct meter *meter)
+{
+    size_t count = meter_channel_count(meter);
+    g_autofree struct meter_reading *all = g_new0(struct meter_reading, count);
+    meter_read(meter, METER_ALL_RATES, all);
+    for (size_t i = 0; i < count; i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        struct meter_reading one = {.raw = -1};
+        int64_t before_ns = clock_mono_ns();
+        bool moved = meter_read_tick(meter, i, 0, &one);
+        g_test_message("%s", c->id);
+        if (c->status == QUANTITY_ABSENT) {
+            g_assert_false(moved);
+            g_assert_cmpint(one.status, ==, METER_READ_NONE);
+            continue;
+        }
+        g_assert_cmpint(one.status, ==, all[i].status);
+        g_assert_cmpint(one.before_ns, >=, before_ns);
+        g_assert_cmpint(one.after_ns, >=, one.before_ns);
+        if (one.status == METER_READ_OK && meter_kind_cumulative(c->kind))
+            g_assert_cmpint(one.raw, >=, all[i].raw);
+    }
+}
+
+/* What joules need of a channel: a class with a row, and a scope that says what is outside. */
+static void check_rows(struct meter *meter, const struct meter_source_row *row)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        bool joules = c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
+        g_assert_cmpstr(c->source, ==, row->name);
+        g_assert_true((meter_class_find(c->sensor_class) != NULL) == joules);
+        g_assert_cmpuint(strlen(meter_scope_find(c->scope)->outside), >, 20);
+        g_assert_true((c->status == QUANTITY_MODELLED) == ((row->flags & SOURCE_MODEL) != 0));
     }
 }
 
@@ -179,6 +216,8 @@ static void test_conformance(void)
         g_assert_cmpint(meter_channel_count(meter), >, 0);
         check_channels(meter);
         check_readings(meter);
+        check_ticks(meter);
+        check_rows(meter, row);
         g_autoptr(json_t) tree = meter_json(meter);
         g_assert_cmpint(json_array_size(json_object_get(tree, "channels")), ==, meter_channel_count(meter));
         meter_close(meter);
@@ -210,6 +249,28 @@ static void test_absent(void)
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG);
     g_assert_nonnull(strstr(error->message, "nvml, rapl"));
     fixture_close(&f);
+}
+
+/* Names for meter_open(): by name, by `auto`, by a flag. */
+static void test_asked(void)
+{
+    static const struct {
+        const char *named;
+        unsigned flags;
+        const char *list;
+    } cases[] = {
+        {SOURCE_AUTO, 0, "nvml rapl hwmon"},
+        {SOURCE_AUTO, SOURCE_MODEL, "nvml rapl hwmon modelled"},
+        {SOURCE_NONE, 0, ""},
+        {"hwmon", 0, "hwmon"},
+        {"rapl", SOURCE_MODEL, "rapl modelled"},
+        {NULL, SOURCE_ANSWERS, "nvml rapl"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree const char **list = meter_sources_asked(cases[i].named, cases[i].flags);
+        g_autofree char *joined = g_strjoinv(" ", (char **)(void *)list);
+        g_assert_cmpstr(joined, ==, cases[i].list);
+    }
 }
 
 /* --- RAPL ------------------------------------------------------------------------------------------------------------------ */
@@ -260,33 +321,33 @@ static void test_class_by_processor(void)
     static const struct {
         const char *cpuinfo, *sensor_class;
     } cases[] = {
-        {CPU("GenuineIntel", "6", "63", "Intel(R) Xeon(R) CPU E5-2690 v3 @ 2.60GHz"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "79", "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "86", "Intel(R) Xeon(R) CPU D-1541 @ 2.10GHz"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "85", "Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "106", "Intel(R) Xeon(R) Platinum 8358 CPU @ 2.60GHz"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "108", "Intel(R) Xeon(R) D-2776NT CPU @ 2.10GHz"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "143", "Intel(R) Xeon(R) Platinum 8480+"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "207", "INTEL(R) XEON(R) PLATINUM 8592+"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "173", "Intel(R) Xeon(R) 6980P"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "174", "Intel(R) Xeon(R) 6726P-B"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "175", "Intel(R) Xeon(R) 6780E"), METER_CLASS_RAPL},
-        {CPU("GenuineIntel", "6", "45", "Intel(R) Xeon(R) CPU E5-2670 0 @ 2.60GHz"), METER_CLASS_RAPL_MODEL},
-        {CPU("GenuineIntel", "6", "62", "Intel(R) Xeon(R) CPU E5-2680 v2 @ 2.80GHz"), METER_CLASS_RAPL_MODEL},
-        {CPU("GenuineIntel", "6", "60", "Intel(R) Core(TM) i7-4770 CPU @ 3.40GHz"), METER_CLASS_RAPL_MODEL},
-        {CPU("GenuineIntel", "6", "158", "Intel(R) Core(TM) i7-9700K CPU @ 3.60GHz"), METER_CLASS_RAPL_MODEL},
-        {CPU("GenuineIntel", "6", "183", "13th Gen Intel(R) Core(TM) i9-13900K"), METER_CLASS_RAPL_MODEL},
-        {CPU("AuthenticAMD", "26", "2", "AMD EPYC"), METER_CLASS_RAPL_AMD},
-        {CPU("AuthenticAMD", "23", "49", "AMD EPYC 7742 64-Core Processor"), METER_CLASS_RAPL_AMD},
-        {CPU("HygonGenuine", "24", "1", "Hygon C86 7185 32-core Processor"), METER_CLASS_RAPL_AMD},
+        {CPU("GenuineIntel", "6", "63", "Intel(R) Xeon(R) CPU E5-2690 v3 @ 2.60GHz"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "79", "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "86", "Intel(R) Xeon(R) CPU D-1541 @ 2.10GHz"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "85", "Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "106", "Intel(R) Xeon(R) Platinum 8358 CPU @ 2.60GHz"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "108", "Intel(R) Xeon(R) D-2776NT CPU @ 2.10GHz"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "143", "Intel(R) Xeon(R) Platinum 8480+"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "207", "INTEL(R) XEON(R) PLATINUM 8592+"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "173", "Intel(R) Xeon(R) 6980P"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "174", "Intel(R) Xeon(R) 6726P-B"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "175", "Intel(R) Xeon(R) 6780E"), "rapl.intel"},
+        {CPU("GenuineIntel", "6", "45", "Intel(R) Xeon(R) CPU E5-2670 0 @ 2.60GHz"), "rapl.intel.model"},
+        {CPU("GenuineIntel", "6", "62", "Intel(R) Xeon(R) CPU E5-2680 v2 @ 2.80GHz"), "rapl.intel.model"},
+        {CPU("GenuineIntel", "6", "60", "Intel(R) Core(TM) i7-4770 CPU @ 3.40GHz"), "rapl.intel.model"},
+        {CPU("GenuineIntel", "6", "158", "Intel(R) Core(TM) i7-9700K CPU @ 3.60GHz"), "rapl.intel.model"},
+        {CPU("GenuineIntel", "6", "183", "13th Gen Intel(R) Core(TM) i9-13900K"), "rapl.intel.model"},
+        {CPU("AuthenticAMD", "26", "2", "AMD EPYC"), "rapl.amd"},
+        {CPU("AuthenticAMD", "23", "49", "AMD EPYC 7742 64-Core Processor"), "rapl.amd"},
+        {CPU("HygonGenuine", "24", "1", "Hygon C86 7185 32-core Processor"), "rapl.amd"},
         /* A number is only a model within its family, a vendor only in its own line, and no row is the wider row. */
-        {CPU("GenuineIntel", "19", "85", "a later family"), METER_CLASS_RAPL_MODEL},
-        {CPU("GenuineIntel", "6", "", "AuthenticAMD: 63"), METER_CLASS_RAPL_MODEL},
-        {CPU("CentaurHauls", "6", "63", "another maker"), METER_CLASS_RAPL_MODEL},
-        {"model name\t: 63\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n", METER_CLASS_RAPL_MODEL},
-        {"processor\t: 0\nvendor_id", METER_CLASS_RAPL_MODEL},
-        {"", METER_CLASS_RAPL_MODEL},
-        {NULL, METER_CLASS_RAPL_MODEL},
+        {CPU("GenuineIntel", "19", "85", "a later family"), "rapl.intel.model"},
+        {CPU("GenuineIntel", "6", "", "AuthenticAMD: 63"), "rapl.intel.model"},
+        {CPU("CentaurHauls", "6", "63", "another maker"), "rapl.intel.model"},
+        {"model name\t: 63\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n", "rapl.intel.model"},
+        {"processor\t: 0\nvendor_id", "rapl.intel.model"},
+        {"", "rapl.intel.model"},
+        {NULL, "rapl.intel.model"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         struct fixture f;
@@ -672,6 +733,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rapl/perf_refused", test_perf_refused);
     g_test_add_func("/hwmon", test_hwmon);
     g_test_add_func("/characterisation/remembered", test_what_is_remembered);
+    g_test_add_func("/meter/asked", test_asked);
     g_test_add_func("/modelled", test_modelled);
     g_test_add_func("/replay", test_replay);
     return g_test_run();
