@@ -12,69 +12,6 @@
 
 #define READ_CHUNK 65536
 
-/* --- Failing ---------------------------------------------------------------------------------------------------- */
-
-static void note_failure(struct adapter *a, const char *error_class, char *message, bool oom)
-{
-    g_clear_pointer(&a->fail_message, g_free);
-    g_clear_pointer(&a->unknown_keys, json_decref);
-    a->fail_class = error_class;
-    a->fail_message = message;
-    a->fail_oom = oom;
-    if (!g_utf8_validate(message, -1, NULL)) {
-        a->fail_message = g_utf8_make_valid(message, -1);
-        g_free(message);
-    }
-}
-
-bool adapter_fail(struct adapter *a, const char *error_class, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    note_failure(a, g_intern_string(error_class), g_strdup_vprintf(format, args), false);
-    va_end(args);
-    return false;
-}
-
-bool adapter_fail_oom(struct adapter *a, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    note_failure(a, ADAPTER_OUT_OF_MEMORY, g_strdup_vprintf(format, args), true);
-    va_end(args);
-    return false;
-}
-
-/* Fails with UnknownKey for the keys collected in unknown (taken over), if any. */
-static bool refuse_keys(struct adapter *a, json_t *unknown, const char *part)
-{
-    if (json_array_size(unknown) == 0) {
-        json_decref(unknown);
-        return true;
-    }
-    g_autoptr(GString) names = g_string_new(NULL);
-    size_t i;
-    json_t *name;
-    json_array_foreach(unknown, i, name) {
-        g_string_append_printf(names, "%s'%s'", i ? ", " : "", json_string_value(name));
-    }
-    adapter_fail(a, ADAPTER_UNKNOWN_KEY, "%s: there is no %s", part, names->str);
-    a->unknown_keys = unknown;
-    return false;
-}
-
-bool adapter_check_keys(struct adapter *a, const json_t *object, const char *part, const char *const *names)
-{
-    json_t *unknown = json_array();
-    for (void *at = json_object_iter((json_t *)(uintptr_t)object); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
-        const char *key = json_object_iter_key(at);
-        if (!g_strv_contains(names, key))
-            json_array_append_new(unknown, json_string(key));
-    }
-    return refuse_keys(a, unknown, part);
-}
-
 /* --- Writing ---------------------------------------------------------------------------------------------------- */
 
 void adapter_write_raw(struct adapter *a, const char *bytes, size_t n)
@@ -132,108 +69,6 @@ static void write_failure(struct adapter *a, const json_t *id)
     write_message(a, message);
 }
 
-/* --- Members of messages and options ---------------------------------------------------------------------------- */
-
-static bool is_of_type(const json_t *value, const char *type)
-{
-    switch (type[0]) {
-    case 'i':
-        return json_is_integer(value);
-    case 'n':
-        return json_is_number(value);
-    case 'b':
-        return json_is_boolean(value);
-    case 's':
-        return json_is_string(value);
-    case 'l':
-        return json_is_array(value);
-    case 'm':
-        return json_is_object(value);
-    default:
-        return true; /* "any" */
-    }
-}
-
-static const char *article_of(const char *type)
-{
-    return type[0] == 'i' ? "an" : "a";
-}
-
-struct member {
-    const char *name, *type;
-    bool required;
-};
-
-/* Holds an object to its rows: unknown keys, missing members, types. null counts as absent. */
-static bool check_members(struct adapter *a, const json_t *object, const char *part, const struct member *rows,
-                          size_t n)
-{
-    json_t *unknown = json_array();
-    for (void *at = json_object_iter((json_t *)(uintptr_t)object); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
-        const char *key = json_object_iter_key(at);
-        size_t i = 0;
-        while (i < n && strcmp(rows[i].name, key))
-            i++;
-        if (i == n && strcmp(key, "id") && strcmp(key, "type"))
-            json_array_append_new(unknown, json_string(key));
-    }
-    if (!refuse_keys(a, unknown, part))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *value = json_object_get(object, rows[i].name);
-        if (!value || json_is_null(value)) {
-            if (rows[i].required)
-                return adapter_fail(a, ADAPTER_BAD_VALUE, "%s: '%s' is missing", part, rows[i].name);
-        } else if (!is_of_type(value, rows[i].type)) {
-            return adapter_fail(a, ADAPTER_BAD_VALUE, "%s: '%s' must be %s %s, not %s", part, rows[i].name,
-                                article_of(rows[i].type), rows[i].type, jsonx_type_name(value));
-        }
-    }
-    return true;
-}
-
-static const struct adapter_field *field_find(struct adapter *a, const char *name)
-{
-    for (const struct adapter_field *f = a->ops->schema; f && f->name; f++)
-        if (!strcmp(f->name, name))
-            return f;
-    return NULL;
-}
-
-/* The schema holds the options of a load: every key known, every value of its type. */
-static bool check_options(struct adapter *a, const json_t *options)
-{
-    json_t *unknown = json_array();
-    bool ok = true;
-    for (void *at = json_object_iter((json_t *)(uintptr_t)options); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)options, at)) {
-        const char *key = json_object_iter_key(at);
-        const json_t *value = json_object_iter_value(at);
-        const struct adapter_field *f = field_find(a, key);
-        if (!f)
-            json_array_append_new(unknown, json_string(key));
-        else if (ok && !json_is_null(value) && !is_of_type(value, f->type))
-            ok = adapter_fail(a, ADAPTER_BAD_VALUE, "load: option '%s' must be %s %s, not %s", key,
-                              article_of(f->type), f->type, jsonx_type_name(value));
-    }
-    if (json_array_size(unknown) > 0)
-        return refuse_keys(a, unknown, "load: options");
-    json_decref(unknown);
-    return ok;
-}
-
-const json_t *adapter_option(struct adapter *a, const struct adapter_load *load, const char *name)
-{
-    const json_t *value = json_object_get(load->options, name);
-    if (value && !json_is_null(value))
-        return value;
-    value = json_object_get(a->defaults, name);
-    if (!value)
-        g_error("no option '%s' in the schema of %s", name, a->ops->adapter);
-    return value;
-}
-
 bool adapter_substitution(struct adapter *a, const struct adapter_load *load, json_t *reply, const char *what,
                           const char *requested, const char *used, const char *reason)
 {
@@ -247,19 +82,6 @@ bool adapter_substitution(struct adapter *a, const struct adapter_load *load, js
     json_object_set_new(row, "reason", json_string(reason));
     json_array_append_new(json_object_get(reply, "substitutions"), row);
     return true;
-}
-
-static json_t *schema_defaults(const struct adapter_field *fields)
-{
-    json_t *defaults = json_object();
-    for (const struct adapter_field *f = fields; f && f->name; f++) {
-        g_autoptr(GError) error = NULL;
-        json_t *value = jsonx_parse(f->default_json, -1, f->name, &error);
-        if (!value)
-            g_error("schema: %s", error->message);
-        json_object_set_new(defaults, f->name, value);
-    }
-    return defaults;
 }
 
 /* --- The messages ----------------------------------------------------------------------------------------------- */
@@ -286,27 +108,21 @@ static bool on_schema(struct adapter *a, const json_t *request, json_t *reply)
 {
     (void)request;
     json_t *fields = json_array();
-    for (const struct adapter_field *f = a->ops->schema; f && f->name; f++) {
-        json_t *row = json_object();
-        json_object_set_new(row, "name", json_string(f->name));
-        json_object_set_new(row, "type", json_string(f->type));
-        json_object_set(row, "default", json_object_get(a->defaults, f->name));
-        json_object_set_new(row, "help", json_string(f->help));
-        json_array_append_new(fields, row);
-    }
+    for (const struct adapter_option *row = a->ops->options; row && row->name; row++)
+        json_array_append_new(fields, adapter_option_json(row, json_object_get(a->defaults, row->name)));
     json_object_set_new(reply, "fields", fields);
     return true;
 }
 
-static const struct member config_members[] = {
-    {"model", "string", false},
-    {"model_path", "string", false},
-    {"precision", "string", false},
-    {"max_input_tokens", "integer", false},
-    {"max_output_tokens", "integer", false},
-    {"random_seed", "integer", false},
-    {"decoder", "mapping", false},
-    {"options", "mapping", false},
+static const struct adapter_member config_members[] = {
+    {"model", ADAPTER_STRING, false},
+    {"model_path", ADAPTER_STRING, false},
+    {"precision", ADAPTER_STRING, false},
+    {"max_input_tokens", ADAPTER_INTEGER, false},
+    {"max_output_tokens", ADAPTER_INTEGER, false},
+    {"random_seed", ADAPTER_INTEGER, false},
+    {"decoder", ADAPTER_MAPPING, false},
+    {"options", ADAPTER_MAPPING, false},
 };
 
 /* An integer member, 0 where absent; negative ones are refused but for the seed. */
@@ -336,10 +152,10 @@ static bool on_load(struct adapter *a, const json_t *request, json_t *reply)
         .options = config_object(config, "options"),
         .allow_substitution = json_is_true(json_object_get(request, "allow_substitution")),
     };
-    if (!check_members(a, config, "load: config", config_members, G_N_ELEMENTS(config_members)) ||
+    if (!adapter_check_members(a, config, "load: config", config_members, G_N_ELEMENTS(config_members)) ||
         !config_count(a, config, "max_input_tokens", &load.max_input_tokens) ||
         !config_count(a, config, "max_output_tokens", &load.max_output_tokens) ||
-        (load.options && !check_options(a, load.options)))
+        (load.options && !adapter_check_options(a, load.options)))
         return false;
     adapter_forget_batches(a);
     a->loaded = false;
@@ -419,16 +235,16 @@ static bool on_shutdown(struct adapter *a, const json_t *request, json_t *reply)
 static const struct message {
     const char *type;
     bool needs_hello, needs_load;
-    struct member members[MEMBERS_MAX];
+    struct adapter_member members[MEMBERS_MAX];
     bool (*serve)(struct adapter *a, const json_t *request, json_t *reply);
 } messages[] = {
-    {"hello", false, false, {{"protocol", "integer", true}}, on_hello},
+    {"hello", false, false, {{"protocol", ADAPTER_INTEGER, true}}, on_hello},
     {"schema", true, false, {{0}}, on_schema},
-    {"load", true, false, {{"config", "mapping", true}, {"allow_substitution", "boolean", false}}, on_load},
-    {"tokenize", true, true, {{"texts", "list", true}, {"add_special", "boolean", false}}, on_tokenize},
-    {"reset", true, true, {{"prefix_cache", "boolean", false}, {"peak_memory", "boolean", false}}, on_reset},
-    {"prepare", true, true, {{"batch", "integer", true}, {"requests", "list", true}}, adapter_on_prepare},
-    {"generate", true, true, {{"batches", "list", true}}, adapter_on_generate},
+    {"load", true, false, {{"config", ADAPTER_MAPPING, true}, {"allow_substitution", ADAPTER_BOOLEAN, false}}, on_load},
+    {"tokenize", true, true, {{"texts", ADAPTER_LIST, true}, {"add_special", ADAPTER_BOOLEAN, false}}, on_tokenize},
+    {"reset", true, true, {{"prefix_cache", ADAPTER_BOOLEAN, false}, {"peak_memory", ADAPTER_BOOLEAN, false}}, on_reset},
+    {"prepare", true, true, {{"batch", ADAPTER_INTEGER, true}, {"requests", ADAPTER_LIST, true}}, adapter_on_prepare},
+    {"generate", true, true, {{"batches", ADAPTER_LIST, true}}, adapter_on_generate},
     {"memory", true, true, {{0}}, on_memory},
     {"abort", true, false, {{0}}, on_abort},
     {"shutdown", false, false, {{0}}, on_shutdown},
@@ -454,7 +270,7 @@ static bool serve(struct adapter *a, const json_t *request, const char *type, js
     size_t n = 0;
     while (n < MEMBERS_MAX && m->members[n].name)
         n++;
-    return check_members(a, request, type, m->members, n) && m->serve(a, request, reply);
+    return adapter_check_members(a, request, type, m->members, n) && m->serve(a, request, reply);
 }
 
 /* A line as a request: an object with an integer id and a type. NULL after it was answered. */
@@ -605,7 +421,7 @@ int adapter_main(const struct adapter_ops *ops, void *state)
     if (a.fd < 0)
         return 2;
     line_reader_init(&a.in, LIMIT_PROTOCOL_LINE);
-    a.defaults = schema_defaults(ops->schema);
+    a.defaults = adapter_option_defaults(ops->options);
     a.batches = g_ptr_array_new_with_free_func(adapter_batch_free);
     int status = serve_all(&a);
     adapter_forget_batches(&a);

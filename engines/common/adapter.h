@@ -13,6 +13,9 @@
 
 #include "base/base.h"
 
+#include <math.h>
+#include <stddef.h>
+
 struct adapter;
 
 /* Classes every adapter uses for these cases; an engine's own errors carry the engine's own class. */
@@ -34,17 +37,47 @@ struct adapter_load {
     int64_t max_input_tokens, max_output_tokens; /* 0 where not given */
     int64_t random_seed;
     const json_t *decoder; /* object or NULL; adapter_check_keys() it */
-    const json_t *options; /* object or NULL; keys already held against ops->schema */
+    const json_t *options; /* object or NULL; already held to ops->options: read with adapter_read_options() */
     bool allow_substitution;
 };
 
-/* One row of the options: for the schema message and for refusing unknown or mistyped keys. */
-struct adapter_field {
-    const char *name;
-    const char *type;          /* "integer", "number", "boolean", "string", "list", "mapping", "any" */
-    const char *default_json;  /* JSON text of the default: "1", "false", "\"auto\"", "null" */
-    const char *help;          /* one line; units in it or in the name */
+/* --- Options: one row each ------------------------------------------------------------------------------------- */
+
+enum adapter_type {
+    ADAPTER_INTEGER, /* fills an int64_t */
+    ADAPTER_NUMBER,  /* a double */
+    ADAPTER_NUMBERS, /* a number or a list of numbers: a struct adapter_numbers */
+    ADAPTER_BOOLEAN, /* a bool */
+    ADAPTER_STRING,  /* with choices an int, the value of the chosen row; else a const char *, valid while load lasts */
+    ADAPTER_LIST,    /* this and the rest: a const json_t *, valid while load lasts */
+    ADAPTER_MAPPING,
+    ADAPTER_ANY,
+    ADAPTER_TYPE_COUNT
 };
+
+struct adapter_numbers {
+    double *values; /* g_free() them */
+    size_t n;
+};
+
+struct adapter_choice {
+    const char *name;
+    int value;
+};
+
+/* All that is said of an option, anywhere in an adapter: the schema message, what is refused, and where its value goes
+ * are made from the row. engine.json of the engine's folder says the same to llem; `llem engine check` compares. */
+struct adapter_option {
+    const char *name; /* dotted where `load` nests it: "cache.blocks" is {"cache": {"blocks": …}} */
+    enum adapter_type type;
+    const char *initial;                  /* the default as JSON text; "null": follows from something else */
+    double min, max;                      /* of numbers, inclusive; -INFINITY, INFINITY: no bound */
+    const struct adapter_choice *choices; /* of a string: rows ended by {0}; NULL: any text */
+    const char *unit;                     /* "tokens", "ms"; NULL: none */
+    size_t at;                            /* offset of the member that adapter_read_options() fills */
+    const char *help;                     /* one line */
+};
+#define ADAPTER_NO_RANGE -INFINITY, INFINITY
 
 /* --- What generate works on ------------------------------------------------------------------------------------- */
 
@@ -93,7 +126,7 @@ struct adapter_ops {
     const char *adapter;         /* "llem-engine-llamacpp" */
     const char *adapter_version; /* llem's */
     const char *engine;          /* "llama.cpp" */
-    const struct adapter_field *schema; /* ended by a row without a name */
+    const struct adapter_option *options; /* ended by a row without a name */
 
     /* Adds "engine_version" (string or null) and, if it likes, "libraries" to the reply. */
     bool (*hello)(struct adapter *adapter, void *state, json_t *reply);
@@ -130,8 +163,13 @@ bool adapter_fail(struct adapter *adapter, const char *error_class, const char *
 bool adapter_fail_oom(struct adapter *adapter, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Fails with UnknownKey, naming every key of object that is not in names (NULL-terminated) and what it is part of. */
 bool adapter_check_keys(struct adapter *adapter, const json_t *object, const char *part, const char *const *names);
-/* The option of that name, or its default from the schema. Never NULL. Borrowed. */
-const json_t *adapter_option(struct adapter *adapter, const struct adapter_load *load, const char *name);
+/* Puts the value of every option, or its default, into the adapter's struct at the row's place. Where both are null the
+ * member is left as it is. Nothing can fail: types, ranges and choices were checked before load was called. */
+void adapter_read_options(struct adapter *adapter, const struct adapter_load *load, void *into);
+/* The value of the option as asked for, or its default. Never NULL. Borrowed. */
+const json_t *adapter_option_value(struct adapter *adapter, const struct adapter_load *load, const char *name);
+/* Adds to resolved what adapter_read_options() reads; where the engine decides otherwise, set the member afterwards. */
+void adapter_echo_options(struct adapter *adapter, const struct adapter_load *load, json_t *resolved);
 /* {"what", "requested", "used", "reason"}: appended to reply's "substitutions"; false (after adapter_fail) when the
  * load does not allow it. */
 bool adapter_substitution(struct adapter *adapter, const struct adapter_load *load, json_t *reply, const char *what,

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What adapter.c (lines, messages) and batch.c (prepare, generate) share. */
+/*
+ * What the files of an adapter's library share. Each calls only those before it:
+ *
+ *   refuse.c   errors, unknown keys, types of members
+ *   options.c  the rows of options
+ *   batch.c    prepare and generate
+ *   adapter.c  lines in, messages, lines out
+ */
 #pragma once
 
 #include "common/adapter.h"
@@ -28,6 +35,35 @@ struct adapter {
     GPtrArray *batches; /* struct adapter_batch *, prepared and not used yet */
     size_t n_requests;  /* in them */
 };
+
+/* --- refuse.c --------------------------------------------------------------------------------------------------- */
+
+/* Fails with UnknownKey for the names collected in unknown (taken over), if any. */
+bool adapter_refuse_keys(struct adapter *a, json_t *unknown, const char *part);
+/* "integer": the word of the schema message. */
+const char *adapter_type_name(enum adapter_type type);
+/* Fails with BadValue "WHAT must be an integer, not a string". */
+bool adapter_check_type(struct adapter *a, const json_t *value, enum adapter_type type, const char *what);
+
+struct adapter_member {
+    const char *name;
+    enum adapter_type type;
+    bool required;
+};
+/* Holds an object to its rows: unknown keys, missing members, types. null counts as absent. */
+bool adapter_check_members(struct adapter *a, const json_t *object, const char *part,
+                           const struct adapter_member *rows, size_t n);
+
+/* --- options.c -------------------------------------------------------------------------------------------------- */
+
+/* {"name": default} of the rows. New reference. */
+json_t *adapter_option_defaults(const struct adapter_option *rows);
+/* The row as the schema message has it. New reference. */
+json_t *adapter_option_json(const struct adapter_option *row, json_t *initial);
+/* Holds the options of a load to the rows. */
+bool adapter_check_options(struct adapter *a, const json_t *options);
+
+/* --- batch.c ---------------------------------------------------------------------------------------------------- */
 
 bool adapter_on_prepare(struct adapter *a, const json_t *request, json_t *reply);
 bool adapter_on_generate(struct adapter *a, const json_t *request, json_t *reply);

@@ -2,7 +2,8 @@
 /*
  * llem-engine-llamacpp: the adapter of llama.cpp, against libllama's public C interface alone. Between its files:
  *
- *   main.c      the options it takes, the ops of common/adapter.h, the command line
+ *   main.c      the ops of common/adapter.h, the command line
+ *   options.c   the options it takes, a row each; rules between them
  *   library.c   which libllama this is: versions, struct sizes, back ends; its log
  *   load.c      options → model and context, what came of them
  *   fit.c       whether that fits the model and the memory
@@ -75,6 +76,20 @@ void library_log_reset_errors(void);
 const char *library_log_errors(void);
 bool library_log_said(const char *text);
 
+/* --- options.c -------------------------------------------------------------------------------------------------- */
+
+/* The options of a load; choices by libllama's values. */
+struct load_options {
+    int quantization; /* -1: whatever the file holds */
+    int64_t n_ctx;    /* 0: what the longest requests need */
+    int64_t n_parallel, n_threads, n_threads_batch, n_batch, n_ubatch, n_gpu_layers, main_gpu;
+    int type_k, type_v, flash_attention, load_mode, split_mode;
+    bool offload_kqv, op_offload, kv_unified, use_extra_bufts, add_bos;
+};
+extern const struct adapter_option llamacpp_options[];
+/* False after adapter_fail(): two of them exclude each other. */
+bool options_read(struct adapter *adapter, const struct adapter_load *load, struct load_options *ret);
+
 /* --- load.c ----------------------------------------------------------------------------------------------------- */
 
 bool llamacpp_load(struct adapter *adapter, void *state, const struct adapter_load *load, json_t *reply);
@@ -124,16 +139,12 @@ int quantize_main(const char *source, const char *target, const char *form);
 
 /* --- names.c ---------------------------------------------------------------------------------------------------- */
 
-struct name_row {
-    const char *name;
-    int value;
-};
-extern const struct name_row names_flash_attention[], names_load_mode[], names_split_mode[], names_kv_type[],
-    names_file_type[]; /* each ended by a row without a name */
+extern const struct adapter_choice names_flash_attention[], names_load_mode[], names_split_mode[], names_kv_type[],
+    names_quantization[], names_file_type[]; /* each ended by a row without a name */
 
 /* The row's value, or fallback. */
-int name_value(const struct name_row *rows, const char *name, int fallback);
+int name_value(const struct adapter_choice *rows, const char *name, int fallback);
 /* The row's name, or NULL. */
-const char *name_of(const struct name_row *rows, int value);
+const char *name_of(const struct adapter_choice *rows, int value);
 /* "off, on, auto". New string. */
-char *name_list(const struct name_row *rows);
+char *name_list(const struct adapter_choice *rows);

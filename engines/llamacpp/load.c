@@ -6,97 +6,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CONTEXT_WITHOUT_LENGTHS                                                                    \
-    2048 /* positions a sequence gets when nobody said how long requests will be */
-
-/* The options of a load, read and checked. */
-struct options {
-    int64_t n_ctx, n_parallel, n_threads, n_threads_batch, n_batch, n_ubatch, n_gpu_layers,
-        main_gpu;
-    enum ggml_type type_k, type_v;
-    enum llama_flash_attn_type flash_attention;
-    enum llama_load_mode load_mode;
-    enum llama_split_mode split_mode;
-    bool offload_kqv, op_offload, kv_unified, use_extra_bufts, add_bos;
-};
-
-/* --- Reading ---------------------------------------------------------------------------------------------------- */
-
-static bool read_count(struct adapter *a, const struct adapter_load *load, const char *name,
-                       int64_t low, int64_t high, int64_t *ret)
-{
-    const json_t *value = adapter_option(a, load, name);
-    if (json_is_null(value)) /* what follows from something else, already in *ret */
-        return true;
-    *ret = json_integer_value(value);
-    if (*ret < low || *ret > high)
-        return adapter_fail(a, ADAPTER_BAD_VALUE,
-                            "load: option '%s' must lie between %" G_GINT64_FORMAT
-                            " and %" G_GINT64_FORMAT,
-                            name, low, high);
-    return true;
-}
-
-static bool read_name(struct adapter *a, const struct adapter_load *load, const char *name,
-                      const struct name_row *rows, int *ret)
-{
-    const char *text = json_string_value(adapter_option(a, load, name));
-    *ret = name_value(rows, text, INT32_MIN);
-    if (*ret != INT32_MIN)
-        return true;
-    g_autofree char *known = name_list(rows);
-    return adapter_fail(a, ADAPTER_BAD_VALUE, "load: option '%s': '%s' is none of %s", name, text,
-                        known);
-}
-
-static bool read_flag(struct adapter *a, const struct adapter_load *load, const char *name)
-{
-    return json_is_true(adapter_option(a, load, name));
-}
-
-static bool read_options(struct adapter *a, const struct adapter_load *load, struct options *o)
-{
-    int type_k, type_v, flash_attention, load_mode, split_mode;
-    if (!read_count(a, load, "n_ctx", 0, LIMIT_CONTEXT, &o->n_ctx) ||
-        !read_count(a, load, "n_parallel", 1, (int64_t)llama_max_parallel_sequences(),
-                    &o->n_parallel) ||
-        !read_count(a, load, "n_threads", 1, 512, &o->n_threads))
-        return false;
-    o->n_threads_batch = o->n_threads;
-    o->n_batch = 2048; /* libllama's own defaults, which it cuts to the context */
-    o->n_ubatch = 512;
-    if (!read_count(a, load, "n_threads_batch", 1, 512, &o->n_threads_batch) ||
-        !read_count(a, load, "n_batch", 1, LIMIT_PROMPT_TOKENS, &o->n_batch) ||
-        !read_count(a, load, "n_ubatch", 1, LIMIT_PROMPT_TOKENS, &o->n_ubatch) ||
-        !read_count(a, load, "n_gpu_layers", -1, INT32_MAX, &o->n_gpu_layers) ||
-        !read_count(a, load, "main_gpu", 0, 1024, &o->main_gpu) ||
-        !read_name(a, load, "type_k", names_kv_type, &type_k) ||
-        !read_name(a, load, "type_v", names_kv_type, &type_v) ||
-        !read_name(a, load, "flash_attn", names_flash_attention, &flash_attention) ||
-        !read_name(a, load, "load_mode", names_load_mode, &load_mode) ||
-        !read_name(a, load, "split_mode", names_split_mode, &split_mode))
-        return false;
-    o->type_k = (enum ggml_type)type_k;
-    o->type_v = (enum ggml_type)type_v;
-    o->flash_attention = (enum llama_flash_attn_type)flash_attention;
-    o->load_mode = (enum llama_load_mode)load_mode;
-    o->split_mode = (enum llama_split_mode)split_mode;
-    o->offload_kqv = read_flag(a, load, "offload_kqv");
-    o->op_offload = read_flag(a, load, "op_offload");
-    o->kv_unified = read_flag(a, load, "kv_unified");
-    o->use_extra_bufts = read_flag(a, load, "use_extra_bufts");
-    o->add_bos = read_flag(a, load, "add_bos");
-    if (o->n_batch < o->n_parallel)
-        return adapter_fail(a, ADAPTER_BAD_VALUE,
-                            "load: n_batch (%" G_GINT64_FORMAT
-                            ") must be at least n_parallel (%" G_GINT64_FORMAT
-                            "): every sequence puts one token into a call",
-                            o->n_batch, o->n_parallel);
-    if (ggml_is_quantized(o->type_v) && o->flash_attention == LLAMA_FLASH_ATTN_TYPE_DISABLED)
-        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: type_v %s needs flash_attn: on",
-                            name_of(names_kv_type, type_v));
-    return true;
-}
+/* Positions a sequence gets when nobody said how long requests will be. */
+#define CONTEXT_WITHOUT_LENGTHS 2048
 
 /* --- The model -------------------------------------------------------------------------------------------------- */
 
@@ -137,7 +48,7 @@ static bool on_progress(float progress, void *state)
 }
 
 static bool look_around(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
-                        const struct options *o, struct fit_room *room)
+                        const struct load_options *o, struct fit_room *room)
 {
     l->device_free_bytes = o->n_gpu_layers != 0 ? library_gpu_free_bytes() : -1;
     fit_look(&l->facts, o->n_gpu_layers, o->offload_kqv, l->device_free_bytes, room);
@@ -145,13 +56,13 @@ static bool look_around(struct adapter *a, struct llamacpp *l, const struct adap
            fit_memory(a, room, l->facts.weights_bytes, -1, 0);
 }
 
-static bool load_model(struct adapter *a, struct llamacpp *l, const struct options *o)
+static bool load_model(struct adapter *a, struct llamacpp *l, const struct load_options *o)
 {
     struct llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = (int32_t)o->n_gpu_layers;
-    params.split_mode = o->split_mode;
+    params.split_mode = (enum llama_split_mode)o->split_mode;
     params.main_gpu = (int32_t)o->main_gpu;
-    params.load_mode = o->load_mode;
+    params.load_mode = (enum llama_load_mode)o->load_mode;
     params.use_extra_bufts = o->use_extra_bufts;
     params.progress_callback = on_progress;
     params.progress_callback_user_data = l;
@@ -164,7 +75,7 @@ static bool load_model(struct adapter *a, struct llamacpp *l, const struct optio
 
 /* Positions for n_parallel requests of the lengths asked for. */
 static int64_t wanted_context(const struct llamacpp *l, const struct adapter_load *load,
-                              const struct options *o)
+                              const struct load_options *o)
 {
     if (o->n_ctx > 0)
         return o->n_ctx;
@@ -176,18 +87,18 @@ static int64_t wanted_context(const struct llamacpp *l, const struct adapter_loa
 }
 
 /* Bytes of a cache, or -1 where not every layer caches every position. */
-static int64_t cache_bytes(const struct llamacpp *l, int64_t positions, const struct options *o)
+static int64_t cache_bytes(const struct llamacpp *l, int64_t positions, const struct load_options *o)
 {
     bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model) &&
                  llama_model_n_swa(l->model) == 0;
     return plain ? workload_kv_bytes(&l->facts, positions,
-                                     name_of(names_kv_type, (int)o->type_k),
-                                     name_of(names_kv_type, (int)o->type_v))
+                                     name_of(names_kv_type, o->type_k),
+                                     name_of(names_kv_type, o->type_v))
                  : -1;
 }
 
 static bool make_context(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
-                         const struct options *o, const struct fit_room *room)
+                         const struct load_options *o, const struct fit_room *room)
 {
     struct llama_context_params params = llama_context_default_params();
     int64_t positions = wanted_context(l, load, o);
@@ -199,9 +110,9 @@ static bool make_context(struct adapter *a, struct llamacpp *l, const struct ada
     params.n_seq_max = (uint32_t)o->n_parallel;
     params.n_threads = (int32_t)o->n_threads;
     params.n_threads_batch = (int32_t)o->n_threads_batch;
-    params.flash_attn_type = o->flash_attention;
-    params.type_k = o->type_k;
-    params.type_v = o->type_v;
+    params.flash_attn_type = (enum llama_flash_attn_type)o->flash_attention;
+    params.type_k = (enum ggml_type)o->type_k;
+    params.type_v = (enum ggml_type)o->type_v;
     params.offload_kqv = o->offload_kqv;
     params.op_offload = o->op_offload;
     params.kv_unified = o->kv_unified;
@@ -230,7 +141,7 @@ static bool check_lengths(struct adapter *a, const struct llamacpp *l,
 
 /* --- What came of it -------------------------------------------------------------------------------------------- */
 
-static void read_back(struct llamacpp *l, const struct options *o)
+static void read_back(struct llamacpp *l, const struct load_options *o)
 {
     l->vocab = llama_model_get_vocab(l->model);
     l->n_vocab = llama_vocab_n_tokens(l->vocab);
@@ -240,8 +151,8 @@ static void read_back(struct llamacpp *l, const struct options *o)
     l->n_seq_max = llama_n_seq_max(l->context);
     l->kv_unified = o->kv_unified;
     l->add_bos = o->add_bos;
-    g_strlcpy(l->type_k, name_of(names_kv_type, (int)o->type_k), sizeof l->type_k);
-    g_strlcpy(l->type_v, name_of(names_kv_type, (int)o->type_v), sizeof l->type_v);
+    g_strlcpy(l->type_k, name_of(names_kv_type, o->type_k), sizeof l->type_k);
+    g_strlcpy(l->type_v, name_of(names_kv_type, o->type_v), sizeof l->type_v);
     l->kv_bytes = cache_bytes(l, l->n_ctx, o);
     l->batch = llama_batch_init((int32_t)l->n_batch, 0, 1);
 }
@@ -258,10 +169,10 @@ static void make_samplers(struct llamacpp *l)
 }
 
 /* "auto" is settled while the context is made; the log alone tells how. */
-static const char *flash_attention_used(const struct options *o)
+static const char *flash_attention_used(const struct load_options *o)
 {
     if (o->flash_attention != LLAMA_FLASH_ATTN_TYPE_AUTO)
-        return name_of(names_flash_attention, (int)o->flash_attention);
+        return name_of(names_flash_attention, o->flash_attention);
     if (library_log_said("Flash Attention enabled"))
         return "on";
     return library_log_said("Flash Attention not supported") ? "off" : "auto";
@@ -271,7 +182,7 @@ static const char *flash_attention_used(const struct options *o)
 static bool check_cut(struct adapter *a, const struct adapter_load *load, json_t *reply, const char *name,
                       int64_t used, const char *reason)
 {
-    const json_t *asked = adapter_option(a, load, name);
+    const json_t *asked = adapter_option_value(a, load, name);
     if (json_is_null(asked) || json_integer_value(asked) <= used)
         return true;
     g_autofree char *requested = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(asked));
@@ -281,7 +192,7 @@ static bool check_cut(struct adapter *a, const struct adapter_load *load, json_t
 
 /* What libllama replaces with no more than a line in its log. */
 static bool check_substitutions(struct adapter *a, struct llamacpp *l,
-                                const struct adapter_load *load, const struct options *o,
+                                const struct adapter_load *load, const struct load_options *o,
                                 json_t *reply)
 {
     if (o->n_gpu_layers > 0 && l->device_free_bytes < 0) {
@@ -294,15 +205,14 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
     if (!check_cut(a, load, reply, "n_batch", l->n_batch, "libllama cuts it to n_ctx") ||
         !check_cut(a, load, reply, "n_ubatch", llama_n_ubatch(l->context), "libllama cuts it to n_batch"))
         return false;
-    const char *quantization = json_string_value(adapter_option(a, load, "quantization"));
-    if (quantization && g_ascii_strcasecmp(quantization, l->facts.form) != 0 &&
-        !adapter_substitution(a, load, reply, "quantization", quantization, l->facts.form,
-                              "the file holds them"))
+    const char *form = name_of(names_quantization, o->quantization);
+    if (form && g_ascii_strcasecmp(form, l->facts.form) != 0 &&
+        !adapter_substitution(a, load, reply, "quantization", form, l->facts.form, "the file holds them"))
         return false;
     bool lock = o->load_mode == LLAMA_LOAD_MODE_MLOCK || o->load_mode == LLAMA_LOAD_MODE_MMAP_MLOCK;
     if (lock && library_log_said("mlock"))
         return adapter_substitution(
-            a, load, reply, "load_mode", name_of(names_load_mode, (int)o->load_mode),
+            a, load, reply, "load_mode", name_of(names_load_mode, o->load_mode),
             "weights that are not locked in memory", "the system refused (see ulimit -l)");
     if (o->flash_attention == LLAMA_FLASH_ATTN_TYPE_ENABLED && library_log_said("forcing off"))
         return adapter_substitution(a, load, reply, "flash_attn", "on", "off",
@@ -310,7 +220,9 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
     return true;
 }
 
-static void add_resolved(const struct llamacpp *l, const struct options *o, json_t *resolved)
+/* The options as asked for, and in their place what the engine made of them. */
+static void add_resolved(struct adapter *a, const struct llamacpp *l, const struct adapter_load *load,
+                         const struct load_options *o, json_t *resolved)
 {
     const struct {
         const char *name;
@@ -324,28 +236,13 @@ static void add_resolved(const struct llamacpp *l, const struct options *o, json
         {"n_threads", llama_n_threads(l->context)},
         {"n_threads_batch", llama_n_threads_batch(l->context)},
         {"n_gpu_layers", l->device_free_bytes < 0 ? 0 : o->n_gpu_layers},
-        {"main_gpu", o->main_gpu},
     };
-    const struct {
-        const char *name;
-        bool value;
-    } flags[] = {{"offload_kqv", o->offload_kqv},
-                 {"op_offload", o->op_offload},
-                 {"kv_unified", o->kv_unified},
-                 {"use_extra_bufts", o->use_extra_bufts},
-                 {"add_bos", o->add_bos}};
+    adapter_echo_options(a, load, resolved);
+    json_object_del(resolved, "quantization"); /* as "weights", by what the file holds */
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
         json_object_set_new(resolved, counts[i].name, json_integer(counts[i].value));
-    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
-        json_object_set_new(resolved, flags[i].name, json_boolean(flags[i].value));
     json_object_set_new(resolved, "weights", json_string(l->facts.form));
-    json_object_set_new(resolved, "type_k", json_string(l->type_k));
-    json_object_set_new(resolved, "type_v", json_string(l->type_v));
     json_object_set_new(resolved, "flash_attn", json_string(flash_attention_used(o)));
-    json_object_set_new(resolved, "load_mode",
-                        json_string(name_of(names_load_mode, (int)o->load_mode)));
-    json_object_set_new(resolved, "split_mode",
-                        json_string(name_of(names_split_mode, (int)o->split_mode)));
     sampling_resolved(&l->sampling, resolved);
 }
 
@@ -414,9 +311,9 @@ void llamacpp_unload(struct llamacpp *l)
 static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
                      json_t *reply)
 {
-    struct options o = {0};
+    struct load_options o;
     struct fit_room room;
-    if (!library_start(a) || !read_options(a, load, &o) || !sampling_read(a, load, &l->sampling) ||
+    if (!library_start(a) || !options_read(a, load, &o) || !sampling_read(a, load, &l->sampling) ||
         !read_facts(a, l, load) || !look_around(a, l, load, &o, &room) || !load_model(a, l, &o) ||
         !make_context(a, l, load, &o, &room))
         return false;
@@ -428,11 +325,12 @@ static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter
     json_object_set_new(reply, "resolved", resolved);
     json_object_set_new(reply, "facts", facts);
     json_object_set_new(reply, "memory", figures);
-    add_resolved(l, &o, resolved);
+    add_resolved(a, l, load, &o, resolved);
     add_facts(l, facts);
     llamacpp_add_figures(l, figures);
     json_object_set_new(reply, "engine_version", json_string(llama_version()));
     bool on_gpu = l->device_free_bytes >= 0 && o.n_gpu_layers != 0;
+    json_object_set_new(reply, "in_flight", json_integer(l->n_seq_max));
     json_object_set_new(reply, "device", json_string(on_gpu ? "gpu" : "cpu"));
     json_object_set_new(reply, "weights_bytes",
                         json_integer((json_int_t)llama_model_size(l->model)));

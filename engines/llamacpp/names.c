@@ -3,14 +3,14 @@
 
 #include <string.h>
 
-const struct name_row names_flash_attention[] = {
+const struct adapter_choice names_flash_attention[] = {
     {"off", LLAMA_FLASH_ATTN_TYPE_DISABLED},
     {"on", LLAMA_FLASH_ATTN_TYPE_ENABLED},
     {"auto", LLAMA_FLASH_ATTN_TYPE_AUTO},
     {0},
 };
 
-const struct name_row names_load_mode[] = {
+const struct adapter_choice names_load_mode[] = {
     {"auto", LLAMA_LOAD_MODE_AUTO},
     {"none", LLAMA_LOAD_MODE_NONE},
     {"mmap", LLAMA_LOAD_MODE_MMAP},
@@ -20,7 +20,7 @@ const struct name_row names_load_mode[] = {
     {0},
 };
 
-const struct name_row names_split_mode[] = {
+const struct adapter_choice names_split_mode[] = {
     {"none", LLAMA_SPLIT_MODE_NONE},
     {"layer", LLAMA_SPLIT_MODE_LAYER},
     {"row", LLAMA_SPLIT_MODE_ROW},
@@ -28,7 +28,7 @@ const struct name_row names_split_mode[] = {
     {0},
 };
 
-const struct name_row names_kv_type[] = {
+const struct adapter_choice names_kv_type[] = {
     {"f32", GGML_TYPE_F32},       {"f16", GGML_TYPE_F16},
     {"bf16", GGML_TYPE_BF16},     {"q8_0", GGML_TYPE_Q8_0},
     {"q5_1", GGML_TYPE_Q5_1},     {"q5_0", GGML_TYPE_Q5_0},
@@ -36,8 +36,16 @@ const struct name_row names_kv_type[] = {
     {"iq4_nl", GGML_TYPE_IQ4_NL}, {0},
 };
 
+/* What can be asked of a file. */
+const struct adapter_choice names_quantization[] = {
+    {"q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},
+    {"q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},
+    {"q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
+    {0},
+};
+
 /* The types whose blocks of 32 fit the rows of small models; those with blocks of 256 fall back silently there. */
-const struct name_row names_file_type[] = {
+const struct adapter_choice names_file_type[] = {
     {"f32", LLAMA_FTYPE_ALL_F32},
     {"f16", LLAMA_FTYPE_MOSTLY_F16},
     {"bf16", LLAMA_FTYPE_MOSTLY_BF16},
@@ -47,7 +55,7 @@ const struct name_row names_file_type[] = {
     {0},
 };
 
-int name_value(const struct name_row *rows, const char *name, int fallback)
+int name_value(const struct adapter_choice *rows, const char *name, int fallback)
 {
     for (; name && rows->name; rows++)
         if (!strcmp(rows->name, name))
@@ -55,7 +63,7 @@ int name_value(const struct name_row *rows, const char *name, int fallback)
     return fallback;
 }
 
-const char *name_of(const struct name_row *rows, int value)
+const char *name_of(const struct adapter_choice *rows, int value)
 {
     for (; rows->name; rows++)
         if (rows->value == value)
@@ -63,7 +71,7 @@ const char *name_of(const struct name_row *rows, int value)
     return NULL;
 }
 
-char *name_list(const struct name_row *rows)
+char *name_list(const struct adapter_choice *rows)
 {
     GString *out = g_string_new(NULL);
     for (; rows->name; rows++)

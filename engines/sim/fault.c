@@ -9,28 +9,24 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static const char *const names[SIM_FAULT_COUNT] = {
-#define X(name, what) #name,
+const struct adapter_choice sim_faults[] = {
+#define X(name, what) {#name, SIM_FAULT_##name},
     SIM_FAULT_ROWS(X)
 #undef X
+    {0},
 };
-
-const char *sim_fault_name(enum sim_fault fault)
-{
-    return names[fault];
-}
 
 int sim_fault_from_name(const char *name)
 {
-    for (int i = 0; i < SIM_FAULT_COUNT; i++)
-        if (!strcmp(names[i], name))
-            return i;
+    for (const struct adapter_choice *row = sim_faults; row->name; row++)
+        if (!strcmp(row->name, name))
+            return row->value;
     return -1;
 }
 
 enum sim_fault sim_fault_now(const struct sim *sim)
 {
-    return sim->loaded && sim->script.fail ? sim->script.fail : sim->early;
+    return sim->loaded && sim->script.fail ? (enum sim_fault)sim->script.fail : sim->early;
 }
 
 static void crash(void)
@@ -78,7 +74,7 @@ void fault_flood(const struct sim *sim)
 
 bool fault_at_load(struct adapter *adapter, struct sim *sim)
 {
-    switch (sim->script.fail ? sim->script.fail : sim->early) {
+    switch (sim->script.fail ? (enum sim_fault)sim->script.fail : sim->early) {
     case SIM_FAULT_load_error:
         fprintf(stderr, "sim: about to fail in load\n");
         return adapter_fail(adapter, "SimLoadError", "the script asked for a load error");
@@ -156,8 +152,8 @@ static void drop_unknown_of_load(json_t *request)
                                               "max_output_tokens", "random_seed", "decoder", "options", NULL};
     json_t *config = json_object_get(request, "config");
     g_autoptr(GPtrArray) options = g_ptr_array_new();
-    for (const struct adapter_field *f = sim_schema; f->name; f++)
-        g_ptr_array_add(options, (gpointer)(uintptr_t)f->name);
+    for (const struct adapter_option *row = sim_options; row->name; row++)
+        g_ptr_array_add(options, (gpointer)(uintptr_t)row->name);
     g_ptr_array_add(options, NULL);
     drop_unknown(config, config_keys);
     drop_unknown(json_object_get(config, "options"), (const char *const *)options->pdata);

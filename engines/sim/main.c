@@ -113,7 +113,7 @@ static bool take_memory(struct adapter *a, struct sim *sim)
 static bool settle_attention(struct adapter *a, const struct sim *sim, const struct adapter_load *load, json_t *reply,
                              json_t *resolved)
 {
-    const char *asked = json_string_value(adapter_option(a, load, "attention"));
+    const char *asked = sim->script.attention;
     bool replaced = sim->script.fail == SIM_FAULT_substitute;
     if (replaced && !adapter_substitution(a, load, reply, "attention", asked, "eager", "the script asked for it"))
         return false;
@@ -139,8 +139,9 @@ static bool sim_load(struct adapter *a, void *state, const struct adapter_load *
     unload(sim);
     json_t *resolved = json_object();
     json_object_set_new(reply, "resolved", resolved);
-    if (!script_read(a, load, &sim->script, resolved) || !check_model(a, sim, load))
+    if (!script_read(a, load, &sim->script) || !check_model(a, sim, load))
         return false;
+    adapter_echo_options(a, load, resolved);
     sim->random = g_rand_new_with_seed((guint32)load->random_seed);
     sim->cached = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     if (!fault_at_load(a, sim) ||
@@ -158,6 +159,7 @@ static bool sim_load(struct adapter *a, void *state, const struct adapter_load *
     json_object_set_new(reply, "engine_version", json_string(LLEM_VERSION));
     json_object_set_new(reply, "weights_bytes", json_integer((json_int_t)sim->memory_bytes));
     json_object_set_new(reply, "quiescent", json_boolean(sim->script.idle_load <= 0));
+    json_object_set_new(reply, "batch", json_integer(sim->script.batch_size));
     json_object_set_new(reply, "device", json_string(sim->script.gpu ? "gpu" : "cpu"));
     json_object_set_new(reply, "prefix_cache", json_boolean(sim->script.prefix_cache));
     json_t *figures = json_object();
@@ -289,7 +291,7 @@ static bool run_batch(struct adapter *a, struct sim *sim, struct adapter_batch *
     if (!step(a, sim, batch, &active))
         return false;
     for (size_t k = 0; active > 0; k++) {
-        double us = s->token_us[MIN(k, s->n_token_us - 1)] * (1 + s->batch_cost * (double)(active - 1));
+        double us = s->token_us.values[MIN(k, s->token_us.n - 1)] * (1 + s->batch_cost * (double)(active - 1));
         due += 1e3 * jittered(sim, us);
         bool any = false;
         for (size_t i = 0; i < batch->n_requests && !any; i++)
@@ -345,7 +347,7 @@ static const struct adapter_ops ops = {
     .adapter = "llem-engine-sim",
     .adapter_version = LLEM_VERSION,
     .engine = "sim",
-    .schema = sim_schema,
+    .options = sim_options,
     .hello = sim_hello,
     .load = sim_load,
     .tokenize = sim_tokenize,

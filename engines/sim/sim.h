@@ -55,38 +55,37 @@
     X(substitute, "another attention kernel than the one asked for is used")                                           \
     X(substitute_silently, "the same, against an explicit refusal of substitutions")
 
-/* All of them: "none load_error …". */
-#define SIM_FAULT_WORD(name, what) " " #name
-#define SIM_FAULT_NAMES            "these:" SIM_FAULT_ROWS(SIM_FAULT_WORD)
-
 enum sim_fault {
 #define X(name, what) SIM_FAULT_##name,
     SIM_FAULT_ROWS(X)
 #undef X
-        SIM_FAULT_COUNT
+    SIM_FAULT_COUNT
 };
-const char *sim_fault_name(enum sim_fault fault);
+extern const struct adapter_choice sim_faults[];
 int sim_fault_from_name(const char *name); /* or -1 */
 
+/* The options of a load, filled through the rows of script.c, and what follows from the decoder. */
 struct script {
     double load_ms, prefill_us;
-    double *token_us; /* one per step, the last for all that follow */
-    size_t n_token_us;
+    struct adapter_numbers token_us; /* one per step, the last for all that follow */
+    int64_t batch_size;
     double jitter, batch_cost;
     int64_t threads, merge, eos_after, max_context, vocab, kv_bytes_per_token;
     double prefill_load, decode_load, idle_load;
     double memory_mib;
-    bool words, gpu, prefix_cache, sample;
+    int words, gpu; /* switches by name: "words" or "bytes", "gpu" or "cpu" */
+    bool prefix_cache, sample;
+    const char *attention; /* as asked for, while load lasts */
     int64_t seed;
-    enum sim_fault fail;
+    int fail; /* enum sim_fault */
     int64_t fail_at;
     double log_mib;
     double temperature;
 };
 
-extern const struct adapter_field sim_schema[];
-/* Reads and checks the options of a load; false after adapter_fail(). Empty *script first. */
-bool script_read(struct adapter *adapter, const struct adapter_load *load, struct script *script, json_t *resolved);
+extern const struct adapter_option sim_options[];
+/* Reads a load; false after adapter_fail(). Empty *script first. */
+bool script_read(struct adapter *adapter, const struct adapter_load *load, struct script *script);
 void script_clear(struct script *script);
 
 struct burner;

@@ -2,6 +2,7 @@
 /* The conformance suite: what docs/engine-protocol.md promises, asked of a program that claims to keep it. */
 #include "engine/check_suite.h"
 
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -71,8 +72,11 @@ static enum engine_check_status check_schema(struct suite *s)
 {
     NEED_HELLO(s);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) fields = engine_schema(s->engine, suite_soon(s), &error);
-    return fields ? PASS : suite_fail_with(s, error);
+    struct engine_schema schema;
+    if (!engine_schema(s->engine, suite_soon(s), &schema, &error))
+        return suite_fail_with(s, error);
+    engine_schema_clear(&schema);
+    return PASS;
 }
 
 /* Loads a configuration that must be refused. */
@@ -99,26 +103,63 @@ static enum engine_check_status check_unknown_keys(struct suite *s)
     return refuse_load(s, other, "a member of config that does not exist", "no_such_member");
 }
 
+/* A value the row does not allow, with words for it; NULL: every value is one. */
+static json_t *value_outside(const struct engine_option *o, const char **ret_what)
+{
+    bool numbers = o->type == ENGINE_INTEGER || o->type == ENGINE_NUMBER || o->type == ENGINE_NUMBERS;
+    if (o->choices) {
+        *ret_what = "a value that is no choice of";
+        return json_string("no such choice");
+    }
+    if (numbers && isfinite(o->max) && o->max < 1e15) {
+        *ret_what = "a number above the range of";
+        return o->type == ENGINE_INTEGER ? json_integer((json_int_t)o->max + 1) : json_real(o->max * 2 + 1);
+    }
+    if (numbers && isfinite(o->min) && o->min > -1e15) {
+        *ret_what = "a number below the range of";
+        return o->type == ENGINE_INTEGER ? json_integer((json_int_t)o->min - 1) : json_real(-1 - 2 * fabs(o->min));
+    }
+    return NULL;
+}
+
+/* Loads with one option of that name more (value taken over), which must be refused by name. */
+static enum engine_check_status refuse_option(struct suite *s, const char *name, json_t *value, const char *what)
+{
+    g_autoptr(json_t) config = suite_load_config(s);
+    jsonx_set_at(json_object_get(config, "options"), name, value);
+    g_autofree char *words = g_strdup_printf("%s '%s'", what, name);
+    return refuse_load(s, config, words, name);
+}
+
+/* Every option, with a value that its row does not allow. */
+static enum engine_check_status refuse_values(struct suite *s, const struct engine_schema *schema, size_t *ret_tried)
+{
+    for (size_t i = 0; i < schema->n; i++) {
+        const struct engine_option *o = &schema->options[i];
+        const char *what = NULL;
+        json_t *outside = value_outside(o, &what);
+        enum engine_check_status status = outside ? refuse_option(s, o->name, outside, what) : PASS;
+        bool texts = o->type == ENGINE_STRING || o->type == ENGINE_ANY;
+        if (status == PASS && !texts)
+            status = refuse_option(s, o->name, json_string("a text"), "a text for");
+        if (status != PASS)
+            return status;
+        *ret_tried += outside || !texts;
+    }
+    return PASS;
+}
+
 static enum engine_check_status check_bad_value(struct suite *s)
 {
     NEED_HELLO(s);
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) fields = engine_schema(s->engine, suite_soon(s), &error);
-    if (!fields)
+    struct engine_schema schema;
+    if (!engine_schema(s->engine, suite_soon(s), &schema, &error))
         return suite_needs(s, "a schema", error);
-    size_t i;
-    json_t *row;
-    json_array_foreach (fields, i, row) {
-        const char *type = json_string_value(json_object_get(row, "type"));
-        const char *name = json_string_value(json_object_get(row, "name"));
-        if (strcmp(type, "integer") && strcmp(type, "number") && strcmp(type, "boolean"))
-            continue;
-        g_autoptr(json_t) config = suite_load_config(s);
-        json_object_set_new(json_object_get(config, "options"), name, json_string("not a number"));
-        g_autofree char *what = g_strdup_printf("a text for the %s '%s'", type, name);
-        return refuse_load(s, config, what, name);
-    }
-    return suite_say(s, ENGINE_CHECK_SKIP, "the schema has no integer, number or boolean");
+    size_t tried = 0;
+    enum engine_check_status status = refuse_values(s, &schema, &tried);
+    engine_schema_clear(&schema);
+    return tried || status != PASS ? status : suite_say(s, ENGINE_CHECK_SKIP, "every value is allowed for every option");
 }
 
 static enum engine_check_status check_load_missing(struct suite *s)
@@ -426,9 +467,9 @@ const struct engine_check_case engine_check_cases[] = {
     {"unknown-message", "a message that does not exist is refused by name"},
     {"garbage", "bad lines are answered by an error with id null, and life goes on"},
     {"order", "nothing but hello, schema and load works before a load"},
-    {"schema", "lists its options with name, type and default"},
+    {"schema", "lists its options with name, type, default, and what is allowed"},
     {"unknown-keys", "options and members that do not exist are refused by name"},
-    {"bad-value", "an option of the wrong type is refused by name"},
+    {"bad-value", "each option refuses, by its name, a value of another type, range or choice"},
     {"load-missing", "a model path that does not exist is an error"},
     {"load", "reports the resolved configuration, processes, weights, memory, substitutions"},
     {"tokenize", "one list of ids a text, equal for equal texts"},

@@ -133,8 +133,38 @@ struct engine_identity {
 bool engine_hello(struct engine *engine, int64_t deadline_ns, struct engine_identity *ret, GError **error);
 void engine_identity_clear(struct engine_identity *identity);
 
-/* The options the installed engine takes: [{"name", "type", "default", …}]. New reference. */
-json_t *engine_schema(struct engine *engine, int64_t deadline_ns, GError **error);
+enum engine_type {
+    ENGINE_INTEGER,
+    ENGINE_NUMBER,
+    ENGINE_NUMBERS, /* a number, or a list of numbers */
+    ENGINE_BOOLEAN,
+    ENGINE_STRING,
+    ENGINE_LIST,
+    ENGINE_MAPPING,
+    ENGINE_ANY,
+    ENGINE_TYPE_COUNT
+};
+const char *engine_type_name(enum engine_type type); /* "integer" */
+
+/* An option the installed engine takes. */
+struct engine_option {
+    const char *name; /* dotted where load nests it: "cache.blocks" */
+    enum engine_type type;
+    const json_t *initial; /* the default; json null is one */
+    double min, max;       /* of numbers, inclusive; -INFINITY, INFINITY: no bound */
+    const json_t *choices; /* NULL, or a list of the values allowed */
+    const char *unit, *help; /* or NULL */
+};
+struct engine_schema {
+    json_t *reply; /* everything in the options is borrowed from it */
+    struct engine_option *options;
+    size_t n;
+};
+/* Every row is held to itself: a known type, a default that its own range and choices allow. */
+bool engine_schema(struct engine *engine, int64_t deadline_ns, struct engine_schema *ret, GError **error);
+void engine_schema_clear(struct engine_schema *schema);
+/* The row of that name, or NULL. */
+const struct engine_option *engine_schema_find(const struct engine_schema *schema, const char *name);
 
 struct engine_loaded {
     json_t *reply;               /* everything below is borrowed from it */
@@ -146,6 +176,8 @@ struct engine_loaded {
     int64_t *pids; /* every process of the engine */
     size_t n_pids;
     int64_t weights_bytes;  /* -1: not known */
+    int64_t batch;          /* requests that belong into one batch, by its options; 0: not said */
+    int64_t in_flight;      /* requests it computes at once, by its options; 0: not said */
     bool on_gpu;            /* some of the model is computed on a GPU */
     bool prefix_cache;      /* prompts that begin like an earlier one may be served from a cache */
     int64_t t0_ns, t1_ns;   /* loading, by the adapter's stamps */

@@ -11,7 +11,7 @@ static bool settle(struct engine *engine, const char *type, bool ok, GError **de
     return ok || wire_bad_reply(engine, type, g_steal_pointer(detail), error);
 }
 
-/* --- Hello, schema ---------------------------------------------------------------------------------------------- */
+/* --- Hello ------------------------------------------------------------------------------------------------------ */
 
 static bool read_identity(const json_t *reply, struct engine_identity *ret, int64_t *protocol, int64_t *clock_ns,
                           GError **error)
@@ -58,35 +58,6 @@ void engine_identity_clear(struct engine_identity *identity)
 {
     json_decref(identity->reply);
     *identity = (struct engine_identity){0};
-}
-
-static bool check_fields(const json_t *fields, GError **error)
-{
-    size_t i;
-    json_t *row;
-    json_array_foreach(fields, i, row) {
-        const char *name = NULL, *type = NULL;
-        if (!jsonx_get_string(row, "name", true, &name, error) || !jsonx_get_string(row, "type", true, &type, error)) {
-            g_prefix_error(error, "field %zu (%s): ", i, name ? name : "without a name");
-            return false;
-        }
-        if (!json_object_get(row, "default")) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "field '%s' has no default (null is one)", name);
-            return false;
-        }
-    }
-    return true;
-}
-
-json_t *engine_schema(struct engine *engine, int64_t deadline_ns, GError **error)
-{
-    g_autoptr(json_t) reply = wire_call(engine, "schema", NULL, deadline_ns, error);
-    if (!reply)
-        return NULL;
-    GError *detail = NULL;
-    json_t *fields = NULL;
-    bool ok = jsonx_get_array(reply, "fields", true, &fields, &detail) && check_fields(fields, &detail);
-    return settle(engine, "schema", ok, &detail, error) ? json_incref(fields) : NULL;
 }
 
 /* --- Load ------------------------------------------------------------------------------------------------------- */
@@ -149,6 +120,18 @@ static bool read_device(const json_t *reply, bool *ret_on_gpu, GError **error)
     return false;
 }
 
+/* A number of requests that need not be there; 0 where it is not. */
+static bool read_count(const json_t *reply, const char *name, int64_t *ret, GError **error)
+{
+    *ret = 0;
+    if (!jsonx_get_int(reply, name, false, ret, error))
+        return false;
+    if (*ret >= 1 || !json_is_integer(json_object_get(reply, name)))
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "'%s' must be a number of requests, not %" G_GINT64_FORMAT, name, *ret);
+    return false;
+}
+
 static bool read_loaded(struct engine_loaded *ret, GError **error)
 {
     const json_t *reply = ret->reply;
@@ -164,7 +147,9 @@ static bool read_loaded(struct engine_loaded *ret, GError **error)
         !jsonx_get_int(reply, "t0_ns", true, &ret->t0_ns, error) ||
         !jsonx_get_int(reply, "t1_ns", true, &ret->t1_ns, error) ||
         !jsonx_get_bool(reply, "quiescent", true, &ret->quiescent, error) ||
-        !jsonx_get_bool(reply, "prefix_cache", false, &ret->prefix_cache, error) || !read_device(reply, &ret->on_gpu, error))
+        !jsonx_get_bool(reply, "prefix_cache", false, &ret->prefix_cache, error) ||
+        !read_count(reply, "batch", &ret->batch, error) || !read_count(reply, "in_flight", &ret->in_flight, error) ||
+        !read_device(reply, &ret->on_gpu, error))
         return false;
     ret->resolved = resolved;
     ret->facts = facts;

@@ -6,7 +6,7 @@
  *   process.c     its process: start, and how it ended
  *   wire.c        lines to and from it
  *   stop.c        its end: the ladder
- *   generation.c  the reply to generate
+ *   schema.c, generation.c  the replies to schema and to generate
  *   messages.c    the messages, typed
  *   check_suite.c, check.c  the conformance suite
  */

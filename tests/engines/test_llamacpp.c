@@ -324,6 +324,8 @@ static void test_resolved(void)
     g_assert_true(workload_facts_read(tiny, &facts, NULL));
     int64_t n_ctx = json_integer_value(json_object_get(loaded.resolved, "n_ctx"));
     g_assert_cmpint(n_ctx, ==, 3 * 512);
+    g_assert_cmpint(loaded.in_flight, ==, 3);
+    g_assert_cmpint(loaded.batch, ==, 0);
     g_assert_cmpint(json_integer_value(json_object_get(loaded.resolved, "n_ctx_seq")), ==, 512);
     g_assert_cmpint(json_integer_value(json_object_get(loaded.resolved, "n_threads_batch")), ==, 1);
     g_assert_cmpstr(json_string_value(json_object_get(loaded.resolved, "weights")), ==, "f32");
@@ -377,6 +379,9 @@ static void test_load_refused(void)
         {folder, "", "", "LoadFailed", "config.json"},
         {tiny, "\"n_treads\": 2", "", "UnknownKey", "n_treads"},
         {tiny, "\"n_threads\": 0", "", "BadValue", "between 1 and 512"},
+        {tiny, "\"n_ctx\": 0", "", "BadValue", "option 'n_ctx' must lie between 1 and"},
+        {tiny, "\"n_gpu_layers\": 10001", "", "BadValue", "between -1 and 10000, not 10001"},
+        {tiny, "\"n_threads\": 1.5", "", "BadValue", "option 'n_threads' must be an integer, not a"},
         {tiny, "\"type_k\": \"q3\"", "", "BadValue", "none of f32, f16"},
         {tiny, "\"type_v\": \"q8_0\"", "", "BadValue", "needs flash_attn: on"},
         {tiny, "\"n_batch\": 2, \"n_parallel\": 4", "", "BadValue", "at least n_parallel"},

@@ -48,10 +48,10 @@ static void test_largest_logit_not_finite(void)
 
 static void test_names(void)
 {
-    const struct name_row *const tables[] = {names_flash_attention, names_load_mode,
+    const struct adapter_choice *const tables[] = {names_flash_attention, names_load_mode,
                                              names_split_mode, names_kv_type, names_file_type};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
-        for (const struct name_row *row = tables[i]; row->name; row++) {
+        for (const struct adapter_choice *row = tables[i]; row->name; row++) {
             g_assert_cmpint(name_value(tables[i], row->name, -99), ==, row->value);
             g_assert_cmpstr(name_of(tables[i], row->value), ==, row->name);
         }
@@ -60,8 +60,16 @@ static void test_names(void)
     g_assert_null(name_of(names_kv_type, 12345));
     g_autofree char *list = name_list(names_flash_attention);
     g_assert_cmpstr(list, ==, "off, on, auto");
-    for (const struct name_row *row = names_load_mode; row->name; row++)
+    for (const struct adapter_choice *row = names_load_mode; row->name; row++)
         g_assert_cmpint(row->value, >=, -1);
+}
+
+/* The bound of the row is libllama's own. */
+static void test_bounds(void)
+{
+    for (const struct adapter_option *row = llamacpp_options; row->name; row++)
+        if (!strcmp(row->name, "n_parallel"))
+            g_assert_cmpfloat(row->max, ==, (double)llama_max_parallel_sequences());
 }
 
 /* What the GGUF reader believes of ggml's types is what ggml says. */
@@ -81,7 +89,7 @@ static void test_ggml_types(void)
         n_known++;
     }
     g_assert_cmpint(n_known, >=, 30);
-    for (const struct name_row *row = names_file_type; row->name; row++)
+    for (const struct adapter_choice *row = names_file_type; row->name; row++)
         g_assert_cmpstr(ggml_file_type_name(row->value), ==, row->name);
 }
 
@@ -99,6 +107,7 @@ int main(int argc, char **argv)
     g_test_add_func("/llamacpp/largest-logit", test_largest_logit);
     g_test_add_func("/llamacpp/largest-logit/not-finite", test_largest_logit_not_finite);
     g_test_add_func("/llamacpp/names", test_names);
+    g_test_add_func("/llamacpp/bounds", test_bounds);
     g_test_add_func("/llamacpp/ggml-types", test_ggml_types);
     g_test_add_func("/llamacpp/library", test_library);
     return g_test_run();

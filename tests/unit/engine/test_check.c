@@ -60,24 +60,67 @@ static void test_sim(void)
 }
 
 /* The adapter printed in the documentation, as it stands there. */
-static void test_documentation(void)
+static char *documented_adapter(void)
 {
-    g_autofree char *python = g_find_program_in_path("python3");
     g_autoptr(GError) error = NULL;
     g_autofree char *page = file_read(LLEM_SOURCE_DIR "/docs/engine-protocol.md", 1 << 20, NULL, &error);
     g_assert_no_error(error);
-    g_assert_nonnull(python);
     char *start = strstr(page, "```python\n");
     g_assert_nonnull(start);
     start += strlen("```python\n");
     char *end = strstr(start, "\n```\n");
     g_assert_nonnull(end);
+    return g_strndup(start, (gsize)(end - start + 1));
+}
+
+static struct outcome check_python(const char *text, const char *only)
+{
+    g_autofree char *python = g_find_program_in_path("python3");
     g_autofree char *program = g_build_filename(folder, "toy_adapter.py", NULL);
-    g_assert_true(g_file_set_contents(program, start, end - start + 1, NULL));
+    g_assert_nonnull(python);
+    g_assert_true(g_file_set_contents(program, text, -1, NULL));
     const char *const argv[] = {python, program, NULL};
-    struct outcome o = check(argv, "{}", 30, NULL);
+    return check(argv, "{}", 30, only);
+}
+
+static void test_documentation(void)
+{
+    g_autofree char *text = documented_adapter();
+    struct outcome o = check_python(text, NULL);
     g_assert_null(o.first);
     g_assert_cmpint(o.passed, >=, n_cases() - 1); /* it never merges chunks */
+    g_hash_table_unref(o.failed);
+}
+
+/* The same adapter with one word changed, and what the case then says. */
+static const struct {
+    const char *name, *from, *to, *only, *says;
+} changed[] = {
+    {"type", "\"integer\"", "\"int\"", "schema", "field 'token_us': type 'int' is none of integer, number"},
+    {"bounds", "\"min\": 0", "\"min\": 2000000", "schema", "'min' 2e+06 lies above 'max' 1e+06"},
+    {"default", "\"default\": 1000", "\"default\": -1000", "schema", "its default -1000 is none of the values"},
+    {"no-default", "\"default\": 1000, ", "", "schema", "it has no default"},
+    {"choices", "\"min\": 0", "\"min\": 0, \"choices\": []", "schema", "'choices' has none"},
+    {"bound-of-a-text", "\"integer\"", "\"string\"", "schema", "'min' and 'max' are of numbers"},
+    {"twice", "SCHEMA}", "SCHEMA * 2}", "schema", "'token_us' stands there twice"},
+    {"range", " or not f[\"min\"] <= options[f[\"name\"]] <= f[\"max\"]", "", "bad-value",
+     "a number above the range of 'token_us' was accepted"},
+    {"any-type", "if type(options[f[\"name\"]]) is not int or", "if type(options[f[\"name\"]]) is int and", "bad-value",
+     "a text for 'token_us' was accepted"},
+};
+
+static void test_changed(gconstpointer data)
+{
+    size_t i = (size_t)(uintptr_t)data;
+    g_autofree char *text = documented_adapter();
+    g_auto(GStrv) parts = g_strsplit(text, changed[i].from, 2);
+    g_assert_cmpuint(g_strv_length(parts), ==, 2);
+    g_autofree char *other = g_strjoin(changed[i].to, parts[0], parts[1], NULL);
+    struct outcome o = check_python(other, changed[i].only);
+    g_assert_cmpstr(o.first, ==, changed[i].only);
+    const char *message = g_hash_table_lookup(o.failed, changed[i].only);
+    if (!strstr(message, changed[i].says))
+        g_error("'%s' does not say '%s'", message, changed[i].says);
     g_hash_table_unref(o.failed);
 }
 
@@ -200,6 +243,10 @@ int main(int argc, char **argv)
     g_test_add_func("/check/registry", test_registry); /* sets variables: before any thread */
     g_test_add_func("/check/sim", test_sim);
     g_test_add_func("/check/documentation", test_documentation);
+    for (size_t i = 0; i < G_N_ELEMENTS(changed); i++) {
+        g_autofree char *path = g_strconcat("/check/changed/", changed[i].name, NULL);
+        g_test_add_data_func(path, (gconstpointer)(uintptr_t)i, test_changed);
+    }
     g_test_add_func("/check/not-an-adapter", test_not_an_adapter);
     g_test_add_func("/check/only", test_only);
     for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {

@@ -100,9 +100,17 @@ static void test_whole_life(void)
     struct engine *engine = loaded_engine("\"token_us\": 200, \"kv_bytes_per_token\": 100, \"memory_mib\": 1");
     g_autoptr(GError) error = NULL;
 
-    g_autoptr(json_t) schema = engine_schema(engine, in_s(10), &error);
+    struct engine_schema schema;
+    engine_schema(engine, in_s(10), &schema, &error);
     g_assert_no_error(error);
-    g_assert_cmpuint(json_array_size(schema), >, 10);
+    g_assert_cmpuint(schema.n, >, 10);
+    const struct engine_option *threads = engine_schema_find(&schema, "threads");
+    g_assert_cmpint(threads->type, ==, ENGINE_INTEGER);
+    g_assert_cmpfloat(threads->max, ==, 256);
+    g_assert_cmpstr(threads->unit, ==, "threads");
+    g_assert_cmpuint(json_array_size(engine_schema_find(&schema, "device")->choices), ==, 2);
+    g_assert_null(engine_schema_find(&schema, "no_such"));
+    engine_schema_clear(&schema);
 
     const char *const texts[] = {"the same word word", "", "naïve – ünïcode"};
     struct engine_tokens *tokens;
