@@ -136,7 +136,7 @@ static void test_descriptors(void)
     int a = ends[0][1], b = ends[1][1];
     struct spawn_child child;
     g_autoptr(GError) error = NULL;
-    struct spawn spawn = {.argv = SH("echo a >&$A; echo b >&$B; ls /proc/$$/fd | tr '\\n' ' ' >&$B"), .n_fds = 3};
+    struct spawn spawn = {.argv = SH("echo a >&$A; echo b >&$B; exec >&$B; ls -m /proc/$$/fd; :"), .n_fds = 3};
     g_autofree char *as_a = g_strdup_printf("A=%d", b), *as_b = g_strdup_printf("B=%d", a);
     spawn.fds = (const struct spawn_fd[]){{a, b}, {b, a}, {-1, 0}};
     spawn.env = ARGV(as_a, as_b);
@@ -148,7 +148,7 @@ static void test_descriptors(void)
     g_assert_cmpint(waitpid(child.pid, NULL, 0), ==, child.pid);
     g_assert_cmpint(read(ends[0][0], text[0], 63), ==, 2);
     g_assert_cmpint(read(ends[1][0], text[1], 63), >, 2);
-    g_autofree char *list = g_strdup_printf("b\n0 1 2 %d %d ", MIN(a, b), MAX(a, b));
+    g_autofree char *list = g_strdup_printf("b\n0, 1, 2, %d, %d\n", MIN(a, b), MAX(a, b));
     g_assert_cmpstr(text[0], ==, "a\n");
     g_assert_cmpstr(text[1], ==, list);
     close(ends[0][0]);
