@@ -111,13 +111,15 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *worker = find_worker(&error);
-    if (!worker)
+    g_autoptr(owned_runner) runner =
+        worker ? runner_new(&(struct runner_options){.worker_path = worker}, &error) : NULL;
+    if (!runner)
         return cli_fail(error);
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
     struct study_job job = {.file = file,
                             .plan = plan,
                             .results_dir = results,
-                            .worker_path = worker,
+                            .runner = runner,
                             .interrupt_fd = interrupt_open(),
                             .event = on_event,
                             .event_data = &screen};
