@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "accuracy/trial.h"
 
+#include "energy/scopes.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -309,22 +311,66 @@ static struct meter_reading spin(struct scene *s, int64_t t_ns)
 
 /* --- the session: guards planned and extended as the experiment does --------------------------------------------- */
 
-static GArray *session(struct scene *s, struct energy_channel *channel, struct energy_window *window)
+/* What is known of the sensor beforehand: the channel, and its period by characterisation. */
+struct beforehand {
+    const struct meter_channel *channel;
+    struct meter_sensor seen;
+    struct energy_known known;
+};
+
+static void know(const struct scene *s, struct beforehand *ret)
 {
-    struct energy_guard_plan plan = energy_plan_guard(channel, 1);
+    *ret = (struct beforehand){.channel = &s->info,
+                               .seen = {.period_ns = s->trial->sensor->period_ns, .usable = true}};
+    ret->known = (struct energy_known){
+        .channels = &ret->channel, .sensors = &ret->seen, .channel_count = 1, .on_boards = true};
+}
+
+/* The scopes as the sampler saw them, with ticks at the ends where the sensor has some. */
+static struct energy_scopes *look(struct scene *s, const struct energy_known *known, int64_t from_ns, int64_t to_ns,
+                                  const struct meter_reading *ticks)
+{
     GArray *points = g_array_new(FALSE, FALSE, sizeof(struct meter_point));
-    int64_t from_ns = s->t0_ns - plan.pre_ns, now_ns = s->t1_ns + plan.post_ns;
-    *window = (struct energy_window){from_ns, s->t0_ns, s->t1_ns, now_ns, 1, 0};
+    struct energy_readings *readings = energy_readings_new();
+    sample(s, from_ns, to_ns, points);
+    energy_readings_add(readings, &s->info, points, ticks, ticks ? ticks + 1 : NULL);
+    return energy_scopes_new(known, readings);
+}
+
+static enum energy_guard_state guard_state(const struct energy_scopes *scopes, const struct energy_guard_plan *plan,
+                                           const struct energy_window *window)
+{
+    g_autoptr(GArray) channels = energy_scopes_channels(scopes);
+    return energy_guard_settled(&g_array_index(channels, struct energy_channel, 0), plan, window, window->guard_to_ns);
+}
+
+static struct energy_guard_plan plan_guard(const struct energy_known *known)
+{
+    g_autoptr(owned_scopes) scopes = energy_scopes_new(known, NULL);
+    g_autoptr(GArray) channels = energy_scopes_channels(scopes);
+    return energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
+}
+
+static struct energy_scopes *session(struct scene *s, const struct energy_known *known, struct energy_window *window)
+{
+    struct energy_guard_plan plan = plan_guard(known);
+    int64_t from_ns = s->t0_ns - plan.pre_ns - 2 * plan.period_ns;
+    struct energy_scopes *scopes = NULL;
+    *window = (struct energy_window){s->t0_ns - plan.pre_ns, s->t0_ns, s->t1_ns, s->t1_ns + plan.post_ns, 1, 0};
     for (;;) {
-        g_array_set_size(points, 0);
-        sample(s, from_ns - 2 * plan.period_ns, now_ns, points);
-        channel->points = (const struct meter_point *)(void *)points->data;
-        channel->count = points->len;
-        window->guard_to_ns = now_ns;
-        if (energy_guard_settled(channel, &plan, window, now_ns) != ENERGY_GUARD_EXTEND)
-            return points;
-        now_ns = MIN(now_ns + plan.hold_ns, s->t1_ns + plan.limit_ns);
+        energy_scopes_free(scopes);
+        scopes = look(s, known, from_ns, window->guard_to_ns, NULL);
+        if (guard_state(scopes, &plan, window) != ENERGY_GUARD_EXTEND)
+            break;
+        window->guard_to_ns = MIN(window->guard_to_ns + plan.hold_ns, s->t1_ns + plan.limit_ns);
     }
+    if (!s->trial->sensor->ticks)
+        return scopes;
+    /* the last tick before t0; after t1 the second one */
+    energy_scopes_free(scopes);
+    struct meter_reading before = spin(s, s->t0_ns - 2 * s->trial->sensor->period_ns);
+    struct meter_reading ticks[] = {before, spin(s, spin(s, s->t1_ns).after_ns)};
+    return look(s, known, from_ns, window->guard_to_ns, ticks);
 }
 
 /* --- the judge's sabotage ---------------------------------------------------------------------------------------- */
@@ -361,31 +407,17 @@ static void spoil(struct scene *s, const struct energy_window *window, struct en
 void trial_run(const struct trial *trial, struct outcome *ret)
 {
     struct scene s = {.trial = trial, .rng = {trial->seed}};
-    struct energy_channel channel = {.info = &s.info};
-    struct energy_board board = {.idle_w = NAN, .limit_w = LIMIT_W};
     struct energy_options options = {.draws = 1000, .seed = (uint32_t)trial->seed};
-    struct meter_reading tick0, tick1;
+    struct beforehand beforehand;
+    struct energy_window window;
     s.stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
     build_truth(&s);
     build_sensor(&s);
-    channel.period_ns = trial->sensor->period_ns; /* by characterisation */
-    struct energy_window window;
-    GArray *points = session(&s, &channel, &window);
-    if (trial->sensor->ticks) { /* the last tick before t0; after t1 the second one */
-        tick0 = spin(&s, s.t0_ns - 2 * trial->sensor->period_ns);
-        tick1 = spin(&s, spin(&s, s.t1_ns).after_ns);
-        channel.tick0 = &tick0;
-        channel.tick1 = &tick1;
-    }
-    if (trial->sensor->kind == METER_ENERGY)
-        board.counter = &channel;
-    else if (trial->sensor->kind == METER_POWER_AVERAGE)
-        board.average = &channel;
-    else
-        board.instant = &channel;
+    know(&s, &beforehand);
+    g_autoptr(owned_scopes) scopes = session(&s, &beforehand.known, &window);
     options.stamps_ns = (const int64_t *)(void *)s.stamps->data;
     options.stamp_count = s.stamps->len;
-    energy_estimate_board(&board, &window, &options, &ret->estimate);
+    energy_scope_estimate(scopes->primary, &window, &options, &ret->estimate, NULL);
     ret->truth_j = sim_board_energy_j(s.board, s.t0_ns, s.t1_ns);
     if (trial->spoil != SPOIL_NONE && ret->estimate.joules.status != QUANTITY_ABSENT)
         spoil(&s, &window, &ret->estimate);
@@ -395,7 +427,6 @@ void trial_run(const struct trial *trial, struct outcome *ret)
     ret->estimate.device = ret->estimate.scope = NULL;
     for (size_t i = 0; i < ret->estimate.check_count; i++)
         ret->estimate.checks[i].sensor = NULL;
-    g_array_unref(points);
     g_array_unref(s.stamps);
     sim_counting_free(s.counting);
     sim_board_free(s.board);

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+#include "energy/scopes.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- what is known beforehand -------------------------------------------------------------------------------------- */
+
+bool energy_kind_gives_joules(enum meter_kind kind)
+{
+    return kind == METER_ENERGY || kind == METER_POWER_INSTANT || kind == METER_POWER_AVERAGE;
+}
+
+bool energy_channel_usable(const struct meter_channel *channel)
+{
+    return energy_kind_gives_joules(channel->kind) && channel->status != QUANTITY_ABSENT;
+}
+
+bool energy_channel_is_ours(const struct energy_known *known, const struct meter_channel *channel)
+{
+    if (!meter_channel_of_board(channel))
+        return true;
+    return known->on_boards && (!known->boards || g_strv_contains(known->boards, channel->device));
+}
+
+/* What watching showed of a channel; usable, with nothing known, where nobody watched. CPU time of an engine that was not
+ * there yet stood still when it was watched: that says nothing of a model. */
+static struct meter_sensor seen_of(const struct energy_known *known, size_t index)
+{
+    bool modelled = known->channels[index]->status == QUANTITY_MODELLED;
+    return known->sensors && !modelled ? known->sensors[index] : (struct meter_sensor){.usable = true};
+}
+
+static const char *fault_of(const struct meter_sensor *seen)
+{
+    return seen->stuck        ? "the counter stands still"
+           : seen->decreasing ? "the counter went back"
+                              : "its readings are implausible";
+}
+
+/* --- what was read -------------------------------------------------------------------------------------------------- */
+
+/* What one channel showed. */
+struct series {
+    const struct meter_channel *channel;
+    GArray *points;
+    struct meter_reading tick0, tick1;
+    bool ticked;
+};
+
+struct energy_readings {
+    GPtrArray *all; /* struct series * */
+};
+
+static void series_free(gpointer data)
+{
+    struct series *s = data;
+    g_array_unref(s->points);
+    g_free(s);
+}
+
+struct energy_readings *energy_readings_new(void)
+{
+    struct energy_readings *readings = g_new0(struct energy_readings, 1);
+    readings->all = g_ptr_array_new_with_free_func(series_free);
+    return readings;
+}
+
+void energy_readings_free(struct energy_readings *readings)
+{
+    if (!readings)
+        return;
+    g_ptr_array_unref(readings->all);
+    g_free(readings);
+}
+
+void energy_readings_add(struct energy_readings *readings, const struct meter_channel *channel, GArray *points,
+                         const struct meter_reading *tick0, const struct meter_reading *tick1)
+{
+    struct series *s = g_new0(struct series, 1);
+    s->channel = channel;
+    s->points = points;
+    s->ticked = tick0 && tick1 && tick0->status == METER_READ_OK && tick1->status == METER_READ_OK;
+    if (s->ticked) {
+        s->tick0 = *tick0;
+        s->tick1 = *tick1;
+    }
+    g_ptr_array_add(readings->all, s);
+}
+
+struct energy_readings *energy_readings_take(const struct energy_known *known, struct sampler *sampler,
+                                             int64_t from_ns, int64_t to_ns, const struct energy_ticks *ticks)
+{
+    struct energy_readings *readings = energy_readings_new();
+    for (size_t i = 0; i < known->channel_count; i++) {
+        const struct meter_channel *c = known->channels[i];
+        if (!energy_channel_usable(c) || !energy_channel_is_ours(known, c))
+            continue;
+        const struct meter_reading *before = ticks && ticks->before ? &ticks->before[i] : NULL;
+        const struct meter_reading *after = ticks && ticks->after ? &ticks->after[i] : NULL;
+        energy_readings_add(readings, c, sampler_series(sampler, i, from_ns, to_ns), before, after);
+    }
+    return readings;
+}
+
+static void show(const struct energy_readings *readings, struct energy_channel *channel)
+{
+    for (guint i = 0; readings && i < readings->all->len; i++) {
+        const struct series *s = g_ptr_array_index(readings->all, i);
+        if (s->channel != channel->info)
+            continue;
+        channel->points = (const struct meter_point *)(const void *)s->points->data;
+        channel->count = s->points->len;
+        channel->tick0 = s->ticked ? &s->tick0 : NULL;
+        channel->tick1 = s->ticked ? &s->tick1 : NULL;
+        return;
+    }
+}
+
+/* --- which channels make which board of which scope ---------------------------------------------------------------- */
+
+static void scope_free(gpointer data)
+{
+    struct energy_scope *s = data;
+    g_ptr_array_unref(s->boards);
+    g_free(s);
+}
+
+/* NULL: no scope of that name yet. */
+static struct energy_scope *scope_named(const struct energy_scopes *scopes, const char *name)
+{
+    for (guint i = 0; i < scopes->all->len; i++) {
+        struct energy_scope *s = g_ptr_array_index(scopes->all, i);
+        if (!strcmp(s->name, name))
+            return s;
+    }
+    return NULL;
+}
+
+static struct energy_scope *scope_of(struct energy_scopes *scopes, const char *name)
+{
+    struct energy_scope *s = scope_named(scopes, name);
+    if (s)
+        return s;
+    s = g_new0(struct energy_scope, 1);
+    s->name = name;
+    s->row = meter_scope_find(name);
+    s->boards = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(scopes->all, s);
+    return s;
+}
+
+static double level_of(const struct energy_known *known, const char *scope, const char *device)
+{
+    for (size_t i = 0; i < known->level_count; i++)
+        if (!strcmp(known->levels[i].scope, scope) && !strcmp(known->levels[i].device, device))
+            return known->levels[i].watts;
+    return NAN;
+}
+
+static const struct energy_calibration *calibration_of(const struct energy_known *known, const char *device)
+{
+    for (size_t i = 0; i < known->calibration_count; i++)
+        if (!strcmp(known->calibrations[i].uuid, device))
+            return &known->calibrations[i];
+    return NULL;
+}
+
+static struct energy_scope_board *board_of(const struct energy_known *known, struct energy_scope *scope,
+                                           const char *device)
+{
+    for (guint i = 0; i < scope->boards->len; i++) {
+        struct energy_scope_board *b = g_ptr_array_index(scope->boards, i);
+        if (!strcmp(b->device, device))
+            return b;
+    }
+    struct energy_scope_board *b = g_new0(struct energy_scope_board, 1);
+    b->scope = scope->name;
+    b->device = device;
+    b->board.idle_w = level_of(known, scope->name, device);
+    b->board.limit_w = NAN;
+    b->board.calibration = calibration_of(known, device);
+    g_ptr_array_add(scope->boards, b);
+    return b;
+}
+
+/* NULL: it has none. */
+static const struct energy_channel *first_channel(const struct energy_scope_board *b)
+{
+    for (size_t i = 0; i < ENERGY_SLOT_COUNT; i++)
+        if (b->channels[i].info)
+            return &b->channels[i];
+    return NULL;
+}
+
+static enum energy_slot slot_of(enum meter_kind kind)
+{
+    return kind == METER_ENERGY ? ENERGY_COUNTER : kind == METER_POWER_AVERAGE ? ENERGY_AVERAGE : ENERGY_INSTANT;
+}
+
+/* The first channel of a kind is the board's. */
+static void board_add(struct energy_scope_board *b, const struct meter_channel *c, const struct meter_sensor *seen,
+                      const struct energy_readings *readings)
+{
+    enum energy_slot slot = slot_of(c->kind);
+    struct energy_channel *channel = &b->channels[slot];
+    const struct energy_channel **places[] = {&b->board.counter, &b->board.average, &b->board.instant};
+    if (c->max_power_w > 0)
+        b->board.limit_w = c->max_power_w / METER_PLAUSIBLE_SHARE;
+    if (channel->info)
+        return;
+    *channel = (struct energy_channel){
+        .info = c, .period_ns = seen->period_ns, .follows_average = seen->follows_average};
+    show(readings, channel);
+    *places[slot] = channel;
+}
+
+static void add_channels(const struct energy_known *known, struct energy_scopes *scopes)
+{
+    for (size_t i = 0; i < known->channel_count; i++) {
+        const struct meter_channel *c = known->channels[i];
+        struct meter_sensor seen = seen_of(known, i);
+        if (energy_channel_usable(c) && energy_channel_is_ours(known, c) && seen.usable)
+            board_add(board_of(known, scope_of(scopes, c->scope), c->device), c, &seen, scopes->readings);
+    }
+}
+
+/* Boards and packages of ours that belong to a scope and have no channel there: the sum over the scope needs them, so
+ * they are in it, and say why it is absent. */
+static void add_missing_boards(const struct energy_known *known, struct energy_scopes *scopes)
+{
+    for (size_t i = 0; i < known->channel_count; i++) {
+        const struct meter_channel *c = known->channels[i];
+        struct energy_scope *scope = scope_named(scopes, c->scope);
+        if (!scope || !energy_kind_gives_joules(c->kind) || !energy_channel_is_ours(known, c))
+            continue;
+        struct energy_scope_board *b = board_of(known, scope, c->device);
+        if (first_channel(b) || b->why)
+            continue;
+        bool faulty = known->sensors && !known->sensors[i].usable;
+        b->why = c->reason ? c->reason : faulty ? fault_of(&known->sensors[i]) : "no channel of it can be used";
+    }
+}
+
+static void list_boards(struct energy_scopes *scopes)
+{
+    for (guint i = 0; i < scopes->all->len; i++) {
+        const struct energy_scope *s = g_ptr_array_index(scopes->all, i);
+        for (guint k = 0; k < s->boards->len; k++)
+            g_ptr_array_add(scopes->boards, g_ptr_array_index(s->boards, k));
+    }
+}
+
+/* Counters that watching showed to stand still or go back: of any board, for they say something of the machine. */
+static void add_warnings(const struct energy_known *known, struct energy_scopes *scopes)
+{
+    for (size_t i = 0; i < known->channel_count; i++) {
+        const struct meter_channel *c = known->channels[i];
+        struct meter_sensor seen = seen_of(known, i);
+        if (c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT && !seen.usable)
+            g_ptr_array_add(scopes->warnings, g_strdup_printf("%s was not used: %s", c->id, fault_of(&seen)));
+    }
+}
+
+/* --- the scope that counts ------------------------------------------------------------------------------------------ */
+
+/* A scope begins with a channel. */
+static const struct meter_channel *channel_of(const struct energy_scope *scope)
+{
+    const struct energy_channel *found = NULL;
+    for (guint i = 0; !found && i < scope->boards->len; i++)
+        found = first_channel(g_ptr_array_index(scope->boards, i));
+    return found ? found->info : NULL;
+}
+
+enum quantity_status energy_scope_status(const struct energy_scope *scope)
+{
+    const struct meter_channel *c = channel_of(scope);
+    return c ? c->status : QUANTITY_ABSENT;
+}
+
+/* Least first; METER_COUNTS_NEVER and more: not at all. */
+static int rank_of(const struct energy_known *known, const struct energy_scope *scope)
+{
+    const struct meter_channel *c = channel_of(scope);
+    if (meter_scope_of_boards(scope->row) && !known->on_boards)
+        return METER_COUNTS_NEVER;
+    bool named = c && !g_strcmp0(known->named_source, c->source);
+    return scope->row->preference == METER_COUNTS_IF_NAMED && !named ? METER_COUNTS_NEVER : scope->row->preference;
+}
+
+static const struct energy_scope *primary_of(const struct energy_known *known, const struct energy_scopes *scopes)
+{
+    const struct energy_scope *best = NULL;
+    int best_rank = METER_COUNTS_NEVER;
+    for (guint i = 0; i < scopes->all->len; i++) {
+        const struct energy_scope *s = g_ptr_array_index(scopes->all, i);
+        int rank = rank_of(known, s);
+        if (rank >= best_rank)
+            continue;
+        best = s;
+        best_rank = rank;
+    }
+    return best;
+}
+
+struct energy_scopes *energy_scopes_new(const struct energy_known *known, struct energy_readings *readings)
+{
+    struct energy_scopes *scopes = g_new0(struct energy_scopes, 1);
+    scopes->all = g_ptr_array_new_with_free_func(scope_free);
+    scopes->boards = g_ptr_array_new();
+    scopes->warnings = g_ptr_array_new_with_free_func(g_free);
+    scopes->readings = readings;
+    add_channels(known, scopes);
+    add_missing_boards(known, scopes);
+    list_boards(scopes);
+    add_warnings(known, scopes);
+    scopes->primary = primary_of(known, scopes);
+    return scopes;
+}
+
+void energy_scopes_free(struct energy_scopes *scopes)
+{
+    if (!scopes)
+        return;
+    g_ptr_array_unref(scopes->boards);
+    g_ptr_array_unref(scopes->all);
+    g_ptr_array_unref(scopes->warnings);
+    energy_readings_free(scopes->readings);
+    g_free(scopes);
+}
+
+/* --- joules and levels ---------------------------------------------------------------------------------------------- */
+
+void energy_scope_estimate(const struct energy_scope *scope, const struct energy_window *window,
+                           const struct energy_options *options, struct energy_estimate *ret,
+                           struct energy_estimate *ret_boards)
+{
+    guint n = scope->boards->len;
+    g_autofree struct energy_estimate *own = ret_boards ? NULL : g_new0(struct energy_estimate, n);
+    struct energy_estimate *boards = ret_boards ? ret_boards : own;
+    for (guint i = 0; i < n; i++) {
+        const struct energy_scope_board *b = g_ptr_array_index(scope->boards, i);
+        energy_estimate_board(&b->board, window, options, &boards[i]);
+        if (b->why)
+            energy_estimate_missing(b->device, scope->name, b->why, &boards[i]);
+    }
+    energy_sum(boards, n, ret);
+    for (guint i = 0; own && i < n; i++)
+        energy_estimate_clear(&own[i]);
+}
+
+static const struct energy_board *board_at(const struct energy_scope *scope, guint index)
+{
+    return &((const struct energy_scope_board *)g_ptr_array_index(scope->boards, index))->board;
+}
+
+void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_t to_ns, struct energy_baseline *ret)
+{
+    struct energy_baseline sum = {.watts = quantity_absent("no board is bound"), .u_w = NAN, .df = NAN};
+    double half_width = 0, u2 = 0;
+    for (guint i = 0; i < scope->boards->len; i++) {
+        struct energy_baseline one;
+        energy_baseline_measure(board_at(scope, i), from_ns, to_ns, &one);
+        if (one.watts.status == QUANTITY_ABSENT) {
+            *ret = one;
+            return;
+        }
+        half_width = sqrt(half_width * half_width + pow((one.watts.high - one.watts.low) / 2, 2));
+        u2 += one.u_w * one.u_w;
+        double watts = one.watts.value + (i ? sum.watts.value : 0);
+        double df = i ? MIN(one.df, sum.df) : one.df;
+        sum = one;
+        sum.watts.value = watts;
+        sum.df = df;
+    }
+    sum.watts.low = sum.watts.value - half_width;
+    sum.watts.high = sum.watts.value + half_width;
+    sum.u_w = sqrt(u2);
+    *ret = sum;
+}
+
+/* --- over all boards of all scopes ---------------------------------------------------------------------------------- */
+
+GArray *energy_scopes_channels(const struct energy_scopes *scopes)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_channel));
+    for (guint n = 0; n < scopes->boards->len; n++) {
+        const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
+        for (size_t k = 0; k < ENERGY_SLOT_COUNT; k++)
+            if (b->channels[k].info && b->channels[k].info->status != QUANTITY_MODELLED)
+                g_array_append_val(list, b->channels[k]);
+    }
+    return list;
+}
+
+GArray *energy_scopes_levels(const struct energy_scopes *scopes, int64_t from_ns, int64_t to_ns)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_level));
+    for (guint n = 0; n < scopes->boards->len; n++) {
+        const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
+        struct energy_board raw = b->board; /* the phase check that uses it compares raw watts */
+        struct energy_baseline level;
+        raw.calibration = NULL;
+        energy_baseline_measure(&raw, from_ns, to_ns, &level);
+        struct energy_level found = {b->scope, b->device, level.watts.value};
+        if (level.watts.status != QUANTITY_ABSENT)
+            g_array_append_val(list, found);
+    }
+    return list;
+}
+
+/* One device may stand in several scopes. */
+static bool stood_before(const struct energy_scopes *scopes, guint number, const char *device)
+{
+    for (guint n = 0; n < number; n++)
+        if (!strcmp(((const struct energy_scope_board *)g_ptr_array_index(scopes->boards, n))->device, device))
+            return true;
+    return false;
+}
+
+GArray *energy_scopes_calibrations(const struct energy_scopes *scopes, const char *place, GPtrArray *warnings)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_calibration));
+    for (guint n = 0; n < scopes->boards->len; n++) {
+        const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
+        g_autoptr(GError) error = NULL;
+        struct energy_calibration found;
+        if (stood_before(scopes, n, b->device))
+            continue;
+        if (energy_calibration_load(place, b->device, &found, &error))
+            g_array_append_val(list, found);
+        else if (error)
+            g_ptr_array_add(warnings, g_strdup_printf("calibration of %s not used: %s", b->device, error->message));
+    }
+    return list;
+}
+
+/* --- what readings show of sensors ---------------------------------------------------------------------------------- */
+
+static bool follows(const struct energy_scope_board *b)
+{
+    const struct energy_board *all = &b->board;
+    return all->counter && all->average && all->instant && !all->counter->follows_average &&
+           energy_follows_average(all->counter, all->average, all->instant);
+}
+
+GArray *energy_scopes_following(const struct energy_scopes *scopes)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_finding));
+    for (guint n = 0; n < scopes->boards->len; n++) {
+        const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
+        if (!follows(b))
+            continue;
+        struct energy_finding found = {b->board.counter->info->id, b->board.counter->period_ns, true};
+        g_array_append_val(list, found);
+    }
+    return list;
+}
+
+GArray *energy_scopes_slower(const struct energy_scopes *scopes, const struct energy_window *window)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_finding));
+    for (guint n = 0; n < scopes->boards->len; n++) {
+        const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
+        int64_t period_ns = b->board.counter ? energy_period_changed(b->board.counter, window) : 0;
+        if (period_ns == 0)
+            continue;
+        struct energy_finding found = {b->board.counter->info->id, period_ns, b->board.counter->follows_average};
+        g_array_append_val(list, found);
+    }
+    return list;
+}
