@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+static json_t *schema_of(const char *type)
+{
+    return json_pack("{s:s}", "type", type);
+}
+
 /* --- Texts -------------------------------------------------------------------------------------------------------- */
 
 static bool read_string(void *member, const json_t *value, char **ret_where, const json_t **ret_found)
@@ -25,9 +30,9 @@ static void clear_string(void *member)
     g_clear_pointer((char **)member, g_free);
 }
 
-static json_t *string_schema(void)
+static json_t *schema_string(void)
 {
-    return schema_typed("string", false);
+    return schema_of("string");
 }
 
 static bool read_strings(void *member, const json_t *value, char **ret_where, const json_t **ret_found)
@@ -63,9 +68,9 @@ static void clear_strings(void *member)
     g_clear_pointer((char ***)member, g_strfreev);
 }
 
-static json_t *strings_schema(void)
+static json_t *schema_strings(void)
 {
-    return schema_list_of(schema_typed("string", false), 0, 0);
+    return json_pack("{s:s, s:{s:s}}", "type", "array", "items", "type", "string");
 }
 
 /* --- Trees -------------------------------------------------------------------------------------------------------- */
@@ -89,9 +94,9 @@ static void clear_object(void *member)
     g_clear_pointer((json_t **)member, json_decref);
 }
 
-static json_t *object_schema(void)
+static json_t *schema_object(void)
 {
-    return schema_typed("object", false);
+    return schema_of("object");
 }
 
 /* --- Prompts ------------------------------------------------------------------------------------------------------ */
@@ -144,12 +149,10 @@ static void clear_prompts(void *member)
     *prompts = (struct exchange_prompts){0};
 }
 
-static json_t *prompts_schema(void)
+static json_t *schema_prompts(void)
 {
-    json_t *prompt = schema_object();
-    schema_add(prompt, "line", schema_typed("integer", false), true);
-    schema_add(prompt, "text", schema_typed("string", false), true);
-    return schema_list_of(prompt, 0, 0);
+    return json_pack("{s:s, s:{s:s, s:{s:o, s:o}, s:[s, s]}}", "type", "array", "items", "type", "object", "properties",
+                     "line", schema_of("integer"), "text", schema_of("string"), "required", "line", "text");
 }
 
 /* --- Numbers and switches: 0 and false are the same as absent -------------------------------------------------------- */
@@ -173,9 +176,9 @@ static void clear_int(void *member)
     *(int64_t *)member = 0;
 }
 
-static json_t *int_schema(void)
+static json_t *schema_int(void)
 {
-    return schema_typed("integer", false);
+    return schema_of("integer");
 }
 
 static bool read_bool(void *member, const json_t *value, char **ret_where, const json_t **ret_found)
@@ -196,17 +199,17 @@ static void clear_bool(void *member)
     *(bool *)member = false;
 }
 
-static json_t *bool_schema(void)
+static json_t *schema_bool(void)
 {
-    return schema_typed("boolean", false);
+    return schema_of("boolean");
 }
 
 const struct exchange_type_ops exchange_types[] = {
-    [EXCHANGE_STRING] = {"a string", read_string, write_string, clear_string, string_schema},
-    [EXCHANGE_STRINGS] = {"a list of strings", read_strings, write_strings, clear_strings, strings_schema},
-    [EXCHANGE_OBJECT] = {"an object", read_object, write_object, clear_object, object_schema},
+    [EXCHANGE_STRING] = {"a string", read_string, write_string, clear_string, schema_string},
+    [EXCHANGE_STRINGS] = {"a list of strings", read_strings, write_strings, clear_strings, schema_strings},
+    [EXCHANGE_OBJECT] = {"an object", read_object, write_object, clear_object, schema_object},
     [EXCHANGE_PROMPTS] = {"a list of prompts, each with a line and a text", read_prompts, write_prompts, clear_prompts,
-                          prompts_schema},
-    [EXCHANGE_INT] = {"an integer", read_int, write_int, clear_int, int_schema},
-    [EXCHANGE_BOOL] = {"true or false", read_bool, write_bool, clear_bool, bool_schema},
+                          schema_prompts},
+    [EXCHANGE_INT] = {"an integer", read_int, write_int, clear_int, schema_int},
+    [EXCHANGE_BOOL] = {"true or false", read_bool, write_bool, clear_bool, schema_bool},
 };

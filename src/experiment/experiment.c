@@ -3,127 +3,170 @@
 
 #include "experiment/environment.h"
 #include "experiment/internal.h"
+#include "experiment/machine.h"
+#include "experiment/service.h"
 
-#include <poll.h>
 #include <stdio.h>
-#include <string.h>
+
+/* --- the phases: each names what it reads, and the one part it fills ------------------------------------------------ */
+
+static bool open_sensors(struct experiment *x, GError **error)
+{
+    if (!sensors_open(&x->inputs, &x->pace, &x->sensors, error))
+        return false;
+    x->environment = environment_collect(x->sensors.meter);
+    return true;
+}
+
+static bool take_idle_cold(struct experiment *x, GError **error)
+{
+    return idle_take(&x->inputs, &x->pace, &x->sensors, 1, "idle_cold", &x->idle_cold, error);
+}
+
+static bool start_engine(struct experiment *x, GError **error)
+{
+    return session_start(&x->inputs, &x->pace, &x->sensors, &x->session, error);
+}
+
+static bool save_environment(const struct experiment *x, GError **error)
+{
+    g_autofree char *path = g_build_filename(x->inputs.dir, "environment.json", NULL);
+    return jsonx_save(path, x->environment, error);
+}
+
+static bool load_model(struct experiment *x, GError **error)
+{
+    if (!session_load(&x->inputs, &x->pace, &x->sensors, &x->session, error))
+        return false;
+    machine_bind_boards(x->machine, x->sensors.meter, &x->session.loaded);
+    sensors_bind(&x->sensors, x->session.loaded.on_gpu, machine_boards(x->machine));
+    json_object_set_new(x->environment, "engine", session_json(&x->inputs, &x->session));
+    return save_environment(x, error);
+}
+
+static bool tokenize(struct experiment *x, GError **error)
+{
+    return session_tokenize(&x->inputs, &x->pace, &x->session, error);
+}
+
+static bool warm_up(struct experiment *x, GError **error)
+{
+    return warmup_run(&x->inputs, &x->pace, &x->sensors, &x->session, &x->warmup, error);
+}
+
+/* Half of the time before the work and half after it: the level during the work lies between the two, and a drift shows. */
+static bool take_idle_context(struct experiment *x, GError **error)
+{
+    return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, "idle_context", &x->idle_context, error);
+}
+
+/* What the run has shown of its sensors by now: a counter that follows the 1-s average, the least that boards draw. */
+static void learn_of_sensors(const struct inputs *in, const struct warmup *warmup, const struct idle *idle,
+                             struct sensors *sensors)
+{
+    if (warmup->at.t1_ns) {
+        g_autoptr(owned_scopes) scopes =
+            sensors_scopes(sensors, warmup->at.t0_ns - NS_PER_S, warmup->at.t1_ns + NS_PER_S, NULL);
+        g_autoptr(GArray) following = energy_scopes_following(scopes);
+        sensors_learn(sensors, following);
+    }
+    if (idle->at.t1_ns)
+        sensors_set_levels(sensors, &idle->at);
+    if (config_has(in->config, FIELD_ENERGY_CALIBRATION))
+        sensors_calibrate(sensors, config_string(in->config, FIELD_ENERGY_CALIBRATION));
+}
+
+static bool measure(struct experiment *x, GError **error)
+{
+    learn_of_sensors(&x->inputs, &x->warmup, &x->idle_context, &x->sensors);
+    return block_measure(&x->inputs, &x->pace, &x->session, &x->sensors, x->machine, &x->block, error);
+}
+
+static bool take_idle_after(struct experiment *x, GError **error)
+{
+    return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, "idle_after", &x->idle_after, error);
+}
+
+static bool ask_memory(struct experiment *x, GError **error)
+{
+    return engine_memory(x->session.engine, x->pace.deadline_ns, &x->session.memory, error);
+}
+
+static bool stop_engine(struct experiment *x, GError **error)
+{
+    return session_stop(&x->session, NULL, error) && (!x->sensors.sampler || sampler_stop(x->sensors.sampler, error));
+}
+
+/* Reads all that the phases before it left, and writes the record. */
+static bool estimate(struct experiment *x, GError **error)
+{
+    (void)error;
+    struct result *r = x->result = result_new(&x->inputs.exchange);
+    report_engine(x, r);
+    service_metrics(r, &x->block.generation, session_status(&x->session));
+    report_work(x, r);
+    report_memory(x, r);
+    report_energy(x, r);
+    report_timing(x, r);
+    machine_report(x, r);
+    if (x->sensors.sampler)
+        result_part(r, "sampler", sampler_stats_json(x->sensors.sampler));
+    return true;
+}
 
 /* The whole experiment, in order. */
 static const struct phase {
     const char *name;
     bool (*run)(struct experiment *x, GError **error);
 } phases[] = {
-    {"sensors", phase_sensors},
-    {"idle before the engine", phase_idle_cold},
-    {"engine start", phase_engine},
-    {"load", phase_load},
-    {"tokenize", phase_tokenize},
-    {"warm-up", phase_warmup},
-    {"idle with the engine loaded", phase_idle_context},
-    {"measure", phase_measure},
-    {"idle after the work", phase_idle_after},
-    {"memory", phase_memory},
-    {"engine stop", phase_stop},
-    {"estimate", phase_estimate},
+    {"sensors", open_sensors},
+    {"idle before the engine", take_idle_cold},
+    {"engine start", start_engine},
+    {"load", load_model},
+    {"tokenize", tokenize},
+    {"warm-up", warm_up},
+    {"idle with the engine loaded", take_idle_context},
+    {"measure", measure},
+    {"idle after the work", take_idle_after},
+    {"memory", ask_memory},
+    {"engine stop", stop_engine},
+    {"estimate", estimate},
 };
 
-void experiment_say(struct experiment *x, const char *detail)
+/* --- the run ---------------------------------------------------------------------------------------------------------- */
+
+static char *file_of(const struct experiment *x, const char *name)
 {
-    if (!x->progress)
-        return;
-    g_autoptr(json_t) line = json_pack("{s:I, s:s, s:s*}", "t_ns", (json_int_t)clock_mono_ns(), "phase", x->phase,
-                                       "detail", detail);
-    g_autofree char *text = jsonx_dump(line, JSONX_COMPACT);
-    fprintf(x->progress, "%s\n", text);
-    fflush(x->progress);
+    return exchange_file(x->inputs.dir, x->inputs.exchange.config_hash, name);
 }
 
-int64_t experiment_deadline(const struct experiment *x)
+static bool begin(struct experiment *x, const char *config_path, GError **error)
 {
-    return x->deadline_ns;
-}
-
-bool experiment_check(struct experiment *x, GError **error)
-{
-    if (interrupt_pending(x->interrupt_fd)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted");
+    x->pace.phase = "configuration";
+    if (!inputs_read(config_path, &x->inputs, error))
         return false;
-    }
-    if (clock_mono_ns() > x->deadline_ns) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_TIMEOUT, "no time left for '%s'", x->phase);
-        return false;
-    }
-    return true;
-}
-
-bool experiment_wait_until(struct experiment *x, int64_t until_ns, GError **error)
-{
-    for (;;) {
-        if (!experiment_check(x, error))
-            return false;
-        int64_t left = until_ns - clock_mono_ns();
-        if (left <= 0)
-            return true;
-        struct pollfd fd = {.fd = x->interrupt_fd, .events = POLLIN};
-        poll(&fd, 1, (int)MIN((left + NS_PER_MS - 1) / NS_PER_MS, 1000));
-    }
-}
-
-bool experiment_save_environment(struct experiment *x, GError **error)
-{
-    g_autofree char *path = g_build_filename(x->dir, "environment.json", NULL);
-    return jsonx_save(path, x->environment, error);
-}
-
-void experiment_mark(struct experiment *x, const char *name, int64_t t_ns)
-{
-    if (x->sampler)
-        sampler_mark(x->sampler, name, t_ns);
-}
-
-static char *file_of(const struct experiment *x, const char *suffix)
-{
-    return exchange_file(x->dir, x->exchange.config_hash, suffix);
-}
-
-/* After a failure the engine is hung or unwanted: a short word, then signals. Engines of several processes need some
- * seconds after SIGTERM to end their children. */
-static const struct engine_stop_waits hurried = {.shutdown_ns = NS_PER_S, .term_ns = 8 * NS_PER_S, .kill_ns = 3 * NS_PER_S};
-
-static bool read_exchange(struct experiment *x, const char *config_path, GError **error)
-{
-    x->phase = "configuration";
-    const struct exchange *in = &x->exchange;
-    if (!exchange_read(config_path, &x->exchange, error))
-        return false;
-    x->config = config_from_values(in->config, in->origins, in->digests, in->config_hash, error);
-    if (!x->config)
-        return false;
-    x->result = result_new(in);
-    x->prompts = in->prompts;
-    x->warm_prompts = in->warmup;
-    x->deadline_ns = clock_mono_ns() + config_ns(x->config, FIELD_LIMITS_TIMEOUT_SECONDS);
-    g_autofree char *progress = g_build_filename(x->dir, "progress.jsonl", NULL);
-    x->progress = fopen(progress, "we");
+    x->pace.deadline_ns = clock_mono_ns() + config_ns(x->inputs.config, FIELD_LIMITS_TIMEOUT_SECONDS);
+    g_autofree char *progress = g_build_filename(x->inputs.dir, "progress.jsonl", NULL);
+    x->pace.progress = fopen(progress, "we");
     return true;
 }
 
 static bool run_phases(struct experiment *x, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(phases); i++) {
-        x->phase = phases[i].name;
-        experiment_say(x, NULL);
-        if (!experiment_check(x, error) || !phases[i].run(x, error))
+        x->pace.phase = phases[i].name;
+        pace_say(&x->pace, NULL);
+        if (!pace_check(&x->pace, error) || !phases[i].run(x, error))
             return false;
     }
-    x->phase = "write";
+    x->pace.phase = "write";
     g_autofree char *path = file_of(x, "result.json");
     return result_write(x->result, path, error);
 }
 
-static json_t *engine_error_of(const struct experiment *x)
+static json_t *engine_error_of(const struct session *session)
 {
-    const struct engine_failure *f = x->engine ? engine_last_failure(x->engine) : NULL;
+    const struct engine_failure *f = session->engine ? engine_last_failure(session->engine) : NULL;
     if (!f || f->code < 0)
         return NULL;
     json_t *tree = json_object();
@@ -141,73 +184,59 @@ static json_t *engine_error_of(const struct experiment *x)
 }
 
 /* A message that got no answer before the run's own deadline is the deadline's matter: say which setting it is. */
-static void explain_timeout(struct experiment *x, GError **failure)
+static void explain_timeout(const struct experiment *x, GError **failure)
 {
-    if (x->config && g_error_matches(*failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT) && clock_mono_ns() >= x->deadline_ns)
+    const struct config *config = x->inputs.config;
+    if (config && g_error_matches(*failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT) && clock_mono_ns() >= x->pace.deadline_ns)
         g_prefix_error(failure, "the run did not end within limits.timeout_seconds (%g s): ",
-                       config_real(x->config, FIELD_LIMITS_TIMEOUT_SECONDS));
+                       config_real(config, FIELD_LIMITS_TIMEOUT_SECONDS));
 }
+
+/* After a failure the engine is hung or unwanted: a short word, then signals. Engines of several processes need some
+ * seconds after SIGTERM to end their children. */
+static const struct engine_stop_waits hurried = {.shutdown_ns = NS_PER_S, .term_ns = 8 * NS_PER_S, .kill_ns = 3 * NS_PER_S};
 
 /* Brings everything down and leaves the record of why. The sampler is stopped too, so that the trace is whole. */
 static void record_failure(struct experiment *x, GError **failure)
 {
-    g_autoptr(json_t) engine_error = engine_error_of(x);
+    g_autoptr(json_t) engine_error = engine_error_of(&x->session);
     g_autoptr(GError) second = NULL;
     explain_timeout(x, failure);
-    if (x->engine && !engine_stop(x->engine, &hurried, &x->stopped, &second)) {
+    if (x->session.engine && !session_stop(&x->session, &hurried, &second)) {
         g_prefix_error(failure, "(%s) ", second->message);
         g_clear_error(&second);
     }
-    if (x->sampler)
-        sampler_stop(x->sampler, NULL);
-    if (!x->exchange.config_hash)
+    if (x->sensors.sampler)
+        sampler_stop(x->sensors.sampler, NULL);
+    if (!x->inputs.exchange.config_hash)
         return;
-    if (x->environment && !x->load.t1_ns)
-        experiment_save_environment(x, NULL); /* what matters now is the failure */
+    if (x->environment && !x->session.load.t1_ns)
+        save_environment(x, NULL); /* what matters now is the failure */
     g_autofree char *path = file_of(x, "error.json");
-    if (!result_error_write(path, &x->exchange, *failure, x->phase, engine_error, x->log_path, &second))
+    if (!result_error_write(path, &x->inputs.exchange, *failure, x->pace.phase, engine_error, x->inputs.log_path, &second))
         g_prefix_error(failure, "(no error record: %s) ", second->message);
 }
 
+/* In the order of what refers to what. */
 static void clear(struct experiment *x)
 {
-    engine_generation_clear(&x->generation);
-    engine_memory_clear(&x->memory);
-    engine_tokens_free(x->tokens, x->prompts.n);
-    engine_tokens_free(x->warm_tokens, x->warm_prompts.n);
-    engine_loaded_clear(&x->loaded);
-    engine_identity_clear(&x->identity);
-    engine_free(x->engine);
-    sampler_free(x->sampler);
-    meter_close(x->meter);
-    json_decref(x->characterisation);
+    block_clear(&x->block);
+    stretch_clear(&x->warmup.at);
+    session_clear(&x->session);
+    sensors_clear(&x->sensors);
+    machine_free(x->machine);
     json_decref(x->environment);
     result_free(x->result);
-    config_free(x->config);
-    exchange_clear(&x->exchange);
-    if (x->progress)
-        fclose(x->progress);
-    if (x->bound)
-        g_ptr_array_unref(x->bound);
-    if (x->strangers)
-        g_array_unref(x->strangers);
-    g_free(x->input_sha256);
-    g_free(x->output_sha256);
-    struct stretch *stretches[] = {&x->load, &x->warmup, &x->block};
-    for (size_t i = 0; i < G_N_ELEMENTS(stretches); i++) {
-        g_free(stretches[i]->tick0);
-        g_free(stretches[i]->tick1);
-    }
-    g_free(x->dir);
-    g_free(x->log_path);
+    if (x->pace.progress)
+        fclose(x->pace.progress);
+    inputs_clear(&x->inputs);
 }
 
 bool experiment_run(const char *config_path, int interrupt_fd, GError **error)
 {
-    struct experiment x = {.interrupt_fd = interrupt_fd, .dir = g_path_get_dirname(config_path)};
-    x.log_path = g_build_filename(x.dir, "engine.log", NULL);
+    struct experiment x = {.pace.interrupt_fd = interrupt_fd, .machine = machine_new()};
     GError *failure = NULL;
-    bool ok = read_exchange(&x, config_path, &failure) && run_phases(&x, &failure);
+    bool ok = begin(&x, config_path, &failure) && run_phases(&x, &failure);
     if (!ok) {
         record_failure(&x, &failure);
         g_propagate_error(error, failure);

@@ -1,28 +1,66 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to experiment: the state the phases share. Each phase reads what earlier ones left and adds its own. */
+/*
+ * Internal to experiment: the parts of a run. Each is filled by one phase and const to those that follow; the last phase
+ * reads them all and writes the record.
+ *
+ *   inputs    what the run is told                       inputs.c
+ *   pace      its deadline, interrupts, progress         pace.c
+ *   sensors   the meter, its sampler, what is known      sensors.c
+ *   machine   which boards are the run's, who else is there   machine.c
+ *   session   the engine, loaded, and its token ids      session.c
+ *   idle      a stretch in which nothing works           idle.c
+ *   warmup    the work until it is steady                warmup.c
+ *   block     the measured work between its guards       measure.c
+ */
 #pragma once
 
 #include "config/config.h"
-#include "energy/energy.h"
+#include "energy/scopes.h"
 #include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "experiment/experiment.h"
 #include "meter/meter.h"
 #include "result/result.h"
-#include "workload/workload.h"
+
+/* --- inputs ------------------------------------------------------------------------------------------------------- */
+
+struct inputs {
+    struct exchange exchange;
+    struct config *config;
+    char *dir, *log_path;
+};
+
+/* ret: zeroed. What was read stays in it after a failure, for the error record. */
+bool inputs_read(const char *config_path, struct inputs *ret, GError **error);
+void inputs_clear(struct inputs *inputs);
+/* How many requests are one batch, and how many the engine works on at once. */
+size_t inputs_batch_size(const struct inputs *inputs);
+size_t inputs_concurrency(const struct inputs *inputs);
+
+/* --- pace --------------------------------------------------------------------------------------------------------- */
+
+struct pace {
+    int interrupt_fd;
+    int64_t deadline_ns;
+    FILE *progress;    /* NULL: nobody is told */
+    const char *phase; /* name of the phase under way, for progress and error records */
+};
+
+/* INTERRUPTED or TIMEOUT when the run must not go on. */
+bool pace_check(const struct pace *pace, GError **error);
+/* Sleeps until an absolute time unless interrupted or past the deadline. */
+bool pace_wait_until(const struct pace *pace, int64_t until_ns, GError **error);
+/* Tells whoever follows progress.jsonl; detail may be NULL. */
+void pace_say(const struct pace *pace, const char *detail);
+
+/* --- stretches ---------------------------------------------------------------------------------------------------- */
 
 /* A stretch of the run with energy of its own: load, warm-up, the measured block. */
 struct stretch {
     int64_t t0_ns, t1_ns;                /* both 0: it did not take place */
-    struct meter_reading *tick0, *tick1; /* ticks_read() around it, or NULL; freed with the experiment */
+    struct meter_reading *tick0, *tick1; /* sensors_ticks() around it, or NULL */
 };
-
-/* CPU time used so far. */
-struct machine_use {
-    int64_t t_ns;
-    int64_t busy_ns; /* of the whole machine; -1: unknown */
-    int64_t own_ns;  /* of the engine and this process */
-};
+void stretch_clear(struct stretch *stretch);
 
 /* Idle levels are taken over a stretch; NULL reason: it took place. */
 #define NO_IDLE_LEVEL "a modelled energy counts the engine's own CPU time and has no idle level"
@@ -31,138 +69,146 @@ struct idle {
     const char *reason; /* why it was not taken */
 };
 
-struct experiment {
-    /* from the exchange file */
-    struct exchange exchange;
-    struct config *config;
-    char *dir, *log_path;
-    int interrupt_fd;
-    int64_t deadline_ns;
-    FILE *progress;
-    const char *phase; /* name of the phase under way, for error records */
+/* --- sensors ------------------------------------------------------------------------------------------------------ */
 
-    json_t *environment;
-
-    /* sensors */
+struct sensors {
     struct meter *meter;
-    struct sampler *sampler;   /* NULL: no channel to read */
-    json_t *characterisation;  /* what watching the sensors showed, or NULL */
-    bool sensors_need_quiet;   /* some usable channel is a sensor of what the engine works on (before it has loaded: of
-                                  anything): guards and baselines apply */
+    struct sampler *sampler;  /* NULL: no channel to read */
+    json_t *characterisation; /* what watching the sensors and the run itself showed, or NULL */
+    bool need_quiet;          /* guards and idle levels have a sensor to serve: of what the engine works on, and before it
+                                 has loaded of anything */
+    const struct meter_channel **channels; /* the meter's, in its order */
+    struct meter_sensor *seen;             /* of each: the characterisation */
+    GArray *calibrations, *levels;
+    GPtrArray *warnings; /* char *: calibrations that were not used */
+    struct energy_known known; /* points to all of these */
+};
 
-    /* engine */
+/* Opens the meter, watches sensors that are not known yet, starts the sampler. */
+bool sensors_open(const struct inputs *inputs, const struct pace *pace, struct sensors *ret, GError **error);
+void sensors_clear(struct sensors *sensors);
+/* What the engine works on, once that is known. boards: ended by NULL and borrowed; NULL: all. */
+void sensors_bind(struct sensors *sensors, bool on_boards, const char *const *boards);
+/* Reads the calibration files of the boards in a place; from then on they count. */
+void sensors_calibrate(struct sensors *sensors, const char *place);
+/* Takes the levels of a stretch in which nothing worked for the least that boards draw. */
+void sensors_set_levels(struct sensors *sensors, const struct stretch *quiet);
+/* Keeps findings (struct energy_finding) for this run and later ones; false: there are none. */
+bool sensors_learn(struct sensors *sensors, const GArray *findings);
+/* The scopes with what was read between two moments; ticks: of a stretch, or NULL. No scope without a sampler. */
+struct energy_scopes *sensors_scopes(const struct sensors *sensors, int64_t from_ns, int64_t to_ns,
+                                     const struct stretch *ticks);
+/* The measured channels, without points: for plans. New array of struct energy_channel. */
+GArray *sensors_channels(const struct sensors *sensors);
+/* Counters that can be read on the spot (fast ones on their own ticks, the model at once), read close to an edge of a
+ * stretch: n ticks, the last one is kept. New array of meter_channel_count(); the others are NONE. */
+struct meter_reading *sensors_ticks(const struct sensors *sensors, int n);
+/* What a channel showed between two moments; NULL: no channel of that kind at this index that is of the run's boards. New
+ * array of struct meter_point. */
+GArray *sensors_series(const struct sensors *sensors, size_t index, enum meter_kind kind, int64_t from_ns, int64_t to_ns);
+/* Marks a moment in the trace. */
+void sensors_mark(const struct sensors *sensors, const char *name, int64_t t_ns);
+
+/* --- session ------------------------------------------------------------------------------------------------------ */
+
+struct session {
     struct engine *engine;
     struct engine_identity identity;
     struct engine_loaded loaded;
     struct engine_memory memory;
     struct engine_stop_report stopped;
+    struct stretch load;
+    struct engine_tokens *tokens, *warm_tokens; /* of the exchange's prompts, truncated */
+    size_t n_prompts, n_warm_prompts, n_truncated;
+};
 
-    /* work */
-    struct exchange_prompts prompts, warm_prompts; /* borrowed from exchange */
-    struct engine_tokens *tokens, *warm_tokens; /* prompts.n and warm_prompts.n of them, truncated */
-    char *input_sha256, *output_sha256;
-    size_t n_truncated;
+bool session_start(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors,
+                   struct session *ret, GError **error);
+bool session_load(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors,
+                  struct session *session, GError **error);
+bool session_tokenize(const struct inputs *inputs, const struct pace *pace, struct session *session, GError **error);
+bool session_stop(struct session *session, const struct engine_stop_waits *waits, GError **error);
+void session_clear(struct session *session);
+/* Hands a batch over. ret_quiescent may be NULL. */
+bool session_prepare(const struct inputs *inputs, const struct pace *pace, const struct session *session, int64_t batch,
+                     const struct engine_tokens *tokens, size_t n, bool *ret_quiescent, GError **error);
+/* Digest of token ids: equal in cells of equal work. New string. */
+char *session_tokens_sha256(const struct engine_tokens *tokens, size_t n);
+/* What the engine is, for record and environment. New reference. */
+json_t *session_json(const struct inputs *inputs, const struct session *session);
+/* What a figure of the engine's own is: scripted figures are not measured. */
+enum quantity_status session_status(const struct session *session);
 
-    /* what happened when */
-    struct idle idle_cold, idle_context, idle_after; /* the last two with the engine loaded, before and after the work */
-    struct stretch load, warmup;
+/* --- idle, warm-up, measured block -------------------------------------------------------------------------------- */
+
+/* share: of baseline.duration_seconds. mark: what its ends are called in the trace. */
+bool idle_take(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors, double share,
+               const char *mark, struct idle *ret, GError **error);
+
+struct warmup {
+    struct stretch at;
     struct energy_steady steady;
-    size_t warmup_iterations;
-    struct energy_window window; /* of the measured block */
+    size_t iterations;
+};
+bool warmup_run(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors,
+                const struct session *session, struct warmup *ret, GError **error);
+
+/* CPU time used so far. */
+struct machine_use {
+    int64_t t_ns;
+    int64_t busy_ns; /* of the whole machine; -1: unknown */
+    int64_t own_ns;  /* of the engine and this process */
+};
+
+/* How a block is to be measured. */
+struct block_plan {
+    int64_t repeats;
     struct energy_guard_plan guard;
     int64_t dither_ns; /* batches start after a pause of up to this: some sensor sees only a part of each period */
-    bool guard_gave_up;
-    bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
-    int64_t repeats;
+};
+
+/* One measured block: the prompts, plan.repeats times, between two guards. */
+struct block {
+    struct block_plan plan;
+    struct energy_window window;
+    struct stretch at; /* t0 and t1 of the window, with its ticks */
     struct engine_generation generation;
-    struct machine_use use_pre, use_before, use_after, use_post; /* start of the guard, around the block, end of it */
-    GPtrArray *bound;                         /* UUIDs of the run's boards (char *); NULL: not known yet */
-    bool bound_by_processes;                  /* the driver's list named the engine's processes */
-    size_t holders_most;                      /* processes on one of the run's boards, seen around a block */
-    GArray *strangers;                        /* pid_t: others that hold memory of the run's boards, seen around a block */
-    bool unequal_work;
-    struct stretch block; /* t0 and t1 of the window, with its ticks */
+    struct machine_use use_pre, use_before, use_after, use_post; /* start of the guard, around the work, end of the guard */
+    bool guard_gave_up;
+    bool not_quiescent;  /* the engine worked while it had no requests */
+    bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
+};
+void block_clear(struct block *block);
+/* How its energy is to be estimated: the resolution asked for, the stamps of its tokens (borrowed). */
+struct energy_options block_options(const struct inputs *inputs, const struct block *block);
 
-    struct result *result;
+struct machine;
+/* Measures a block, and where it was too short or its guards did not fit its sensors another one in its place. Learns
+ * what the readings show of the sensors; notes who else holds memory of the boards. */
+bool block_measure(const struct inputs *inputs, const struct pace *pace, const struct session *session,
+                   struct sensors *sensors, struct machine *machine, struct block *ret, GError **error);
+
+/* --- the run ------------------------------------------------------------------------------------------------------ */
+
+struct experiment {
+    struct inputs inputs;
+    struct pace pace;
+    struct sensors sensors;
+    struct session session;
+    struct machine *machine;
+    struct idle idle_cold, idle_context, idle_after; /* the last two with the engine loaded, before and after the work */
+    struct warmup warmup;
+    struct block block;
+    json_t *environment;
+    struct result *result; /* of the last phase alone */
 };
 
-/* --- phases (one function a row of the table) ------------------------------------------------------------------ */
-bool phase_sensors(struct experiment *x, GError **error);
-bool phase_idle_cold(struct experiment *x, GError **error);
-bool phase_engine(struct experiment *x, GError **error);
-bool phase_load(struct experiment *x, GError **error);
-bool phase_tokenize(struct experiment *x, GError **error);
-bool phase_warmup(struct experiment *x, GError **error);
-bool phase_idle_context(struct experiment *x, GError **error);
-bool phase_measure(struct experiment *x, GError **error);
-bool phase_idle_after(struct experiment *x, GError **error);
-bool phase_memory(struct experiment *x, GError **error);
-bool phase_stop(struct experiment *x, GError **error);
-bool phase_estimate(struct experiment *x, GError **error);
+/* --- the record: each writes its parts and figures; report_work() first ----------------------------------------------- */
 
-/* --- helpers ----------------------------------------------------------------------------------------------------- */
-/* Writes environment.json: once the engine has said what it is, or when the run fails before that. */
-bool experiment_save_environment(struct experiment *x, GError **error);
-/* Tells whoever follows progress.jsonl. */
-void experiment_say(struct experiment *x, const char *detail);
-/* Sleeps until an absolute time unless interrupted or past the run's deadline. */
-bool experiment_wait_until(struct experiment *x, int64_t until_ns, GError **error);
-/* INTERRUPTED or TIMEOUT when the run must not go on. */
-bool experiment_check(struct experiment *x, GError **error);
-/* The deadline of a message: the run's own. */
-int64_t experiment_deadline(const struct experiment *x);
-/* Whether a channel is of a kind that joules come from. */
-static inline bool channel_gives_joules(const struct meter_channel *c)
-{
-    return c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
-}
-/* Whether joules can come from a channel. */
-static inline bool channel_is_energy(const struct meter_channel *c)
-{
-    return channel_gives_joules(c) && c->status != QUANTITY_ABSENT;
-}
-/* What watching found against a counter, in words. Static. */
-const char *sensor_fault(const struct meter_sensor *seen);
-/* Whether guards and idle levels have a sensor to serve. */
-bool sensors_need_quiet(const struct experiment *x);
-/* Whether a channel is of a board this run works on; channels that belong to no board always are. */
-bool channel_is_ours(const struct experiment *x, const struct meter_channel *c);
-/* Marks a moment in the trace. */
-void experiment_mark(struct experiment *x, const char *name, int64_t t_ns);
-
-/* --- energy of stretches (account.c) ------------------------------------------------------------------------------ */
-
-/* The boards (or packages) of one scope, with the points of a window. */
-struct scope {
-    const char *name;
-    GPtrArray *boards; /* struct scope_board * */
-};
-struct scope_board {
-    const char *device;
-    const char *why; /* no channel of it can be used: why, static or of the meter; it makes the sum absent */
-    struct energy_channel counter, average, instant;
-    struct energy_board board;
-    struct energy_calibration calibration;
-};
-/* The scopes that have a usable energy or power channel of a board this run is bound to. New array of struct scope *. */
-GPtrArray *scopes_find(struct experiment *x);
-void scopes_free(GPtrArray *scopes);
-/* Counters that can be read on the spot (fast ones on their own ticks, the model at once), read close to an edge of a
- * stretch: n ticks, the last one is kept. New array of meter_channel_count(); the others are NONE. */
-struct meter_reading *ticks_read(struct experiment *x, int n);
-/* Fills the points of every channel for [from_ns, to_ns], and the ticks of a stretch (NULL: none). */
-void scope_load(struct experiment *x, struct scope *scope, int64_t from_ns, int64_t to_ns, const struct stretch *ticks);
-/* The scope whose energy is the run's energy_j, or NULL. Borrowed from scopes. */
-struct scope *scope_primary(struct experiment *x, GPtrArray *scopes);
-/* The estimate of a window over the boards of a scope; that of each board is added to per_board (NULL: not wanted). */
-void scope_estimate(struct experiment *x, struct scope *scope, const struct energy_window *window,
-                    struct energy_estimate *ret, json_t *per_board);
-enum quantity_status scope_status(const struct scope *scope);
-bool scope_is_gpu(const struct scope *scope);
-/* What the run itself shows of its sensors goes into the characterisation (this run's and the cached one): a counter that
- * followed the 1-s average during the warm-up; a counter that refreshed more slowly in the window than was known, which
- * returns true when there was one: the guards then want another plan. */
-void scopes_learn_follow(struct experiment *x, GPtrArray *scopes);
-bool scopes_learn_periods(struct experiment *x, GPtrArray *scopes);
-/* The channels the guard of the window must serve. New array of struct energy_channel. */
-GArray *scope_channels(GPtrArray *scopes);
+void report_engine(const struct experiment *x, struct result *r);
+void report_work(const struct experiment *x, struct result *r);
+void report_memory(const struct experiment *x, struct result *r);
+void report_energy(const struct experiment *x, struct result *r);
+void report_timing(const struct experiment *x, struct result *r);
+/* The repeats of the block differ in what was computed or put out: no energy per token. */
+bool report_work_is_unequal(const struct session *session, const struct block *block);

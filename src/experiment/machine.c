@@ -15,7 +15,30 @@
 
 #define NO_GUARDS "no quiet time was kept around the work: no sensor needs it"
 
-/* --- boards ---------------------------------------------------------------------------------------------------------- */
+struct machine {
+    char **boards;           /* UUIDs of the run's boards, ended by NULL; NULL: it works on none, or not known yet */
+    bool bound_by_processes; /* the driver's list named the engine's processes */
+    bool assumed;            /* nothing said which boards: all of several */
+    size_t holders_most;     /* processes on one of the run's boards, seen around a block */
+    GArray *strangers;       /* pid_t: others that hold memory of the run's boards, seen around a block; NULL: nobody
+                                could be told from the engine */
+};
+
+struct machine *machine_new(void)
+{
+    return g_new0(struct machine, 1);
+}
+
+void machine_free(struct machine *machine)
+{
+    if (!machine)
+        return;
+    g_strfreev(machine->boards);
+    g_clear_pointer(&machine->strangers, g_array_unref);
+    g_free(machine);
+}
+
+/* --- boards --------------------------------------------------------------------------------------------------------- */
 
 /* A channel of a board that has readings. */
 static bool is_board(const struct meter_channel *c)
@@ -23,27 +46,23 @@ static bool is_board(const struct meter_channel *c)
     return meter_channel_of_board(c) && c->status != QUANTITY_ABSENT;
 }
 
-static bool holds(const GPtrArray *list, const char *text)
-{
-    return g_ptr_array_find_with_equal_func((GPtrArray *)(uintptr_t)list, text, g_str_equal, NULL);
-}
-
-/* Boards in NVML's order, each once. Borrowed strings. */
-static GPtrArray *all_boards(const struct experiment *x)
+/* Every board once, in the driver's order. New vector. */
+static char **all_boards(const struct meter *meter)
 {
     GPtrArray *boards = g_ptr_array_new();
-    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
-        const struct meter_channel *c = meter_channel_at(x->meter, i);
-        if (is_board(c) && !holds(boards, c->device))
-            g_ptr_array_add(boards, (gpointer)(uintptr_t)c->device);
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        if (is_board(c) && !g_ptr_array_find_with_equal_func(boards, c->device, g_str_equal, NULL))
+            g_ptr_array_add(boards, g_strdup(c->device));
     }
-    return boards;
+    g_ptr_array_add(boards, NULL);
+    return (char **)g_ptr_array_free(boards, FALSE);
 }
 
-static bool is_engine(const struct experiment *x, const GArray *descendants, pid_t pid)
+static bool is_engine(const struct engine_loaded *loaded, const GArray *descendants, pid_t pid)
 {
-    for (size_t i = 0; i < x->loaded.n_pids; i++)
-        if (x->loaded.pids[i] == pid)
+    for (size_t i = 0; i < loaded->n_pids; i++)
+        if (loaded->pids[i] == pid)
             return true;
     for (guint i = 0; i < descendants->len; i++)
         if (g_array_index(descendants, pid_t, i) == pid)
@@ -52,68 +71,76 @@ static bool is_engine(const struct experiment *x, const GArray *descendants, pid
 }
 
 /* Boards on which a process of the engine holds memory. In a container the driver may name other pids: then none. */
-static void bind_by_processes(struct experiment *x, const GPtrArray *boards)
+static void add_by_processes(struct meter *meter, const struct engine_loaded *loaded, char *const *boards,
+                             GPtrArray *bound)
 {
     g_autoptr(GArray) descendants = proc_descendants(getpid());
     g_autofree struct meter_gpu_memory *m = g_new0(struct meter_gpu_memory, 1);
-    for (guint i = 0; i < boards->len; i++) {
-        const char *uuid = g_ptr_array_index(boards, i);
-        if (!meter_gpu_memory(x->meter, uuid, m, NULL) || !m->pids_known)
+    for (; *boards; boards++) {
+        if (!meter_gpu_memory(meter, *boards, m, NULL) || !m->pids_known)
             continue;
         for (size_t k = 0; k < m->pid_count; k++) {
-            if (!is_engine(x, descendants, m->pids[k]))
+            if (!is_engine(loaded, descendants, m->pids[k]))
                 continue;
-            g_ptr_array_add(x->bound, g_strdup(uuid));
+            g_ptr_array_add(bound, g_strdup(*boards));
             break;
         }
     }
-    x->bound_by_processes = x->bound->len > 0;
 }
 
 /* Numbers mean PCI order when CUDA was told so; with one board there is no other. */
-static bool numbers_are_nvml_order(const GPtrArray *boards)
+static bool numbers_are_driver_order(size_t boards)
 {
-    return boards->len == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
+    return boards == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
 }
 
-static void bind_by_environment(struct experiment *x, const GPtrArray *boards)
+static void add_by_environment(char *const *boards, GPtrArray *bound)
 {
     const char *visible = g_getenv("CUDA_VISIBLE_DEVICES");
     g_auto(GStrv) wanted = g_strsplit(visible ? visible : "", ",", -1);
+    size_t n = 0;
+    while (boards[n])
+        n++;
     for (char **w = wanted; *w; w++) {
         int64_t number;
         g_strstrip(*w);
-        if (num_parse_int(*w, 0, (int64_t)boards->len - 1, &number, NULL) && numbers_are_nvml_order(boards))
-            g_ptr_array_add(x->bound, g_strdup(g_ptr_array_index(boards, number)));
-        for (guint i = 0; g_str_has_prefix(*w, "GPU-") && i < boards->len; i++)
-            if (g_str_has_prefix(g_ptr_array_index(boards, i), *w))
-                g_ptr_array_add(x->bound, g_strdup(g_ptr_array_index(boards, i)));
+        if (num_parse_int(*w, 0, (int64_t)n - 1, &number, NULL) && numbers_are_driver_order(n))
+            g_ptr_array_add(bound, g_strdup(boards[number]));
+        for (size_t i = 0; g_str_has_prefix(*w, "GPU-") && i < n; i++)
+            if (g_str_has_prefix(boards[i], *w))
+                g_ptr_array_add(bound, g_strdup(boards[i]));
     }
 }
 
-void machine_bind_boards(struct experiment *x)
+void machine_bind_boards(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded)
 {
-    if (!x->loaded.on_gpu)
+    if (!loaded->on_gpu)
         return; /* boards stay in the record as scopes of their own; none of them is the run's */
-    x->bound = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) boards = all_boards(x);
-    bind_by_processes(x, boards);
-    if (x->bound->len == 0)
-        bind_by_environment(x, boards);
-    if (x->bound->len > 0)
-        return;
-    for (guint i = 0; i < boards->len; i++)
-        g_ptr_array_add(x->bound, g_strdup(g_ptr_array_index(boards, i)));
-    if (boards->len > 1)
-        flag_raise(x->result, FLAG_BOARDS_ASSUMED);
+    g_auto(GStrv) boards = all_boards(meter);
+    GPtrArray *bound = g_ptr_array_new();
+    add_by_processes(meter, loaded, boards, bound);
+    machine->bound_by_processes = bound->len > 0;
+    if (bound->len == 0)
+        add_by_environment(boards, bound);
+    machine->assumed = bound->len == 0 && g_strv_length(boards) > 1;
+    bool all = bound->len == 0;
+    for (char **b = boards; all && *b; b++)
+        g_ptr_array_add(bound, g_strdup(*b));
+    g_ptr_array_add(bound, NULL);
+    machine->boards = (char **)g_ptr_array_free(bound, FALSE);
 }
 
-bool machine_board_is_bound(const struct experiment *x, const char *uuid)
+bool machine_boards_assumed(const struct machine *machine)
 {
-    return !x->bound || holds(x->bound, uuid);
+    return machine->assumed;
 }
 
-/* --- CPU time -------------------------------------------------------------------------------------------------------- */
+const char *const *machine_boards(const struct machine *machine)
+{
+    return (const char *const *)machine->boards;
+}
+
+/* --- CPU time ------------------------------------------------------------------------------------------------------- */
 
 /* user, nice, system, (idle, iowait,) irq, softirq of the first line of /proc/stat, in clock ticks (proc(5)). */
 static int64_t machine_busy_ns(void)
@@ -138,11 +165,11 @@ static int64_t process_cpu_ns(pid_t pid)
     return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-struct machine_use machine_use_now(const struct experiment *x)
+struct machine_use machine_use_now(const struct engine_loaded *loaded)
 {
     struct machine_use use = {.busy_ns = machine_busy_ns(), .own_ns = clock_process_cpu_ns(), .t_ns = clock_mono_ns()};
-    for (size_t i = 0; i < x->loaded.n_pids; i++)
-        use.own_ns += process_cpu_ns((pid_t)x->loaded.pids[i]);
+    for (size_t i = 0; i < loaded->n_pids; i++)
+        use.own_ns += process_cpu_ns((pid_t)loaded->pids[i]);
     return use;
 }
 
@@ -153,9 +180,9 @@ static double tick_noise(int64_t window_ns)
     return STATS_NORMAL_95 * tick_s * sqrt(2.0 / 12) / clock_seconds(window_ns);
 }
 
-static void report_cpu(struct experiment *x, json_t *machine)
+static void report_cpu(const struct block *block, json_t *machine, struct result *r)
 {
-    const struct machine_use *a = &x->use_before, *b = &x->use_after;
+    const struct machine_use *a = &block->use_before, *b = &block->use_after;
     int64_t window_ns = b->t_ns - a->t_ns, capacity_ns = window_ns * sysconf(_SC_NPROCESSORS_ONLN);
     const char *reason = NULL;
     double share = NAN, noise = window_ns > 0 ? tick_noise(window_ns) : INFINITY;
@@ -168,7 +195,7 @@ static void report_cpu(struct experiment *x, json_t *machine)
     jsonx_set_real(machine, "foreign_cpu_share", share, reason);
     jsonx_set_real(machine, "foreign_cpu_share_half_width", reason ? NAN : noise, reason);
     if (share > FOREIGN_SHARE_MAX + noise)
-        flag_raise(x->result, FLAG_FOREIGN_CPU);
+        flag_raise(r, FLAG_FOREIGN_CPU);
 }
 
 /* Cores the engine and this process kept busy between two moments. */
@@ -178,76 +205,78 @@ static double own_cores(const struct machine_use *a, const struct machine_use *b
 }
 
 /* Guards need not be empty, but alike: constant spinning cancels, a change does not. */
-static void report_guards(struct experiment *x, json_t *machine)
+static void report_guards(const struct block *block, json_t *machine, struct result *r)
 {
-    bool guarded = x->window.guard_from_ns < x->window.t0_ns;
-    double pre = guarded ? own_cores(&x->use_pre, &x->use_before) : NAN;
-    double post = guarded ? own_cores(&x->use_after, &x->use_post) : NAN;
+    bool guarded = block->window.guard_from_ns < block->window.t0_ns;
+    double pre = guarded ? own_cores(&block->use_pre, &block->use_before) : NAN;
+    double post = guarded ? own_cores(&block->use_after, &block->use_post) : NAN;
     jsonx_set_real(machine, "guard_cores_pre", pre, NO_GUARDS);
     jsonx_set_real(machine, "guard_cores_post", post, NO_GUARDS);
     double change = fabs(pre - post);
     if (change > GUARD_DRIFT_MAX * fmax(pre, post) && change > GUARD_DRIFT_CORES)
-        flag_raise(x->result, FLAG_GUARD_CPU_DRIFT);
+        flag_raise(r, FLAG_GUARD_CPU_DRIFT);
 }
 
-/* --- who else is there ----------------------------------------------------------------------------------------------- */
+/* --- who else is there ---------------------------------------------------------------------------------------------- */
 
-static void note_stranger(struct experiment *x, pid_t pid)
+static void note_stranger(struct machine *machine, pid_t pid)
 {
-    for (guint i = 0; i < x->strangers->len; i++)
-        if (g_array_index(x->strangers, pid_t, i) == pid)
+    for (guint i = 0; i < machine->strangers->len; i++)
+        if (g_array_index(machine->strangers, pid_t, i) == pid)
             return;
-    g_array_append_val(x->strangers, pid);
+    g_array_append_val(machine->strangers, pid);
 }
 
-void machine_see_strangers(struct experiment *x)
+void machine_see_strangers(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded)
 {
-    if (!x->bound_by_processes)
+    if (!machine->bound_by_processes)
         return; /* the engine is not in the list: nobody in it can be told from it */
     g_autoptr(GArray) descendants = proc_descendants(getpid());
     g_autofree struct meter_gpu_memory *m = g_new0(struct meter_gpu_memory, 1);
-    if (!x->strangers)
-        x->strangers = g_array_new(FALSE, FALSE, sizeof(pid_t));
-    for (guint i = 0; i < x->bound->len; i++) {
-        if (!meter_gpu_memory(x->meter, g_ptr_array_index(x->bound, i), m, NULL) || !m->pids_known)
+    if (!machine->strangers)
+        machine->strangers = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    for (char **board = machine->boards; *board; board++) {
+        if (!meter_gpu_memory(meter, *board, m, NULL) || !m->pids_known)
             continue;
-        x->holders_most = MAX(x->holders_most, m->pid_count);
+        machine->holders_most = MAX(machine->holders_most, m->pid_count);
         for (size_t k = 0; k < m->pid_count; k++)
-            if (!is_engine(x, descendants, m->pids[k]))
-                note_stranger(x, m->pids[k]);
+            if (!is_engine(loaded, descendants, m->pids[k]))
+                note_stranger(machine, m->pids[k]);
     }
 }
 
-static void report_strangers(struct experiment *x, json_t *machine)
+static void report_strangers(const struct experiment *x, json_t *machine, struct result *r)
 {
-    if (!x->strangers) {
+    const GArray *strangers = x->machine->strangers;
+    if (!strangers) {
         jsonx_set_null(machine, "foreign_gpu_pids",
-                       !x->loaded.on_gpu ? "the engine works on no GPU"
-                                         : "the driver's list of processes does not name the engine (in a container its "
-                                           "numbers are others): who is foreign is not known");
+                       !x->session.loaded.on_gpu
+                           ? "the engine works on no GPU"
+                           : "the driver's list of processes does not name the engine (in a container its "
+                             "numbers are others): who is foreign is not known");
         return;
     }
     json_t *foreign = json_array();
-    for (guint i = 0; i < x->strangers->len; i++)
-        json_array_append_new(foreign, json_integer(g_array_index(x->strangers, pid_t, i)));
-    if (x->strangers->len > 0)
-        flag_raise(x->result, FLAG_FOREIGN_GPU);
+    for (guint i = 0; i < strangers->len; i++)
+        json_array_append_new(foreign, json_integer(g_array_index(strangers, pid_t, i)));
+    if (strangers->len > 0)
+        flag_raise(r, FLAG_FOREIGN_GPU);
     json_object_set_new(machine, "foreign_gpu_pids", foreign);
 }
 
-/* --- what the boards did --------------------------------------------------------------------------------------------- */
+/* --- what the boards did -------------------------------------------------------------------------------------------- */
 
 /* Mean over time of a board's channel between two moments; NaN without a reading. ret_highest: its largest value. */
-static double mean_of(struct experiment *x, const char *uuid, enum meter_kind kind, int64_t from_ns, int64_t to_ns,
-                      double *ret_highest)
+static double mean_of(const struct sensors *sensors, const char *uuid, enum meter_kind kind, int64_t from_ns,
+                      int64_t to_ns, double *ret_highest)
 {
     double sum = 0, held = 0;
     *ret_highest = NAN;
-    for (size_t i = 0; i < meter_channel_count(x->meter); i++) {
-        const struct meter_channel *c = meter_channel_at(x->meter, i);
+    for (size_t i = 0; i < sensors->known.channel_count; i++) {
+        const struct meter_channel *c = sensors->channels[i];
         if (c->kind != kind || !is_board(c) || strcmp(c->device, uuid) != 0)
             continue;
-        g_autoptr(GArray) points = sampler_series(x->sampler, i, from_ns, to_ns);
+        g_autoptr(GArray) points = sampler_series(sensors->sampler, i, from_ns, to_ns);
         for (guint k = 0; k < points->len; k++) {
             const struct meter_point *p = &g_array_index(points, struct meter_point, k);
             int64_t a = MAX(p->first_ns, from_ns), b = MIN(MAX(p->last_ns, p->first_ns + NS_PER_MS), to_ns);
@@ -262,10 +291,10 @@ static double mean_of(struct experiment *x, const char *uuid, enum meter_kind ki
     return held > 0 ? sum / held : NAN;
 }
 
-static json_t *board_json(struct experiment *x, const char *uuid, bool ours)
+static json_t *board_json(const struct experiment *x, const char *uuid, bool ours, struct result *r)
 {
     static const char none[] = "the driver gave no reading of it there";
-    const struct energy_window *w = &x->window;
+    const struct energy_window *w = &x->block.window;
     const struct {
         const char *key;
         int64_t from_ns, to_ns;
@@ -275,42 +304,41 @@ static json_t *board_json(struct experiment *x, const char *uuid, bool ours)
     json_t *tree = json_pack("{s:s, s:b}", "uuid", uuid, "ours", ours);
     double highest;
     for (size_t i = 0; i < G_N_ELEMENTS(stretches); i++) {
-        bool there = stretches[i].to_ns > stretches[i].from_ns;
-        double mean = there ? mean_of(x, uuid, METER_UTILISATION, stretches[i].from_ns, stretches[i].to_ns, &highest) : NAN;
+        int64_t from_ns = stretches[i].from_ns, to_ns = stretches[i].to_ns;
+        bool there = to_ns > from_ns;
+        double mean = there ? mean_of(&x->sensors, uuid, METER_UTILISATION, from_ns, to_ns, &highest) : NAN;
         jsonx_set_real(tree, stretches[i].key, mean, there ? none : NO_GUARDS);
         if (!ours && i == 1 && mean > OTHER_GPU_MAX)
-            flag_raise(x->result, FLAG_OTHER_GPU);
+            flag_raise(r, FLAG_OTHER_GPU);
     }
-    mean_of(x, uuid, METER_PROCESSES, w->guard_from_ns, w->guard_to_ns, &highest);
+    mean_of(&x->sensors, uuid, METER_PROCESSES, w->guard_from_ns, w->guard_to_ns, &highest);
     jsonx_set_real(tree, "processes_most", highest, none);
-    if (ours && x->strangers && highest > (double)x->holders_most) /* one came and went */
-        flag_raise(x->result, FLAG_FOREIGN_GPU);
+    if (ours && x->machine->strangers && highest > (double)x->machine->holders_most) /* one came and went */
+        flag_raise(r, FLAG_FOREIGN_GPU);
     return tree;
 }
 
-static json_t *boards_json(struct experiment *x)
+static json_t *boards_json(const struct experiment *x, struct result *r)
 {
     json_t *list = json_array();
-    g_autoptr(GPtrArray) boards = all_boards(x);
-    for (guint i = 0; x->sampler && i < boards->len; i++) {
-        const char *uuid = g_ptr_array_index(boards, i);
-        bool ours = x->bound && machine_board_is_bound(x, uuid);
-        json_array_append_new(list, board_json(x, uuid, ours));
-    }
+    g_auto(GStrv) boards = all_boards(x->sensors.meter);
+    const char *const *ours = machine_boards(x->machine);
+    for (char **b = boards; x->sensors.sampler && *b; b++)
+        json_array_append_new(list, board_json(x, *b, ours && g_strv_contains(ours, *b), r));
     return list;
 }
 
-void machine_report(struct experiment *x)
+void machine_report(const struct experiment *x, struct result *r)
 {
     json_t *machine = json_object(), *boards = json_array();
-    for (guint i = 0; x->bound && i < x->bound->len; i++)
-        json_array_append_new(boards, json_string(g_ptr_array_index(x->bound, i)));
+    for (const char *const *b = machine_boards(x->machine); b && *b; b++)
+        json_array_append_new(boards, json_string(*b));
     json_object_set_new(machine, "boards", boards);
-    report_cpu(x, machine);
-    json_object_set_new(machine, "gpus", boards_json(x));
-    report_guards(x, machine);
-    report_strangers(x, machine);
-    if (x->exchange.concurrent_study)
-        flag_raise(x->result, FLAG_CONCURRENT_STUDY);
-    result_part(x->result, "machine", machine);
+    report_cpu(&x->block, machine, r);
+    json_object_set_new(machine, "gpus", boards_json(x, r));
+    report_guards(&x->block, machine, r);
+    report_strangers(x, machine, r);
+    if (x->inputs.exchange.concurrent_study)
+        flag_raise(r, FLAG_CONCURRENT_STUDY);
+    result_part(r, "machine", machine);
 }

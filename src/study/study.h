@@ -18,7 +18,6 @@
 #pragma once
 
 #include "config/config.h"
-#include "runner/runner.h"
 #include "sweep/sweep.h"
 
 enum study_state {
@@ -57,7 +56,7 @@ struct study_job {
     const struct config_file *file;
     const struct plan *plan;
     const char *results_dir;
-    const struct runner *runner;
+    const char *worker_path; /* llem-worker */
     const char *engines_dir; /* NULL: the adapters are beside the worker */
     int interrupt_fd;
     study_event_fn *event; /* may be NULL */

@@ -283,6 +283,17 @@ def test_calibration_keeps_both(boards, tmp_path):
     assert "uncalibrated" not in record["flags"]
 
 
+def test_broken_calibration_is_told_once(boards, tmp_path):
+    """Not used, and said once, though its energy is asked for before the work is judged and again for the record."""
+    folder = tmp_path / "calibration"
+    folder.mkdir()
+    (folder / f"{UUID}.json").write_text(json.dumps({"uuid": UUID, "gain": 95, "offset_w": 0.0, "u": 0.01}))
+    record, _ = boards([board()], {"energy.calibration": str(folder)})
+    assert len([w for w in record["warnings"] if w.startswith(f"calibration of {UUID} not used: ")]) == 1
+    assert "uncalibrated" in record["flags"]
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record), rel=0.005)
+
+
 def test_work_too_short_is_repeated(boards):
     """120 ms of work on a sensor of 100 ms: repeated in one window until the interval is as asked, or said."""
     fields = {"max_output_tokens": 3, "energy.max_repeats": 6, "energy.target_uncertainty": 0.01}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* The record of the engine, the work it did, the operations and the memory that took. */
+#include "experiment/flags.h"
+#include "experiment/internal.h"
+#include "experiment/machine.h"
+#include "workload/workload.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MB 1e6
+
+/* --- engine --------------------------------------------------------------------------------------------------------- */
+
+/* What the phases before the record found doubtful, in their order. */
+static void raise_flags(const struct experiment *x, struct result *r)
+{
+    if (machine_boards_assumed(x->machine))
+        flag_raise(r, FLAG_BOARDS_ASSUMED);
+    if (json_array_size(x->session.loaded.substitutions) > 0)
+        flag_raise(r, FLAG_SUBSTITUTED);
+    if (x->warmup.at.t1_ns && !x->warmup.steady.steady)
+        flag_raise(r, FLAG_NOT_STEADY);
+    if (x->block.not_quiescent)
+        flag_raise(r, FLAG_NOT_QUIESCENT);
+}
+
+void report_engine(const struct experiment *x, struct result *r)
+{
+    const struct engine_stop_report *stopped = &x->session.stopped;
+    result_part(r, "engine", session_json(&x->inputs, &x->session));
+    result_part(r, "environment", json_incref(x->environment));
+    raise_flags(x, r);
+    for (guint i = 0; i < x->sensors.warnings->len; i++)
+        result_warn(r, "%s", (const char *)g_ptr_array_index(x->sensors.warnings, i));
+    if (stopped->stage > ENGINE_STOP_SHUTDOWN)
+        result_warn(r, "the engine did not end by itself; it took: %s", engine_stop_stage_name(stopped->stage));
+}
+
+/* --- work ----------------------------------------------------------------------------------------------------------- */
+
+static char *outputs_sha256(const struct engine_generation *g, size_t n)
+{
+    g_autofree struct engine_tokens *outputs = g_new0(struct engine_tokens, n + 1);
+    for (size_t i = 0; i < n; i++)
+        outputs[i] = (struct engine_tokens){.ids = g->requests[i].token_ids, .n = g->requests[i].n_out};
+    return session_tokens_sha256(outputs, n);
+}
+
+/* Repeats must compute the same: the same number of input tokens not served from a cache, the same output counts. */
+bool report_work_is_unequal(const struct session *session, const struct block *block)
+{
+    const struct engine_generation *g = &block->generation;
+    size_t n = session->n_prompts;
+    for (size_t i = n; i < g->n_requests; i++) {
+        const struct engine_request *a = &g->requests[i % n], *b = &g->requests[i];
+        if (a->n_in - a->n_cached != b->n_in - b->n_cached || a->n_out != b->n_out)
+            return true;
+    }
+    return false;
+}
+
+static void warn_of_variants(const struct exchange *in, struct result *r)
+{
+    if (in->warmup_variants)
+        result_warn(r,
+                    "the data set has no other prompts left for the warm-up; %" G_GINT64_FORMAT
+                    " are rearranged measured ones",
+                    in->warmup_variants);
+}
+
+static json_t *workload_json(const struct experiment *x, size_t n)
+{
+    const struct engine_generation *g = &x->block.generation;
+    g_autofree char *input = session_tokens_sha256(x->session.tokens, x->session.n_prompts);
+    g_autofree char *output = outputs_sha256(g, n);
+    json_t *in = json_array(), *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(in, json_integer(g->requests[i].n_in));
+        json_array_append_new(out, json_integer((json_int_t)g->requests[i].n_out));
+    }
+    int64_t repeats = x->block.plan.repeats;
+    bool turned = repeats > 1 && x->session.loaded.prefix_cache;
+    return json_pack("{s:s*, s:I, s:I, s:s, s:s, s:o, s:o, s:I, s:s}", "dataset_sha256",
+                     x->inputs.exchange.dataset_sha256, "prompts", (json_int_t)x->session.n_prompts,
+                     "prompts_truncated", (json_int_t)x->session.n_truncated, "input_ids_sha256", input,
+                     "output_ids_sha256", output, "input_tokens", in, "output_tokens", out, "repeats",
+                     (json_int_t)repeats, "repeat_sets", turned ? "turned: each begins elsewhere" : "same");
+}
+
+static bool lengths_vary(const struct experiment *x, size_t n)
+{
+    int64_t asked = config_int(x->inputs.config, FIELD_MAX_OUTPUT_TOKENS);
+    for (size_t i = 0; i < n; i++)
+        if ((int64_t)x->block.generation.requests[i].n_out < asked)
+            return true;
+    return false;
+}
+
+static void report_flops(const struct experiment *x, struct result *r)
+{
+    const char *path = x->inputs.exchange.model_path;
+    const struct engine_generation *g = &x->block.generation;
+    struct workload_facts facts = {0};
+    g_autoptr(GError) error = NULL;
+    const char *reason = "the engine has no model file to read the shapes from";
+    double total = 0;
+    bool ok = path && workload_facts_read(path, &facts, &error);
+    if (ok)
+        result_part(r, "model", workload_facts_json(&facts));
+    else if (error)
+        reason = error->message;
+    for (size_t i = 0; ok && i < g->n_requests; i++) {
+        const struct engine_request *q = &g->requests[i];
+        struct workload_flops flops;
+        ok = workload_flops_estimate(&facts, q->n_in - q->n_cached, (int64_t)q->n_out, &flops, &reason);
+        total += ok ? flops.total : 0;
+    }
+    result_set(r, METRIC_FLOPS,
+               ok ? quantity_of(QUANTITY_MODELLED, total, "matrix_shapes", NULL) : quantity_absent(reason));
+    workload_facts_clear(&facts);
+}
+
+void report_work(const struct experiment *x, struct result *r)
+{
+    size_t n = MIN(x->session.n_prompts, x->block.generation.n_requests);
+    result_part(r, "workload", workload_json(x, n));
+    result_set(r, METRIC_REPEATS, quantity_of(QUANTITY_MEASURED, (double)x->block.plan.repeats, NULL, NULL));
+    warn_of_variants(&x->inputs.exchange, r);
+    if (lengths_vary(x, n))
+        flag_raise(r, FLAG_OUTPUT_LENGTH_VARIES);
+    if (report_work_is_unequal(&x->session, &x->block))
+        flag_raise(r, FLAG_UNEQUAL_WORK);
+    report_flops(x, r);
+}
+
+/* --- memory --------------------------------------------------------------------------------------------------------- */
+
+/* A figure of the protocol and the row it fills. */
+static const struct {
+    const char *figure;
+    enum result_metric metric;
+} memory_rows[] = {
+    {"peak_bytes", METRIC_PEAK_MEMORY},       {"reserved_bytes", METRIC_RESERVED_MEMORY},
+    {"weights_bytes", METRIC_WEIGHTS_MEMORY}, {"kv_cache_bytes", METRIC_KV_MEMORY},
+    {"rss_peak_bytes", METRIC_HOST_MEMORY},
+};
+
+static struct quantity memory_of(const struct session *session, const char *name)
+{
+    for (size_t i = 0; i < session->memory.n_figures; i++) {
+        const struct engine_figure *f = &session->memory.figures[i];
+        if (strcmp(f->name, name) != 0)
+            continue;
+        if (f->bytes >= 0)
+            return quantity_of(session_status(session), (double)f->bytes / MB, "engine", NULL);
+        return quantity_absent(f->reason ? f->reason : "the adapter does not report it");
+    }
+    return quantity_absent("the adapter does not report it");
+}
+
+static struct quantity device_peak(const struct experiment *x)
+{
+    const struct energy_window *w = &x->block.window;
+    double peak = NAN;
+    const struct meter_channel *channel = NULL;
+    for (size_t i = 0; i < x->sensors.known.channel_count; i++) {
+        g_autoptr(GArray) points = sensors_series(&x->sensors, i, METER_MEMORY_USED, w->t0_ns, w->t1_ns);
+        for (guint k = 0; points && k < points->len; k++) {
+            const struct meter_point *p = &g_array_index(points, struct meter_point, k);
+            double bytes = (double)p->raw * x->sensors.channels[i]->scale;
+            if (p->status != METER_READ_OK || (!isnan(peak) && bytes <= peak))
+                continue;
+            peak = bytes;
+            channel = x->sensors.channels[i];
+        }
+    }
+    return channel ? quantity_of(channel->status, peak / MB, "sampled_maximum", channel->id)
+                   : quantity_absent("no device of this run whose memory could be sampled");
+}
+
+void report_memory(const struct experiment *x, struct result *r)
+{
+    const struct session *session = &x->session;
+    for (size_t i = 0; i < G_N_ELEMENTS(memory_rows); i++)
+        result_set(r, memory_rows[i].metric, memory_of(session, memory_rows[i].figure));
+    int64_t loaded = -1;
+    bool known = jsonx_get_int(session->loaded.memory, "peak_bytes", false, &loaded, NULL) && loaded >= 0;
+    result_set(r, METRIC_LOAD_MEMORY,
+               known ? quantity_of(session_status(session), (double)loaded / MB, "engine", NULL)
+                     : quantity_absent("the adapter does not report its memory after loading"));
+    result_set(r, METRIC_DEVICE_MEMORY, device_peak(x));
+    result_part(r, "memory", json_incref(session->memory.reply));
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* The work, over and over, until time, temperature and decode steps are steady. */
+#include "experiment/internal.h"
+
+#define BATCH_FIRST INT64_C(1000000) /* batch numbers of the warm-up; the measured ones count from 1 */
+
+/* Temperatures of the boards since the warm-up began; empty where no sensor exists, which skips that condition. */
+static GArray *temperatures(const struct sensors *sensors, int64_t from_ns)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_temperature));
+    for (size_t i = 0; i < sensors->known.channel_count; i++) {
+        g_autoptr(GArray) points = sensors_series(sensors, i, METER_TEMPERATURE, from_ns, clock_mono_ns());
+        if (!points)
+            continue;
+        for (guint k = 0; k < points->len; k++) {
+            const struct meter_point *p = &g_array_index(points, struct meter_point, k);
+            struct energy_temperature t = {p->first_ns, (double)p->raw * sensors->channels[i]->scale};
+            /* A temperature that stays is one run of equal readings: once a second is often enough to say so. */
+            for (; p->status == METER_READ_OK && t.t_ns <= p->last_ns; t.t_ns += NS_PER_S)
+                g_array_append_val(list, t);
+        }
+        break; /* one board is enough for a gate: the first */
+    }
+    return list;
+}
+
+/* One iteration: as many prompts of the warm-up set, in turn, as the engine will work on at once. Its measure is the time
+ * of a decode step (prompts differ in length, steps do not). */
+static bool iterate(const struct inputs *in, const struct pace *pace, const struct session *session, size_t iteration,
+                    double *ret_per_token_s, GError **error)
+{
+    int64_t batch = BATCH_FIRST + (int64_t)iteration;
+    size_t n = inputs_concurrency(in);
+    g_autofree struct engine_tokens *turn = g_new0(struct engine_tokens, n);
+    for (size_t i = 0; i < n; i++)
+        turn[i] = session->warm_tokens[(iteration * n + i) % session->n_warm_prompts]; /* borrowed ids */
+    struct engine_generation g = {0};
+    bool ok = session_prepare(in, pace, session, batch, turn, n, NULL, error) &&
+              engine_generate(session->engine, &batch, 1, pace->deadline_ns, &g, error);
+    if (ok) {
+        const struct engine_request *q = &g.requests[0];
+        int64_t from_ns = q->n_out > 1 ? q->stamps_ns[0] : g.t0_ns;
+        size_t tokens = q->n_out > 1 ? q->n_out - 1 : 1;
+        *ret_per_token_s = clock_seconds(g.t1_ns - from_ns) / (double)tokens;
+    }
+    engine_generation_clear(&g);
+    return ok;
+}
+
+static struct energy_steady_rule steady_rule(const struct config *config)
+{
+    struct energy_steady_rule rule = energy_steady_default;
+    rule.cv_max = config_real(config, FIELD_WARMUP_CV_THRESHOLD);
+    rule.slope_max = config_real(config, FIELD_WARMUP_SLOPE_THRESHOLD);
+    rule.last = MAX(rule.last, (size_t)config_int(config, FIELD_WARMUP_N_WARMUP));
+    rule.iterations_max = (size_t)config_int(config, FIELD_WARMUP_MAX_PROMPTS);
+    return rule;
+}
+
+/* The thermal floor is a maximum: past it the temperature is no longer waited for. */
+static struct energy_steady judge(const struct config *config, const struct sensors *sensors, const GArray *latencies,
+                                  int64_t t0_ns)
+{
+    struct energy_steady_rule rule = steady_rule(config);
+    g_autoptr(GArray) heat = temperatures(sensors, t0_ns);
+    int64_t elapsed_ns = clock_mono_ns() - t0_ns;
+    if (elapsed_ns > config_ns(config, FIELD_WARMUP_THERMAL_FLOOR_SECONDS))
+        g_array_set_size(heat, 0);
+    return energy_steady(&rule, (const double *)(const void *)latencies->data, latencies->len,
+                         (const struct energy_temperature *)(const void *)heat->data, heat->len, elapsed_ns);
+}
+
+static bool iterate_until_steady(const struct inputs *in, const struct pace *pace, const struct sensors *sensors,
+                                 const struct session *session, struct warmup *ret, GError **error)
+{
+    size_t at_least = (size_t)config_int(in->config, FIELD_WARMUP_N_WARMUP);
+    g_autoptr(GArray) latencies = g_array_new(FALSE, FALSE, sizeof(double));
+    do {
+        double latency;
+        if (!pace_check(pace, error) || !iterate(in, pace, session, latencies->len, &latency, error))
+            return false;
+        g_array_append_val(latencies, latency);
+        ret->steady = judge(in->config, sensors, latencies, ret->at.t0_ns);
+    } while (latencies->len < at_least || !(ret->steady.steady || ret->steady.timed_out));
+    ret->iterations = latencies->len;
+    return true;
+}
+
+bool warmup_run(const struct inputs *in, const struct pace *pace, const struct sensors *sensors,
+                const struct session *session, struct warmup *ret, GError **error)
+{
+    if (!config_bool(in->config, FIELD_WARMUP_ENABLED))
+        return true;
+    ret->at.tick0 = sensors_ticks(sensors, 1);
+    ret->at.t0_ns = clock_mono_ns();
+    sensors_mark(sensors, "warmup.begin", ret->at.t0_ns);
+    if (!iterate_until_steady(in, pace, sensors, session, ret, error))
+        return false;
+    ret->at.t1_ns = clock_mono_ns();
+    ret->at.tick1 = sensors_ticks(sensors, 2);
+    sensors_mark(sensors, "warmup.end", ret->at.t1_ns);
+    return true;
+}
