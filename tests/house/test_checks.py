@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import check_layers
+import check_names
 import check_skips
 import check_style
 import check_worker
@@ -41,6 +42,52 @@ def tree(tmp_path):
     write("src/top/CMakeLists.txt", "llem_room(top SOURCES t.c\n    DEPS base meter)\n")
     write("src/config/c.c", '#include "config/config.h"\n#include "base/num.h"\n')
     return write
+
+
+@pytest.fixture
+def named_tree(tree):
+    """The same with two engines and two sensor sources."""
+    for name in ("toy", "big"):
+        tree(f"engines/{name}/engine.json", f'{{"name": "{name}"}}\n')
+    tree("src/base/sources.h", "#define ROWS(X) \\\n    X(volt, FLAG, \"volts\") \\\n    X(amp, FLAG, \"amperes\")\n")
+    return tree
+
+
+NAMES_CLEAN = """#include "toy/toy.h"
+#define DEFAULT_BACKEND "toy"
+/* "toy" and "toy.threads" and "volt:a" in a comment */ // "big"
+static const char *words[] = {"toys", "a toy", "toy threads", "volt: volts of a board", "voltage", "big\\n", 'x'};
+static char quote = '"'; static const char *after = "\\"";
+"""
+
+
+def test_names_accept_a_clean_tree(named_tree):
+    named_tree("src/meter/volt.c", 'static const char *name = "volt", *channel = "volt:%s";\n')
+    named_tree("src/meter/volt_api.c", 'static const char *name = "volt";\n')
+    assert check_names.check(named_tree("src/config/c.c", NAMES_CLEAN)) == []
+
+
+@pytest.mark.parametrize(
+    "path, text, complaint",
+    [
+        ("src/top/t.c", 'if (!strcmp(backend, "toy"))\n', 'src/top/t.c:1: "toy" speaks of an engine'),
+        ("src/top/t.c", '\n/* " */ get("big.threads")\n', 'src/top/t.c:2: "big.threads" speaks of an engine'),
+        ("src/top/t.h", '{"is", "!\\\\"toy\\\\""},\n', "speaks of an engine"),
+        ("src/base/b.c", 'a = "toy.%s";\n', "speaks of an engine"),
+        ("src/top/t.c", 'starts_with(id, "volt:board")\n', '"volt:board" speaks of a sensor source'),
+        ("src/top/t.c", 'is(source, "amp")\n', '"amp" speaks of a sensor source'),
+        ("src/meter/volt.c", 'is(source, "amp")\n', '"amp" speaks of a sensor source'),
+        ("src/top/t.c", '#define DEFAULT_BACKEND "big"\n', "DEFAULT_BACKEND is set more than once"),
+    ],
+)
+def test_names_find(named_tree, path, text, complaint):
+    named_tree("src/config/c.c", NAMES_CLEAN)
+    assert any(complaint in error for error in check_names.check(named_tree(path, text.replace("\\\\", "\\"))))
+
+
+def test_names_of_this_checkout():
+    assert check_names.engine_names(ROOT) and check_names.source_names(ROOT)
+    assert check_names.check(ROOT) == []
 
 
 def test_layers_accept_a_clean_tree(tree):
