@@ -463,49 +463,43 @@ static enum engine_check_status check_crash(struct suite *s)
 
 /* In this order, so that a slow engine is started five times and loaded three times only. */
 const struct engine_check_case engine_check_cases[] = {
-    {"hello", "says who it is, in protocol 1, on our clock"},
-    {"unknown-message", "a message that does not exist is refused by name"},
-    {"garbage", "bad lines are answered by an error with id null, and life goes on"},
-    {"order", "nothing but hello, schema and load works before a load"},
-    {"schema", "lists its options with name, type, default, and what is allowed"},
-    {"unknown-keys", "options and members that do not exist are refused by name"},
-    {"bad-value", "each option refuses, by its name, a value of another type, range or choice"},
-    {"load-missing", "a model path that does not exist is an error"},
-    {"load", "reports the resolved configuration, processes, weights, memory, substitutions"},
-    {"tokenize", "one list of ids a text, equal for equal texts"},
-    {"generate", "as many tokens as asked for, each with a stamp, within the window"},
-    {"unprepared", "generate refuses a batch that was not prepared"},
-    {"batch", "several requests of unlike lengths in one batch"},
-    {"batches", "several batches back to back, in the order asked for"},
-    {"determinism", "greedy decoding twice gives the same ids"},
-    {"prefix-cache", "a prompt is taken from a cache only where load said that there is one"},
-    {"merged-chunks", "chunks of several tokens share a stamp and are counted"},
-    {"reset", "after a reset no prompt token comes from a cache"},
-    {"memory", "named figures, each a number of bytes or a reason"},
-    {"abort", "an abort is answered within a second, and the engine goes on"},
-    {"hang", "a stop of the process group is survived"},
-    {"shutdown", "shutdown is answered, then it ends with status 0 and leaves nothing behind"},
-    {"eof", "it ends when the socket ends"},
-    {"term", "it ends on SIGTERM"},
-    {"eof-busy", "it ends when the socket ends in the middle of a generation"},
-    {"crash", "when it is killed in the middle, all it started can be ended"},
+    {"hello", "says who it is, in protocol 1, on our clock", false},
+    {"unknown-message", "a message that does not exist is refused by name", false},
+    {"garbage", "bad lines are answered by an error with id null, and life goes on", false},
+    {"order", "nothing but hello, schema and load works before a load", false},
+    {"schema", "lists its options with name, type, default, and what is allowed", false},
+    {"options", "takes the options of engine.json: names, types, ranges, choices, defaults", true},
+    {"unknown-keys", "options and members that do not exist are refused by name", false},
+    {"bad-value", "each option refuses, by its name, a value of another type, range or choice", false},
+    {"load-missing", "a model path that does not exist is an error", false},
+    {"load", "reports the resolved configuration, processes, weights, memory, substitutions", false},
+    {"roles", "computes as many requests at once as the roles of engine.json say", true},
+    {"tokenize", "one list of ids a text, equal for equal texts", false},
+    {"generate", "as many tokens as asked for, each with a stamp, within the window", false},
+    {"unprepared", "generate refuses a batch that was not prepared", false},
+    {"batch", "several requests of unlike lengths in one batch", false},
+    {"batches", "several batches back to back, in the order asked for", false},
+    {"determinism", "greedy decoding twice gives the same ids", false},
+    {"prefix-cache", "a prompt is taken from a cache only where load said that there is one", false},
+    {"merged-chunks", "chunks of several tokens share a stamp and are counted", false},
+    {"reset", "after a reset no prompt token comes from a cache", false},
+    {"memory", "named figures, each a number of bytes or a reason", false},
+    {"abort", "an abort is answered within a second, and the engine goes on", false},
+    {"hang", "a stop of the process group is survived", false},
+    {"shutdown", "shutdown is answered, then it ends with status 0 and leaves nothing behind", false},
+    {"eof", "it ends when the socket ends", false},
+    {"term", "it ends on SIGTERM", false},
+    {"eof-busy", "it ends when the socket ends in the middle of a generation", false},
+    {"crash", "when it is killed in the middle, all it started can be ended", false},
     {0},
 };
 
 static enum engine_check_status (*const runs[])(struct suite *s) = {
-    check_hello,       check_unknown_message,
-    check_garbage,     check_order,
-    check_schema,      check_unknown_keys,
-    check_bad_value,   check_load_missing,
-    check_load,        check_tokenize,
-    check_generate,    check_unprepared,
-    check_batch,       check_batches,
-    check_determinism, check_prefix_cache,
-    check_merged,      check_reset,
-    check_memory,      check_abort,
-    check_hang,        check_shutdown,
-    check_eof,         check_term,
-    check_eof_busy,    check_crash,
+    check_hello,      check_unknown_message, check_garbage,      check_order,   check_schema,      check_options,
+    check_unknown_keys, check_bad_value,     check_load_missing, check_load,    check_roles,       check_tokenize,
+    check_generate,   check_unprepared,      check_batch,        check_batches, check_determinism, check_prefix_cache,
+    check_merged,     check_reset,           check_memory,       check_abort,   check_hang,        check_shutdown,
+    check_eof,        check_term,            check_eof_busy,     check_crash,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(runs) == G_N_ELEMENTS(engine_check_cases) - 1);
 
@@ -514,10 +508,11 @@ int engine_check(const struct engine_check_options *options, engine_check_report
     struct suite s = {.options = options};
     int failed = 0;
     for (size_t i = 0; engine_check_cases[i].name; i++) {
-        if (options->only && strcmp(options->only, engine_check_cases[i].name))
+        const struct engine_check_case *row = &engine_check_cases[i];
+        if ((options->only && strcmp(options->only, row->name)) || (row->of_backend && !options->backend))
             continue;
         enum engine_check_status status = runs[i](&s);
-        report(&engine_check_cases[i], status, status == PASS ? NULL : s.message, data);
+        report(row, status, s.message, data);
         g_clear_pointer(&s.message, g_free);
         if (status != ENGINE_CHECK_FAIL)
             continue;
@@ -525,6 +520,7 @@ int engine_check(const struct engine_check_options *options, engine_check_report
         suite_drop_engine(&s); /* the next case starts from a clean one */
     }
     suite_drop_engine(&s);
+    g_free(s.engine_version);
     engine_tokens_free(s.tokens, 3);
     return failed;
 }

@@ -43,7 +43,12 @@ static bool start(struct suite *s, GError **error)
     if (s->engine && !s->engine->broken && !s->engine->abandoned_id && !process_ended(s->engine, 0))
         return true;
     suite_drop_engine(s);
-    s->engine = engine_start(&(struct engine_options){.argv = s->options->argv, .interrupt_fd = -1}, error);
+    const struct engine_options start = {
+        .argv = s->options->argv,
+        .env = s->options->backend ? backend_env(s->options->backend) : NULL,
+        .interrupt_fd = -1,
+    };
+    s->engine = engine_start(&start, error);
     return s->engine != NULL;
 }
 
@@ -55,9 +60,53 @@ bool suite_greet(struct suite *s, GError **error)
     if (s->greeted)
         return true;
     s->greeted = engine_hello(s->engine, suite_patience(s, 120), &identity, error);
-    if (s->greeted)
-        engine_identity_clear(&identity);
-    return s->greeted;
+    if (!s->greeted)
+        return false;
+    g_free(s->engine_version);
+    s->engine_version = g_strdup(identity.engine_version);
+    engine_identity_clear(&identity);
+    return true;
+}
+
+/* Sets at `to` what llem sends of an option that nobody wrote. Options with conditions are left out: not all may apply. */
+static void set_default(json_t *to, const struct backend_option *row)
+{
+    json_t *value = row->initial && row->n_when == 0 ? jsonx_parse(row->initial, -1, row->name, NULL) : NULL;
+    if (value)
+        jsonx_set_at(to, row->name, value);
+}
+
+static void merge(json_t *into, const json_t *from)
+{
+    for (void *at = json_object_iter((json_t *)(uintptr_t)from); at;
+         at = json_object_iter_next((json_t *)(uintptr_t)from, at)) {
+        const char *key = json_object_iter_key(at);
+        json_t *value = json_object_iter_value(at);
+        if (json_is_object(value) && json_is_object(json_object_get(into, key)))
+            merge(json_object_get(into, key), value);
+        else
+            json_object_set_new(into, key, json_deep_copy(value));
+    }
+}
+
+/* What llem would send: the defaults of engine.json, then what was asked for. */
+static json_t *load_options(const struct suite *s)
+{
+    json_t *options = json_object();
+    const struct backend_option *rows = NULL;
+    size_t n = s->options->backend ? backend_options(s->options->backend, &rows) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (suite_is_installed(s, &rows[i]))
+            set_default(options, &rows[i]);
+    merge(options, s->options->options);
+    return options;
+}
+
+bool suite_is_installed(const struct suite *s, const struct backend_option *row)
+{
+    const char *version = s->engine_version;
+    return !version || ((!row->since || strverscmp(version, row->since) >= 0) &&
+                        (!row->until || strverscmp(version, row->until) <= 0));
 }
 
 json_t *suite_load_config(const struct suite *s)
@@ -71,7 +120,7 @@ json_t *suite_load_config(const struct suite *s)
     json_object_set_new(config, "max_input_tokens", json_integer(MAX_IN_TOKENS));
     json_object_set_new(config, "max_output_tokens", json_integer(MAX_OUT_TOKENS));
     json_object_set_new(config, "random_seed", json_integer(42));
-    json_object_set_new(config, "options", s->options->options ? json_deep_copy(s->options->options) : json_object());
+    json_object_set_new(config, "options", load_options(s));
     return config;
 }
 
@@ -96,6 +145,8 @@ bool suite_load(struct suite *s, GError **error)
     s->loaded = suite_load_with(s, config, &loaded, error);
     if (s->loaded) {
         s->prefix_cache = loaded.prefix_cache;
+        s->batch = loaded.batch;
+        s->in_flight = loaded.in_flight;
         engine_loaded_clear(&loaded);
     }
     s->load_failed = !s->loaded;

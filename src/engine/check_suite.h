@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What the cases of the conformance suite (check.c) stand on: an adapter in the state a case needs, and verdicts. */
+/* What the cases of the conformance suite (check.c, check_options.c) stand on: an adapter in the state a case needs,
+ * and verdicts. */
 #pragma once
 
 #include "engine/private.h"
+
+#include "backend/backend.h"
 
 #define MAX_IN_TOKENS  64
 #define MAX_OUT_TOKENS 1024 /* long enough to be aborted in the middle */
@@ -15,7 +18,9 @@ struct suite {
     const struct engine_check_options *options;
     struct engine *engine;
     bool greeted, loaded;
-    bool prefix_cache; /* what load said of it */
+    char *engine_version; /* what hello said of it, or NULL */
+    bool prefix_cache;    /* what load said of it, and of these */
+    int64_t batch, in_flight;
     bool load_failed; /* cases that need a loaded engine are skipped from then on */
     int64_t next_batch;
     struct engine_tokens *tokens; /* of three texts, from the case tokenize */
@@ -35,6 +40,8 @@ int64_t suite_soon(const struct suite *s);
 void suite_drop_engine(struct suite *s);
 /* An adapter that runs and has answered hello; starts one where needed. */
 bool suite_greet(struct suite *s, GError **error);
+/* True if the installed version is one that has the option of engine.json, or if it is not known. */
+bool suite_is_installed(const struct suite *s, const struct backend_option *row);
 /* What every load asks for. New reference. */
 json_t *suite_load_config(const struct suite *s);
 bool suite_load_with(struct suite *s, const json_t *config, struct engine_loaded *ret, GError **error);
@@ -52,6 +59,10 @@ bool suite_generate_one(struct suite *s, int64_t max_tokens, struct engine_gener
 bool suite_start_long(struct suite *s, enum engine_check_status *ret_status);
 /* Whether the engine still works: a short generation. */
 enum engine_check_status suite_still_works(struct suite *s);
+
+/* Cases about engine.json, in check_options.c: only where a backend is given. */
+enum engine_check_status check_options(struct suite *s);
+enum engine_check_status check_roles(struct suite *s);
 
 #define NEED(s, level, what)                                                                                           \
     do {                                                                                                               \

@@ -271,11 +271,14 @@ bool engine_abort(struct engine *engine, int64_t deadline_ns, GError **error);
 
 /* --- Conformance ------------------------------------------------------------------------------------------------ */
 
+struct backend;
+
 struct engine_check_options {
     const char *const *argv;   /* the adapter */
     const char *model_path;    /* NULL: none is needed */
     const char *precision;     /* NULL: the adapter's default */
     const json_t *options;     /* NULL, or the backend's section for every load */
+    const struct backend *backend; /* NULL, or the engine whose engine.json is compared; its defaults are sent as well */
     int64_t patience_ns;       /* how long an answer may take; 0: 120 s for hello, load and generate, 30 s else */
     const char *only;          /* NULL, or the name of one case */
 };
@@ -285,11 +288,12 @@ enum engine_check_status { ENGINE_CHECK_PASS, ENGINE_CHECK_FAIL, ENGINE_CHECK_SK
 struct engine_check_case {
     const char *name;    /* "generate-stamps" */
     const char *summary; /* what must hold */
+    bool of_backend;     /* it compares engine.json: left out where none is given */
 };
 extern const struct engine_check_case engine_check_cases[]; /* in the order they run; ended by a row without a name */
 
 typedef void (*engine_check_report)(const struct engine_check_case *row, enum engine_check_status status,
                                     const char *message, void *data);
-/* Runs the cases, each against processes of its own, reporting each once; message is NULL on a pass. Returns how many
- * failed. Errors are failures of cases, never of the suite. */
+/* Runs the cases, each against processes of its own, reporting each once; on a pass message is NULL, or something worth
+ * knowing. Returns how many failed. Errors are failures of cases, never of the suite. */
 int engine_check(const struct engine_check_options *options, engine_check_report report, void *data);

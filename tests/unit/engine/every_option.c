@@ -56,6 +56,9 @@ static bool load(struct adapter *a, void *state, const struct adapter_load *l, j
         (int)p.blocks, p.share, p.steps.n, p.steps.values[p.steps.n - 1], p.sink, p.kind, p.name ? p.name : "none",
         json_array_size(p.list), json_object_size(p.mapping), p.any ? jsonx_type_name(p.any) : "none");
     json_object_set_new(resolved, "read", json_string(text));
+    bool lies = !g_strcmp0(p.name, "liar");
+    if (p.blocks > 0)
+        json_object_set_new(reply, "in_flight", json_integer(p.blocks + lies));
     g_free(p.steps.values);
     return true;
 }

@@ -21,7 +21,7 @@ static void note(const struct engine_check_case *row, enum engine_check_status s
     struct outcome *o = data;
     o->passed += status == ENGINE_CHECK_PASS;
     o->skipped += status == ENGINE_CHECK_SKIP;
-    g_assert_true((status == ENGINE_CHECK_PASS) == (message == NULL));
+    g_assert_true(status == ENGINE_CHECK_PASS || message);
     g_test_message("%d %s: %s", (int)status, row->name, message ? message : "");
     if (status != ENGINE_CHECK_FAIL)
         return;
@@ -42,11 +42,12 @@ static struct outcome check(const char *const *argv, const char *options, double
     return o;
 }
 
+/* Of a program: those about engine.json are left out. */
 static int n_cases(void)
 {
     int n = 0;
-    while (engine_check_cases[n].name)
-        n++;
+    for (const struct engine_check_case *row = engine_check_cases; row->name; row++)
+        n += !row->of_backend;
     return n;
 }
 

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* The two statements about an engine's options: engine.json, which llem believes, and the schema of what is installed. */
+#include "engine/check_suite.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- One statement in the terms of the other -------------------------------------------------------------------- */
+
+static const enum engine_type types[] = {
+    [BACKEND_BOOL] = ENGINE_BOOLEAN, [BACKEND_INT] = ENGINE_INTEGER,   [BACKEND_REAL] = ENGINE_NUMBER,
+    [BACKEND_TEXT] = ENGINE_STRING,  [BACKEND_CHOICE] = ENGINE_STRING, [BACKEND_SPAN] = ENGINE_LIST,
+    [BACKEND_INTS] = ENGINE_LIST,    [BACKEND_REALS] = ENGINE_NUMBERS, [BACKEND_MAP] = ENGINE_MAPPING,
+};
+
+/* The row of engine.json as an adapter would put it. Its trees are in *keep (new reference). */
+static struct engine_option as_schema(const struct backend_option *row, json_t **keep)
+{
+    struct engine_option o = {
+        .name = row->name, .type = types[row->type], .min = row->min, .max = row->max, .unit = row->unit, .help = row->help};
+    json_t *choices = row->choices ? json_array() : NULL;
+    for (const struct backend_choice *c = row->choices; c && c->name; c++)
+        json_array_append_new(choices, json_string(c->name));
+    json_t *initial = row->initial ? jsonx_parse(row->initial, -1, row->name, NULL) : json_null();
+    *keep = json_object();
+    if (choices)
+        json_object_set_new(*keep, "choices", choices);
+    json_object_set_new(*keep, "initial", initial);
+    o.choices = choices;
+    o.initial = initial;
+    return o;
+}
+
+/* --- Words ------------------------------------------------------------------------------------------------------ */
+
+static void append_bounds(GString *out, const struct engine_option *o)
+{
+    if (isfinite(o->min) && isfinite(o->max))
+        g_string_append_printf(out, " from %.15g to %.15g", o->min, o->max);
+    else if (isfinite(o->min))
+        g_string_append_printf(out, " from %.15g", o->min);
+    else if (isfinite(o->max))
+        g_string_append_printf(out, " up to %.15g", o->max);
+}
+
+/* "integer from 1 to 512", "string, one of \"q8_0\", \"q4_0\"". New string. */
+static char *describe(const struct engine_option *o)
+{
+    GString *out = g_string_new(engine_type_name(o->type));
+    append_bounds(out, o);
+    for (size_t i = 0; i < json_array_size(o->choices); i++) {
+        g_autofree char *choice = jsonx_dump(json_array_get(o->choices, i), JSONX_COMPACT);
+        g_string_append_printf(out, "%s %s", i ? "," : ", one of", choice);
+    }
+    if (o->unit)
+        g_string_append_printf(out, " (%s)", o->unit);
+    return g_string_free(out, FALSE);
+}
+
+static char *describe_default(const struct engine_option *o)
+{
+    g_autofree char *value = jsonx_dump(o->initial, JSONX_COMPACT);
+    return g_strdup_printf("default %s", value);
+}
+
+/* --- Comparing -------------------------------------------------------------------------------------------------- */
+
+static bool same_choices(const json_t *a, const json_t *b)
+{
+    if (json_array_size(a) != json_array_size(b))
+        return false;
+    for (size_t i = 0; i < json_array_size(a); i++) {
+        bool found = false;
+        for (size_t k = 0; k < json_array_size(b) && !found; k++)
+            found = json_equal(json_array_get(a, i), json_array_get(b, k));
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* The schema of an engine that takes anything for an option says nothing of what is sensible. */
+static bool same_values(const struct engine_option *a, const struct engine_option *b)
+{
+    if (b->type == ENGINE_ANY)
+        return true;
+    bool same_unit = !a->unit || !b->unit || !strcmp(a->unit, b->unit);
+    return a->type == b->type && a->min <= b->min && a->min >= b->min && a->max <= b->max && a->max >= b->max &&
+           same_choices(a->choices, b->choices) && same_unit;
+}
+
+static bool same_default(const struct backend_option *row, const struct engine_option *a, const struct engine_option *b)
+{
+    if (!row->initial && row->engine_default) /* the engine's own, whatever it is now: shown, never sent */
+        return true;
+    if (json_is_number(a->initial) && json_is_number(b->initial))
+        return json_number_value(a->initial) <= json_number_value(b->initial) &&
+               json_number_value(a->initial) >= json_number_value(b->initial);
+    return json_equal(a->initial, b->initial);
+}
+
+/* "\n  engine.json:15:5: 'n_threads': engine.json says …, the adapter …" */
+static void append_difference(GString *out, const struct backend_option *row, const char *ours, const char *theirs)
+{
+    g_string_append_printf(out, "\n      %s:%d:%d: option '%s': engine.json says %s, the adapter %s", row->at.source,
+                           row->at.line, row->at.column, row->name, ours, theirs);
+}
+
+static void compare(GString *out, const struct backend_option *row, const struct engine_option *installed)
+{
+    g_autoptr(json_t) keep = NULL;
+    struct engine_option stated = as_schema(row, &keep);
+    g_autofree char *ours = describe(&stated);
+    if (!installed) {
+        append_difference(out, row, ours, "has no such option");
+        return;
+    }
+    g_autofree char *theirs = describe(installed);
+    if (!same_values(&stated, installed))
+        append_difference(out, row, ours, theirs);
+    if (same_default(row, &stated, installed))
+        return;
+    g_autofree char *our_default = describe_default(&stated);
+    g_autofree char *their_default = describe_default(installed);
+    append_difference(out, row, our_default, their_default);
+}
+
+/* True if engine.json says anything of the installed engine's option, be it that llem sets it itself. */
+static bool is_stated(const struct backend *backend, const char *name)
+{
+    const char *section = "";
+    const char *short_name = name;
+    if (backend_passes_through(backend, &section) && *section && g_str_has_prefix(name, section) &&
+        name[strlen(section)] == '.')
+        short_name = name + strlen(section) + 1;
+    return backend_option(backend, name) || backend_owned_find(backend, short_name) ||
+           backend_passed_find(backend, short_name);
+}
+
+/* The names of options that engine.json does not mention, or NULL. New string. */
+static char *list_beyond(const struct backend *backend, const struct engine_schema *schema)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (size_t i = 0; i < schema->n; i++)
+        if (!is_stated(backend, schema->options[i].name))
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", schema->options[i].name);
+    return names->len ? g_string_free(g_steal_pointer(&names), FALSE) : NULL;
+}
+
+static enum engine_check_status compare_all(struct suite *s, const struct engine_schema *schema)
+{
+    const struct backend *backend = s->options->backend;
+    const struct backend_option *rows;
+    size_t n = backend_options(backend, &rows), n_different = 0;
+    g_autoptr(GString) differences = g_string_new(NULL);
+    for (size_t i = 0; i < n; i++) {
+        gsize before = differences->len;
+        if (suite_is_installed(s, &rows[i]))
+            compare(differences, &rows[i], engine_schema_find(schema, rows[i].name));
+        n_different += differences->len > before;
+    }
+    if (n_different > 0)
+        return suite_say(s, ENGINE_CHECK_FAIL, "%zu of %zu options differ between engine.json and the adapter:%s",
+                         n_different, n, differences->str);
+    g_autofree char *beyond = list_beyond(backend, schema);
+    return beyond ? suite_say(s, ENGINE_CHECK_PASS, "the engine also takes what engine.json does not have: %s", beyond)
+                  : ENGINE_CHECK_PASS;
+}
+
+enum engine_check_status check_options(struct suite *s)
+{
+    NEED_HELLO(s);
+    g_autoptr(GError) error = NULL;
+    struct engine_schema schema;
+    if (!engine_schema(s->engine, suite_soon(s), &schema, &error))
+        return suite_needs(s, "a schema", error);
+    enum engine_check_status status = compare_all(s, &schema);
+    engine_schema_clear(&schema);
+    return status;
+}
+
+/* --- Roles ------------------------------------------------------------------------------------------------------ */
+
+/* The product of a role's options as the last load sent them; 0: there is no such role, or one is not set. */
+static int64_t sent_product(const struct suite *s, enum backend_role role)
+{
+    g_autoptr(json_t) config = suite_load_config(s);
+    const struct backend_option *const *options;
+    size_t n = backend_role(s->options->backend, role, &options);
+    int64_t product = n > 0;
+    for (size_t i = 0; i < n; i++)
+        product *= json_integer_value(jsonx_at(json_object_get(config, "options"), options[i]->name));
+    return product;
+}
+
+/* What load said of a role, against the options that engine.json names for it. */
+static bool role_agrees(struct suite *s, enum backend_role role, int64_t said, size_t *n_compared)
+{
+    int64_t sent = sent_product(s, role);
+    if (said == 0 || sent == 0)
+        return true;
+    (*n_compared)++;
+    if (said == sent)
+        return true;
+    suite_say(s, ENGINE_CHECK_FAIL, "by the role '%s' of engine.json it is %" G_GINT64_FORMAT ", load says %" G_GINT64_FORMAT,
+              backend_role_name(role), sent, said);
+    return false;
+}
+
+enum engine_check_status check_roles(struct suite *s)
+{
+    NEED_LOAD(s);
+    size_t n = 0;
+    if (!role_agrees(s, ROLE_BATCH, s->batch, &n) || !role_agrees(s, ROLE_IN_FLIGHT, s->in_flight, &n))
+        return ENGINE_CHECK_FAIL;
+    return n ? ENGINE_CHECK_PASS : suite_say(s, ENGINE_CHECK_SKIP, "neither 'batch' nor 'in_flight' has an option and a value");
+}
