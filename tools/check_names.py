@@ -34,7 +34,7 @@ OFFENDERS = {
     "src/config/table.c",
     "src/config/value.c",
     "src/engine/registry.c",
-    "src/experiment/measure.c",
+    "src/experiment/inputs.c",
     "src/study/preflight.c",
     "src/study/work.c",
     "src/workload/catalogue.c",
