@@ -2,23 +2,16 @@
 /* Truth: piecewise-constant traces with exact integrals, plain and through a first-order lag; the loads made of them. */
 #include "sim/truth.h"
 
+#include "base/random.h"
+
 #include <glib.h>
 #include <math.h>
 
 #define S(ns) ((double)(ns)*1e-9)
 
-/* Random numbers: splitmix64 (Steele, Lea, Flood 2014), the uniform from its 53 high bits. */
-static uint64_t rng_next(struct sim_rng *rng)
-{
-    uint64_t z = (rng->state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 double sim_rng_uniform(struct sim_rng *rng)
 {
-    return (double)(rng_next(rng) >> 11) * 0x1p-53;
+    return random_uniform(&rng->state);
 }
 
 double sim_rng_normal(struct sim_rng *rng)

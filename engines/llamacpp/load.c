@@ -26,7 +26,7 @@ static bool read_facts(struct adapter *a, struct llamacpp *l, const struct adapt
         return adapter_fail(a, ADAPTER_LOAD_FAILED, "%s is a folder; llama.cpp reads GGUF files",
                             load->model_path);
     l->path = g_strdup(load->model_path);
-    l->sha256 = workload_file_digest(load->model_path, &error);
+    l->sha256 = file_sha256_cached(load->model_path, &error);
     return l->sha256 || adapter_fail(a, ADAPTER_LOAD_FAILED, "%s", error->message);
 }
 

@@ -5,6 +5,8 @@
  *   error.h     the GError domain, one code per class of failure, with the name a record carries
  *   clock.h     monotonic and wall time as int64 nanoseconds; absolute-deadline sleep
  *   file.h      bounded reads, durable writes (temp, fsync, rename, fsync of the folder), SHA-256
+ *   digest.h    SHA-256 of large files, remembered
+ *   install.h   where this program is installed, what lies beside it
  *   interrupt.h Ctrl-C and SIGTERM as a file descriptor
  *   json.h      jansson with shortest round-trip doubles, canonical form, located errors
  *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
@@ -13,6 +15,8 @@
  *   spawn.h     starting a process, with the step named that failed
  *   quantity.h  a number or a reason: value, status, method, sensor
  *   sources.h   the sources of energy: rows that the configuration and the meter share
+ *   random.h    seeded random numbers, the same everywhere; shuffling
+ *   schema.h    JSON Schemas, piece by piece
  *   diag.h      located diagnostics: every error of a file at once, with line and caret; did-you-mean
  *   doc.h       YAML and JSON documents with a position for every node
  *   limits.h    every bound on input from outside, by name
@@ -26,9 +30,11 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/digest.h"
 #include "base/doc.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/install.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/line.h"
@@ -38,4 +44,6 @@
 #include "base/proc.h"
 #include "base/quantity.h"
 #include "base/sources.h"
+#include "base/random.h"
+#include "base/schema.h"
 #include "base/spawn.h"

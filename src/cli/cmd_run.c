@@ -94,30 +94,29 @@ static char *find_worker(GError **error)
     const char *given = g_getenv("LLEM_WORKER");
     if (given && *given)
         return g_strdup(given);
-    static const char *const places[] = {"llem-worker", "../libexec/llem/llem-worker"};
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *dir = g_path_get_dirname(self ? self : ".");
-    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
-        g_autofree char *path = g_build_filename(dir, places[i], NULL);
-        if (access(path, X_OK) == 0)
-            return g_steal_pointer(&path);
-    }
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                "llem-worker is not beside %s nor in ../libexec/llem; reinstall llem, or set LLEM_WORKER", dir);
-    return NULL;
+    static const char *const places[] = {"llem-worker", "../libexec/llem/llem-worker", NULL};
+    char *found = install_find(places, G_FILE_TEST_IS_EXECUTABLE);
+    g_autofree char *folder = install_folder();
+    if (!found)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                    "llem-worker is not in %s nor in ../libexec/llem; reinstall llem, or set LLEM_WORKER",
+                    folder ? folder : "the folder of llem");
+    return found;
 }
 
 static int execute(const struct config_file *file, const struct plan *plan, const char *results)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *worker = find_worker(&error);
-    if (!worker)
+    g_autoptr(owned_runner) runner =
+        worker ? runner_new(&(struct runner_options){.worker_path = worker}, &error) : NULL;
+    if (!runner)
         return cli_fail(error);
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
     struct study_job job = {.file = file,
                             .plan = plan,
                             .results_dir = results,
-                            .worker_path = worker,
+                            .runner = runner,
                             .interrupt_fd = interrupt_open(),
                             .event = on_event,
                             .event_data = &screen};

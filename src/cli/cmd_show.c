@@ -1,16 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* llem show: what became of a study. */
+/* llem show: what became of a study, or of one run. */
 #include "cli/cli.h"
 
 #include "cli/table.h"
+#include "report/report.h"
+#include "result/result.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
 
+static gboolean as_json;
+
+static const GOptionEntry options[] = {
+    {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON: of a study a run a line, of a run its record as it is", NULL},
+    {0},
+};
+
+/* --- What is meant --------------------------------------------------------------------------------------------------- */
+
+static bool holds(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 static bool is_study(const char *folder)
 {
-    g_autofree char *path = g_build_filename(folder, "study.json", NULL);
-    return g_file_test(path, G_FILE_TEST_EXISTS);
+    return holds(folder, "study.json");
+}
+
+static bool is_run(const char *folder)
+{
+    return holds(folder, "result.json") || holds(folder, "error.json");
+}
+
+/* The folder itself, or the one that a file of it was named for. New string. */
+static char *folder_of(const char *path)
+{
+    return g_file_test(path, G_FILE_TEST_IS_REGULAR) ? g_path_get_dirname(path) : g_strdup(path);
 }
 
 /* The youngest study of a results folder; NULL when it holds none. New string. */
@@ -31,32 +58,111 @@ static char *youngest_study(const char *folder)
     return best;
 }
 
-/* A run's folder and the results folder lie one level beside a study's: the one that is meant. New string or NULL. */
-static char *meant_study(const char *folder)
+static int explain(const char *folder)
 {
-    g_autofree char *absolute = g_canonicalize_filename(folder, NULL);
-    g_autofree char *parent = g_path_get_dirname(absolute);
-    return is_study(parent) ? g_steal_pointer(&parent) : youngest_study(folder);
+    g_autofree char *youngest = youngest_study(folder);
+    if (youngest)
+        fprintf(stderr, "llem: %s is a folder of studies, not one of them; try:  llem show %s\n", folder, youngest);
+    else if (!g_file_test(folder, G_FILE_TEST_EXISTS))
+        fprintf(stderr, "llem: there is no folder %s; 'llem run' names the folder of a study at its end\n", folder);
+    else
+        fprintf(stderr, "llem: %s is neither the folder of a study nor of a run: it has no study.json, result.json or error.json\n",
+                folder);
+    return CLI_FAILED;
+}
+
+/* --- A run ------------------------------------------------------------------------------------------------------------ */
+
+/* An error record has no configuration; that of the run lies beside it. */
+static void add_configuration(json_t *record, const char *folder)
+{
+    g_autofree char *path = g_build_filename(folder, "config.json", NULL);
+    g_autoptr(json_t) exchange = jsonx_load(path, LIMIT_RESULT_BYTES, NULL);
+    json_object_set(record, "config", json_object_get(exchange, "config"));
+    json_object_set(record, "origins", json_object_get(exchange, "origins"));
+}
+
+static int show_run(const char *folder)
+{
+    g_autoptr(GError) error = NULL;
+    bool failed = !holds(folder, "result.json");
+    g_autoptr(json_t) record = failed ? result_load_error(folder, &error) : result_load(folder, &error);
+    if (!record)
+        return cli_fail(error);
+    if (as_json)
+        return cli_print_json(json_incref(record));
+    if (failed)
+        add_configuration(record, folder);
+    g_autofree char *absolute = g_canonicalize_filename(folder, NULL), *name = g_path_get_basename(absolute);
+    g_autofree char *text = report_record(name, record, cli_terminal_width());
+    fputs(text, stdout);
+    return CLI_OK;
+}
+
+/* --- A study ---------------------------------------------------------------------------------------------------------- */
+
+static void add_record(json_t *line, const char *folder)
+{
+    static const char *const members[] = {"flags", "warnings", "metrics"};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) record = result_load(folder, &error);
+    for (size_t i = 0; record && i < G_N_ELEMENTS(members); i++)
+        json_object_set(line, members[i], json_object_get(record, members[i]));
+    if (record)
+        json_object_set(line, "energy_scope", jsonx_at(record, "energy.scope"));
+    else
+        json_object_set_new(line, "unreadable", json_string(error->message));
+}
+
+static json_t *run_json(const json_t *description, const struct study_outcome *outcome, size_t index)
+{
+    const struct study_run *run = &outcome->runs[index];
+    const json_t *cell = json_array_get(json_object_get(description, "cells"), run->cell);
+    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*}", "run", (int)index + 1, "cell", (int)run->cell, "cycle",
+                             run->cycle, "state", study_state_name(run->state), "message", run->message, "warning",
+                             run->warning, "folder", run->folder);
+    json_object_update(line, (json_t *)(uintptr_t)cell);
+    if (run->state == STUDY_OK && run->folder)
+        add_record(line, run->folder);
+    return line;
+}
+
+/* A run a line, so that one record is in memory at a time. */
+static void print_study_json(json_t *description, const struct study_outcome *outcome)
+{
+    g_autoptr(json_t) head = json_copy(description);
+    json_object_del(head, "cells");
+    json_object_del(head, "runs");
+    g_autofree char *text = jsonx_dump(head, JSONX_COMPACT);
+    printf("{\"study\": %s,\n\"runs\": [\n", text);
+    for (size_t i = 0; i < outcome->n_runs; i++) {
+        g_autoptr(json_t) line = run_json(description, outcome, i);
+        g_autofree char *run = jsonx_dump(line, JSONX_COMPACT);
+        printf("%s%s\n", run, i + 1 < outcome->n_runs ? "," : "");
+    }
+    puts("]}");
+}
+
+static int show_study(const char *folder)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) description = NULL;
+    struct study_outcome outcome;
+    if (!study_read(folder, &description, &outcome, &error))
+        return cli_fail(error);
+    if (as_json)
+        print_study_json(description, &outcome);
+    else
+        cli_print_study(description, &outcome);
+    study_outcome_clear(&outcome);
+    return CLI_OK;
 }
 
 static int run(int argc, char **argv)
 {
     (void)argc;
-    const char *folder = argv[0];
-    g_autoptr(GError) error = NULL;
-    g_autofree char *meant = is_study(folder) ? NULL : meant_study(folder);
-    if (meant) {
-        fprintf(stderr, "llem: %s is %s, not a study folder; try:  llem show %s\n", folder,
-                g_str_has_prefix(meant, folder) ? "a folder of studies" : "the folder of one run", meant);
-        return CLI_FAILED;
-    }
-    g_autoptr(json_t) description = NULL;
-    struct study_outcome outcome;
-    if (!study_read(folder, &description, &outcome, &error))
-        return cli_fail(error);
-    cli_print_study(description, &outcome);
-    study_outcome_clear(&outcome);
-    return CLI_OK;
+    g_autofree char *folder = folder_of(argv[0]);
+    return is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(folder);
 }
 
 const struct cli_command cli_show = {
@@ -65,10 +171,14 @@ const struct cli_command cli_show = {
         (const struct cli_action[]){
             {
                 .arguments = "FOLDER",
-                .summary = "Print the table of a study folder, finished, interrupted or at work",
+                .summary = "Show a study's table, or one run's figures",
+                .details = "FOLDER is a study's, finished, interrupted or at work: its table. Or a run's within it: what was run,\n"
+                           "every figure with interval, status and origin, what is absent and why, flags and warnings; of a\n"
+                           "failed run what went wrong.",
                 .missing = "which folder? The one that 'llem run' named at its end",
                 .min = 1,
                 .max = 1,
+                .options = options,
                 .run = run,
             },
             {0},

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static size_t terminal_width(void)
+size_t cli_terminal_width(void)
 {
     struct winsize size;
     return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
@@ -39,6 +39,6 @@ void cli_print_study(const json_t *description, const struct study_outcome *outc
                                .n_cycles = (int)json_integer_value(json_object_get(description, "cycles")),
                                .runs = runs,
                                .n_runs = outcome->n_runs},
-        terminal_width());
+        cli_terminal_width());
     fputs(text, stdout);
 }

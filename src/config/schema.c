@@ -6,13 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static json_t *typed(const char *type)
-{
-    json_t *schema = json_object();
-    json_object_set_new(schema, "type", json_string(type));
-    return schema;
-}
-
 static json_t *bound(double value, bool integer)
 {
     return integer ? json_integer((json_int_t)value) : json_real(value);
@@ -20,30 +13,11 @@ static json_t *bound(double value, bool integer)
 
 static json_t *number(const struct config_field *row, bool integer)
 {
-    json_t *schema = typed(integer ? "integer" : "number");
+    json_t *schema = schema_typed(integer ? "integer" : "number", false);
     if (isfinite(row->min))
         json_object_set_new(schema, "minimum", bound(row->min, integer));
     if (isfinite(row->max))
         json_object_set_new(schema, "maximum", bound(row->max, integer));
-    return schema;
-}
-
-static json_t *list_of(json_t *items, int min, int max)
-{
-    json_t *schema = typed("array");
-    json_object_set_new(schema, "items", items);
-    json_object_set_new(schema, "minItems", json_integer(min));
-    if (max)
-        json_object_set_new(schema, "maxItems", json_integer(max));
-    return schema;
-}
-
-static json_t *any_of(json_t *a, json_t *b)
-{
-    json_t *list = json_array(), *schema = json_object();
-    json_array_append_new(list, a);
-    json_array_append_new(list, b);
-    json_object_set_new(schema, "anyOf", list);
     return schema;
 }
 
@@ -60,7 +34,7 @@ static json_t *bare(const struct config_field *row)
 {
     switch (row->type) {
     case CONFIG_BOOL:
-        return typed("boolean");
+        return schema_typed("boolean", false);
     case CONFIG_INT:
         return number(row, true);
     case CONFIG_REAL:
@@ -68,13 +42,13 @@ static json_t *bare(const struct config_field *row)
     case CONFIG_CHOICE:
         return choices(row);
     case CONFIG_SPAN:
-        return list_of(number(row, false), 2, 2);
+        return schema_list_of(number(row, false), 2, 2);
     case CONFIG_INTS:
-        return list_of(number(row, true), 1, 0);
+        return schema_list_of(number(row, true), 1, 0);
     case CONFIG_REALS:
-        return any_of(number(row, false), list_of(number(row, false), 1, 0));
+        return schema_any_of(number(row, false), schema_list_of(number(row, false), 1, 0));
     case CONFIG_MAP:
-        return typed("object");
+        return schema_typed("object", false);
     case CONFIG_TEXT:
         break;
     }
@@ -89,7 +63,7 @@ static json_t *value_schema(const struct config_field *row)
 {
     json_t *schema = bare(row);
     if (field_is_nullable(row))
-        schema = any_of(schema, typed("null"));
+        schema = schema_any_of(schema, schema_typed("null", false));
     return schema;
 }
 
@@ -103,59 +77,41 @@ static json_t *field_schema(const struct config_field *row)
     return schema;
 }
 
-static json_t *closed_object(void)
-{
-    json_t *schema = typed("object");
-    json_object_set_new(schema, "properties", json_object());
-    json_object_set_new(schema, "additionalProperties", json_false());
-    return schema;
-}
-
 static void place(json_t *root, const char *path, json_t *schema)
 {
     g_auto(GStrv) parts = g_strsplit(path, ".", -1);
-    json_t *at = json_object_get(root, "properties");
-    for (char **p = parts; *p; p++) {
-        if (!p[1]) {
-            json_object_set_new(at, *p, schema);
-            return;
-        }
-        json_t *section = json_object_get(at, *p);
-        if (!section) {
-            section = closed_object();
-            json_object_set_new(at, *p, section);
-        }
-        at = json_object_get(section, "properties");
-    }
+    json_t *section = root;
+    char **p = parts;
+    for (; p[1]; p++)
+        section = schema_below(section, *p, false);
+    schema_add(section, *p, schema, false);
 }
 
 static json_t *sweep_schema(void)
 {
     const struct field_table *table = field_table();
-    json_t *sweep = closed_object();
+    json_t *sweep = schema_object();
     json_t *properties = json_object_get(sweep, "properties");
     for (size_t i = 0; i < table->n; i++) {
         const struct config_field *row = &table->rows[i];
         if (!(row->flags & CONFIG_SWEEP))
             continue;
-        json_t *axis = any_of(list_of(value_schema(row), 1, 0), value_schema(row));
+        json_t *axis = schema_any_of(schema_list_of(value_schema(row), 1, 0), value_schema(row));
         json_object_set_new(axis, "description", json_string(row->help));
         json_object_set_new(properties, row->path, axis);
     }
     json_object_set_new(sweep, "description",
                         json_string("Fields and the values each is to take; every combination is a cell."));
     /* Nested spelling (llamacpp: {n_threads: [1, 2]}) is left to llem. */
-    json_object_set_new(sweep, "additionalProperties", typed("object"));
+    json_object_set_new(sweep, "additionalProperties", schema_typed("object", false));
     return sweep;
 }
 
 json_t *config_schema(bool study)
 {
     const struct field_table *table = field_table();
-    json_t *root = closed_object();
+    json_t *root = schema_document(study ? "llem study file" : "llem experiment file");
     json_t *required = json_array();
-    json_object_set_new(root, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
-    json_object_set_new(root, "title", json_string(study ? "llem study file" : "llem experiment file"));
     for (size_t i = 0; i < table->n; i++) {
         const struct config_field *row = &table->rows[i];
         if (!study && g_str_has_prefix(row->path, "execution."))

@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-static json_t *schema_of(const char *type)
-{
-    return json_pack("{s:s}", "type", type);
-}
-
 /* --- Texts -------------------------------------------------------------------------------------------------------- */
 
 static bool read_string(void *member, const json_t *value, char **ret_where, const json_t **ret_found)
@@ -30,9 +25,9 @@ static void clear_string(void *member)
     g_clear_pointer((char **)member, g_free);
 }
 
-static json_t *schema_string(void)
+static json_t *string_schema(void)
 {
-    return schema_of("string");
+    return schema_typed("string", false);
 }
 
 static bool read_strings(void *member, const json_t *value, char **ret_where, const json_t **ret_found)
@@ -68,9 +63,9 @@ static void clear_strings(void *member)
     g_clear_pointer((char ***)member, g_strfreev);
 }
 
-static json_t *schema_strings(void)
+static json_t *strings_schema(void)
 {
-    return json_pack("{s:s, s:{s:s}}", "type", "array", "items", "type", "string");
+    return schema_list_of(schema_typed("string", false), 0, 0);
 }
 
 /* --- Trees -------------------------------------------------------------------------------------------------------- */
@@ -94,9 +89,9 @@ static void clear_object(void *member)
     g_clear_pointer((json_t **)member, json_decref);
 }
 
-static json_t *schema_object(void)
+static json_t *object_schema(void)
 {
-    return schema_of("object");
+    return schema_typed("object", false);
 }
 
 /* --- Prompts ------------------------------------------------------------------------------------------------------ */
@@ -149,10 +144,12 @@ static void clear_prompts(void *member)
     *prompts = (struct exchange_prompts){0};
 }
 
-static json_t *schema_prompts(void)
+static json_t *prompts_schema(void)
 {
-    return json_pack("{s:s, s:{s:s, s:{s:o, s:o}, s:[s, s]}}", "type", "array", "items", "type", "object", "properties",
-                     "line", schema_of("integer"), "text", schema_of("string"), "required", "line", "text");
+    json_t *prompt = schema_object();
+    schema_add(prompt, "line", schema_typed("integer", false), true);
+    schema_add(prompt, "text", schema_typed("string", false), true);
+    return schema_list_of(prompt, 0, 0);
 }
 
 /* --- Numbers and switches: 0 and false are the same as absent -------------------------------------------------------- */
@@ -176,9 +173,9 @@ static void clear_int(void *member)
     *(int64_t *)member = 0;
 }
 
-static json_t *schema_int(void)
+static json_t *int_schema(void)
 {
-    return schema_of("integer");
+    return schema_typed("integer", false);
 }
 
 static bool read_bool(void *member, const json_t *value, char **ret_where, const json_t **ret_found)
@@ -199,17 +196,17 @@ static void clear_bool(void *member)
     *(bool *)member = false;
 }
 
-static json_t *schema_bool(void)
+static json_t *bool_schema(void)
 {
-    return schema_of("boolean");
+    return schema_typed("boolean", false);
 }
 
 const struct exchange_type_ops exchange_types[] = {
-    [EXCHANGE_STRING] = {"a string", read_string, write_string, clear_string, schema_string},
-    [EXCHANGE_STRINGS] = {"a list of strings", read_strings, write_strings, clear_strings, schema_strings},
-    [EXCHANGE_OBJECT] = {"an object", read_object, write_object, clear_object, schema_object},
+    [EXCHANGE_STRING] = {"a string", read_string, write_string, clear_string, string_schema},
+    [EXCHANGE_STRINGS] = {"a list of strings", read_strings, write_strings, clear_strings, strings_schema},
+    [EXCHANGE_OBJECT] = {"an object", read_object, write_object, clear_object, object_schema},
     [EXCHANGE_PROMPTS] = {"a list of prompts, each with a line and a text", read_prompts, write_prompts, clear_prompts,
-                          schema_prompts},
-    [EXCHANGE_INT] = {"an integer", read_int, write_int, clear_int, schema_int},
-    [EXCHANGE_BOOL] = {"true or false", read_bool, write_bool, clear_bool, schema_bool},
+                          prompts_schema},
+    [EXCHANGE_INT] = {"an integer", read_int, write_int, clear_int, int_schema},
+    [EXCHANGE_BOOL] = {"true or false", read_bool, write_bool, clear_bool, bool_schema},
 };

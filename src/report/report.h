@@ -27,3 +27,7 @@ struct report_study {
 /* The table with its notes: what the energy column is, why it is not measured and what would give a measured value,
  * which runs failed and why. width 0: unlimited. Every line ends in a newline. */
 char *report_table(const struct report_study *study, size_t width);
+
+/* One run: what was run, its figures with interval, status and origin, what is absent and why, flags and warnings; of a
+ * failed run what went wrong. name is its folder's, record a loaded result or error record. width as above. */
+char *report_record(const char *name, const json_t *record, size_t width);

@@ -112,31 +112,20 @@ const struct result_part_row result_parts[] = {
 
 /* --- schema ---------------------------------------------------------------------------------------------------------- */
 
-static json_t *typed(const char *type, bool or_null)
-{
-    return or_null ? json_pack("{s:[s,s]}", "type", type, "null") : json_pack("{s:s}", "type", type);
-}
-
-static json_t *reference(const char *def)
-{
-    g_autofree char *path = g_strconcat("#/$defs/", def, NULL);
-    return json_pack("{s:s}", "$ref", path);
-}
-
 static json_t *type_schema(unsigned type)
 {
     switch (type & ~PART_OPTIONAL) {
-    case PART_STRING: return typed("string", false);
-    case PART_STRING_OR_NULL: return typed("string", true);
-    case PART_INTEGER: return typed("integer", false);
-    case PART_BOOLEAN: return typed("boolean", false);
-    case PART_OBJECT: return typed("object", false);
-    case PART_ARRAY: return typed("array", false);
-    case PART_LIST: return typed("array", true);
-    case PART_REAL: return typed("number", true);
-    case PART_STRETCH: return json_pack("{s:[o,o]}", "anyOf", reference("stretch"), typed("null", false));
-    case PART_QUANTITY: return reference("quantity");
-    default: return json_pack("{s:s, s:o}", "type", "array", "items", reference("estimate"));
+    case PART_STRING: return schema_typed("string", false);
+    case PART_STRING_OR_NULL: return schema_typed("string", true);
+    case PART_INTEGER: return schema_typed("integer", false);
+    case PART_BOOLEAN: return schema_typed("boolean", false);
+    case PART_OBJECT: return schema_typed("object", false);
+    case PART_ARRAY: return schema_typed("array", false);
+    case PART_LIST: return schema_typed("array", true);
+    case PART_REAL: return schema_typed("number", true);
+    case PART_STRETCH: return schema_any_of(schema_reference("stretch"), schema_typed("null", false));
+    case PART_QUANTITY: return schema_reference("quantity");
+    default: return schema_list_of(schema_reference("estimate"), 0, 0);
     }
 }
 
@@ -146,31 +135,11 @@ static bool may_be_null(unsigned type)
     return type == PART_REAL || type == PART_LIST || type == PART_STRETCH;
 }
 
-/* An object of its rows alone. New reference. */
-static json_t *closed_object(void)
-{
-    return json_pack("{s:s, s:{}, s:[], s:b}", "type", "object", "properties", "required", "additionalProperties", 0);
-}
-
-/* The object at a name below another one, made when it is not there. Borrowed. */
-static json_t *object_below(json_t *object, const char *name, bool required)
-{
-    json_t *properties = json_object_get(object, "properties");
-    json_t *found = json_object_get(properties, name);
-    if (found)
-        return found;
-    found = closed_object();
-    json_object_set_new(properties, name, found);
-    if (required)
-        json_array_append_new(json_object_get(object, "required"), json_string(name));
-    return found;
-}
-
 /* Null needs its reason beside it. */
 static void add_reason(json_t *object, const char *name)
 {
     g_autofree char *why = g_strconcat(name, "_reason", NULL);
-    json_object_set_new(json_object_get(object, "properties"), why, typed("string", false));
+    schema_add(object, why, schema_typed("string", false), false);
     json_t *rules = json_object_get(object, "allOf");
     if (!rules) {
         rules = json_array();
@@ -187,12 +156,10 @@ static void add_row(json_t *root, const struct result_part_row *row)
     json_t *object = root;
     size_t i = 0;
     for (; names[i + 1]; i++)
-        object = object_below(object, names[i], !(i == 0 && optional));
+        object = schema_below(object, names[i], !(i == 0 && optional));
     json_t *schema = type_schema(row->type);
     json_object_set_new(schema, "description", json_string(row->meaning));
-    json_object_set_new(json_object_get(object, "properties"), names[i], schema);
-    if (!optional)
-        json_array_append_new(json_object_get(object, "required"), json_string(names[i]));
+    schema_add(object, names[i], schema, !optional);
     if (may_be_null(row->type))
         add_reason(object, names[i]);
 }
@@ -204,7 +171,7 @@ static bool is_estimate(const struct result_part_row *row)
 
 void result_parts_schema(json_t *root, json_t *defs)
 {
-    json_t *rows = closed_object(), *estimates = closed_object();
+    json_t *rows = schema_object(), *estimates = schema_object();
     const char *name;
     json_t *value;
     for (const struct result_part_row *row = result_parts; row->path; row++)

@@ -30,7 +30,7 @@ static const char head[] =
     "| `progress.jsonl` | the phases the run went through, as the progress line showed them |\n"
     "| `engine.log`, `worker.log` | what the engine and the worker printed (bounded) |\n"
     "\n"
-    "A record is whole or absent; nothing rewrites it. `llem show FOLDER` prints the table again.\n"
+    "A record is whole or absent; nothing rewrites it. `llem show FOLDER` prints the table again, of a run its figures.\n"
     "\n"
     "The table has one row a run: `tokens/s` is output tokens over the seconds of the window; `TTFT`, time to first token,\n"
     "and `TPOT`, time per output token after the first, are means over the requests; `peak MB` is the peak memory of the\n"

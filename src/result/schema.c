@@ -2,11 +2,6 @@
 /* The JSON Schemas of what this room writes, made from the rows of result.h. */
 #include "result/parts.h"
 
-static json_t *typed(const char *type)
-{
-    return json_pack("{s:s}", "type", type);
-}
-
 static json_t *quantity_schema(void)
 {
     json_t *statuses = json_array();
@@ -15,73 +10,73 @@ static json_t *quantity_schema(void)
     json_t *absent = json_pack("{s:{s:{s:s}}, s:[s]}", "properties", "status", "const", "absent", "required", "status");
     json_t *then = json_pack("{s:{s:{s:s}}, s:[s]}", "properties", "value", "type", "null", "required", "reason");
     json_t *otherwise = json_pack("{s:{s:{s:s}}}", "properties", "value", "type", "number");
-    json_t *properties = json_pack("{s:{s:o}, s:{s:[s,s]}, s:o, s:o, s:o, s:o, s:o, s:o}", "status", "enum", statuses,
-                                   "value", "type", "number", "null", "low", typed("number"), "high",
-                                   typed("number"), "reason", typed("string"), "method", typed("string"), "sensor",
-                                   typed("string"), "unit", typed("string"));
-    return json_pack("{s:s, s:o, s:[s,s], s:b, s:o, s:o, s:o}", "type", "object", "properties", properties, "required",
-                     "status", "value", "additionalProperties", 0, "if", absent, "then", then, "else", otherwise);
+    static const char *const numbers[] = {"low", "high"}, *const texts[] = {"reason", "method", "sensor", "unit"};
+    json_t *quantity = schema_object();
+    schema_add(quantity, "status", json_pack("{s:o}", "enum", statuses), true);
+    schema_add(quantity, "value", schema_typed("number", true), true);
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        schema_add(quantity, numbers[i], schema_typed("number", false), false);
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+        schema_add(quantity, texts[i], schema_typed("string", false), false);
+    json_object_set_new(quantity, "if", absent);
+    json_object_set_new(quantity, "then", then);
+    json_object_set_new(quantity, "else", otherwise);
+    return quantity;
 }
 
 static json_t *metrics_schema(void)
 {
-    json_t *properties = json_object(), *required = json_array();
+    json_t *metrics = schema_object();
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct result_metric_row *row = result_metric_row(i);
         g_autofree char *text = g_strdup_printf("%s (%s)", row->help, row->unit);
-        json_object_set_new(properties, row->id,
-                            json_pack("{s:s, s:s}", "$ref", "#/$defs/quantity", "description", text));
-        json_array_append_new(required, json_string(row->id));
+        json_t *figure = schema_reference("quantity");
+        json_object_set_new(figure, "description", json_string(text));
+        schema_add(metrics, row->id, figure, true);
     }
-    return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties, "required", required,
-                     "additionalProperties", 0);
+    return metrics;
 }
 
 static json_t *identity_schema(void)
 {
     return json_pack("{s:s, s:{s:{s:s, s:s}, s:{s:s, s:i}, s:o}, s:[s,s]}", "type", "object", "properties",
                      "config_hash", "type", "string", "pattern", "^[0-9a-f]{16}$", "cycle", "type", "integer",
-                     "minimum", 1, "study", typed("string"), "required", "config_hash", "cycle");
+                     "minimum", 1, "study", schema_typed("string", false), "required", "config_hash", "cycle");
 }
 
 static json_t *program_schema(void)
 {
-    return json_pack("{s:s, s:{s:o, s:o}, s:[s,s]}", "type", "object", "properties", "version", typed("string"),
-                     "revision", typed("string"), "required", "version", "revision");
+    return json_pack("{s:s, s:{s:o, s:o}, s:[s,s]}", "type", "object", "properties", "version", schema_typed("string", false),
+                     "revision", schema_typed("string", false), "required", "version", "revision");
 }
 
 static json_t *strings_schema(void)
 {
-    return json_pack("{s:s, s:o}", "type", "array", "items", typed("string"));
+    return schema_list_of(schema_typed("string", false), 0, 0);
 }
 
-static json_t *document(const char *title, json_t *properties, json_t *required)
+static json_t *document(const char *title)
 {
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:{s:o}}", "$schema",
-                     "https://json-schema.org/draft/2020-12/schema", "title", title, "type", "object", "properties",
-                     properties, "required", required, "additionalProperties", 0, "$defs", "quantity",
-                     quantity_schema());
+    json_t *root = schema_document(title);
+    json_object_set_new(root, "$defs", json_pack("{s:o}", "quantity", quantity_schema()));
+    return root;
 }
 
 json_t *result_schema(void)
 {
-    json_t *properties = json_object();
     static const char *const copied[] = {"config", "origins", "context"}; /* from the exchange file, with its own schema */
-    json_object_set_new(properties, "schema", json_pack("{s:s}", "const", RESULT_SCHEMA));
-    json_object_set_new(properties, "llem", program_schema());
-    json_object_set_new(properties, "identity", identity_schema());
+    json_t *root = document("llem result of one run");
+    schema_add(root, "schema", json_pack("{s:s}", "const", RESULT_SCHEMA), true);
+    schema_add(root, "llem", program_schema(), true);
+    schema_add(root, "identity", identity_schema(), true);
     for (size_t i = 0; i < G_N_ELEMENTS(copied); i++)
-        json_object_set_new(properties, copied[i], typed("object"));
-    json_object_set_new(properties, "flags", strings_schema());
-    json_object_set_new(properties, "flag_meanings",
-                        json_pack("{s:s, s:o}", "type", "object", "additionalProperties", typed("string")));
-    json_object_set_new(properties, "warnings", strings_schema());
-    json_object_set_new(properties, "metrics", metrics_schema());
-    json_object_set_new(properties, "simulated", typed("boolean"));
-    json_t *required = json_pack("[s,s,s,s,s,s,s,s,s,s]", "schema", "llem", "identity", "config", "origins", "context",
-                                 "flags", "flag_meanings", "metrics", "warnings");
-    json_array_append_new(required, json_string("simulated"));
-    json_t *root = document("llem result of one run", properties, required);
+        schema_add(root, copied[i], schema_typed("object", false), true);
+    schema_add(root, "flags", strings_schema(), true);
+    schema_add(root, "flag_meanings",
+               json_pack("{s:s, s:o}", "type", "object", "additionalProperties", schema_typed("string", false)), true);
+    schema_add(root, "warnings", strings_schema(), true);
+    schema_add(root, "metrics", metrics_schema(), true);
+    schema_add(root, "simulated", schema_typed("boolean", false), true);
     result_parts_schema(root, json_object_get(root, "$defs"));
     return root;
 }
@@ -92,18 +87,16 @@ json_t *result_error_schema(void)
     for (int i = 0; i < LLEM_ERROR_COUNT; i++)
         json_array_append_new(classes, json_string(llem_error_name(i)));
     json_array_append_new(classes, json_string(llem_error_name(-1)));
-    json_t *properties = json_object();
-    json_object_set_new(properties, "schema", json_pack("{s:s}", "const", RESULT_ERROR_SCHEMA));
-    json_object_set_new(properties, "llem", program_schema());
-    json_object_set_new(properties, "identity", identity_schema());
-    json_object_set_new(properties, "class", json_pack("{s:o}", "enum", classes));
-    json_object_set_new(properties, "message", typed("string"));
-    json_object_set_new(properties, "phase", typed("string"));
-    json_object_set_new(properties, "engine_error", typed("object"));
-    json_object_set_new(properties, "log_tail", strings_schema());
-    json_object_set_new(properties, "config", typed("object"));
-    json_object_set_new(properties, "context", typed("object"));
-    json_t *required =
-        json_pack("[s,s,s,s,s,s,s]", "schema", "llem", "identity", "class", "message", "phase", "log_tail");
-    return document("llem error record of one run", properties, required);
+    json_t *root = document("llem error record of one run");
+    schema_add(root, "schema", json_pack("{s:s}", "const", RESULT_ERROR_SCHEMA), true);
+    schema_add(root, "llem", program_schema(), true);
+    schema_add(root, "identity", identity_schema(), true);
+    schema_add(root, "class", json_pack("{s:o}", "enum", classes), true);
+    schema_add(root, "message", schema_typed("string", false), true);
+    schema_add(root, "phase", schema_typed("string", false), true);
+    schema_add(root, "log_tail", strings_schema(), true);
+    schema_add(root, "engine_error", schema_typed("object", false), false);
+    schema_add(root, "config", schema_typed("object", false), false);
+    schema_add(root, "context", schema_typed("object", false), false);
+    return root;
 }

@@ -1,233 +1,118 @@
 /* SPDX-License-Identifier: MIT */
-#include "runner/runner.h"
+/* The local runner: llem-worker as a child in a process group of its own, watched by pidfd. */
+#include "runner/rows.h"
 
 #include "exchange/exchange.h"
-#include "result/result.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRESS_TICK_MS 100
-#define DISK_FULL_BYTES  (64 << 10) /* with less to be had, a worker that died is taken to have died of it */
-
-/* A run in flight. */
-struct flight {
-    const struct runner_job *job;
-    struct runner_report *report;
-    struct spawn_child child;
-    int64_t started_ns, kill_at_ns; /* kill_at_ns 0: nobody asked the worker to stop yet */
-    bool timed_out, killed;
-    char *progress_path;
-    off_t progress_at;
-    struct oom_count oom_before;
-    int wait_status;
+struct local {
+    char *worker_path;
 };
 
-static char *file_of(const struct runner_job *job, const char *suffix)
+/* A worker. */
+struct worker {
+    struct spawn_child child;
+    int wait_status;
+    GArray *bystanders; /* pids below us from before */
+};
+
+static bool local_open(const struct runner_options *options, void **ret_state, GError **error)
 {
-    return exchange_file(job->exchange_dir, job->config_hash, suffix);
+    (void)error;
+    struct local *local = g_new0(struct local, 1);
+    local->worker_path = g_strdup(options->worker_path);
+    *ret_state = local;
+    return true;
 }
 
-static bool spawn(struct flight *f, GError **error)
+static void local_close(void *state)
 {
-    g_autofree char *log = g_build_filename(f->job->exchange_dir, "worker.log", NULL);
-    g_autofree char *config = file_of(f->job, "config.json");
+    struct local *local = state;
+    g_free(local->worker_path);
+    g_free(local);
+}
+
+static bool spawn_worker(const struct local *local, const struct runner_job *job, struct spawn_child *ret,
+                         GError **error)
+{
+    g_autofree char *log = g_build_filename(job->exchange_dir, RUNNER_LOG, NULL);
+    g_autofree char *config = exchange_file(job->exchange_dir, job->config_hash, "config.json");
     g_autofree char *variable = g_strconcat("LLEM_CONFIG_PATH=", config, NULL);
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)
         return file_error(error, "cannot create", log);
-    g_autoptr(GError) cause = NULL;
-    struct spawn spawn = {.argv = (const char *const[]){f->job->worker_path, NULL},
+    struct spawn spawn = {.argv = (const char *const[]){local->worker_path, NULL},
                           .env = (const char *const[]){variable, NULL},
                           .fds = (const struct spawn_fd[]){{-1, 0}, {fd, 1}, {fd, 2}},
                           .n_fds = 3,
                           .group = SPAWN_NEW_GROUP,
                           .death_signal = SIGTERM};
-    bool ok = spawn_start(&spawn, &f->child, &cause);
+    bool ok = spawn_start(&spawn, ret, error);
     close(fd);
-    if (!ok)
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER, "cannot start the worker: %s", cause->message);
     return ok;
 }
 
-/* Hands complete new lines of progress.jsonl to the listener. */
-static void follow_progress(struct flight *f)
+static void worker_release(void *run)
 {
-    if (!f->job->progress)
-        return;
-    FILE *file = fopen(f->progress_path, "re");
-    if (!file)
-        return;
-    char line[8192];
-    fseeko(file, f->progress_at, SEEK_SET);
-    while (fgets(line, sizeof line, file) && strchr(line, '\n')) {
-        f->progress_at = ftello(file);
-        g_autoptr(json_t) event = jsonx_parse(line, -1, "progress", NULL);
-        if (event)
-            f->job->progress(event, f->job->progress_data);
-    }
-    fclose(file);
+    struct worker *worker = run;
+    if (worker->child.pidfd >= 0)
+        close(worker->child.pidfd);
+    g_array_unref(worker->bystanders);
+    g_free(worker);
 }
 
-static void ask_to_stop(struct flight *f)
+static bool worker_start(void *state, const struct runner_job *job, void **ret_run, GError **error)
 {
-    if (f->kill_at_ns)
-        return;
-    kill(f->child.pid, SIGTERM);
-    f->kill_at_ns = clock_mono_ns() + f->job->grace_ns;
-}
-
-static void kill_now(struct flight *f)
-{
-    proc_signal_descendants(f->child.pid, SIGKILL);
-    kill(-f->child.pid, SIGKILL);
-    kill(f->child.pid, SIGKILL);
-    f->killed = true;
-}
-
-static void on_signal(struct flight *f, int signal_number)
-{
-    bool again = f->report->interrupted != 0;
-    f->report->interrupted = signal_number;
-    if (again)
-        kill_now(f);
-    else
-        ask_to_stop(f);
-}
-
-static bool has_ended(struct flight *f)
-{
-    pid_t pid = waitpid(f->child.pid, &f->wait_status, WNOHANG);
-    return pid == f->child.pid || (pid < 0 && errno == ECHILD);
-}
-
-static void watch(struct flight *f)
-{
-    while (!has_ended(f)) {
-        struct pollfd fds[] = {{.fd = f->child.pidfd, .events = POLLIN},
-                               {.fd = f->job->interrupt_fd, .events = POLLIN}};
-        poll(fds, G_N_ELEMENTS(fds), PROGRESS_TICK_MS);
-        follow_progress(f);
-        int signal_number = interrupt_take(f->job->interrupt_fd);
-        if (signal_number)
-            on_signal(f, signal_number);
-        int64_t now = clock_mono_ns();
-        if (!f->kill_at_ns && now > f->started_ns + f->job->timeout_ns + f->job->slack_ns) {
-            f->timed_out = true;
-            ask_to_stop(f);
-        }
-        if (f->kill_at_ns && now > f->kill_at_ns && !f->killed)
-            kill_now(f);
-    }
-    follow_progress(f);
-}
-
-static GError *timeout_error(const struct flight *f)
-{
-    g_autofree char *limit = num_format_duration_ns(f->job->timeout_ns);
-    return g_error_new(LLEM_ERROR, LLEM_ERROR_TIMEOUT,
-                       "the run took longer than %s and was killed; raise limits.timeout_seconds or make the work "
-                       "smaller",
-                       limit);
-}
-
-static bool disk_is_full(const char *folder)
-{
-    struct statvfs disk;
-    if (statvfs(folder, &disk) != 0 || disk.f_blocks == 0) /* some file systems count nothing */
+    struct worker *worker = g_new0(struct worker, 1);
+    worker->child.pidfd = -1;
+    worker->bystanders = proc_descendants(getpid());
+    if (!spawn_worker(state, job, &worker->child, error)) {
+        worker_release(worker);
         return false;
-    return (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES || (disk.f_files > 0 && disk.f_favail == 0);
-}
-
-/* Why there is neither a result nor an error record. */
-static GError *explain_death(const struct flight *f)
-{
-    g_autofree char *how = proc_describe_status(f->wait_status);
-    bool sigkill = WIFSIGNALED(f->wait_status) && WTERMSIG(f->wait_status) == SIGKILL;
-    if (f->timed_out)
-        return timeout_error(f);
-    if (f->report->interrupted)
-        return g_error_new(LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by signal %d (%s)",
-                           f->report->interrupted, strsignal(f->report->interrupted));
-    if (sigkill && oom_has_struck(&f->oom_before)) {
-        g_autofree char *advice = oom_advice();
-        return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
-                           "the worker was killed while the kernel's OOM killer was at work, memory ran out: %s", advice);
     }
-    if (disk_is_full(f->job->exchange_dir))
-        return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
-                           "the worker ended without a result (%s), and the disk of %s is full: %s; free some space or "
-                           "name a results folder on another disk (-o)",
-                           how, f->job->exchange_dir, g_strerror(ENOSPC));
-    return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without a result (%s)", how);
+    *ret_run = worker;
+    return true;
 }
 
-/* Writes the error record of a failure that the worker has none for; hands the failure back. */
-static GError *record(const struct flight *f, GError *failure)
+static int worker_end_fd(const void *run)
 {
-    g_autofree char *config = file_of(f->job, "config.json");
-    g_autofree char *path = file_of(f->job, "error.json");
-    g_autofree char *log = g_build_filename(f->job->exchange_dir, "worker.log", NULL);
-    g_auto(owned_exchange) x = {0};
-    g_autoptr(GError) second = NULL;
-    if (exchange_read(config, &x, NULL) && !result_error_write(path, &x, failure, "worker", NULL, log, &second))
-        g_prefix_error(&failure, "(its error record could not be written: %s) ", second->message);
-    return failure;
+    const struct worker *worker = run;
+    return worker->child.pidfd;
 }
 
-/* The worker's record with the class and message of another failure: where it was and what the engine said stay. */
-static GError *rewrite(const char *path, json_t *own, GError *failure)
+static bool worker_has_ended(void *run)
 {
-    g_autoptr(GError) second = NULL;
-    json_object_set_new(own, "class", json_string(llem_error_name(failure->code)));
-    json_object_set_new(own, "message", json_string(failure->message));
-    if (!jsonx_save(path, own, &second))
-        g_prefix_error(&failure, "(its error record could not be rewritten: %s) ", second->message);
-    return failure;
+    struct worker *worker = run;
+    pid_t pid = waitpid(worker->child.pid, &worker->wait_status, WNOHANG);
+    return pid == worker->child.pid || (pid < 0 && errno == ECHILD);
 }
 
-/* What the worker's own error record says. */
-static GError *judge_record(const struct flight *f, const char *path)
+static void worker_ask_to_stop(void *run)
 {
-    GError *failure = NULL;
-    g_autoptr(json_t) own = jsonx_load(path, LIMIT_RESULT_BYTES, &failure);
-    if (!own)
-        return record(f, failure);
-    failure = result_error_parse(own);
-    /* The worker knows of a SIGTERM only that it came; why, the sender knows. */
-    if (!f->timed_out || f->report->interrupted || !g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
-        return failure;
-    g_error_free(failure);
-    return rewrite(path, own, timeout_error(f));
+    const struct worker *worker = run;
+    kill(worker->child.pid, SIGTERM);
 }
 
-/* A whole result counts however its worker ended: what came after it was only tidying. */
-static GError *judge_result(const struct flight *f, const char *path)
+static void worker_kill(void *run)
 {
-    bool clean = WIFEXITED(f->wait_status) && WEXITSTATUS(f->wait_status) == 0;
-    g_autoptr(GError) torn = NULL;
-    g_autoptr(json_t) result = access(path, F_OK) == 0 ? jsonx_load(path, LIMIT_RESULT_BYTES, &torn) : NULL;
-    if (result)
-        return NULL;
-    return record(f, torn && clean ? g_steal_pointer(&torn) : explain_death(f));
+    const struct worker *worker = run;
+    proc_signal_descendants(worker->child.pid, SIGKILL);
+    kill(-worker->child.pid, SIGKILL);
+    kill(worker->child.pid, SIGKILL);
 }
 
-/* The failure of a run whose worker has ended; NULL when the result is there. */
-static GError *judge(const struct flight *f)
+static void worker_describe_end(const void *run, struct runner_end *ret)
 {
-    g_autofree char *result_path = file_of(f->job, "result.json");
-    g_autofree char *error_path = file_of(f->job, "error.json");
-    GError *failure = access(error_path, F_OK) == 0 ? judge_record(f, error_path) : judge_result(f, result_path);
-    if (failure)
-        unlink(result_path); /* disowned by its worker, or torn: never beside an error record */
-    return failure;
+    const struct worker *worker = run;
+    int status = worker->wait_status;
+    *ret = (struct runner_end){.how = proc_describe_status(status),
+                               .clean = WIFEXITED(status) && WEXITSTATUS(status) == 0,
+                               .killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL};
 }
 
 static char *join_pids(const GArray *pids)
@@ -238,30 +123,45 @@ static char *join_pids(const GArray *pids)
     return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
 }
 
-/* Ends what the worker left. */
-static void sweep(const struct flight *f, const GArray *bystanders)
+static void worker_sweep(void *run, int64_t deadline_ns, struct runner_leftovers *ret)
 {
-    g_autoptr(GArray) left = proc_leftovers(bystanders);
-    g_autoptr(GArray) survivors = proc_kill_leftovers(bystanders, clock_mono_ns() + f->job->sweep_ns);
-    f->report->leftovers = (int)left->len;
-    f->report->survivors = join_pids(survivors);
+    const struct worker *worker = run;
+    g_autoptr(GArray) left = proc_leftovers(worker->bystanders);
+    g_autoptr(GArray) survivors = proc_kill_leftovers(worker->bystanders, deadline_ns);
+    *ret = (struct runner_leftovers){.n = (int)left->len, .survivors = join_pids(survivors)};
 }
 
-void runner_local(const struct runner_job *job, struct runner_report *ret)
+/* --- Checks ---------------------------------------------------------------------------------------------------- */
+
+static bool probe_worker(const void *state, GError **error)
 {
-    *ret = (struct runner_report){0};
-    struct flight f = {.job = job, .report = ret, .started_ns = clock_mono_ns(), .oom_before = oom_count()};
-    g_autoptr(GArray) bystanders = proc_descendants(getpid());
-    if (!spawn(&f, &ret->failure)) {
-        ret->failure = record(&f, ret->failure);
-        return;
-    }
-    f.progress_path = g_build_filename(job->exchange_dir, "progress.jsonl", NULL);
-    watch(&f);
-    sweep(&f, bystanders);
-    ret->wall_ns = clock_mono_ns() - f.started_ns;
-    ret->failure = judge(&f);
-    if (f.child.pidfd >= 0)
-        close(f.child.pidfd);
-    g_free(f.progress_path);
+    const struct local *local = state;
+    if (access(local->worker_path, X_OK) == 0 && !g_file_test(local->worker_path, G_FILE_TEST_IS_DIR))
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s is not a program that can be run", local->worker_path);
+    return false;
 }
+
+static const struct runner_check checks[] = {
+    {"runner.worker", "every run is a process of llem-worker", probe_worker,
+     "reinstall llem, or name its worker in LLEM_WORKER"},
+    {NULL},
+};
+
+/* One run at a time: two would disturb each other's figures, and each take the other's processes for leftovers. */
+const struct runner_ops runner_local = {
+    .name = "local",
+    .summary = "a process on this machine, one at a time",
+    .max_in_flight = 1,
+    .checks = checks,
+    .open = local_open,
+    .close = local_close,
+    .start = worker_start,
+    .end_fd = worker_end_fd,
+    .has_ended = worker_has_ended,
+    .ask_to_stop = worker_ask_to_stop,
+    .kill = worker_kill,
+    .describe_end = worker_describe_end,
+    .sweep = worker_sweep,
+    .release = worker_release,
+};

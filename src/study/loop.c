@@ -140,8 +140,8 @@ static bool prepare(struct loop *loop, const struct plan_run *run, const struct 
     ret->cycle = run->cycle;
     ret->study = g_strdup(config_file_name(loop->job->file));
     ret->study_hash = g_strdup(plan_hash(loop->job->plan));
-    ret->runner = g_strdup("local");
-    ret->runner_source = g_strdup("default");
+    ret->runner = g_strdup(loop->job->runner->ops->name);
+    ret->runner_source = g_strdup(loop->job->runner->source);
     ret->engines_dir = g_strdup(loop->job->engines_dir);
     if (!library_work(loop->library, config, ret, error))
         return false;
@@ -202,15 +202,16 @@ static bool keep(struct loop *loop, size_t index, const struct config *config, c
 /* What a run left behind. A process that cannot be ended would draw power in every run to come. */
 static bool check_leftovers(struct loop *loop, size_t index, const struct runner_report *report, GError **error)
 {
-    if (report->leftovers)
+    const struct runner_leftovers *left = &report->leftovers;
+    if (left->n)
         warn(loop, &loop->out->runs[index], "%d process%s of run %zu had to be killed after its worker ended",
-             report->leftovers, report->leftovers == 1 ? "" : "es", index + 1);
-    if (!report->survivors)
+             left->n, left->n == 1 ? "" : "es", index + 1);
+    if (!left->survivors)
         return true;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER,
                 "run %zu left processes that SIGKILL does not end (pid %s): the study stops, for they would disturb all "
                 "that follows; they are stuck in the kernel, and a reboot may be needed",
-                index + 1, report->survivors);
+                index + 1, left->survivors);
     return false;
 }
 
@@ -221,20 +222,22 @@ static bool fly(struct loop *loop, size_t index, const struct config *config, co
 {
     struct study_run *run = &loop->out->runs[index];
     struct runner_report report;
-    runner_local(&(struct runner_job){.worker_path = loop->job->worker_path,
-                                      .exchange_dir = dir,
-                                      .config_hash = config_hash(config),
-                                      .timeout_ns = config_ns(config, FIELD_LIMITS_TIMEOUT_SECONDS),
-                                      .slack_ns = SLACK_NS,
-                                      .grace_ns = GRACE_NS,
-                                      .sweep_ns = SWEEP_NS,
-                                      .interrupt_fd = loop->job->interrupt_fd,
-                                      .progress = forward_progress,
-                                      .progress_data = forward},
-                 &report);
+    struct flight *flight = flight_start(
+        loop->job->runner, &(struct runner_job){.exchange_dir = dir,
+                                                .config_hash = config_hash(config),
+                                                .timeout_ns = config_ns(config, FIELD_LIMITS_TIMEOUT_SECONDS),
+                                                .slack_ns = SLACK_NS,
+                                                .grace_ns = GRACE_NS,
+                                                .sweep_ns = SWEEP_NS,
+                                                .progress = forward_progress,
+                                                .progress_data = forward});
+    while (!flight_wait(&flight, 1, loop->job->interrupt_fd, INT64_MAX)) {
+        loop->out->interrupted = interrupt_take(loop->job->interrupt_fd);
+        flight_interrupt(flight, loop->out->interrupted);
+    }
+    flight_finish(flight, &report);
     g_autoptr(GError) failure = report.failure;
-    g_autofree char *survivors = report.survivors;
-    loop->out->interrupted = report.interrupted;
+    g_autofree char *survivors = report.leftovers.survivors;
     run->wall_ns = report.wall_ns;
     settle(loop, run, failure);
     is_disturbed(loop, index); /* one that began meanwhile: this run has its warning, the next its flag */

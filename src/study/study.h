@@ -18,6 +18,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "runner/runner.h"
 #include "sweep/sweep.h"
 
 enum study_state {
@@ -56,7 +57,7 @@ struct study_job {
     const struct config_file *file;
     const struct plan *plan;
     const char *results_dir;
-    const char *worker_path; /* llem-worker */
+    const struct runner *runner;
     const char *engines_dir; /* NULL: the adapters are beside the worker */
     int interrupt_fd;
     study_event_fn *event; /* may be NULL */

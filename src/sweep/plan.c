@@ -295,34 +295,6 @@ static bool report_cells(const struct plan *plan, struct diag *diag)
 
 /* --- Order --------------------------------------------------------------------------------------------------------- */
 
-/* SplitMix64 (Steele, Lea, Flood 2014): the order of a seed must never depend on the version of a library. */
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-/* Uniform below bound, by rejection. */
-static uint64_t random_below(uint64_t *state, uint64_t bound)
-{
-    uint64_t limit = UINT64_MAX - UINT64_MAX % bound, value;
-    do {
-        value = random_next(state);
-    } while (value >= limit);
-    return value % bound;
-}
-
-static void shuffle(size_t *cells, size_t n, uint64_t *state)
-{
-    for (size_t i = n; i > 1; i--) {
-        size_t j = (size_t)random_below(state, i), swap = cells[i - 1];
-        cells[i - 1] = cells[j];
-        cells[j] = swap;
-    }
-}
-
 static void order_sequential(struct plan *plan)
 {
     for (size_t cell = 0; cell < plan->cells->len; cell++)
@@ -341,7 +313,7 @@ static void order_cycles(struct plan *plan, bool shuffled)
         for (size_t i = 0; i < n; i++)
             cells[i] = i;
         if (shuffled)
-            shuffle(cells, n, &state);
+            random_shuffle(cells, n, sizeof *cells, &state);
         for (size_t i = 0; i < n; i++) {
             struct plan_run run = {cells[i], cycle};
             g_array_append_val(plan->runs, run);

@@ -43,16 +43,6 @@ int workload_order_from_name(const char *name)
 
 /* ---- finding ---- */
 
-static char *self_folder(void)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (n <= 0)
-        return g_strdup(".");
-    path[n] = '\0';
-    return g_path_get_dirname(path);
-}
-
 char *workload_dataset_path(const char *alias_or_path, GError **error)
 {
     if (g_str_has_suffix(alias_or_path, ".jsonl")) {
@@ -69,9 +59,9 @@ char *workload_dataset_path(const char *alias_or_path, GError **error)
         return NULL;
     }
     const char *dir = g_getenv("LLEM_DATA_DIR");
-    g_autofree char *self = self_folder();
+    g_autofree char *self = install_folder();
     g_autofree char *path = dir && *dir ? g_build_filename(dir, "aienergyscore.jsonl", NULL)
-                                        : g_build_filename(self, "..", "share", "llem", "data",
+                                        : g_build_filename(self ? self : ".", "..", "share", "llem", "data",
                                                            "aienergyscore.jsonl", NULL);
     if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
         return g_canonicalize_filename(path, NULL);
@@ -314,35 +304,6 @@ static int by_length(const void *left, const void *right)
     return c ? c : compare_size(a->record, b->record);
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014): the same permutation on every machine and with every library version. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-/* Unbiased in [0, n): values of the last, incomplete round are drawn again. */
-static size_t random_below(uint64_t *state, size_t n)
-{
-    uint64_t limit = UINT64_MAX - UINT64_MAX % n, value;
-    do
-        value = next_random(state);
-    while (value >= limit);
-    return (size_t)(value % n);
-}
-
-static void shuffle(struct place *places, size_t n, uint64_t seed)
-{
-    for (size_t i = n; i > 1; i--) {
-        size_t k = random_below(&seed, i);
-        struct place keep = places[i - 1];
-        places[i - 1] = places[k];
-        places[k] = keep;
-    }
-}
-
 /* All records in interleaved order. Free with g_free. */
 static struct place *interleaved(const struct workload_dataset *set, size_t *ret_n_sources)
 {
@@ -377,7 +338,7 @@ bool workload_dataset_select(const struct workload_dataset *set, size_t n,
     if (order == WORKLOAD_ORDER_GROUPED)
         qsort(places, n, sizeof *places, n_sources > 1 ? by_source : by_length);
     else if (order == WORKLOAD_ORDER_SHUFFLED)
-        shuffle(places, n, seed);
+        random_shuffle(places, n, sizeof *places, &seed);
     prompts_init(ret, n);
     for (size_t i = 0; i < n; i++) {
         ret->text[i] = record_at(set, places[i].record)->prompt;

@@ -155,10 +155,6 @@ bool workload_model_pull(const struct workload_model *model, const struct worklo
                          char *const *quantizer, void (*say)(const char *line, void *data),
                          void *data, GError **error);
 
-/* Lower-case hex SHA-256 of a file. A large file costs seconds, so what was found is kept under
- * ${XDG_CACHE_HOME:-~/.cache}/llem/digests and holds while the file's inode, size and times stay the same. New string. */
-char *workload_file_digest(const char *path, GError **error);
-
 /* ---- data sets --------------------------------------------------------------------------------------------- */
 
 /* interleaved: one of each source in turn; file order when there is one source

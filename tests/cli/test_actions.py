@@ -70,7 +70,7 @@ ANY = {("plan",), ("run",), ("config", "check"), ("config", "show"), ("engine", 
 UNREADABLE = {
     ("plan",): (2, "nowhere.yaml"),
     ("run",): (2, "nowhere.yaml"),
-    ("show",): (1, "nowhere.yaml is not a study folder"),
+    ("show",): (1, "there is no folder nowhere.yaml"),
     ("config", "check"): (2, "nowhere.yaml"),
     ("config", "show"): (2, "nowhere.yaml"),
     ("config", "fields"): (2, "no field or section 'nowhere.yaml'; 'llem config fields' lists them all"),

@@ -125,12 +125,6 @@ def test_the_reference_page_is_current(llem):
     assert page.read_text() == llem.ok("result", "reference"), "llem result reference > docs/results.md"
 
 
-def test_show_of_something_else(llem, tmp_path):
-    done = llem.run("show", tmp_path)
-    assert done.returncode == 1
-    assert "is not a study folder" in done.stderr
-
-
 def test_plan_runs_nothing(llem, tmp_path):
     path = write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 3})
     done = llem.run("plan", path)
@@ -192,22 +186,6 @@ def test_hash_names_the_work_not_the_place(llem, tmp_path):
     assert hash_of(random_seed=42) == base
     assert hash_of(random_seed=43) != base
     assert hash_of(max_output_tokens=5) != base
-
-
-def test_show_at_the_wrong_level(llem, tmp_path):
-    run(llem, write(tmp_path / "t.yaml"))
-    study = the_study(tmp_path / "results")
-    for folder, what in ((study.runs[0], "the folder of one run"), (tmp_path / "results", "a folder of studies")):
-        done = llem.run("show", folder)
-        assert done.returncode == 1
-        assert f"is {what}" in done.stderr
-        assert done.stderr.rstrip().endswith(f"llem show {study.folder}")
-
-
-def test_show_without_a_folder(llem):
-    done = llem.run("show")
-    assert done.returncode == 2
-    assert "which folder?" in done.stderr
 
 
 def test_every_file_of_a_run_is_documented(llem, tmp_path):

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* A run by any runner: deadline, interrupt, progress, judgement and error records. */
+#include "runner/runner.h"
+
+#include "exchange/exchange.h"
+#include "result/result.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define PROGRESS_TICK_MS 100
+#define DISK_FULL_BYTES  (64 << 10) /* with less to be had, a worker that died is taken to have died of it */
+
+struct flight {
+    const struct runner_ops *ops;
+    void *run; /* the runner's; NULL: it could not be started */
+    char *dir, *config_hash;
+    struct runner_job job; /* its strings are those above */
+    GError *start_failure;
+    int64_t started_ns, ended_ns, kill_at_ns; /* 0: not ended; nobody asked it to stop */
+    int interrupted;
+    bool timed_out, killed;
+    char *progress_path;
+    off_t progress_at;
+    struct oom_count oom_before;
+    struct runner_end end;
+};
+
+static char *file_of(const struct flight *f, const char *suffix)
+{
+    return exchange_file(f->dir, f->config_hash, suffix);
+}
+
+/* --- Under way ------------------------------------------------------------------------------------------------- */
+
+struct flight *flight_start(const struct runner *runner, const struct runner_job *job)
+{
+    struct flight *f = g_new0(struct flight, 1);
+    f->ops = runner->ops;
+    f->dir = g_strdup(job->exchange_dir);
+    f->config_hash = g_strdup(job->config_hash);
+    f->job = *job;
+    f->job.exchange_dir = f->dir;
+    f->job.config_hash = f->config_hash;
+    f->progress_path = g_build_filename(f->dir, "progress.jsonl", NULL);
+    f->oom_before = oom_count();
+    f->started_ns = clock_mono_ns();
+    g_autoptr(GError) cause = NULL;
+    if (f->ops->start(runner->state, &f->job, &f->run, &cause))
+        return f;
+    f->run = NULL;
+    f->ended_ns = clock_mono_ns();
+    f->start_failure =
+        g_error_new(LLEM_ERROR, LLEM_ERROR_RUNNER, "cannot start the worker: %s", cause->message);
+    return f;
+}
+
+/* Hands complete new lines of progress.jsonl to the listener. */
+static void follow_progress(struct flight *f)
+{
+    if (!f->job.progress)
+        return;
+    FILE *file = fopen(f->progress_path, "re");
+    if (!file)
+        return;
+    char line[8192];
+    fseeko(file, f->progress_at, SEEK_SET);
+    while (fgets(line, sizeof line, file) && strchr(line, '\n')) {
+        f->progress_at = ftello(file);
+        g_autoptr(json_t) event = jsonx_parse(line, -1, "progress", NULL);
+        if (event)
+            f->job.progress(event, f->job.progress_data);
+    }
+    fclose(file);
+}
+
+static void ask_to_stop(struct flight *f)
+{
+    if (f->kill_at_ns)
+        return;
+    f->ops->ask_to_stop(f->run);
+    f->kill_at_ns = clock_mono_ns() + f->job.grace_ns;
+}
+
+static void kill_now(struct flight *f)
+{
+    f->ops->kill(f->run);
+    f->killed = true;
+}
+
+void flight_interrupt(struct flight *f, int signal_number)
+{
+    bool again = f->interrupted != 0;
+    if (f->ended_ns || !signal_number)
+        return;
+    f->interrupted = signal_number;
+    if (again)
+        kill_now(f);
+    else
+        ask_to_stop(f);
+}
+
+static void keep_deadlines(struct flight *f)
+{
+    int64_t now = clock_mono_ns();
+    if (!f->kill_at_ns && now > f->started_ns + f->job.timeout_ns + f->job.slack_ns) {
+        f->timed_out = true;
+        ask_to_stop(f);
+    }
+    if (f->kill_at_ns && now > f->kill_at_ns && !f->killed)
+        kill_now(f);
+}
+
+/* True when it has ended. */
+static bool serve(struct flight *f)
+{
+    if (f->ended_ns)
+        return true;
+    if (f->ops->has_ended(f->run))
+        f->ended_ns = clock_mono_ns();
+    follow_progress(f);
+    if (!f->ended_ns)
+        keep_deadlines(f);
+    return f->ended_ns != 0;
+}
+
+/* Sleeps until one of them may have something to say, a signal waits or until_ns. */
+static void wait_for_news(struct flight *const *flights, size_t n, int interrupt_fd, int64_t until_ns)
+{
+    g_autofree struct pollfd *fds = g_new0(struct pollfd, n + 1);
+    for (size_t i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = flights[i]->ops->end_fd(flights[i]->run), .events = POLLIN};
+    fds[n] = (struct pollfd){.fd = interrupt_fd, .events = POLLIN};
+    int64_t ms = (MAX(until_ns - clock_mono_ns(), 0) + NS_PER_MS - 1) / NS_PER_MS;
+    poll(fds, n + 1, (int)MIN(ms, n ? PROGRESS_TICK_MS : G_MAXINT));
+}
+
+struct flight *flight_wait(struct flight *const *flights, size_t n, int interrupt_fd, int64_t until_ns)
+{
+    for (;;) {
+        for (size_t i = 0; i < n; i++)
+            if (serve(flights[i]))
+                return flights[i];
+        if (interrupt_pending(interrupt_fd) || clock_mono_ns() >= until_ns)
+            return NULL;
+        wait_for_news(flights, n, interrupt_fd, until_ns);
+    }
+}
+
+/* --- Why there is neither a result nor an error record --------------------------------------------------------- */
+
+static GError *timeout_error(const struct flight *f)
+{
+    g_autofree char *limit = num_format_duration_ns(f->job.timeout_ns);
+    return g_error_new(LLEM_ERROR, LLEM_ERROR_TIMEOUT,
+                       "the run took longer than %s and was killed; raise limits.timeout_seconds or make the work "
+                       "smaller",
+                       limit);
+}
+
+static bool disk_is_full(const char *folder)
+{
+    struct statvfs disk;
+    if (statvfs(folder, &disk) != 0 || disk.f_blocks == 0) /* some file systems count nothing */
+        return false;
+    return (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES || (disk.f_files > 0 && disk.f_favail == 0);
+}
+
+static GError *explain_death(const struct flight *f)
+{
+    if (f->timed_out)
+        return timeout_error(f);
+    if (f->interrupted)
+        return g_error_new(LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by signal %d (%s)", f->interrupted,
+                           strsignal(f->interrupted));
+    if (f->end.killed && oom_has_struck(&f->oom_before)) {
+        g_autofree char *advice = oom_advice();
+        return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
+                           "the worker was killed while the kernel's OOM killer was at work, memory ran out: %s",
+                           advice);
+    }
+    if (disk_is_full(f->dir))
+        return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
+                           "the worker ended without a result (%s), and the disk of %s is full: %s; free some space or "
+                           "name a results folder on another disk (-o)",
+                           f->end.how, f->dir, g_strerror(ENOSPC));
+    return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without a result (%s)", f->end.how);
+}
+
+/* --- Judgement ------------------------------------------------------------------------------------------------- */
+
+/* Writes the error record of a failure that the worker has none for; hands the failure back. */
+static GError *write_record(const struct flight *f, GError *failure)
+{
+    g_autofree char *config = file_of(f, "config.json");
+    g_autofree char *path = file_of(f, "error.json");
+    g_autofree char *log = g_build_filename(f->dir, RUNNER_LOG, NULL);
+    g_auto(owned_exchange) x = {0};
+    g_autoptr(GError) second = NULL;
+    if (exchange_read(config, &x, NULL) && !result_error_write(path, &x, failure, "worker", NULL, log, &second))
+        g_prefix_error(&failure, "(its error record could not be written: %s) ", second->message);
+    return failure;
+}
+
+/* The worker's record with the class and message of another failure: where it was and what the engine said stay. */
+static GError *rewrite_record(const char *path, json_t *own, GError *failure)
+{
+    g_autoptr(GError) second = NULL;
+    json_object_set_new(own, "class", json_string(llem_error_name(failure->code)));
+    json_object_set_new(own, "message", json_string(failure->message));
+    if (!jsonx_save(path, own, &second))
+        g_prefix_error(&failure, "(its error record could not be rewritten: %s) ", second->message);
+    return failure;
+}
+
+/* What the worker's own error record says. */
+static GError *judge_record(const struct flight *f, const char *path)
+{
+    GError *failure = NULL;
+    g_autoptr(json_t) own = jsonx_load(path, LIMIT_RESULT_BYTES, &failure);
+    if (!own)
+        return write_record(f, failure);
+    failure = result_error_parse(own);
+    /* The worker knows only that it was asked to stop; why, whoever asked knows. */
+    if (!f->timed_out || f->interrupted || !g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
+        return failure;
+    g_error_free(failure);
+    return rewrite_record(path, own, timeout_error(f));
+}
+
+/* A whole result counts however its worker ended: what came after it was only tidying. */
+static GError *judge_result(const struct flight *f, const char *path)
+{
+    g_autoptr(GError) torn = NULL;
+    g_autoptr(json_t) result = access(path, F_OK) == 0 ? jsonx_load(path, LIMIT_RESULT_BYTES, &torn) : NULL;
+    if (result)
+        return NULL;
+    return write_record(f, torn && f->end.clean ? g_steal_pointer(&torn) : explain_death(f));
+}
+
+/* The failure of a run that has ended; NULL when the result is there. */
+static GError *judge(const struct flight *f)
+{
+    g_autofree char *result_path = file_of(f, "result.json");
+    g_autofree char *error_path = file_of(f, "error.json");
+    GError *failure = access(error_path, F_OK) == 0 ? judge_record(f, error_path) : judge_result(f, result_path);
+    if (failure)
+        unlink(result_path); /* disowned by its worker, or torn: never beside an error record */
+    return failure;
+}
+
+static void flight_free(struct flight *f)
+{
+    if (f->run)
+        f->ops->release(f->run);
+    g_free(f->end.how);
+    g_free(f->dir);
+    g_free(f->config_hash);
+    g_free(f->progress_path);
+    g_free(f);
+}
+
+void flight_finish(struct flight *f, struct runner_report *ret)
+{
+    *ret = (struct runner_report){.interrupted = f->interrupted, .wall_ns = f->ended_ns - f->started_ns};
+    if (f->run) {
+        f->ops->describe_end(f->run, &f->end);
+        f->ops->sweep(f->run, clock_mono_ns() + f->job.sweep_ns, &ret->leftovers);
+        ret->failure = judge(f);
+    } else {
+        ret->failure = write_record(f, f->start_failure);
+    }
+    flight_free(f);
+}

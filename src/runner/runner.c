@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* The rows, and instances of them. */
+#include "runner/rows.h"
+
+#include <string.h>
+
+static const struct runner_ops *const rows[] = {&runner_local};
+
+const struct runner_ops *const *runner_rows(size_t *ret_n)
+{
+    *ret_n = G_N_ELEMENTS(rows);
+    return rows;
+}
+
+static const struct runner_ops *find_row(const char *name, GError **error)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (!name || !strcmp(rows[i]->name, name))
+            return rows[i];
+        g_string_append_printf(names, "%s%s", i ? ", " : "", rows[i]->name);
+    }
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "there is no runner '%s'; there are: %s", name, names->str);
+    return NULL;
+}
+
+struct runner *runner_new(const struct runner_options *options, GError **error)
+{
+    const struct runner_ops *ops = find_row(options->name, error);
+    void *state = NULL;
+    if (!ops || !ops->open(options, &state, error))
+        return NULL;
+    struct runner *runner = g_new0(struct runner, 1);
+    *runner = (struct runner){.ops = ops,
+                              .state = state,
+                              .source = options->name ? options->source : "default",
+                              .max_in_flight = ops->max_in_flight};
+    return runner;
+}
+
+void runner_free(struct runner *runner)
+{
+    if (!runner)
+        return;
+    runner->ops->close(runner->state);
+    g_free(runner);
+}
