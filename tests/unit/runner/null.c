@@ -3,7 +3,7 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/timerfd.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static const char interrupted[] = "{\"class\":\"Interrupted\",\"message\":\"interrupted, as the script says\"}";
@@ -12,7 +12,7 @@ struct run {
     struct null_script *script;
     const struct null_run *row;
     char *dir, *config_hash;
-    int timer; /* readable when it has ended */
+    int end; /* readable when it has ended */
     bool asked, killed, ended;
 };
 
@@ -23,13 +23,19 @@ static void put(const struct run *run, const char *name, const char *text)
         g_assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
-static void end_in(const struct run *run, int64_t wait_ns)
+static void end_now(const struct run *run)
 {
-    struct itimerspec at = {.it_value = {wait_ns / NS_PER_S, wait_ns % NS_PER_S}};
-    if (wait_ns == 0)
-        at.it_value.tv_nsec = 1; /* 0 would never fire */
-    if (wait_ns >= 0)
-        timerfd_settime(run->timer, 0, &at, NULL);
+    g_assert_cmpint(eventfd_write(run->end, 1), ==, 0);
+}
+
+/* Ends those whose time has come. */
+static void end_others(const struct null_script *script)
+{
+    for (guint i = 0; i < script->in_flight->len; i++) {
+        const struct run *run = g_ptr_array_index(script->in_flight, i);
+        if (run->row->after <= script->n_ended)
+            end_now(run);
+    }
 }
 
 static bool null_open(const struct runner_options *options, void **ret_state, GError **error)
@@ -59,10 +65,13 @@ static bool null_start(void *state, const struct runner_job *job, void **ret_run
                         .row = row,
                         .dir = g_strdup(job->exchange_dir),
                         .config_hash = g_strdup(job->config_hash),
-                        .timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
-    script->most_in_flight = MAX(script->most_in_flight, ++script->in_flight);
+                        .end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (!script->in_flight)
+        script->in_flight = g_ptr_array_new();
+    g_ptr_array_add(script->in_flight, run);
+    script->most_in_flight = MAX(script->most_in_flight, (int)script->in_flight->len);
     put(run, "progress.jsonl", row->progress);
-    end_in(run, row->lasts_ns);
+    end_others(script);
     *ret_run = run;
     return true;
 }
@@ -70,18 +79,23 @@ static bool null_start(void *state, const struct runner_job *job, void **ret_run
 static int null_end_fd(const void *state)
 {
     const struct run *run = state;
-    return run->timer;
+    return run->end;
 }
 
 /* What is written at the end is written by whoever first sees it: nothing else runs here. */
 static bool null_has_ended(void *state)
 {
     struct run *run = state;
-    uint64_t n;
-    if (run->ended || read(run->timer, &n, sizeof n) != sizeof n)
+    eventfd_t n;
+    if (run->ended || eventfd_read(run->end, &n) != 0)
         return run->ended;
     run->ended = true;
-    run->script->in_flight--;
+    run->script->n_ended++;
+    g_ptr_array_remove(run->script->in_flight, run);
+    if (run->script->in_flight->len == 0)
+        g_clear_pointer(&run->script->in_flight, g_ptr_array_unref);
+    else
+        end_others(run->script);
     if (run->killed)
         return true;
     put(run, "_result.json", run->asked ? NULL : run->row->result);
@@ -95,14 +109,14 @@ static void null_ask_to_stop(void *state)
     if (run->row->deaf)
         return;
     run->asked = true;
-    end_in(run, 0);
+    end_now(run);
 }
 
 static void null_kill(void *state)
 {
     struct run *run = state;
     run->killed = true;
-    end_in(run, 0);
+    end_now(run);
 }
 
 static void null_describe_end(const void *state, struct runner_end *ret)
@@ -124,7 +138,7 @@ static void null_sweep(void *state, int64_t deadline_ns, struct runner_leftovers
 static void null_release(void *state)
 {
     struct run *run = state;
-    close(run->timer);
+    close(run->end);
     g_free(run->dir);
     g_free(run->config_hash);
     g_free(run);

@@ -8,13 +8,15 @@
 
 #include "runner/runner.h"
 
+#define NULL_NEVER G_MAXINT
+
 /* What becomes of one run. */
 struct null_run {
     const char *cannot_start; /* why; NULL: it starts */
     const char *progress;     /* a line of progress.jsonl, written at the start */
     const char *result, *error; /* texts of the records, written at the end; NULL: none */
     const char *how;          /* how it ends; NULL: "exit status 0", cleanly */
-    int64_t lasts_ns;         /* -1: until it is asked to stop */
+    int after;                /* it ends when so many other runs have ended; NULL_NEVER: until it is asked to stop */
     bool deaf;                /* asked to stop it goes on; else it ends with a record of the class Interrupted */
     int leaves;
     const char *survivors;
@@ -24,7 +26,8 @@ struct null_run {
 struct null_script {
     const struct null_run *runs;
     size_t n_runs;
-    int n_started, in_flight, most_in_flight; /* counted by the runner */
+    int n_started, n_ended, most_in_flight; /* counted by the runner */
+    GPtrArray *in_flight;                   /* the runner's own */
 };
 
 extern const struct runner_ops runner_null;

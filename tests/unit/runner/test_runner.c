@@ -3,6 +3,7 @@
  * runner knows only files and exit statuses. */
 #include "scene.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -107,6 +108,46 @@ static void test_timeout_is_no_interrupt(void)
     g_autoptr(json_t) record = jsonx_load(path, LIMIT_RESULT_BYTES, NULL);
     g_assert_cmpstr(json_string_value(json_object_get(record, "class")), ==, "TimeoutError");
     g_assert_cmpstr(json_string_value(json_object_get(record, "phase")), ==, "load"); /* the worker's own knowledge */
+    tear_down(&f);
+}
+
+/* A worker that was stopped hears no SIGTERM; SIGKILL ends it all the same. */
+static void test_stopped_worker_is_killed(void)
+{
+    struct fixture f;
+    struct runner_report report;
+    set_up(&f, "kill -STOP $$");
+    struct runner_job job = job_of(&f);
+    job.timeout_ns = 100 * NS_PER_MS;
+    job.grace_ns = 100 * NS_PER_MS;
+    fly(&f, &job, &report);
+    g_assert_error(report.failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT);
+    scene_check_one_record(f.exchange, true);
+    g_clear_error(&report.failure);
+    tear_down(&f);
+}
+
+/* Descriptors that llem was started without (`llem run >&- 2>&-`) do not become the worker's files. */
+static void test_closed_descriptors(void)
+{
+    struct fixture f;
+    struct runner_report report;
+    set_up(&f, "echo words; echo '{}' > $D/" HASH "_result.json");
+    struct runner_job job = job_of(&f);
+    int saved[3];
+    for (int fd = 0; fd < 3; fd++) {
+        saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+        close(fd);
+    }
+    fly(&f, &job, &report);
+    for (int fd = 0; fd < 3; fd++) {
+        dup2(saved[fd], fd);
+        close(saved[fd]);
+    }
+    g_assert_no_error(report.failure);
+    g_autofree char *path = g_build_filename(f.exchange, "worker.log", NULL);
+    g_autofree char *log = file_read(path, 1000, NULL, NULL);
+    g_assert_cmpstr(log, ==, "words\n");
     tear_down(&f);
 }
 
@@ -250,6 +291,8 @@ int main(int argc, char **argv)
     g_test_add_func("/runner/death-is-recorded", test_death_is_recorded);
     g_test_add_func("/runner/oom-kill-is-told", test_oom_kill_is_told);
     g_test_add_func("/runner/timeout-is-no-interrupt", test_timeout_is_no_interrupt);
+    g_test_add_func("/runner/stopped-worker-is-killed", test_stopped_worker_is_killed);
+    g_test_add_func("/runner/closed-descriptors", test_closed_descriptors);
     g_test_add_func("/runner/timeout-is-the-worker-s-first", test_timeout_is_the_worker_s_first);
     g_test_add_func("/runner/leftovers", test_leftovers);
     g_test_add_func("/runner/bystanders-are-spared", test_bystanders_are_spared);
