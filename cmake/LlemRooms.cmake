@@ -15,7 +15,7 @@ function(llem_room NAME)
 endfunction()
 
 # llem_unit_test(NAME SOURCES test_x.c DEPS room ... [LIBS ...] [LABELS ...])
-#   A GTest program (GLib's) run by ctest. Skips print their reason in TAP; tools/check_skips.py counts them.
+#   A GTest program (GLib's) run by ctest; LABELS tsan: under the thread sanitizer too. Skips print their reason in TAP; tools/check_skips.py counts them.
 function(llem_unit_test NAME)
     cmake_parse_arguments(A "" "" "SOURCES;DEPS;LIBS;LABELS" ${ARGN})
     add_executable(test_${NAME} ${A_SOURCES})
@@ -27,5 +27,8 @@ function(llem_unit_test NAME)
         LLEM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" LLEM_BINARY_DIR="${PROJECT_BINARY_DIR}")
     set_target_properties(test_${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
     add_test(NAME unit.${NAME} COMMAND test_${NAME} --tap)
+    if("tsan" IN_LIST A_LABELS)
+        add_dependencies(tests_tsan test_${NAME})
+    endif()
     set_tests_properties(unit.${NAME} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300 LABELS "unit;${A_LABELS}")
 endfunction()

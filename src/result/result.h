@@ -14,7 +14,7 @@
  *     result_write(r, path, &error);      refuses nothing: a row that was never set is absent, "not collected: …"
  * A run that failed writes an error record instead (result_error_write()).
  *
- * In the parent: run_folder_new() → run_folder_collect() moves what the worker left into the run folder; the files
+ * In the parent: run_folder_path() → run_folder_collect() moves what the worker left into the run folder; the files
  * are the truth and nobody rewrites result.json. result_load() joins what lies in a run folder.
  *
  * Ownership: struct result is opaque and owned by the caller; trees handed in are taken over (reference stolen).

@@ -12,6 +12,8 @@ import pytest
 from studies import check_records, metric, the_study, write
 from support import ROOT
 
+pytestmark = pytest.mark.timing
+
 OTHER_UUID = "GPU-11111111-0000-4000-8000-000000000000"
 WORK = {"sim.device": "gpu", "sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False,
         "energy.max_repeats": 1, "warmup.enabled": False}

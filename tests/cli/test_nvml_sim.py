@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.timing
+
 pytest.importorskip("pynvml", reason="nvidia-ml-py is not installed: tools/setup.sh test")
 
 SCRIPT = {

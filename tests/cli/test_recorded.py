@@ -14,6 +14,8 @@ import pytest
 
 from studies import metric, the_study, write
 
+pytestmark = pytest.mark.timing
+
 UUID = "GPU-00000000-0000-4000-8000-000000000000"
 SECOND = "GPU-11111111-0000-4000-8000-000000000000"
 WORK = {"n": 1, "max_output_tokens": 24, "sim.token_us": 43000, "energy.max_repeats": 1, "energy.modelled": False,

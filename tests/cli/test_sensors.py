@@ -13,6 +13,8 @@ import pytest
 
 from studies import check_records, metric, the_study, write
 
+pytestmark = pytest.mark.timing
+
 UUID = "GPU-00000000-0000-4000-8000-000000000000"
 # 43 ms a step does not beat with a sensor that refreshes every 100 ms.
 WORK = {"sim.device": "gpu", "sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1,

@@ -7,6 +7,8 @@ import pytest
 import support
 from studies import check_records, metric, the_study, write
 
+pytestmark = pytest.mark.timing
+
 WATTS = 12.5  # of tests/source/probe.c
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import check_functions
 import check_layers
 import check_names
 import check_skips
@@ -208,6 +209,36 @@ def test_worker_refuses_another_library():
     assert list(check_worker.errors(OBJDUMP_P + "  NEEDED  libglib-2.0.so.0\n", "")) == [
         "needs libglib-2.0.so.0"
     ]
+
+
+@pytest.mark.parametrize(
+    "path, text, complaint",
+    [
+        ("src/config/config.h", "int study_load(const char *path);\n", "study_load() begins neither with config_"),
+        ("src/config/config.h", "/* Two lines. */\nstruct a *\nload(int a,\n     int b);\n", "config.h:3: load() begins"),
+        ("src/base/clock.h", "bool wait_until(int64_t t);\n", "wait_until() begins neither with base_"),
+        ("src/config/c.c", "/* As config_gone() does. */\nint a;\n", "c.c:1: config_gone() does not exist"),
+        ("src/config/c.c", 'int a; // see "b_c()"\n', "b_c() does not exist"),
+    ],
+)
+def test_functions_refuse(tree, path, text, complaint):
+    (error,) = check_functions.check(tree(path, text))
+    assert complaint in error
+
+
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        ("src/config/config.h", "struct config *config_new(void);\ntypedef int other_fn(void);\nint config_file_a(void);\n"),
+        ("src/config/config.h", "static inline int anything(void)\n{\n    return 0;\n}\n"),
+        ("src/config/internal.h", "int table_build(void);\n"),  # no public header
+        ("src/base/clock.h", "int64_t clock_now(void);\nint extra_now(void);\n"),  # registered
+        ("src/config/c.c", "/* config_new() makes it. */\nint config_new(void) { return 0; }\n"),
+    ],
+)
+def test_functions_accept(tree, path, text):
+    tree("docs/architecture.md", ARCHITECTURE + "\n## Prefixes\n\n| room | prefixes |\n|---|---|\n| `base` | `extra` |\n")
+    assert check_functions.check(tree(path, text)) == []
 
 
 JUNIT = """<testsuite><testcase name="unit.meter" status="run"><system-out>TAP version 13
