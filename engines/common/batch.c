@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* prepare puts batches in place, generate runs them: everything that can be done before the window is done in prepare. */
+/* prepare puts batches in place, generate runs them: whatever can be done before the window is done in prepare. */
 #include "common/adapter_private.h"
 
 #include <string.h>

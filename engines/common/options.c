@@ -45,8 +45,10 @@ static void set_text(json_t *object, const char *name, const char *text)
 
 static void set_bound(json_t *object, const char *name, enum adapter_type type, double bound)
 {
-    if (isfinite(bound))
-        json_object_set_new(object, name, type == ADAPTER_INTEGER ? json_integer((json_int_t)bound) : jsonx_real(bound));
+    if (!isfinite(bound))
+        return;
+    json_t *number = type == ADAPTER_INTEGER ? json_integer((json_int_t)bound) : jsonx_real(bound);
+    json_object_set_new(object, name, number);
 }
 
 json_t *adapter_option_json(const struct adapter_option *row, json_t *initial)

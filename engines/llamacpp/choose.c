@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-#define PENALTY_LAST_N                                                                             \
-    64 /* tokens that repetition_penalty looks back on: llama.cpp's own default */
+#define PENALTY_LAST_N 64 /* tokens that repetition_penalty looks back on: llama.cpp's own default */
 
 static bool read_number(struct adapter *a, const json_t *decoder, const char *name, double low,
                         double high, double *ret)
@@ -90,8 +89,7 @@ struct llama_sampler *sampling_chain(const struct sampling *s, int32_t n_vocab)
     return chain;
 }
 
-void sampling_restart(const struct sampling *s, struct llama_sampler *chain, const int32_t *prompt,
-                      size_t n)
+void sampling_restart(const struct sampling *s, struct llama_sampler *chain, const int32_t *prompt, size_t n)
 {
     llama_sampler_reset(chain);
     for (size_t i = n > PENALTY_LAST_N ? n - PENALTY_LAST_N : 0;

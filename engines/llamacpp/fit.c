@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a load fits the model and the memory, asked before anything large is allocated: a cache that fills the
+/* Refuses a load that does not fit the model or the memory, before anything large is allocated: a cache that fills the
  * machine takes more down than this process, and libllama asks nobody. */
 #include "llamacpp/llamacpp.h"
 
 #include <string.h>
 
-bool fit_length(struct adapter *a, const struct workload_facts *facts,
-                const struct adapter_load *load)
+bool fit_length(struct adapter *a, const struct workload_facts *facts, const struct adapter_load *load)
 {
     int64_t need = load->max_input_tokens + load->max_output_tokens - 1;
     if (load->max_input_tokens == 0 || load->max_output_tokens == 0 || facts->context_length == 0 ||
@@ -51,8 +50,7 @@ bool fit_memory(struct adapter *a, const struct fit_room *room, int64_t weights_
     g_autofree char *weights = num_format_bytes(weights_bytes);
     g_autofree char *available = num_format_bytes(room->bytes);
     if (kv_bytes <= 0)
-        return adapter_fail_oom(a, "the weights need %s; %s of %s are free", weights, available,
-                                room->what);
+        return adapter_fail_oom(a, "the weights need %s; %s of %s are free", weights, available, room->what);
     g_autofree char *cache = num_format_bytes(kv_bytes);
     return adapter_fail_oom(
         a,

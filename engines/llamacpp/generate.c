@@ -23,8 +23,7 @@ bool llamacpp_abort(void *state)
     return l->stop;
 }
 
-bool llamacpp_tokenize(struct adapter *a, void *state, const char *text, bool add_special,
-                       GArray *ids)
+bool llamacpp_tokenize(struct adapter *a, void *state, const char *text, bool add_special, GArray *ids)
 {
     struct llamacpp *l = state;
     int32_t length = (int32_t)strlen(text);
@@ -35,10 +34,8 @@ bool llamacpp_tokenize(struct adapter *a, void *state, const char *text, bool ad
                                       "libllama cannot tokenize a text of %d bytes", length);
     guint before = ids->len;
     g_array_set_size(ids, before + (guint)n);
-    n = llama_tokenize(l->vocab, text, length, &g_array_index(ids, int32_t, before), n, special,
-                       true);
-    return n >= 0 ||
-           adapter_fail(a, "TokenizeFailed", "libllama cannot tokenize a text of %d bytes", length);
+    n = llama_tokenize(l->vocab, text, length, &g_array_index(ids, int32_t, before), n, special, true);
+    return n >= 0 || adapter_fail(a, "TokenizeFailed", "libllama cannot tokenize a text of %d bytes", length);
 }
 
 /* Positions a request takes in the cache: the last token out is never computed on. */
@@ -47,8 +44,7 @@ static int64_t positions(const struct adapter_request *r)
     return (int64_t)r->n_in + r->max_tokens - 1;
 }
 
-static bool check_request(struct adapter *a, const struct llamacpp *l,
-                          const struct adapter_request *r)
+static bool check_request(struct adapter *a, const struct llamacpp *l, const struct adapter_request *r)
 {
     if (positions(r) > l->n_ctx_seq)
         return adapter_fail(
@@ -122,8 +118,7 @@ static bool decode(struct adapter *a, struct llamacpp *l)
             a, "NoCacheSlot",
             "libllama found no room in the KV cache for %d tokens; raise llamacpp.n_ctx",
             l->batch.n_tokens);
-    return adapter_fail(a, "DecodeFailed", "llama_decode returned %d: %s", rc,
-                        library_log_errors());
+    return adapter_fail(a, "DecodeFailed", "llama_decode returned %d: %s", rc, library_log_errors());
 }
 
 /* The token after position `at` of the last call, for one request. */
@@ -190,8 +185,7 @@ static bool step(struct adapter *a, struct llamacpp *l, const struct wave *wave,
     for (size_t s = 0; s < wave->n; s++) {
         const struct adapter_request *r = &wave->requests[s];
         if (!is_done(r))
-            batch_add(&l->batch, r->out_ids[r->n_out - 1], (int64_t)(r->n_in + r->n_out) - 1, s,
-                      true);
+            batch_add(&l->batch, r->out_ids[r->n_out - 1], (int64_t)(r->n_in + r->n_out) - 1, s, true);
     }
     *ret_any = l->batch.n_tokens > 0;
     if (!*ret_any)
@@ -213,8 +207,7 @@ static bool run_wave(struct adapter *a, struct llamacpp *l, const struct wave *w
     for (size_t s = 0; s < wave->n; s++) {
         wave->requests[s].scheduled_ns = now;
         if (l->samplers)
-            sampling_restart(&l->sampling, l->samplers[s], wave->requests[s].token_ids,
-                             wave->requests[s].n_in);
+            sampling_restart(&l->sampling, l->samplers[s], wave->requests[s].token_ids, wave->requests[s].n_in);
     }
     bool any = true;
     if (!prefill(a, l, wave))

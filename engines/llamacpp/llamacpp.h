@@ -6,7 +6,7 @@
  *   options.c   the options it takes, a row each; rules between them
  *   library.c   which libllama this is: versions, struct sizes, back ends; its log
  *   load.c      options → model and context, what came of them
- *   fit.c       whether that fits the model and the memory
+ *   fit.c       refuses what does not fit the model or the memory
  *   generate.c  prompts → tokens with stamps
  *   choose.c    the next token from the logits
  *   quantize.c  one form of a model from another
@@ -98,7 +98,7 @@ void llamacpp_add_figures(const struct llamacpp *l, json_t *figures);
 
 /* --- fit.c ------------------------------------------------------------------------------------------------------ */
 
-/* Whether the longest request lies within what the model was trained for. False after adapter_fail(). */
+/* True if the longest request lies within what the model was trained for. False after adapter_fail(). */
 bool fit_length(struct adapter *adapter, const struct workload_facts *facts, const struct adapter_load *load);
 /* The memory that weights and cache will lie in, as it is before a load; -1: not known. */
 struct fit_room {
@@ -108,7 +108,7 @@ struct fit_room {
 /* gpu_free_bytes -1: nothing goes to a GPU. */
 void fit_look(const struct workload_facts *facts, int64_t n_gpu_layers, bool offload_kqv, int64_t gpu_free_bytes,
               struct fit_room *ret);
-/* Whether it suffices; kv_bytes -1: not known (yet). False after adapter_fail_oom() with the numbers. */
+/* True if it suffices; kv_bytes -1: not known (yet). False after adapter_fail_oom() with the numbers. */
 bool fit_memory(struct adapter *adapter, const struct fit_room *room, int64_t weights_bytes, int64_t kv_bytes,
                 int64_t positions);
 
@@ -129,7 +129,7 @@ int32_t largest_logit(const float *logits, int32_t n);
 bool llamacpp_tokenize(struct adapter *adapter, void *state, const char *text, bool add_special, GArray *ids);
 bool llamacpp_prepare(struct adapter *adapter, void *state, struct adapter_batch *batch, bool *quiescent);
 bool llamacpp_generate(struct adapter *adapter, void *state, struct adapter_batch *batch);
-/* Called by libllama between the nodes of a graph: whether to give up. */
+/* Called by libllama between the nodes of a graph: true to give up. */
 bool llamacpp_abort(void *state);
 
 /* --- quantize.c ------------------------------------------------------------------------------------------------- */

@@ -16,8 +16,7 @@ static bool read_facts(struct adapter *a, struct llamacpp *l, const struct adapt
 {
     g_autoptr(GError) error = NULL;
     if (!load->model_path)
-        return adapter_fail(a, ADAPTER_BAD_VALUE,
-                            "load: 'model_path' is missing: the path of a GGUF file");
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: 'model_path' is missing: the path of a GGUF file");
     if (!g_file_test(load->model_path, G_FILE_TEST_EXISTS))
         return adapter_fail(a, ADAPTER_LOAD_FAILED, "there is no model file %s", load->model_path);
     if (!workload_facts_read(load->model_path, &l->facts, &error))
@@ -30,7 +29,7 @@ static bool read_facts(struct adapter *a, struct llamacpp *l, const struct adapt
     return l->sha256 || adapter_fail(a, ADAPTER_LOAD_FAILED, "%s", error->message);
 }
 
-/* Whether the log tells of memory that was refused. */
+/* Fails a load: for memory where the log tells of some that was refused. */
 static bool fail_load(struct adapter *a, const char *what)
 {
     static const char *const signs[] = {"failed to allocate", "unable to allocate",
@@ -124,8 +123,7 @@ static bool make_context(struct adapter *a, struct llamacpp *l, const struct ada
     return l->context || fail_load(a, "libllama cannot make a context");
 }
 
-static bool check_lengths(struct adapter *a, const struct llamacpp *l,
-                          const struct adapter_load *load)
+static bool check_lengths(struct adapter *a, const struct llamacpp *l, const struct adapter_load *load)
 {
     int64_t most = load->max_input_tokens + load->max_output_tokens - 1;
     if (load->max_input_tokens > 0 && load->max_output_tokens > 0 && most > l->n_ctx_seq)
@@ -196,8 +194,7 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
                                 json_t *reply)
 {
     if (o->n_gpu_layers > 0 && l->device_free_bytes < 0) {
-        g_autofree char *layers =
-            g_strdup_printf("%" G_GINT64_FORMAT " layers on a GPU", o->n_gpu_layers);
+        g_autofree char *layers = g_strdup_printf("%" G_GINT64_FORMAT " layers on a GPU", o->n_gpu_layers);
         if (!adapter_substitution(a, load, reply, "n_gpu_layers", layers, "all layers on the CPU",
                                   "libllama finds no GPU (built without CUDA, or no device)"))
             return false;
@@ -215,8 +212,7 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
             a, load, reply, "load_mode", name_of(names_load_mode, o->load_mode),
             "weights that are not locked in memory", "the system refused (see ulimit -l)");
     if (o->flash_attention == LLAMA_FLASH_ATTN_TYPE_ENABLED && library_log_said("forcing off"))
-        return adapter_substitution(a, load, reply, "flash_attn", "on", "off",
-                                    "this model cannot use it");
+        return adapter_substitution(a, load, reply, "flash_attn", "on", "off", "this model cannot use it");
     return true;
 }
 
@@ -249,11 +245,9 @@ static void add_resolved(struct adapter *a, const struct llamacpp *l, const stru
 static void add_facts(const struct llamacpp *l, json_t *facts)
 {
     json_object_set_new(facts, "model_sha256", json_string(l->sha256));
-    json_object_set_new(facts, "file_type",
-                        json_string(llama_ftype_name(llama_model_ftype(l->model))));
+    json_object_set_new(facts, "file_type", json_string(llama_ftype_name(llama_model_ftype(l->model))));
     json_object_set_new(facts, "model", workload_facts_json(&l->facts));
-    json_object_set_new(facts, "n_params",
-                        json_integer((json_int_t)llama_model_n_params(l->model)));
+    json_object_set_new(facts, "n_params", json_integer((json_int_t)llama_model_n_params(l->model)));
     json_object_set_new(facts, "model_adds_bos", json_boolean(llama_vocab_get_add_bos(l->vocab)));
     json_object_set_new(facts, "cpu_features", json_string(llama_print_system_info()));
     json_object_set_new(facts, "devices", library_devices());
@@ -282,8 +276,7 @@ void llamacpp_add_figures(const struct llamacpp *l, json_t *figures)
     int64_t on_device = free_now >= 0 ? l->device_free_bytes - free_now : -1;
     int64_t peak = status_bytes("VmHWM:");
     add_figure(figures, "weights_bytes", (int64_t)llama_model_size(l->model), NULL);
-    add_figure(figures, "kv_cache_bytes", l->kv_bytes,
-               "not every layer of this model caches every position");
+    add_figure(figures, "kv_cache_bytes", l->kv_bytes, "not every layer of this model caches every position");
     add_figure(figures, "rss_bytes", status_bytes("VmRSS:"), "/proc/self/status does not tell");
     add_figure(figures, "rss_peak_bytes", peak, "/proc/self/status does not tell");
     add_figure(figures, "device_bytes", on_device, "nothing is on a GPU");
@@ -308,8 +301,7 @@ void llamacpp_unload(struct llamacpp *l)
     *l = (struct llamacpp){0};
 }
 
-static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
-                     json_t *reply)
+static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter_load *load, json_t *reply)
 {
     struct load_options o;
     struct fit_room room;
@@ -332,8 +324,7 @@ static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter
     bool on_gpu = l->device_free_bytes >= 0 && o.n_gpu_layers != 0;
     json_object_set_new(reply, "in_flight", json_integer(l->n_seq_max));
     json_object_set_new(reply, "device", json_string(on_gpu ? "gpu" : "cpu"));
-    json_object_set_new(reply, "weights_bytes",
-                        json_integer((json_int_t)llama_model_size(l->model)));
+    json_object_set_new(reply, "weights_bytes", json_integer((json_int_t)llama_model_size(l->model)));
     return true;
 }
 

@@ -46,7 +46,8 @@ const struct adapter_option llamacpp_options[] = {
 
 bool options_read(struct adapter *a, const struct adapter_load *load, struct load_options *o)
 {
-    *o = (struct load_options){.quantization = -1, .n_batch = 2048, .n_ubatch = 512}; /* libllama's own, cut to the context */
+    /* libllama's own, which it cuts to the context */
+    *o = (struct load_options){.quantization = -1, .n_batch = 2048, .n_ubatch = 512};
     adapter_read_options(a, load, o);
     if (o->n_threads_batch == 0)
         o->n_threads_batch = o->n_threads;

@@ -89,7 +89,7 @@ bool script_read(struct adapter *adapter, const struct adapter_load *load, struc
 void script_clear(struct script *script);
 
 struct burner;
-/* threads that use no time until a level is set; level: fraction of one CPU each, 0 to 1. NULL: the system has none left. */
+/* Threads that use no time until a level is set: a fraction of one CPU each. NULL: the system has no threads left. */
 struct burner *burner_new(int64_t threads);
 void burner_set(struct burner *burner, double level);
 void burner_free(struct burner *burner);

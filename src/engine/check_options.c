@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two statements about an engine's options: engine.json, which llem believes, and the schema of what is installed. */
+/* The two statements about an engine's options: engine.json, which llem believes, and the schema of what runs here. */
 #include "engine/check_suite.h"
 
 #include <math.h>
@@ -17,7 +17,13 @@ static const enum engine_type types[] = {
 static struct engine_option as_schema(const struct backend_option *row, json_t **keep)
 {
     struct engine_option o = {
-        .name = row->name, .type = types[row->type], .min = row->min, .max = row->max, .unit = row->unit, .help = row->help};
+        .name = row->name,
+        .type = types[row->type],
+        .min = row->min,
+        .max = row->max,
+        .unit = row->unit,
+        .help = row->help,
+    };
     json_t *choices = row->choices ? json_array() : NULL;
     for (const struct backend_choice *c = row->choices; c && c->name; c++)
         json_array_append_new(choices, json_string(c->name));
@@ -202,7 +208,8 @@ static bool role_agrees(struct suite *s, enum backend_role role, int64_t said, s
     (*n_compared)++;
     if (said == sent)
         return true;
-    suite_say(s, ENGINE_CHECK_FAIL, "by the role '%s' of engine.json it is %" G_GINT64_FORMAT ", load says %" G_GINT64_FORMAT,
+    suite_say(s, ENGINE_CHECK_FAIL,
+              "by the role '%s' of engine.json it is %" G_GINT64_FORMAT ", load says %" G_GINT64_FORMAT,
               backend_role_name(role), sent, said);
     return false;
 }
@@ -213,5 +220,7 @@ enum engine_check_status check_roles(struct suite *s)
     size_t n = 0;
     if (!role_agrees(s, ROLE_BATCH, s->batch, &n) || !role_agrees(s, ROLE_IN_FLIGHT, s->in_flight, &n))
         return ENGINE_CHECK_FAIL;
-    return n ? ENGINE_CHECK_PASS : suite_say(s, ENGINE_CHECK_SKIP, "neither 'batch' nor 'in_flight' has an option and a value");
+    if (n > 0)
+        return ENGINE_CHECK_PASS;
+    return suite_say(s, ENGINE_CHECK_SKIP, "neither 'batch' nor 'in_flight' has an option and a value");
 }

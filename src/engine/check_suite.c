@@ -68,7 +68,7 @@ bool suite_greet(struct suite *s, GError **error)
     return true;
 }
 
-/* Sets at `to` what llem sends of an option that nobody wrote. Options with conditions are left out: not all may apply. */
+/* Sets in `to` what llem sends of an option that nobody wrote. One with conditions is left out: they may not hold. */
 static void set_default(json_t *to, const struct backend_option *row)
 {
     json_t *value = row->initial && row->n_when == 0 ? jsonx_parse(row->initial, -1, row->name, NULL) : NULL;

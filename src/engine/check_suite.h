@@ -57,7 +57,7 @@ bool suite_prepare(struct suite *s, size_t n, int64_t max_tokens, int64_t *ret_b
 bool suite_generate_one(struct suite *s, int64_t max_tokens, struct engine_generation *g, GError **error);
 /* Lets a long generation run a moment. False when it did not end in a deadline: *ret_status says how to answer. */
 bool suite_start_long(struct suite *s, enum engine_check_status *ret_status);
-/* Whether the engine still works: a short generation. */
+/* PASS if the engine still works: a short generation. */
 enum engine_check_status suite_still_works(struct suite *s);
 
 /* Cases about engine.json, in check_options.c: only where a backend is given. */

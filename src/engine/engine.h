@@ -278,7 +278,7 @@ struct engine_check_options {
     const char *model_path;    /* NULL: none is needed */
     const char *precision;     /* NULL: the adapter's default */
     const json_t *options;     /* NULL, or the backend's section for every load */
-    const struct backend *backend; /* NULL, or the engine whose engine.json is compared; its defaults are sent as well */
+    const struct backend *backend; /* NULL, or the engine whose engine.json is compared and whose defaults are sent */
     int64_t patience_ns;       /* how long an answer may take; 0: 120 s for hello, load and generate, 30 s else */
     const char *only;          /* NULL, or the name of one case */
 };

@@ -128,7 +128,8 @@ static bool read_count(const json_t *reply, const char *name, int64_t *ret, GErr
         return false;
     if (*ret >= 1 || !json_is_integer(json_object_get(reply, name)))
         return true;
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "'%s' must be a number of requests, not %" G_GINT64_FORMAT, name, *ret);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "'%s' must be a number of requests, not %" G_GINT64_FORMAT, name,
+                *ret);
     return false;
 }
 

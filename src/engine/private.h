@@ -50,7 +50,7 @@ struct engine {
 
 /* --- log.c ------------------------------------------------------------------------------------------------------ */
 
-/* Reads fd (taken over) on a thread of its own until the end or log_close(): head and tail into path (NULL: nowhere). */
+/* Reads fd (taken over) on a thread of its own until the end or log_close(); head and tail into path, unless NULL. */
 struct engine_log *log_open(int fd, const char *path, size_t max_bytes, GError **error);
 /* Waits, briefly, until what was written so far has been read. */
 void log_sync(struct engine_log *log);
@@ -59,11 +59,11 @@ void log_close(struct engine_log *log);
 
 /* --- process.c -------------------------------------------------------------------------------------------------- */
 
-/* Whether the adapter has ended; it stays a zombie until engine_stop(). Waits until the deadline for it. */
+/* True if the adapter has ended; it stays a zombie until engine_stop(). Waits until the deadline for it. */
 bool process_ended(struct engine *engine, int64_t deadline_ns);
 /* "exit status 3" of an adapter that has ended. New string. */
 char *process_describe_end(struct engine *engine);
-/* Of a SIGKILL, NULL else: whether the kernel took it for its memory, how much it had held, what to do. New string. */
+/* Words about a SIGKILL (NULL: it was none): was it for memory, how much it had held, what to do. New string. */
 char *process_explain_kill(struct engine *engine, bool *ret_oom);
 
 /* Reads the wait status when it ended. options: 0, or WNOWAIT to leave it a zombie. */

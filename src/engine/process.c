@@ -170,7 +170,7 @@ bool process_ended(struct engine *engine, int64_t deadline_ns)
     }
 }
 
-/* The most memory it (or a child it waited for) held at once; 0: not known. waitid(2) of glibc does not hand that out. */
+/* The most memory it (or a child it waited for) held at once; 0: not known. glibc's waitid() does not hand it out. */
 static int64_t peak_bytes(const struct engine *engine)
 {
     siginfo_t info = {0};

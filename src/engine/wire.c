@@ -89,7 +89,8 @@ static bool died(struct engine *engine, const char *type, GError **error)
     g_auto(GStrv) lines = engine_log_tail(engine, QUOTE_LINES);
     g_autofree char *log = g_strjoinv("\n  ", lines);
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED, "%s %s in '%s'%s%s%s%s", engine->name, how, type,
-                why ? "; " : "", why ? why : "", *log ? "; the last lines of its log:\n  " : "; it printed nothing", log);
+                why ? "; " : "", why ? why : "", *log ? "; the last lines of its log:\n  " : "; it printed nothing",
+                log);
     return false;
 }
 

@@ -84,8 +84,7 @@ static struct engine *started(const char *options, const char *rest)
 #define N_REQUESTS 6
 
 /* Six prompts of 1, 12, 23, … tokens. */
-static size_t fill_prompts(int32_t ids[N_REQUESTS][64], struct engine_prompt *prompts,
-                           int64_t max_tokens)
+static size_t fill_prompts(int32_t ids[N_REQUESTS][64], struct engine_prompt *prompts, int64_t max_tokens)
 {
     static const char *const names[N_REQUESTS] = {"a", "b", "c", "d", "e", "f"};
     for (size_t r = 0; r < N_REQUESTS; r++) {
@@ -237,8 +236,7 @@ static void test_sampling(void)
     static const char other[] =
         ", \"random_seed\": 6, \"decoder\": {\"do_sample\": true, \"temperature\": 1.5}";
     static const char cold[] = ", \"decoder\": {\"do_sample\": true, \"temperature\": 0}";
-    static const char penalty[] =
-        ", \"decoder\": {\"do_sample\": false, \"repetition_penalty\": 1.8}";
+    static const char penalty[] = ", \"decoder\": {\"do_sample\": false, \"repetition_penalty\": 1.8}";
     g_autofree char *one = sampled("", hot), *again = sampled("", hot),
                     *beside = sampled("\"n_parallel\": 5", hot);
     g_autofree char *different = sampled("", other), *greedy = sampled("", ""),
@@ -410,8 +408,7 @@ static void test_load_refused(void)
         g_test_message("%s", cases[i].message);
         if (cases[i].path == endless && memory_bytes() > INT64_C(200) << 30)
             continue; /* it might fit */
-        g_assert_false(
-            load(engine, cases[i].path, cases[i].options, cases[i].rest, false, NULL, &error));
+        g_assert_false(load(engine, cases[i].path, cases[i].options, cases[i].rest, false, NULL, &error));
         g_assert_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE);
         g_assert_cmpstr(engine_last_failure(engine)->engine_class, ==, cases[i].class);
         g_assert_nonnull(strstr(error->message, cases[i].message));
@@ -422,8 +419,7 @@ static void test_load_refused(void)
     g_autofree char *ids = run_six(engine, 3);
     g_assert_cmpuint(strlen(ids), >, 0);
     /* to the last position; and beyond, where n_ctx says that this is meant */
-    load(engine, tiny, "", ", \"max_input_tokens\": 1000, \"max_output_tokens\": 1049", false, NULL,
-         &error);
+    load(engine, tiny, "", ", \"max_input_tokens\": 1000, \"max_output_tokens\": 1049", false, NULL, &error);
     g_assert_no_error(error);
     load(engine, tiny, "\"n_ctx\": 4096",
          ", \"max_input_tokens\": 1000, \"max_output_tokens\": 2000", false, NULL, &error);
@@ -487,8 +483,7 @@ static void test_abort(void)
     g_autoptr(GError) error = NULL, late = NULL;
     engine_prepare(engine, 9, &endless, 1, 0, NULL, &error);
     g_assert_no_error(error);
-    g_assert_false(
-        engine_generate(engine, &(int64_t){9}, 1, clock_mono_ns() + 300 * NS_PER_MS, &none, &late));
+    g_assert_false(engine_generate(engine, &(int64_t){9}, 1, clock_mono_ns() + 300 * NS_PER_MS, &none, &late));
     g_assert_error(late, LLEM_ERROR, LLEM_ERROR_TIMEOUT);
     int64_t begin = clock_mono_ns();
     engine_abort(engine, clock_mono_ns() + 10 * NS_PER_S, &error);

@@ -16,8 +16,7 @@ static struct engine *load_model(const char *form, struct workload_resolved *res
     workload_model_resolve("smollm2-135m-instruct", "llamacpp", form, NULL, resolved, &error);
     g_assert_no_error(error);
     const char *argv[] = {LLEM_BINARY_DIR "/bin/llem-engine-llamacpp", NULL};
-    struct engine *engine =
-        engine_start(&(struct engine_options){.argv = argv, .interrupt_fd = -1}, &error);
+    struct engine *engine = engine_start(&(struct engine_options){.argv = argv, .interrupt_fd = -1}, &error);
     g_assert_no_error(error);
     struct engine_identity identity;
     engine_hello(engine, 0, &identity, &error);
@@ -53,8 +52,7 @@ static void test_greedy_ids(void)
     struct engine_generation out;
     engine_generate(engine, &(int64_t){1}, 1, 0, &out, &error);
     g_assert_no_error(error);
-    g_assert_cmpmem(out.requests[0].token_ids, out.requests[0].n_out * 4, expected,
-                    sizeof expected);
+    g_assert_cmpmem(out.requests[0].token_ids, out.requests[0].n_out * 4, expected, sizeof expected);
     engine_generation_clear(&out);
     engine_tokens_free(tokens, 1);
     g_assert_true(engine_stop(engine, NULL, NULL, &error));

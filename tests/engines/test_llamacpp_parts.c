@@ -97,8 +97,7 @@ static void test_library(void)
 {
     g_assert_cmpstr(library_mismatch(), ==, "");
     g_autoptr(json_t) versions = library_versions();
-    g_assert_cmpuint(strlen(json_string_value(json_object_get(versions, "libllama_sha256"))), ==,
-                     64);
+    g_assert_cmpuint(strlen(json_string_value(json_object_get(versions, "libllama_sha256"))), ==, 64);
 }
 
 int main(int argc, char **argv)

@@ -66,6 +66,12 @@ static bool load(struct adapter *a, void *state, const struct adapter_load *l, j
 int main(void)
 {
     static const struct adapter_ops ops = {
-        .adapter = "every-option", .adapter_version = "1", .engine = "none", .options = options, .hello = hello, .load = load};
+        .adapter = "every-option",
+        .adapter_version = "1",
+        .engine = "none",
+        .options = options,
+        .hello = hello,
+        .load = load,
+    };
     return adapter_main(&ops, NULL);
 }

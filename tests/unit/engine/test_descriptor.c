@@ -44,7 +44,8 @@ static struct outcome check(const char *text, const char *only, const char *opti
     g_assert_cmpstr(errors, ==, "");
     g_autoptr(json_t) set = jsonx_parse(options, -1, "options", NULL);
     struct outcome o = {.status = ENGINE_CHECK_SKIP};
-    engine_check(&(struct engine_check_options){.argv = argv, .only = only, .backend = backend, .options = set}, note, &o);
+    const struct engine_check_options suite = {.argv = argv, .only = only, .backend = backend, .options = set};
+    engine_check(&suite, note, &o);
     return o;
 }
 

@@ -129,7 +129,8 @@ static void test_refused(void)
 }
 
 /* The suite's case tries every option, the nested ones too. */
-static void note_case(const struct engine_check_case *row, enum engine_check_status status, const char *message, void *data)
+static void note_case(const struct engine_check_case *row, enum engine_check_status status, const char *message,
+                      void *data)
 {
     g_test_message("%s: %s", row->name, message ? message : "");
     *(bool *)data = status == ENGINE_CHECK_PASS;
