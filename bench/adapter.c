@@ -7,6 +7,7 @@
 #include "bench.h"
 
 #include "base/base.h"
+#include "backend/backend.h"
 #include "engine/engine.h"
 #include "workload/workload.h"
 
@@ -91,7 +92,7 @@ static double plain_run(struct plain *plain, const struct engine_tokens *prompt,
 static struct engine *adapter_load(const char *path, struct engine_tokens **ret_prompt)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(GStrv) argv = engine_find("llamacpp", NULL, &error);
+    g_auto(GStrv) argv = backend_command(backend_find("llamacpp", NULL), &error);
     struct engine *engine =
         argv ? engine_start(
                    &(struct engine_options){.argv = (const char *const *)argv, .interrupt_fd = -1},
@@ -139,7 +140,7 @@ int main(int argc, char **argv)
     int rounds = bench_rounds(argc, argv, 30);
     g_autoptr(GError) error = NULL;
     g_auto(workload_resolved) model = {0};
-    if (!workload_model_resolve("smollm2-135m-instruct", "llamacpp", NULL, NULL, &model, &error))
+    if (!workload_model_resolve("smollm2-135m-instruct", backend_find("llamacpp", NULL), NULL, NULL, &model, &error))
         give_up(error->message);
     struct plain plain = {0};
     struct engine_tokens *prompt = NULL;

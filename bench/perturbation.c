@@ -8,6 +8,7 @@
 #include "bench.h"
 
 #include "base/base.h"
+#include "backend/backend.h"
 #include "engine/engine.h"
 #include "meter/meter.h"
 #include "workload/workload.h"
@@ -46,7 +47,7 @@ static void give_up(const GError *error)
 static void start_engine(struct set_up *s, const char *model_path)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(GStrv) argv = engine_find("llamacpp", NULL, &error);
+    g_auto(GStrv) argv = backend_command(backend_find("llamacpp", NULL), &error);
     if (!argv)
         give_up(error);
     s->engine = engine_start(
@@ -138,7 +139,7 @@ int main(int argc, char **argv)
                on = {g_new(double, rounds), g_new(double, rounds)};
     struct sampler_stats total = {0};
     GRand *rng = g_rand_new_with_seed(SEED);
-    if (!workload_model_resolve("smollm2-135m-instruct", "llamacpp", NULL, NULL, &model, &error))
+    if (!workload_model_resolve("smollm2-135m-instruct", backend_find("llamacpp", NULL), NULL, NULL, &model, &error))
         give_up(error);
     s.meter = meter_open(&(struct meter_options){.sources = sources}, &error);
     if (!s.meter)

@@ -21,7 +21,6 @@ HOMONYMS = {
 }
 # Files whose engine names are still to go.
 OFFENDERS = {
-    "src/cli/cmd_model.c",
     "src/config/fields.c",
     "src/config/fields_llamacpp.c",
     "src/config/fields_pytorch.c",
@@ -33,11 +32,7 @@ OFFENDERS = {
     "src/config/rules.c",
     "src/config/table.c",
     "src/config/value.c",
-    "src/engine/registry.c",
     "src/experiment/inputs.c",
-    "src/study/preflight.c",
-    "src/study/work.c",
-    "src/workload/catalogue.c",
 }
 
 

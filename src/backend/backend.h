@@ -226,6 +226,9 @@ const char *backend_variable(const struct backend *backend);
 char *backend_find_python(const struct backend *backend, GError **error);
 /* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
 char **backend_command(const struct backend *backend, GError **error);
+/* The command that makes another form of a GGUF file, to be followed by SOURCE, TARGET and the form; NULL: it comes with
+ * none, or the program is not there. New vector. */
+char **backend_quantizer(const struct backend *backend);
 /* The file of a command that is the adapter: the first word below the engine's folder, else the program. Borrowed. */
 const char *backend_program(const struct backend *backend, const char *const *argv);
 

@@ -78,12 +78,13 @@ void read_command(struct reading *r, const struct doc_node *node, const struct m
         const struct doc_node *word = node->items[i];
         g_autofree char *strange = json_is_string(word->json) ? strange_word(word->raw, known) : NULL;
         if (strange)
-            read_error(r, word, NULL, "command: %s is not filled in; %s and %s are", strange, DIR_WORD, PYTHON_WORD);
+            read_error(r, word, NULL, "%s: %s is not filled in; %s and %s are", member->name, strange, DIR_WORD,
+                       PYTHON_WORD);
         if (json_is_string(word->json) && strstr(word->raw, PYTHON_WORD) && !r->backend->has_python)
-            read_error(r, word, NULL, "command: %s needs the member 'python'", PYTHON_WORD);
+            read_error(r, word, NULL, "%s: %s needs the member 'python'", member->name, PYTHON_WORD);
     }
     if (node->kind == DOC_LIST && node->n == 0)
-        read_error(r, node, NULL, "command: an empty list of words");
+        read_error(r, node, NULL, "%s: an empty list of words", member->name);
 }
 
 /* --- What is run ----------------------------------------------------------------------------------------------------- */
@@ -117,11 +118,12 @@ static char **from_variable(const struct backend *b, const char *program, GError
     return argv;
 }
 
-static char **fill_command(const struct backend *b, GError **error)
+/* Words with what stands in braces filled in. New vector. */
+static char **fill(const struct backend *b, const char *const *words, GError **error)
 {
     g_autofree char *python = NULL;
     g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
-    for (const char *const *word = b->command; *word; word++) {
+    for (const char *const *word = words; *word; word++) {
         char *filled = replace(*word, DIR_WORD, b->folder);
         if (strstr(filled, PYTHON_WORD)) {
             if (!python && !(python = backend_find_python(b, error))) {
@@ -138,6 +140,23 @@ static char **fill_command(const struct backend *b, GError **error)
     return (char **)g_ptr_array_steal(argv, NULL);
 }
 
+/* Puts the path of the program in its place; false when it is not there. */
+static bool find_program(char **argv)
+{
+    char *found = g_find_program_in_path(argv[0]);
+    if (!found)
+        return false;
+    g_free(argv[0]);
+    argv[0] = found;
+    return true;
+}
+
+char **backend_quantizer(const struct backend *b)
+{
+    g_auto(GStrv) argv = b->quantize ? fill(b, b->quantize, NULL) : NULL;
+    return argv && find_program(argv) ? g_steal_pointer(&argv) : NULL;
+}
+
 char **backend_command(const struct backend *b, GError **error)
 {
     const char *override = g_getenv(b->variable);
@@ -147,15 +166,9 @@ char **backend_command(const struct backend *b, GError **error)
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "no adapter for the backend '%s': %s", b->name, b->remedy);
         return NULL;
     }
-    g_auto(GStrv) argv = fill_command(b, error);
-    if (!argv)
-        return NULL;
-    g_autofree char *found = g_find_program_in_path(argv[0]);
-    if (found) {
-        g_free(argv[0]);
-        argv[0] = g_steal_pointer(&found);
+    g_auto(GStrv) argv = fill(b, b->command, error);
+    if (!argv || find_program(argv))
         return g_steal_pointer(&argv);
-    }
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
                 "the adapter %s of the backend '%s' is not there: %s, or name it in %s", argv[0], b->name, b->remedy,
                 b->variable);

@@ -111,6 +111,7 @@ static const struct member members[] = {
     {"audited", false, read_text, AT(audited), NULL},
     {"python", false, read_python, 0, NULL},
     {"command", false, read_command, AT(command), NULL},
+    {"quantize", false, read_command, AT(quantize), NULL},
     {"env", false, read_env, AT(env), NULL},
     {"record_env", false, read_texts, AT(record_env), NULL},
     {"caches", false, read_filled, AT(caches), NULL},

@@ -29,7 +29,7 @@ struct backend {
     struct backend_model model;
     unsigned modes, where;
 
-    const char *const *command; /* template words, or NULL */
+    const char *const *command, *const *quantize; /* template words, or NULL */
     struct backend_python python;
     bool has_python;
     struct backend_image image;

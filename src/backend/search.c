@@ -157,21 +157,45 @@ static struct backend *load(const char *file, GError **error)
     return backend;
 }
 
-const struct backend *backend_find(const char *name, GError **error)
+/* What was read, by name and by what the search depends on: a plan asks for every cell, and looks at no folder again. */
+static GMutex lock;
+static GHashTable *loaded;
+
+static struct backend *recall(const char *key)
 {
-    static GMutex lock;
-    static GHashTable *loaded; /* file → struct backend */
-    g_autofree char *file = find_file(name);
-    if (!file) {
-        unknown(name, error);
-        return NULL;
-    }
+    g_mutex_lock(&lock);
+    struct backend *backend = loaded ? g_hash_table_lookup(loaded, key) : NULL;
+    g_mutex_unlock(&lock);
+    return backend;
+}
+
+/* Keeps it; another thread may have been quicker, and then its copy is the one. */
+static const struct backend *keep(char *key, struct backend *backend)
+{
     g_mutex_lock(&lock);
     if (!loaded)
         loaded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    struct backend *backend = g_hash_table_lookup(loaded, file);
-    if (!backend && (backend = load(file, error)))
-        g_hash_table_insert(loaded, g_steal_pointer(&file), backend);
+    struct backend *first = g_hash_table_lookup(loaded, key);
+    if (first)
+        g_free(key);
+    else
+        g_hash_table_insert(loaded, key, backend);
     g_mutex_unlock(&lock);
-    return backend;
+    if (first)
+        backend_free(backend);
+    return first ? first : backend;
+}
+
+const struct backend *backend_find(const char *name, GError **error)
+{
+    const char *named = g_getenv("LLEM_ENGINES_PATH");
+    g_autofree char *key = g_strdup_printf("%s\n%s", name, named ? named : "");
+    struct backend *backend = recall(key);
+    if (backend)
+        return backend;
+    g_autofree char *file = find_file(name);
+    backend = file ? load(file, error) : NULL;
+    if (!file)
+        unknown(name, error);
+    return backend ? keep(g_steal_pointer(&key), backend) : NULL;
 }

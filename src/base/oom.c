@@ -109,7 +109,7 @@ bool oom_has_struck(const struct oom_count *since)
 
 char *oom_advice(void)
 {
-    static const char what[] = "take a smaller model or quantisation, a shorter context (n_ctx) or a smaller batch";
+    static const char what[] = "take a smaller model or quantisation, a shorter context or a smaller batch";
     int64_t total = number_in("/proc/meminfo", "MemTotal:"), limit = INT64_MAX;
     g_autofree char *rows = read_below("/proc/self/cgroup");
     for (size_t i = 0; rows && i < G_N_ELEMENTS(hierarchies); i++) {

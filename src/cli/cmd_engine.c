@@ -2,6 +2,7 @@
 /* llem engine: which adapters there are, and whether a program keeps the engine protocol. */
 #include "cli/cli.h"
 
+#include "backend/backend.h"
 #include "base/proc.h"
 #include "engine/engine.h"
 
@@ -46,44 +47,80 @@ static char *ask_version(char **argv, GError **error)
     return g_strchomp(version ? version : g_strdup(""));
 }
 
-static json_t *backend_json(const struct engine_backend *row, const char *path, const char *version,
-                            const GError *error)
+/* One engine as the list shows it: what is known of it, and whether it runs. */
+struct row {
+    const struct backend_found *found;
+    const struct backend *backend; /* NULL: its descriptor is not in order */
+    char **command;                /* NULL: there is none */
+    char *version;                 /* as the adapter says it; NULL: it does not run */
+    GError *error;                 /* why it does not work, or NULL */
+};
+
+static void row_ask(struct row *row)
 {
-    json_t *object = json_object();
-    json_object_set_new(object, "backend", json_string(row->name));
-    json_object_set_new(object, "description", json_string(row->description));
-    json_object_set_new(object, "works", json_boolean(!error));
-    if (path)
-        json_object_set_new(object, "path", json_string(path));
-    if (!error)
-        json_object_set_new(object, "version", json_string(version));
+    row->backend = backend_find(row->found->name, &row->error);
+    row->command = row->backend ? backend_command(row->backend, &row->error) : NULL;
+    row->version = row->command ? ask_version(row->command, &row->error) : NULL;
+}
+
+static void row_clear(struct row *row)
+{
+    g_strfreev(row->command);
+    g_free(row->version);
+    g_clear_error(&row->error);
+}
+
+static json_t *row_json(const struct row *row)
+{
+    json_t *object = json_object(), *hides = json_array();
+    json_object_set_new(object, "backend", json_string(row->found->name));
+    if (row->backend)
+        json_object_set_new(object, "description", json_string(backend_summary(row->backend)));
+    json_object_set_new(object, "folder", json_string(row->found->folder));
+    json_object_set_new(object, "works", json_boolean(!row->error));
+    if (row->command)
+        json_object_set_new(object, "path", json_string(row->command[0]));
+    if (row->error)
+        json_object_set_new(object, "reason", json_string(row->error->message));
     else
-        json_object_set_new(object, "reason", json_string(error->message));
+        json_object_set_new(object, "version", json_string(row->version));
+    for (char **folder = row->found->hides; *folder; folder++)
+        json_array_append_new(hides, json_string(*folder));
+    json_object_set_new(object, "hides", hides);
     return object;
 }
 
-static void print_backend(const struct engine_backend *row, const char *path, const char *version, const GError *error)
+static void row_print(const struct row *row)
 {
-    if (error)
-        printf("%-9s  no   %s\n%16s%s\n", row->name, row->description, "", error->message);
+    const char *summary = row->backend ? backend_summary(row->backend) : "its engine.json is not in order";
+    if (row->error)
+        printf("%-9s  no   %s\n%16s%s\n", row->found->name, summary, "", row->error->message);
     else
-        printf("%-9s  yes  %s: %s\n%16s%s\n", row->name, row->description, version, "", path);
+        printf("%-9s  yes  %s: %s\n%16s%s\n", row->found->name, summary, row->version, "", row->command[0]);
+    if (!row->command || !g_str_has_prefix(row->command[0], row->found->folder))
+        printf("%16sin %s\n", "", row->found->folder);
+    for (char **folder = row->found->hides; *folder; folder++)
+        printf("%16shides %s\n", "", *folder);
 }
 
 static int list(int argc, char **argv)
 {
     (void)argc, (void)argv;
     json_t *all = option_json ? json_array() : NULL;
-    for (const struct engine_backend *row = engine_backends; row->name; row++) {
-        g_autoptr(GError) error = NULL;
-        g_auto(GStrv) program = engine_find(row->name, NULL, &error);
-        g_autofree char *version = program ? ask_version(program, &error) : NULL;
-        const char *path = program ? program[0] : NULL;
+    g_autoptr(GPtrArray) engines = backend_search();
+    for (unsigned i = 0; i < engines->len; i++) {
+        struct row row = {.found = engines->pdata[i]};
+        row_ask(&row);
         if (all)
-            json_array_append_new(all, backend_json(row, path, version, error));
+            json_array_append_new(all, row_json(&row));
         else
-            print_backend(row, path, version, error);
+            row_print(&row);
+        row_clear(&row);
     }
+    g_auto(GStrv) folders = backend_search_path();
+    g_autofree char *looked = g_strjoinv(", ", folders);
+    if (engines->len == 0)
+        fprintf(stderr, "llem: no engine was found (looked in %s)\n", looked);
     return all ? cli_print_json(all) : CLI_OK;
 }
 
@@ -147,8 +184,10 @@ static bool known_case(const char *name, GError **error)
 /* The program's command line: a backend's name, or a program with its arguments. */
 static char **program_of(int argc, char **argv, GError **error)
 {
-    if (argc == 1 && engine_backend_find(argv[0]))
-        return engine_find(argv[0], NULL, error);
+    if (argc == 1 && backend_exists(argv[0])) {
+        const struct backend *backend = backend_find(argv[0], error);
+        return backend ? backend_command(backend, error) : NULL;
+    }
     char **words = g_new0(char *, (gsize)argc + 1);
     for (int i = 0; i < argc; i++)
         words[i] = g_strdup(argv[i]);
@@ -203,7 +242,9 @@ static const struct cli_action actions[] = {
     {
         .name = "list",
         .arguments = "",
-        .summary = "List the backends: where the adapter is, or why not and how to get it; the engine's version",
+        .summary = "List the engines: where each was found and what it hides; its version, or why it does not run",
+        .details = "Searched, the first of a name wins: the folders of LLEM_ENGINES_PATH, ~/.config/llem/engines, the\n"
+                   "installation. docs/engine-descriptor.md says how to add an engine.",
         .options = list_options,
         .run = list,
     },

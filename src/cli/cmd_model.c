@@ -2,7 +2,7 @@
 /* llem model: the catalogue, what of it is on this machine, and bringing the rest. */
 #include "cli/cli.h"
 
-#include "engine/engine.h"
+#include "backend/backend.h"
 #include "workload/workload.h"
 
 #include <stdio.h>
@@ -23,11 +23,36 @@ static const GOptionEntry pull_options[] = {
 
 /* --- list ----------------------------------------------------------------------------------------------------------- */
 
+/* The engines that can be read, in the order of their names. Array of const struct backend *. */
+static GPtrArray *all_backends(void)
+{
+    GPtrArray *all = g_ptr_array_new();
+    g_auto(GStrv) names = backend_names();
+    for (char **name = names; *name; name++) {
+        const struct backend *backend = backend_find(*name, NULL);
+        if (backend)
+            g_ptr_array_add(all, (void *)(uintptr_t)backend);
+    }
+    return all;
+}
+
+/* The option of an engine that picks a quantised GGUF file. Borrowed. */
+static const char *quantization_field(void)
+{
+    g_autoptr(GPtrArray) all = all_backends();
+    for (unsigned i = 0; i < all->len; i++) {
+        const struct backend_model *model = backend_model(all->pdata[i]);
+        if (model->takes == BACKEND_TAKES_GGUF && model->quantization)
+            return model->quantization;
+    }
+    return "quantization";
+}
+
 /* "precision: bf16" or "llamacpp.quantization: q8_0": what to write in a configuration. New string. */
 static char *picked_by(const struct workload_form *form)
 {
     return form->precision ? g_strdup_printf("precision: %s", form->precision)
-                           : g_strdup_printf("llamacpp.quantization: %s", form->quantization);
+                           : g_strdup_printf("%s: %s", quantization_field(), form->quantization);
 }
 
 /* The command that brings a form. New string. */
@@ -116,18 +141,13 @@ static void say(const char *line, void *data)
     fprintf(stderr, "llem model pull: %s\n", line);
 }
 
-/* The llama.cpp adapter's command line with --quantize behind it, or NULL when it is not built. */
+/* The command of the first engine that can make a form of a GGUF file, or NULL when none is here. */
 static char **quantizer(void)
 {
-    g_auto(GStrv) adapter = engine_find("llamacpp", NULL, NULL);
-    if (!adapter)
-        return NULL;
-    GStrvBuilder *words = g_strv_builder_new();
-    for (char **word = adapter; *word; word++)
-        g_strv_builder_add(words, *word);
-    g_strv_builder_add(words, "--quantize");
-    char **argv = g_strv_builder_end(words);
-    g_strv_builder_unref(words);
+    g_autoptr(GPtrArray) all = all_backends();
+    char **argv = NULL;
+    for (unsigned i = 0; !argv && i < all->len; i++)
+        argv = backend_quantizer(all->pdata[i]);
     return argv;
 }
 

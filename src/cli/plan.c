@@ -96,7 +96,7 @@ char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *op
 bool cli_plan_preflight(const struct plan *plan, const char *results)
 {
     g_autoptr(owned_diag) diag = diag_new();
-    study_preflight(plan, NULL, results, diag);
+    study_preflight(plan, results, diag);
     print_diagnostics(diag);
     return diag_errors(diag) == 0;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * engine: the worker's side of the engine protocol (docs/engine-protocol.md): a client that starts an adapter program
- * and speaks to it, the registry that finds adapter programs, and the conformance suite any adapter can be held to.
+ * and speaks to it, and the conformance suite any adapter can be held to. Where an adapter is, room backend knows.
  *
  * Calling sequence of one experiment:
  *
- *   char **argv = engine_find("llamacpp", engines_dir, &error);
+ *   char **argv = backend_command(backend, &error);
  *   struct engine *engine = engine_start(&(struct engine_options){.argv = argv, .log_path = "engine.log",
  *                                                                 .interrupt_fd = -1}, &error);
  *   engine_hello → (engine_schema) → engine_load → engine_tokenize
@@ -36,25 +36,6 @@
 #include <sys/types.h>
 
 #define ENGINE_PROTOCOL 1
-
-/* --- Registry --------------------------------------------------------------------------------------------------- */
-
-/* One row per backend a configuration can name. */
-struct engine_backend {
-    const char *name;        /* "llamacpp": the value of `backend` */
-    const char *program;     /* file name of the adapter program; NULL: none comes with this version */
-    const char *env;         /* the variable that overrides the search with a program's path */
-    const char *description; /* one line for `llem engine list` */
-    const char *remedy;      /* what to do when it is not found */
-};
-
-extern const struct engine_backend engine_backends[]; /* ended by a row without a name */
-const struct engine_backend *engine_backend_find(const char *name); /* NULL: unknown */
-
-/* The command line of a backend's adapter: $LLEM_ENGINE_<NAME>, then engines_dir (NULL: none), then beside the running
- * program, then ../libexec/llem/engines from there. New vector (g_strfreev). Errors: CONFIG (no such backend), MISSING
- * (where was looked, and how to get it). */
-char **engine_find(const char *backend, const char *engines_dir, GError **error);
 
 /* --- Process ---------------------------------------------------------------------------------------------------- */
 

@@ -42,6 +42,10 @@ enum exchange_flags {
     X(OBJECT, roles, "roles", EXCHANGE_OPTIONAL, "config", "what the engine's options come to: batch, in_flight, …")   \
     X(STRINGS, command, "engine.command", EXCHANGE_PATH, "backend", "the adapter program and its arguments")           \
     X(OBJECT, environment, "engine.environment", EXCHANGE_OPTIONAL, "backend", "variables that the adapter is given")  \
+    X(STRINGS, record_env, "engine.record_env", EXCHANGE_OPTIONAL, "backend",                                          \
+      "names of variables that change its work; the worker records their values")                                      \
+    X(STRING, descriptor_sha256, "engine.descriptor_sha256", EXCHANGE_OPTIONAL, "backend", "SHA-256 of its engine.json") \
+    X(STRING, program_sha256, "engine.program_sha256", EXCHANGE_OPTIONAL, "backend", "SHA-256 of the adapter program") \
     X(STRING, dataset, "work.dataset", EXCHANGE_PATH, "study", "the data set; the worker does not open it")            \
     X(STRING, dataset_sha256, "work.dataset_sha256", EXCHANGE_OPTIONAL, "study", "SHA-256 of the data set")            \
     X(PROMPTS, prompts, "work.prompts", EXCHANGE_REQUIRED, "study", "the measured prompts, in their order")            \
@@ -54,7 +58,6 @@ enum exchange_flags {
     X(STRING, runner, "context.runner", EXCHANGE_OPTIONAL, "study", "what the run is run by: local, …")                \
     X(STRING, runner_source, "context.runner_source", EXCHANGE_OPTIONAL, "study", "who chose the runner")              \
     X(STRING, image, "context.image", EXCHANGE_OPTIONAL, "runner", "image of the container the worker is in")          \
-    X(STRING, engines_dir, "context.engines_dir", EXCHANGE_PATH, "study", "where adapters are; none: beside the worker") \
     X(STRING, model_path, "context.model_path", EXCHANGE_PATH, "study", "file or folder of the model; none: the engine's own") \
     X(BOOL, concurrent_study, "context.concurrent_study", EXCHANGE_OPTIONAL, "study",                                  \
       "another study of this user was at work on the machine")

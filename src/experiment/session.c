@@ -5,14 +5,30 @@
 
 /* --- start and load ------------------------------------------------------------------------------------------------- */
 
+/* "NAME=value" of an object of texts. New vector. */
+static char **assignments_of(json_t *object)
+{
+    char **rows = g_new0(char *, json_object_size(object) + 1);
+    const char *name;
+    json_t *value;
+    size_t n = 0;
+    json_object_foreach(object, name, value)
+        rows[n++] = g_strdup_printf("%s=%s", name, json_string_value(value));
+    return rows;
+}
+
 bool session_start(const struct inputs *in, const struct pace *pace, const struct sensors *sensors, struct session *ret,
                    GError **error)
 {
-    g_auto(GStrv) argv = engine_find(config_string(in->config, FIELD_BACKEND), in->exchange.engines_dir, error);
-    if (!argv)
+    g_auto(GStrv) env = assignments_of(in->exchange.environment);
+    if (!in->exchange.command || !in->exchange.command[0]) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the exchange file names no engine.command");
         return false;
-    struct engine_options options = {
-        .argv = (const char *const *)argv, .log_path = in->log_path, .interrupt_fd = pace->interrupt_fd};
+    }
+    const struct engine_options options = {.argv = (const char *const *)in->exchange.command,
+                                           .env = (const char *const *)env,
+                                           .log_path = in->log_path,
+                                           .interrupt_fd = pace->interrupt_fd};
     ret->engine = engine_start(&options, error);
     if (!ret->engine || !engine_hello(ret->engine, 0, &ret->identity, error))
         return false;
@@ -77,15 +93,30 @@ enum quantity_status session_status(const struct session *session)
     return session->identity.simulated ? QUANTITY_SIMULATED : QUANTITY_MEASURED;
 }
 
+/* The variables that change the engine's work, as it saw them; null: not set. */
+static json_t *variables_json(const struct exchange *given)
+{
+    json_t *variables = json_object();
+    for (char **name = given->record_env; name && *name; name++) {
+        json_t *ours = json_object_get(given->environment, *name);
+        const char *value = ours ? json_string_value(ours) : g_getenv(*name);
+        g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
+        json_object_set_new(variables, *name, valid ? json_string(valid) : json_null());
+    }
+    return variables;
+}
+
 json_t *session_json(const struct inputs *in, const struct session *session)
 {
     const struct engine_identity *identity = &session->identity;
     const struct engine_loaded *loaded = &session->loaded;
     const char *version = loaded->engine_version ? loaded->engine_version : identity->engine_version;
     json_t *none = json_array();
-    json_t *tree = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:O*, s:O, s:O*, s:O}", "backend",
+    json_t *tree = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s*, s:s*, s:o, s:O*, s:O, s:O*, s:O}", "backend",
                              config_string(in->config, FIELD_BACKEND), "name", identity->engine, "version", version,
-                             "adapter", identity->adapter, "adapter_version", identity->adapter_version, "libraries",
+                             "adapter", identity->adapter, "adapter_version", identity->adapter_version,
+                             "descriptor_sha256", in->exchange.descriptor_sha256, "program_sha256",
+                             in->exchange.program_sha256, "variables", variables_json(&in->exchange), "libraries",
                              identity->libraries, "resolved", loaded->resolved, "facts", loaded->facts,
                              "substitutions", loaded->substitutions ? loaded->substitutions : none);
     json_decref(none);

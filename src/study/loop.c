@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "study/study.h"
 
+#include "backend/backend.h"
 #include "result/result.h"
 #include "runner/runner.h"
 #include "study/journal.h"
@@ -132,6 +133,24 @@ static void add_config(const struct config *config, struct exchange *x)
     x->files = config_files(config);
 }
 
+/* What the worker starts, with which environment, and what it is; false where it is not there. */
+static bool add_engine(const struct config *config, struct exchange *x, GError **error)
+{
+    const struct backend *backend = backend_find(config_string(config, FIELD_BACKEND), error);
+    x->command = backend ? backend_command(backend, error) : NULL;
+    if (!x->command)
+        return false;
+    x->environment = json_object();
+    for (const char *const *row = backend_env(backend); *row; row++) {
+        g_auto(GStrv) parts = g_strsplit(*row, "=", 2);
+        json_object_set_new(x->environment, parts[0], json_string(parts[1]));
+    }
+    x->record_env = g_strdupv((char **)(uintptr_t)backend_record_env(backend));
+    x->descriptor_sha256 = g_strdup(backend_digest(backend));
+    x->program_sha256 = file_sha256(backend_program(backend, (const char *const *)x->command), error);
+    return x->program_sha256 != NULL;
+}
+
 /* What the worker of a run is told; false with why it cannot run here. */
 static bool prepare(struct loop *loop, const struct plan_run *run, const struct config *config, struct exchange *ret,
                     GError **error)
@@ -142,8 +161,7 @@ static bool prepare(struct loop *loop, const struct plan_run *run, const struct 
     ret->study_hash = g_strdup(plan_hash(loop->job->plan));
     ret->runner = g_strdup(loop->job->runner->ops->name);
     ret->runner_source = g_strdup(loop->job->runner->source);
-    ret->engines_dir = g_strdup(loop->job->engines_dir);
-    if (!library_work(loop->library, config, ret, error))
+    if (!library_work(loop->library, config, ret, error) || !add_engine(config, ret, error))
         return false;
     ret->concurrent_study = is_disturbed(loop, (size_t)(run - loop->plan_runs));
     return add_model(config, ret, error);

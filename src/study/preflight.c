@@ -3,7 +3,7 @@
  * distinct thing once, however many cells ask for it. */
 #include "study/study.h"
 
-#include "engine/engine.h"
+#include "backend/backend.h"
 #include "meter/meter.h"
 #include "study/work.h"
 #include "workload/workload.h"
@@ -22,12 +22,11 @@ struct model {
 struct refusal {
     struct diag_span at; /* without a source: no place */
     char *message;
-    const char *hint; /* or NULL */
+    char *hint; /* or NULL */
 };
 
 struct look {
     struct diag *diag;
-    const char *engines_dir;
     struct library *library;
     GHashTable *seen;
     GHashTable *models; /* name, backend and form → struct model */
@@ -47,7 +46,8 @@ static void look_at_backend(struct look *look, const struct config *config)
     if (!is_new(look, g_strdup_printf("backend %s", backend)))
         return;
     g_autoptr(GError) error = NULL;
-    g_auto(GStrv) argv = engine_find(backend, look->engines_dir, &error);
+    const struct backend *found = backend_find(backend, &error);
+    g_auto(GStrv) argv = found ? backend_command(found, &error) : NULL;
     if (argv)
         return;
     const struct diag_span *at = config_place(config, FIELD_BACKEND);
@@ -57,20 +57,22 @@ static void look_at_backend(struct look *look, const struct config *config)
                   backend);
 }
 
+static void refusal_clear(void *data)
+{
+    struct refusal *refusal = data;
+    g_free(refusal->message);
+    g_free(refusal->hint);
+}
+
 /* The cell cannot be run. Takes the message over. */
 static void refuse(struct look *look, const struct diag_span *at, char *message, const char *hint)
 {
-    struct refusal refusal = {at ? *at : (struct diag_span){0}, message, hint};
+    struct refusal refusal = {at ? *at : (struct diag_span){0}, message, g_strdup(hint)};
     look->refused = true;
     if (is_new(look, g_strdup_printf("refused %s", message)))
         g_array_append_val(look->refusals, refusal);
     else
-        g_free(message);
-}
-
-static void refusal_clear(void *data)
-{
-    g_free(((struct refusal *)data)->message);
+        refusal_clear(&refusal);
 }
 
 static void report_refusals(const struct look *look, bool hopeless)
@@ -83,19 +85,37 @@ static void report_refusals(const struct look *look, bool hopeless)
     }
 }
 
-/* A context longer than the model was trained for is refused by the adapter, unless n_ctx asks for it. */
+/* The engine of a cell; NULL where it is not there, which look_at_backend() says. */
+static const struct backend *backend_of(const struct config *config)
+{
+    return backend_find(config_string(config, FIELD_BACKEND), NULL);
+}
+
+/* The option that sets the context of an adapter that otherwise sizes it by the longest request; NULL where it is set,
+ * or the engine sizes it in another way. */
+static const struct backend_option *unset_context(const struct config *config)
+{
+    const struct backend *backend = backend_of(config);
+    const struct backend_context *context = backend ? backend_context(backend) : NULL;
+    const struct backend_option *const *options;
+    if (!context || !context->rounds_to || !backend_role(backend, ROLE_CONTEXT, &options))
+        return NULL;
+    return config_value_at(config, options[0]->path) ? NULL : options[0];
+}
+
+/* Such an adapter refuses a context longer than the model was trained for. */
 static void look_at_length(struct look *look, const struct config *config, int64_t trained)
 {
+    const struct backend_option *option = unset_context(config);
     int64_t input = config_int(config, FIELD_MAX_INPUT_TOKENS), output = config_int(config, FIELD_MAX_OUTPUT_TOKENS);
-    if (strcmp(config_string(config, FIELD_BACKEND), "llamacpp") || config_value_at(config, "llamacpp.n_ctx") || trained == 0 ||
-        input + output - 1 <= trained)
+    if (!option || trained == 0 || input + output - 1 <= trained)
         return;
+    g_autofree char *hint = g_strdup_printf("lower one of them, or set %s to go beyond what it was trained for", option->path);
     char *message = g_strdup_printf(
         "max_input_tokens %" G_GINT64_FORMAT " and max_output_tokens %" G_GINT64_FORMAT " need %" G_GINT64_FORMAT
         " positions; %s was trained for %" G_GINT64_FORMAT,
         input, output, input + output - 1, config_string(config, FIELD_MODEL), trained);
-    refuse(look, config_place(config, FIELD_MAX_OUTPUT_TOKENS), message,
-           "lower one of them, or set llamacpp.n_ctx to go beyond what it was trained for");
+    refuse(look, config_place(config, FIELD_MAX_OUTPUT_TOKENS), message, hint);
 }
 
 static void model_free(void *data)
@@ -118,11 +138,12 @@ static struct model *model_read(const struct config *config)
 
 static const struct model *model_of(struct look *look, const struct config *config)
 {
-    static const char *const forms[] = {"precision", "llamacpp.quantization"};
+    const struct backend *backend = backend_of(config);
+    const char *const forms[] = {"precision", backend ? backend_model(backend)->quantization : NULL};
     g_autoptr(GString) key = g_string_new(config_string(config, FIELD_MODEL));
     g_string_append_printf(key, "\n%s", config_string(config, FIELD_BACKEND));
     for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
-        const char *form = json_string_value(config_value_at(config, forms[i]));
+        const char *form = forms[i] ? json_string_value(config_value_at(config, forms[i])) : NULL;
         g_string_append_printf(key, "\n%s", form ? form : "");
     }
     struct model *model = g_hash_table_lookup(look->models, key->str);
@@ -151,26 +172,29 @@ static void look_at_model(struct look *look, const struct config *config)
     }
     const char *message = model->error->message;
     const struct diag_span *at = place_of_message(config, message);
-    if (strcmp(config_string(config, FIELD_BACKEND), "llamacpp") ||
+    const struct backend *backend = backend_of(config);
+    if (!backend || backend_model(backend)->takes != BACKEND_TAKES_GGUF ||
         g_error_matches(model->error, LLEM_ERROR, LLEM_ERROR_MISSING))
         diag_add(look->diag, DIAG_WARNING, at, "%s", message);
     else
         refuse(look, at, g_strdup(message), NULL);
 }
 
-/* llama.cpp's threads spin while they wait for each other: more of them than processors take turns at spinning. */
+/* Threads of one step spin while they wait for each other: more of them than processors take turns at spinning. */
 static void look_at_threads(struct look *look, const struct config *config)
 {
-    static const char *const counts[] = {"llamacpp.n_threads", "llamacpp.n_threads_batch"};
+    const struct backend *backend = backend_of(config);
+    const struct backend_option *const *options;
+    size_t n_options = backend ? backend_role(backend, ROLE_THREADS, &options) : 0;
     int64_t most = g_get_num_processors();
-    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
-        const struct diag_span *at = config_place_at(config, counts[i]); /* none: it follows from the other */
-        int64_t n = json_integer_value(config_value_at(config, counts[i]));
-        if (!at || n <= most || !is_new(look, g_strdup_printf("threads %s %" G_GINT64_FORMAT, counts[i], n)))
+    for (size_t i = 0; i < n_options; i++) {
+        const char *path = options[i]->path;
+        const struct diag_span *at = config_place_at(config, path); /* none: it follows from another */
+        int64_t n = json_integer_value(config_value_at(config, path));
+        if (!at || n <= most || !is_new(look, g_strdup_printf("threads %s %" G_GINT64_FORMAT, path, n)))
             continue;
         diag_add(look->diag, DIAG_WARNING, at, "%s: %" G_GINT64_FORMAT " is more than the %" G_GINT64_FORMAT
-                 " processor%s that llem may use here", counts[i], n, most,
-                 most == 1 ? "" : "s");
+                 " processor%s that llem may use here", path, n, most, most == 1 ? "" : "s");
         diag_hint(look->diag, "the threads will wait for each other: the figures will be slower and scatter");
     }
 }
@@ -282,10 +306,9 @@ static void look_at_cell(struct look *look, const struct config *config)
     look_at_sensors(look, config);
 }
 
-void study_preflight(const struct plan *plan, const char *engines_dir, const char *results_dir, struct diag *diag)
+void study_preflight(const struct plan *plan, const char *results_dir, struct diag *diag)
 {
     struct look look = {.diag = diag,
-                        .engines_dir = engines_dir,
                         .library = library_new(),
                         .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
                         .models = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, model_free),

@@ -58,7 +58,6 @@ struct study_job {
     const struct plan *plan;
     const char *results_dir;
     const struct runner *runner;
-    const char *engines_dir; /* NULL: the adapters are beside the worker */
     int interrupt_fd;
     study_event_fn *event; /* may be NULL */
     void *event_data;
@@ -89,7 +88,7 @@ void study_outcome_clear(struct study_outcome *outcome);
  * (their cells are skipped, or have no energy), more threads than processors. Errors: data sets that are missing, broken
  * or too small, results that cannot be written (results_dir NULL: not asked), and models that cannot be meant or read
  * (a warning where other cells can run). Once each. */
-void study_preflight(const struct plan *plan, const char *engines_dir, const char *results_dir, struct diag *diag);
+void study_preflight(const struct plan *plan, const char *results_dir, struct diag *diag);
 
 /* A study folder read back: its description (new reference) and what became of each run, by its journal and, where that
  * ends too early (killed, disk full), by the run folders; other runs are STUDY_NOT_RUN. A torn last line is skipped. */

@@ -43,9 +43,14 @@ static void take_prompts(const struct workload_prompts *prompts, struct exchange
 
 bool work_model(const struct config *config, struct workload_resolved *ret, GError **error)
 {
-    return workload_model_resolve(config_string(config, FIELD_MODEL), config_string(config, FIELD_BACKEND),
-                                  json_string_value(config_value_at(config, "precision")),
-                                  json_string_value(config_value_at(config, "llamacpp.quantization")), ret, error);
+    const struct backend *backend = backend_find(config_string(config, FIELD_BACKEND), error);
+    if (!backend)
+        return false;
+    const struct backend_model *model = backend_model(backend);
+    json_t *precision = model->precision == BACKEND_PICKS_FILE ? config_value_at(config, "precision") : NULL;
+    json_t *quantization = model->quantization ? config_value_at(config, model->quantization) : NULL;
+    return workload_model_resolve(config_string(config, FIELD_MODEL), backend, json_string_value(precision),
+                                  json_string_value(quantization), ret, error);
 }
 
 bool library_work(struct library *library, const struct config *config, struct exchange *ret, GError **error)

@@ -82,15 +82,21 @@ bool workload_form_present(const struct workload_model *model, const struct work
 
 /* ---- which file is meant ---- */
 
-static bool wants_folder(const char *backend)
+static bool wants_folder(const struct backend *backend)
 {
-    return backend && (!strcmp(backend, "pytorch") || !strcmp(backend, "vllm"));
+    return backend && backend_model(backend)->takes == BACKEND_TAKES_FOLDER;
+}
+
+/* The field a message is about: what picked the form. */
+static const char *picking_field(const struct backend *backend, const char *quantization)
+{
+    const char *field = backend ? backend_model(backend)->quantization : NULL;
+    return !quantization ? "precision" : field ? field : "quantization";
 }
 
 /* The form that precision or quantization picks. */
-static const struct workload_form *pick_form(const struct workload_model *model,
-                                             const char *precision, const char *quantization,
-                                             GError **error)
+static const struct workload_form *pick_form(const struct workload_model *model, const struct backend *backend,
+                                             const char *precision, const char *quantization, GError **error)
 {
     g_autoptr(GString) known = g_string_new(NULL);
     for (size_t i = 0; i < model->n_forms; i++) {
@@ -104,12 +110,11 @@ static const struct workload_form *pick_form(const struct workload_model *model,
             g_string_append_printf(known, "%s%s", known->len ? ", " : "", word);
     }
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: '%s' is not a form of %s (it has %s)",
-                quantization ? "llamacpp.quantization" : "precision",
-                quantization ? quantization : precision, model->name, known->str);
+                picking_field(backend, quantization), quantization ? quantization : precision, model->name, known->str);
     return NULL;
 }
 
-static bool resolve_catalogue(const struct workload_model *model, const char *backend,
+static bool resolve_catalogue(const struct workload_model *model, const struct backend *backend,
                               const char *precision, const char *quantization,
                               struct workload_resolved *ret, GError **error)
 {
@@ -118,10 +123,10 @@ static bool resolve_catalogue(const struct workload_model *model, const char *ba
                     "%s: the catalogue has no Hugging Face folder of it for %s yet; write the path "
                     "of a folder with "
                     "config.json as model",
-                    model->name, backend);
+                    model->name, backend_name(backend));
         return false;
     }
-    const struct workload_form *form = pick_form(model, precision, quantization, error);
+    const struct workload_form *form = pick_form(model, backend, precision, quantization, error);
     if (!form)
         return false;
     if (!workload_form_present(model, form)) {
@@ -152,7 +157,8 @@ static const char *form_of_label(const char *precision, const char *quantization
 
 /* A file's type is what it is: a label that says otherwise is a mistake in the configuration. Without a label too the
  * header is read: a torn file is better found now than by the engine. */
-static bool check_file(const char *path, const char *precision, const char *quantization, GError **error)
+static bool check_file(const char *path, const struct backend *backend, const char *precision,
+                       const char *quantization, GError **error)
 {
     g_auto(workload_facts) facts = {0};
     if (!workload_facts_read(path, &facts, error))
@@ -161,18 +167,18 @@ static bool check_file(const char *path, const char *precision, const char *quan
     if (!wanted || !g_ascii_strcasecmp(facts.form, wanted))
         return true;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: %s, but %s holds %s weights; leave it out",
-                quantization ? "llamacpp.quantization" : "precision", quantization ? quantization : precision, path,
+                picking_field(backend, quantization), quantization ? quantization : precision, path,
                 facts.form);
     return false;
 }
 
-static bool resolve_path(const char *path, const char *backend, const char *precision, const char *quantization,
-                         struct workload_resolved *ret, GError **error)
+static bool resolve_path(const char *path, const struct backend *backend, const char *precision,
+                         const char *quantization, struct workload_resolved *ret, GError **error)
 {
     bool folder = g_file_test(path, G_FILE_TEST_IS_DIR);
     if (backend && folder != wants_folder(backend)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "model: %s is a %s; %s needs a %s", path,
-                    folder ? "folder" : "file", backend,
+                    folder ? "folder" : "file", backend_name(backend),
                     folder ? "GGUF file" : "folder with config.json");
         return false;
     }
@@ -183,7 +189,7 @@ static bool resolve_path(const char *path, const char *backend, const char *prec
                         "model: %s is not a model's folder (it has no config.json)", path);
             return false;
         }
-    } else if (!check_file(path, precision, quantization, error)) {
+    } else if (!check_file(path, backend, precision, quantization, error)) {
         return false;
     }
     *ret = (struct workload_resolved){.path = g_canonicalize_filename(path, NULL),
@@ -210,10 +216,10 @@ static bool unknown_model(const char *name, GError **error)
     return false;
 }
 
-bool workload_model_resolve(const char *name, const char *backend, const char *precision,
+bool workload_model_resolve(const char *name, const struct backend *backend, const char *precision,
                             const char *quantization, struct workload_resolved *ret, GError **error)
 {
-    if (backend && !strcmp(backend, "sim")) {
+    if (backend && backend_model(backend)->takes == BACKEND_TAKES_NONE) {
         *ret = (struct workload_resolved){.model = workload_catalogue_find(name)};
         return true;
     }

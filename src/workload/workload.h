@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "backend/backend.h"
 #include "base/base.h"
 
 /* ---- facts ------------------------------------------------------------------------------------------------- */
@@ -138,9 +139,9 @@ struct workload_resolved {
  * precision ("fp32", "fp16", "bf16") and quantization ("q8_0", …) pick a catalogue model's form; each may be NULL,
  * both NULL is the packaged form, both given is CONFIG. For a path they only check: each against the file's type; a
  * torn GGUF file is DATA.
- * backend "llamacpp" takes GGUF files, "pytorch" and "vllm" folders, NULL either; "sim" reads no model: path is NULL.
+ * What the backend takes (GGUF files, folders, nothing: then path is NULL) its descriptor says; backend NULL: either.
  * MISSING: the form is not here; the message holds the exact command that gets it. */
-bool workload_model_resolve(const char *model, const char *backend, const char *precision,
+bool workload_model_resolve(const char *model, const struct backend *backend, const char *precision,
                             const char *quantization, struct workload_resolved *ret,
                             GError **error);
 void workload_resolved_clear(struct workload_resolved *resolved);

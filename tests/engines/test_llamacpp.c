@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ADAPTER LLEM_BINARY_DIR "/bin/llem-engine-llamacpp"
+#define ADAPTER LLEM_BINARY_DIR "/libexec/llem/engines/llamacpp/llem-engine-llamacpp"
 
 static char *folder, *tiny; /* a private folder, and the model in it */
 

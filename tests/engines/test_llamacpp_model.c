@@ -13,9 +13,9 @@ static const int32_t expected[] = {7042, 30, 198, 198, 504, 2988, 314, 42, 216, 
 static struct engine *load_model(const char *form, struct workload_resolved *resolved)
 {
     g_autoptr(GError) error = NULL;
-    workload_model_resolve("smollm2-135m-instruct", "llamacpp", form, NULL, resolved, &error);
+    workload_model_resolve("smollm2-135m-instruct", backend_find("llamacpp", NULL), form, NULL, resolved, &error);
     g_assert_no_error(error);
-    const char *argv[] = {LLEM_BINARY_DIR "/bin/llem-engine-llamacpp", NULL};
+    const char *argv[] = {LLEM_BINARY_DIR "/libexec/llem/engines/llamacpp/llem-engine-llamacpp", NULL};
     struct engine *engine = engine_start(&(struct engine_options){.argv = argv, .interrupt_fd = -1}, &error);
     g_assert_no_error(error);
     struct engine_identity identity;
@@ -65,7 +65,7 @@ static void test_facts(void)
     g_auto(workload_resolved) resolved = {0};
     g_auto(workload_facts) facts = {0};
     g_autoptr(GError) error = NULL;
-    workload_model_resolve("smollm2-135m-instruct", "llamacpp", NULL, "q4_1", &resolved, &error);
+    workload_model_resolve("smollm2-135m-instruct", backend_find("llamacpp", NULL), NULL, "q4_1", &resolved, &error);
     g_assert_no_error(error);
     workload_facts_read(resolved.path, &facts, &error);
     g_assert_no_error(error);

@@ -204,44 +204,12 @@ static void test_only(void)
     g_hash_table_unref(o.failed);
 }
 
-/* --- Registry --------------------------------------------------------------------------------------------------- */
-
-static void test_registry(void)
-{
-    g_autoptr(GError) error = NULL;
-    g_assert_null(engine_find("tensorrt", NULL, &error));
-    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG);
-    g_clear_error(&error);
-    g_auto(GStrv) by_prefix = engine_find("sim", NULL, &error); /* ../bin beside the tests of a build */
-    g_assert_no_error(error);
-    g_assert_cmpstr(by_prefix[0], ==, sim_path);
-    g_auto(GStrv) by_folder = engine_find("sim", LLEM_BINARY_DIR "/bin", &error);
-    g_assert_no_error(error);
-    g_assert_cmpstr(by_folder[0], ==, sim_path);
-
-    g_setenv("LLEM_ENGINE_PYTORCH", sim_path, TRUE);
-    g_auto(GStrv) by_variable = engine_find("pytorch", NULL, &error);
-    g_assert_no_error(error);
-    g_assert_cmpstr(by_variable[0], ==, sim_path);
-    g_setenv("LLEM_ENGINE_PYTORCH", "/nonexistent/adapter", TRUE);
-    g_assert_null(engine_find("pytorch", NULL, &error));
-    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_MISSING);
-    g_assert_nonnull(strstr(error->message, "/nonexistent/adapter"));
-    g_clear_error(&error);
-    g_unsetenv("LLEM_ENGINE_PYTORCH");
-    g_assert_null(engine_find("pytorch", NULL, &error));
-    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_MISSING);
-    for (const struct engine_backend *row = engine_backends; row->name; row++)
-        g_assert_true(engine_backend_find(row->name) == row && *row->description && *row->remedy && *row->env);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    sim_path = LLEM_BINARY_DIR "/bin/llem-engine-sim";
+    sim_path = LLEM_BINARY_DIR "/libexec/llem/engines/sim/llem-engine-sim";
     g_assert_true(proc_become_subreaper());
     folder = g_dir_make_tmp("llem-check-XXXXXX", NULL);
-    g_test_add_func("/check/registry", test_registry); /* sets variables: before any thread */
     g_test_add_func("/check/sim", test_sim);
     g_test_add_func("/check/documentation", test_documentation);
     for (size_t i = 0; i < G_N_ELEMENTS(changed); i++) {

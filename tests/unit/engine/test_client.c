@@ -619,7 +619,7 @@ static void add_tables(void)
 
 int main(int argc, char **argv)
 {
-    sim_path = LLEM_BINARY_DIR "/bin/llem-engine-sim";
+    sim_path = LLEM_BINARY_DIR "/libexec/llem/engines/sim/llem-engine-sim";
     if (argc == 2 && !strcmp(argv[1], DIE))
         return start_and_die();
     g_test_init(&argc, &argv, NULL);

@@ -21,7 +21,6 @@ static struct exchange example(void)
                          .cycle = 2,
                          .study = g_strdup("büro"),
                          .runner = g_strdup("local"),
-                         .engines_dir = g_strdup("/host/engines"),
                          .model_path = g_strdup("/host/models/m.gguf"),
                          .concurrent_study = true};
     exchange_prompts_init(&x.prompts, 2);
@@ -68,7 +67,7 @@ static void test_context_is_what_the_record_copies(void)
     g_auto(owned_exchange) x = example();
     g_autoptr(json_t) context = exchange_context(&x);
     g_autofree char *text = jsonx_dump(context, JSONX_CANONICAL);
-    g_assert_cmpstr(text, ==, "{\"concurrent_study\":true,\"cycle\":2,\"engines_dir\":\"/host/engines\","
+    g_assert_cmpstr(text, ==, "{\"concurrent_study\":true,\"cycle\":2,"
                               "\"model_path\":\"/host/models/m.gguf\",\"runner\":\"local\",\"study\":\"büro\"}");
 }
 
@@ -137,7 +136,6 @@ static void test_paths_are_mapped(void)
         {"config.energy.calibration", "/run/llem/calibration.json"},
         {"engine.command", "/all/engines/x/adapter"},
         {"work.dataset", "/all/data/mix.jsonl"},
-        {"context.engines_dir", "/all/engines"},
         {"context.model_path", "/models/m.gguf"},
         {"context.study", "büro"},
     };

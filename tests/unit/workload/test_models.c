@@ -39,6 +39,14 @@ static void test_catalogue(void)
     g_assert_null(workload_catalogue_find("gpt2"));
 }
 
+static const struct backend *find(const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    const struct backend *backend = backend_find(name, &error);
+    g_assert_no_error(error);
+    return backend;
+}
+
 static void test_resolve_refused(void)
 {
     g_autoptr(GByteArray) tiny = gguf_tiny_llama();
@@ -74,7 +82,7 @@ static void test_resolve_refused(void)
         g_autoptr(GError) error = NULL;
         struct workload_resolved none = {0};
         g_test_message("%s", cases[i].message);
-        g_assert_false(workload_model_resolve(cases[i].model, cases[i].backend, cases[i].precision,
+        g_assert_false(workload_model_resolve(cases[i].model, find(cases[i].backend), cases[i].precision,
                                               cases[i].quantization, &none, &error));
         g_assert_error(error, LLEM_ERROR, (int)cases[i].code);
         g_assert_nonnull(strstr(error->message, cases[i].message));
@@ -88,14 +96,14 @@ static void test_resolve_found(void)
     g_autofree char *dir = workload_model_dir(model);
     g_autofree char *expected = put_file(dir, workload_model_form(model, "f16")->file, tiny);
     g_auto(workload_resolved) found = {0}, path = {0}, sim = {0};
-    g_assert_true(workload_model_resolve("HuggingFaceTB/SmolLM2-135M-Instruct", "llamacpp", "fp16",
+    g_assert_true(workload_model_resolve("HuggingFaceTB/SmolLM2-135M-Instruct", find("llamacpp"), "fp16",
                                          NULL, &found, NULL));
     g_assert_cmpstr(found.path, ==, expected);
     g_assert_cmpstr(found.form->name, ==, "f16");
-    g_assert_true(workload_model_resolve(expected, "llamacpp", "fp32", NULL, &path, NULL));
+    g_assert_true(workload_model_resolve(expected, find("llamacpp"), "fp32", NULL, &path, NULL));
     g_assert_null(path.model);
     g_assert_cmpstr(path.path, ==, expected);
-    g_assert_true(workload_model_resolve("anything", "sim", "bf16", NULL, &sim, NULL));
+    g_assert_true(workload_model_resolve("anything", find("sim"), "bf16", NULL, &sim, NULL));
     g_assert_null(sim.path);
     g_assert_cmpint(unlink(expected), ==, 0);
 }
