@@ -9,21 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-const struct adapter_choice sim_faults[] = {
-#define X(name, what) {#name, SIM_FAULT_##name},
-    SIM_FAULT_ROWS(X)
-#undef X
-    {0},
-};
-
-int sim_fault_from_name(const char *name)
-{
-    for (const struct adapter_choice *row = sim_faults; row->name; row++)
-        if (!strcmp(row->name, name))
-            return row->value;
-    return -1;
-}
-
 enum sim_fault sim_fault_now(const struct sim *sim)
 {
     return sim->loaded && sim->script.fail ? (enum sim_fault)sim->script.fail : sim->early;

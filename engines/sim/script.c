@@ -3,6 +3,21 @@
 
 #include <string.h>
 
+static const struct adapter_choice faults[] = {
+#define X(name, what) {#name, SIM_FAULT_##name},
+    SIM_FAULT_ROWS(X)
+#undef X
+    {0},
+};
+
+int sim_fault_from_name(const char *name)
+{
+    for (const struct adapter_choice *row = faults; row->name; row++)
+        if (!strcmp(row->name, name))
+            return row->value;
+    return -1;
+}
+
 #define AT(member) offsetof(struct script, member)
 #define STEP_US_MAX 60e6
 
@@ -45,7 +60,7 @@ const struct adapter_option sim_options[] = {
      "a request that honours EOS stops after so many tokens; 0: never"},
     {"attention", ADAPTER_STRING, "\"auto\"", ADAPTER_NO_RANGE, NULL, NULL, AT(attention),
      "name of the attention kernel, reported back"},
-    {"fail", ADAPTER_STRING, "\"none\"", ADAPTER_NO_RANGE, sim_faults, NULL, AT(fail),
+    {"fail", ADAPTER_STRING, "\"none\"", ADAPTER_NO_RANGE, faults, NULL, AT(fail),
      "what goes wrong: engines/sim/sim.h says each in words"},
     {"fail_at", ADAPTER_INTEGER, "0", 0, INFINITY, NULL, "tokens", AT(fail_at),
      "at which token since loading it goes wrong"},

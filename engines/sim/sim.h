@@ -3,10 +3,10 @@
  * llem-engine-sim: an engine whose time, tokens, memory, CPU load and failures are written in its options. Output ids
  * follow from the input ids alone (and from the seed when sampling), so that equal work can be checked across settings.
  *
- *   main.c    the ops of the adapter
  *   script.c  options → struct script
  *   burn.c    threads that use CPU time at a level
  *   fault.c   what goes wrong on request, by option `fail` or by the variable LLEM_SIM_FAIL=NAME[:AT]
+ *   main.c    the ops of the adapter
  */
 #pragma once
 
@@ -61,7 +61,6 @@ enum sim_fault {
 #undef X
     SIM_FAULT_COUNT
 };
-extern const struct adapter_choice sim_faults[];
 int sim_fault_from_name(const char *name); /* or -1 */
 
 /* The options of a load, filled through the rows of script.c, and what follows from the decoder. */

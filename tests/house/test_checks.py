@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import check_functions
+import check_circles
 import check_layers
 import check_names
 import check_skips
@@ -43,6 +44,34 @@ def tree(tmp_path):
     write("src/top/CMakeLists.txt", "llem_room(top SOURCES t.c\n    DEPS base meter)\n")
     write("src/config/c.c", '#include "config/config.h"\n#include "base/num.h"\n')
     return write
+
+
+def compiled(folder, library, files):
+    """A build folder with one library of C files, {name: text}."""
+    objects = folder / library / "CMakeFiles" / "room.dir"
+    objects.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        subprocess.run(["cc", "-c", folder / name, "-o", objects / f"{name}.o"], check=True)
+    return folder
+
+
+A_LADDER = {"a.c": "int a(void) { return 1; }", "b.c": "int a(void); int b(void) { return a(); }",
+            "c.c": "int a(void), b(void); static int d(void) { return a(); } int c(void) { return b() + d(); }"}
+
+
+def test_circles_accept_a_ladder(tmp_path):
+    assert list(check_circles.check(compiled(tmp_path, "src/room", A_LADDER))) == []
+
+
+def test_circles_find_one(tmp_path):
+    files = {**A_LADDER, "a.c": "int c(void); int a(void) { return c(); }"}
+    (error,) = check_circles.check(compiled(tmp_path, "src/room", files))
+    assert error.startswith("src/room: a.c and b.c and c.c are a circle: a.c calls c.c, b.c calls a.c")
+    (data,) = check_circles.check(compiled(tmp_path / "2", "engines/x", {
+        "a.c": "extern int y; int *x = &y;", "b.c": "extern int *x; int y; int **z = &x;"}))
+    assert data.startswith("engines/x: a.c and b.c are a circle")
+    assert list(check_circles.check(compiled(tmp_path / "3", "tests/unit", files))) == []
 
 
 @pytest.fixture
