@@ -110,7 +110,7 @@ static bool estimate(struct experiment *x, GError **error)
     report_timing(x, r);
     machine_report(x, r);
     if (x->sensors.sampler)
-        result_part(r, "sampler", sampler_stats_json(x->sensors.sampler));
+        result_put_members(r, "sampler", sampler_stats_json(x->sensors.sampler));
     return true;
 }
 

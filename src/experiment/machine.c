@@ -180,7 +180,7 @@ static double tick_noise(int64_t window_ns)
     return STATS_NORMAL_95 * tick_s * sqrt(2.0 / 12) / clock_seconds(window_ns);
 }
 
-static void report_cpu(const struct block *block, json_t *machine, struct result *r)
+static void report_cpu(const struct block *block, struct result *r)
 {
     const struct machine_use *a = &block->use_before, *b = &block->use_after;
     int64_t window_ns = b->t_ns - a->t_ns, capacity_ns = window_ns * sysconf(_SC_NPROCESSORS_ONLN);
@@ -192,8 +192,8 @@ static void report_cpu(const struct block *block, json_t *machine, struct result
         reason = "the window is too short for the kernel's ticks of CPU time";
     else
         share = (double)((b->busy_ns - a->busy_ns) - (b->own_ns - a->own_ns)) / (double)capacity_ns;
-    jsonx_set_real(machine, "foreign_cpu_share", share, reason);
-    jsonx_set_real(machine, "foreign_cpu_share_half_width", reason ? NAN : noise, reason);
+    result_put_real(r, PART_MACHINE_FOREIGN_CPU_SHARE, share, reason);
+    result_put_real(r, PART_MACHINE_FOREIGN_CPU_SHARE_HALF_WIDTH, reason ? NAN : noise, reason);
     if (share > FOREIGN_SHARE_MAX + noise)
         flag_raise(r, FLAG_FOREIGN_CPU);
 }
@@ -205,13 +205,13 @@ static double own_cores(const struct machine_use *a, const struct machine_use *b
 }
 
 /* Guards need not be empty, but alike: constant spinning cancels, a change does not. */
-static void report_guards(const struct block *block, json_t *machine, struct result *r)
+static void report_guards(const struct block *block, struct result *r)
 {
     bool guarded = block->window.guard_from_ns < block->window.t0_ns;
     double pre = guarded ? own_cores(&block->use_pre, &block->use_before) : NAN;
     double post = guarded ? own_cores(&block->use_after, &block->use_post) : NAN;
-    jsonx_set_real(machine, "guard_cores_pre", pre, NO_GUARDS);
-    jsonx_set_real(machine, "guard_cores_post", post, NO_GUARDS);
+    result_put_real(r, PART_MACHINE_GUARD_CORES_PRE, pre, NO_GUARDS);
+    result_put_real(r, PART_MACHINE_GUARD_CORES_POST, post, NO_GUARDS);
     double change = fabs(pre - post);
     if (change > GUARD_DRIFT_MAX * fmax(pre, post) && change > GUARD_DRIFT_CORES)
         flag_raise(r, FLAG_GUARD_CPU_DRIFT);
@@ -245,15 +245,15 @@ void machine_see_strangers(struct machine *machine, struct meter *meter, const s
     }
 }
 
-static void report_strangers(const struct experiment *x, json_t *machine, struct result *r)
+static void report_strangers(const struct experiment *x, struct result *r)
 {
     const GArray *strangers = x->machine->strangers;
     if (!strangers) {
-        jsonx_set_null(machine, "foreign_gpu_pids",
-                       !x->session.loaded.on_gpu
-                           ? "the engine works on no GPU"
-                           : "the driver's list of processes does not name the engine (in a container its "
-                             "numbers are others): who is foreign is not known");
+        result_put_null(r, PART_MACHINE_FOREIGN_GPU_PIDS,
+                        !x->session.loaded.on_gpu
+                            ? "the engine works on no GPU"
+                            : "the driver's list of processes does not name the engine (in a container its "
+                              "numbers are others): who is foreign is not known");
         return;
     }
     json_t *foreign = json_array();
@@ -261,7 +261,7 @@ static void report_strangers(const struct experiment *x, json_t *machine, struct
         json_array_append_new(foreign, json_integer(g_array_index(strangers, pid_t, i)));
     if (strangers->len > 0)
         flag_raise(r, FLAG_FOREIGN_GPU);
-    json_object_set_new(machine, "foreign_gpu_pids", foreign);
+    result_put_json(r, PART_MACHINE_FOREIGN_GPU_PIDS, foreign);
 }
 
 /* --- what the boards did -------------------------------------------------------------------------------------------- */
@@ -330,15 +330,14 @@ static json_t *boards_json(const struct experiment *x, struct result *r)
 
 void machine_report(const struct experiment *x, struct result *r)
 {
-    json_t *machine = json_object(), *boards = json_array();
+    json_t *boards = json_array();
     for (const char *const *b = machine_boards(x->machine); b && *b; b++)
         json_array_append_new(boards, json_string(*b));
-    json_object_set_new(machine, "boards", boards);
-    report_cpu(&x->block, machine, r);
-    json_object_set_new(machine, "gpus", boards_json(x, r));
-    report_guards(&x->block, machine, r);
-    report_strangers(x, machine, r);
+    result_put_json(r, PART_MACHINE_BOARDS, boards);
+    report_cpu(&x->block, r);
+    result_put_json(r, PART_MACHINE_GPUS, boards_json(x, r));
+    report_guards(&x->block, r);
+    report_strangers(x, r);
     if (x->inputs.exchange.concurrent_study)
         flag_raise(r, FLAG_CONCURRENT_STUDY);
-    result_part(r, "machine", machine);
 }

@@ -232,12 +232,13 @@ static json_t *sources_json(const struct sensors *sensors)
     return list;
 }
 
-static json_t *guard_json(const struct block *block)
+static void put_guard(const struct block *block, struct result *r)
 {
     const struct energy_window *w = &block->window;
-    return json_pack("{s:I, s:I, s:I, s:b}", "pre_ns", (json_int_t)(w->t0_ns - w->guard_from_ns), "post_ns",
-                     (json_int_t)(w->guard_to_ns - w->t1_ns), "planned_post_ns", (json_int_t)block->plan.guard.post_ns,
-                     "gave_up", block->guard_gave_up);
+    result_put_int(r, PART_ENERGY_GUARD_PRE_NS, w->t0_ns - w->guard_from_ns);
+    result_put_int(r, PART_ENERGY_GUARD_POST_NS, w->guard_to_ns - w->t1_ns);
+    result_put_int(r, PART_ENERGY_GUARD_PLANNED_POST_NS, block->plan.guard.post_ns);
+    result_put_bool(r, PART_ENERGY_GUARD_GAVE_UP, block->guard_gave_up);
 }
 
 /* What the source that was asked for by name lacks; NULL when none was. Borrowed. */
@@ -304,17 +305,14 @@ void report_energy(const struct experiment *x, struct result *r)
 {
     const struct energy_window *w = &x->block.window;
     g_autoptr(owned_scopes) scopes = sensors_scopes(&x->sensors, w->guard_from_ns, w->guard_to_ns, &x->block.at);
-    json_t *energy = json_object();
-    json_object_set_new(energy, "scope", scopes->primary ? json_string(scopes->primary->name) : json_null());
-    json_object_set_new(energy, "estimator_version", json_integer(ENERGY_ESTIMATOR_VERSION));
-    json_object_set_new(energy, "scopes", report_scopes(x, scopes, r));
-    json_object_set_new(energy, "sources", sources_json(&x->sensors));
-    json_object_set_new(energy, "guard", guard_json(&x->block));
-    if (x->sensors.characterisation)
-        json_object_set(energy, "characterisation", x->sensors.characterisation);
+    result_put_text(r, PART_ENERGY_SCOPE, scopes->primary ? scopes->primary->name : NULL);
+    result_put_int(r, PART_ENERGY_ESTIMATOR_VERSION, ENERGY_ESTIMATOR_VERSION);
+    result_put_json(r, PART_ENERGY_SCOPES, report_scopes(x, scopes, r));
+    result_put_json(r, PART_ENERGY_SOURCES, sources_json(&x->sensors));
+    put_guard(&x->block, r);
+    result_put_json(r, PART_ENERGY_CHARACTERISATION, json_incref(x->sensors.characterisation));
     for (guint i = 0; i < scopes->warnings->len; i++)
         result_warn(r, "%s", (const char *)g_ptr_array_index(scopes->warnings, i));
-    result_part(r, "energy", energy);
     result_set(r, METRIC_THROTTLE, throttle(x));
     g_autofree char *reason = no_energy_reason(x);
     result_absent_group(r, "energy", reason);

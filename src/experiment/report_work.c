@@ -28,8 +28,8 @@ static void raise_flags(const struct experiment *x, struct result *r)
 void report_engine(const struct experiment *x, struct result *r)
 {
     const struct engine_stop_report *stopped = &x->session.stopped;
-    result_part(r, "engine", session_json(&x->inputs, &x->session));
-    result_part(r, "environment", json_incref(x->environment));
+    result_put_members(r, "engine", session_json(&x->inputs, &x->session));
+    result_put_json(r, PART_ENVIRONMENT, json_incref(x->environment));
     raise_flags(x, r);
     for (guint i = 0; i < x->sensors.warnings->len; i++)
         result_warn(r, "%s", (const char *)g_ptr_array_index(x->sensors.warnings, i));
@@ -69,7 +69,7 @@ static void warn_of_variants(const struct exchange *in, struct result *r)
                     in->warmup_variants);
 }
 
-static json_t *workload_json(const struct experiment *x, size_t n)
+static void put_workload(const struct experiment *x, size_t n, struct result *r)
 {
     const struct engine_generation *g = &x->block.generation;
     g_autofree char *input = session_tokens_sha256(x->session.tokens, x->session.n_prompts);
@@ -81,11 +81,15 @@ static json_t *workload_json(const struct experiment *x, size_t n)
     }
     int64_t repeats = x->block.plan.repeats;
     bool turned = repeats > 1 && x->session.loaded.prefix_cache;
-    return json_pack("{s:s*, s:I, s:I, s:s, s:s, s:o, s:o, s:I, s:s}", "dataset_sha256",
-                     x->inputs.exchange.dataset_sha256, "prompts", (json_int_t)x->session.n_prompts,
-                     "prompts_truncated", (json_int_t)x->session.n_truncated, "input_ids_sha256", input,
-                     "output_ids_sha256", output, "input_tokens", in, "output_tokens", out, "repeats",
-                     (json_int_t)repeats, "repeat_sets", turned ? "turned: each begins elsewhere" : "same");
+    result_put_text(r, PART_WORKLOAD_DATASET_SHA256, x->inputs.exchange.dataset_sha256);
+    result_put_int(r, PART_WORKLOAD_PROMPTS, (int64_t)x->session.n_prompts);
+    result_put_int(r, PART_WORKLOAD_PROMPTS_TRUNCATED, (int64_t)x->session.n_truncated);
+    result_put_text(r, PART_WORKLOAD_INPUT_IDS_SHA256, input);
+    result_put_text(r, PART_WORKLOAD_OUTPUT_IDS_SHA256, output);
+    result_put_json(r, PART_WORKLOAD_INPUT_TOKENS, in);
+    result_put_json(r, PART_WORKLOAD_OUTPUT_TOKENS, out);
+    result_put_int(r, PART_WORKLOAD_REPEATS, repeats);
+    result_put_text(r, PART_WORKLOAD_REPEAT_SETS, turned ? "turned: each begins elsewhere" : "same");
 }
 
 static bool lengths_vary(const struct experiment *x, size_t n)
@@ -107,7 +111,7 @@ static void report_flops(const struct experiment *x, struct result *r)
     double total = 0;
     bool ok = path && workload_facts_read(path, &facts, &error);
     if (ok)
-        result_part(r, "model", workload_facts_json(&facts));
+        result_put_json(r, PART_MODEL, workload_facts_json(&facts));
     else if (error)
         reason = error->message;
     for (size_t i = 0; ok && i < g->n_requests; i++) {
@@ -124,7 +128,7 @@ static void report_flops(const struct experiment *x, struct result *r)
 void report_work(const struct experiment *x, struct result *r)
 {
     size_t n = MIN(x->session.n_prompts, x->block.generation.n_requests);
-    result_part(r, "workload", workload_json(x, n));
+    put_workload(x, n, r);
     result_set(r, METRIC_REPEATS, quantity_of(QUANTITY_MEASURED, (double)x->block.plan.repeats, NULL, NULL));
     warn_of_variants(&x->inputs.exchange, r);
     if (lengths_vary(x, n))
@@ -190,5 +194,5 @@ void report_memory(const struct experiment *x, struct result *r)
                known ? quantity_of(session_status(session), (double)loaded / MB, "engine", NULL)
                      : quantity_absent("the adapter does not report its memory after loading"));
     result_set(r, METRIC_DEVICE_MEMORY, device_peak(x));
-    result_part(r, "memory", json_incref(session->memory.reply));
+    result_put_json(r, PART_MEMORY, json_incref(session->memory.reply));
 }

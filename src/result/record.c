@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "result/result.h"
+#include "result/parts.h"
 
 #include "version.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct result {
     json_t *warnings, *flags; /* borrowed from root */
     struct quantity metrics[METRIC_COUNT];
     bool set[METRIC_COUNT];
+    struct result_value parts[PART_COUNT];
     GStringChunk *strings; /* keeps the words of quantities alive as long as the record */
 };
 
@@ -49,6 +51,8 @@ void result_free(struct result *r)
     if (!r)
         return;
     json_decref(r->root);
+    for (int i = 0; i < PART_COUNT; i++)
+        json_decref(r->parts[i].value);
     g_string_chunk_free(r->strings);
     g_free(r);
 }
@@ -79,9 +83,87 @@ void result_absent_group(struct result *r, const char *group, const char *reason
             result_set(r, i, quantity_absent(reason));
 }
 
-void result_part(struct result *r, const char *name, json_t *tree)
+/* --- parts ----------------------------------------------------------------------------------------------------------- */
+
+/* Takes over value; reason: of a null. */
+static void put(struct result *r, enum result_part part, json_t *value, const char *reason)
 {
-    json_object_set_new(r->root, name, tree);
+    json_decref(r->parts[part].value);
+    r->parts[part] = (struct result_value){value, keep(r, reason)};
+}
+
+static bool is_of(enum result_part part, enum result_part_type type)
+{
+    return result_parts[part].type == type;
+}
+
+void result_put_text(struct result *r, enum result_part part, const char *text)
+{
+    g_assert(is_of(part, RESULT_TEXT) || is_of(part, RESULT_TEXT_OR_NULL));
+    put(r, part, text ? json_string(text) : is_of(part, RESULT_TEXT_OR_NULL) ? json_null() : NULL, NULL);
+}
+
+void result_put_int(struct result *r, enum result_part part, int64_t value)
+{
+    g_assert(is_of(part, RESULT_INTEGER));
+    put(r, part, json_integer(value), NULL);
+}
+
+void result_put_bool(struct result *r, enum result_part part, bool value)
+{
+    g_assert(is_of(part, RESULT_BOOLEAN));
+    put(r, part, json_boolean(value), NULL);
+}
+
+void result_put_real(struct result *r, enum result_part part, double value, const char *reason)
+{
+    g_assert(is_of(part, RESULT_REAL));
+    put(r, part, isfinite(value) ? jsonx_real(value) : NULL, isfinite(value) ? NULL : reason);
+}
+
+void result_put_stretch(struct result *r, enum result_part part, int64_t t0_ns, int64_t t1_ns, const char *reason)
+{
+    g_assert(is_of(part, RESULT_STRETCH));
+    json_t *value = NULL;
+    if (t1_ns)
+        value = json_pack("{s:I, s:I}", "t0_ns", (json_int_t)t0_ns, "t1_ns", (json_int_t)t1_ns);
+    put(r, part, value, value ? NULL : reason);
+}
+
+void result_put_json(struct result *r, enum result_part part, json_t *value)
+{
+    g_assert(!value || json_is_object(value) == is_of(part, RESULT_OBJECT));
+    g_assert(!value || json_is_object(value) || json_is_array(value));
+    put(r, part, value, NULL);
+}
+
+void result_put_null(struct result *r, enum result_part part, const char *reason)
+{
+    g_assert(result_part_may_be_null(&result_parts[part]));
+    put(r, part, NULL, reason);
+}
+
+/* The part of a path; PART_COUNT: none. */
+static enum result_part part_at(const char *path)
+{
+    int i = 0;
+    while (i < PART_COUNT && strcmp(result_parts[i].path, path) != 0)
+        i++;
+    return i;
+}
+
+void result_put_members(struct result *r, const char *part, json_t *tree)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(tree, name, value) {
+        g_autofree char *path = g_strdup_printf("%s.%s", part, name);
+        enum result_part found = part_at(path);
+        if (found == PART_COUNT)
+            g_error("%s is no row of result/parts.def", path);
+        put(r, found, json_incref(value), NULL);
+    }
+    json_decref(tree);
 }
 
 void result_warn(struct result *r, const char *format, ...)
@@ -117,6 +199,7 @@ json_t *result_json(const struct result *r)
         json_object_set_new(tree, "unit", json_string(result_metric_row(i)->unit));
         json_object_set_new(metrics, result_metric_row(i)->id, tree);
     }
+    result_parts_write(root, r->parts);
     json_object_set_new(root, "simulated", json_boolean(simulated));
     return root;
 }

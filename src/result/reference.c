@@ -7,7 +7,7 @@
 static const char head[] =
     "# Results\n"
     "\n"
-    "<!-- Made by `llem result reference`; change the rows in src/result/result.h instead. -->\n"
+    "<!-- Made by `llem result reference`; change the rows in src/result/result.h and parts.def instead. -->\n"
     "\n"
     "`llem run` makes one folder per study below the results folder:\n"
     "\n"
@@ -63,9 +63,11 @@ char *result_reference(void)
     g_string_append(out, "\n## Parts\n\nBeside the figures a record has these members. `estimate.*` describes the objects of "
                          "`energy.scopes` and of\ntheir `per_board`. Where a type says so, null has its reason beside it, "
                          "as `NAME_reason`.\n\n| member | type | meaning |\n|---|---|---|\n");
-    for (const struct result_part_row *row = result_parts; row->path; row++)
+    for (int i = 0; i < PART_COUNT; i++) {
+        const struct result_part_row *row = &result_parts[i];
         g_string_append_printf(out, "| `%s` | %s%s | %s |\n", row->path, result_part_type_name(row->type),
-                               row->type & PART_OPTIONAL ? ", optional" : "", row->meaning);
+                               row->need == RESULT_OPTIONAL ? ", optional" : "", row->meaning);
+    }
     g_string_append(out, "\n## Exchange file\n\nWhat `llem` tells the worker of a run, `{hash}_config.json`, and later the "
                          "`config.json` of its folder. `result.json`\ncopies `config`, `origins` and `context`. Paths are "
                          "those that hold where the worker is.\n\n");

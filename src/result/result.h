@@ -9,9 +9,9 @@
  * Calling sequence, in the worker:
  *     r = result_new(exchange);           identity, configuration and context are copied from the exchange file
  *     result_set(r, METRIC_…, quantity);  any order, the last word counts
- *     result_part(r, "engine", tree);     the free parts: engine, workload, energy, environment, timing …
+ *     result_put_real(r, PART_…, value, reason);   the parts beside the figures: rows of parts.def
  *     result_warn(r, "…");
- *     result_write(r, path, &error);      refuses nothing: a row that was never set is absent, "not collected: …"
+ *     result_write(r, path, &error);      refuses nothing: a row that was never set is absent, "not collected"
  * A run that failed writes an error record instead (result_error_write()).
  *
  * In the parent: run_folder_path() → run_folder_collect() moves what the worker left into the run folder; the files
@@ -104,6 +104,14 @@ struct result_metric_row {
 const struct result_metric_row *result_metric_row(enum result_metric metric); /* borrowed, static */
 int result_metric_from_id(const char *id);                                    /* or -1 */
 
+/* The parts of a record beside its figures: one id a row of parts.def. */
+enum result_part {
+#define ROW(id, ...) PART_##id,
+#include "result/parts.def"
+#undef ROW
+    PART_COUNT
+};
+
 struct result;
 
 /* x is borrowed during the call. */
@@ -115,8 +123,20 @@ void result_set(struct result *r, enum result_metric metric, struct quantity q);
 struct quantity result_get(const struct result *r, enum result_metric metric);
 /* Every row of a group that was not set yet becomes absent for this reason. */
 void result_absent_group(struct result *r, const char *group, const char *reason);
-/* A free part of the record; takes over the reference. */
-void result_part(struct result *r, const char *name, json_t *tree);
+/* The parts, each put by the function of its row's type: anything else is a bug and aborts. The last word counts. */
+void result_put_text(struct result *r, enum result_part part, const char *text); /* NULL: null, or left out */
+void result_put_int(struct result *r, enum result_part part, int64_t value);
+void result_put_bool(struct result *r, enum result_part part, bool value);
+/* NaN: null, and why. */
+void result_put_real(struct result *r, enum result_part part, double value, const char *reason);
+/* Null, and why, where it did not take place: t1_ns 0. */
+void result_put_stretch(struct result *r, enum result_part part, int64_t t0_ns, int64_t t1_ns, const char *reason);
+/* Objects and lists; takes over the reference. NULL: left out. */
+void result_put_json(struct result *r, enum result_part part, json_t *value);
+/* Null, and why, of a row that may be null. */
+void result_put_null(struct result *r, enum result_part part, const char *reason);
+/* Whatever a tree has of the rows below a part ("sampler"); a member without a row is a bug. Takes over the reference. */
+void result_put_members(struct result *r, const char *part, json_t *tree);
 G_GNUC_PRINTF(2, 3) void result_warn(struct result *r, const char *format, ...);
 /* A doubt a machine can read ("phase_locked") and one sentence for people; each flag once. */
 void result_flag(struct result *r, const char *flag, const char *meaning);

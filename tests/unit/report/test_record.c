@@ -32,12 +32,12 @@ static json_t *record_new(void)
     result_set(r, METRIC_OUTPUT_RATE, quantity_of(QUANTITY_MEASURED, 48.25, NULL, NULL));
     result_set(r, METRIC_ENERGY, energy);
     result_absent_group(r, "latency", "the engine does not stamp tokens");
-    result_part(r, "engine", json_pack("{s:s, s:s, s:s, s:s}", "name", "llama.cpp", "version", "b1", "adapter",
+    result_put_members(r, "engine", json_pack("{s:s, s:s, s:s, s:s}", "name", "llama.cpp", "version", "b1", "adapter",
                                        "llem-engine-llamacpp", "adapter_version", "1.19.0"));
     json_t *board = json_pack("{s:o, s:f, s:f, s:s, s:s}", "joules", quantity_json(&energy), "statistical_half_width_j", 0.5,
                               "systematic_half_width_j", 2.1, "scope", "GPU board", "outside", "the host");
     struct quantity none = quantity_absent("the counter stood still");
-    result_part(r, "energy", json_pack("{s:s, s:[o, {s:o, s:s}]}", "scope", "GPU board", "scopes", board, "joules",
+    result_put_members(r, "energy", json_pack("{s:s, s:[o, {s:o, s:s}]}", "scope", "GPU board", "scopes", board, "joules",
                                        quantity_json(&none), "scope", "CPU package"));
     result_flag(r, "foreign_cpu", "others used the machine");
     result_warn(r, "%s", "the machine was busy");

@@ -25,7 +25,7 @@ static json_t *record_with(struct quantity joules, const char *scope, const char
     result_set(r, METRIC_PEAK_MEMORY, quantity_of(QUANTITY_MEASURED, 141.2, NULL, NULL));
     result_set(r, METRIC_TOKENS_IN_COMPUTED, quantity_of(QUANTITY_MEASURED, 100, NULL, NULL));
     result_set(r, METRIC_REPEATS, quantity_of(QUANTITY_MEASURED, 1, NULL, NULL));
-    result_part(r, "workload", json_pack("{s:s, s:[i]}", "input_ids_sha256", ids, "output_tokens", out));
+    result_put_members(r, "workload", json_pack("{s:s, s:[i]}", "input_ids_sha256", ids, "output_tokens", out));
     result_set(r, METRIC_J_OUTPUT, joules);
     result_set(r, METRIC_ENERGY, joules);
     json_t *sources = json_pack("[{s:s, s:b, s:s}, {s:s, s:b, s:s}]", "name", "nvml", "open", 0, "reason",
@@ -41,7 +41,7 @@ static json_t *record_with(struct quantity joules, const char *scope, const char
                                                 "systematic_half_width_j", joules.value * 0.104, "systematic", systematic,
                                                 "outside", "the host's CPUs and memory"));
     }
-    result_part(r, "energy", json_pack("{s:s*, s:o, s:o}", "scope", scope, "scopes", scopes, "sources", sources));
+    result_put_members(r, "energy", json_pack("{s:s*, s:o, s:o}", "scope", scope, "scopes", scopes, "sources", sources));
     if (warning)
         result_warn(r, "%s", warning);
     if (scope && !strcmp(scope, "GPU board"))

@@ -46,6 +46,67 @@ static void test_simulated_shows(void)
     g_assert_true(json_is_true(json_object_get(root, "simulated")));
 }
 
+/* What is put stands in its place; what never was is null and says so, or is left out where its row allows that. */
+static void test_parts_by_their_rows(void)
+{
+    static const struct {
+        const char *path, *value; /* value: JSON text; NULL: nothing stands there */
+    } expected[] = {
+        {"timing.engine_stop_ns", "12"},
+        {"timing.window.t0_utc", "null"},
+        {"timing.window.t0_utc_reason", "\"not collected\""},
+        {"timing.load", "{\"t0_ns\":1,\"t1_ns\":5}"},
+        {"timing.warmup", "null"},
+        {"timing.warmup_reason", "\"no warm-up\""},
+        {"steadiness.cv", "null"},
+        {"steadiness.cv_reason", "\"too few\""},
+        {"steadiness.slope", "0.5"},
+        {"steadiness.slope_reason", NULL},
+        {"steadiness.waiting_for", NULL},
+        {"engine.version", "null"},
+        {"engine.version_reason", NULL},
+        {"engine.facts", NULL},
+        {"machine.boards", "[]"},
+        {"machine.foreign_gpu_pids_reason", "\"no GPU\""},
+        {"sampler.ticks", "7"},
+        {"sampler.missed", NULL},
+        {"model", NULL},
+    };
+    g_auto(owned_exchange) ex = exchange();
+    g_autoptr(result_handle) r = result_new(&ex);
+    result_put_int(r, PART_TIMING_ENGINE_STOP_NS, 11);
+    result_put_int(r, PART_TIMING_ENGINE_STOP_NS, 12);
+    result_put_stretch(r, PART_TIMING_LOAD, 1, 5, "unused");
+    result_put_stretch(r, PART_TIMING_WARMUP, 0, 0, "no warm-up");
+    result_put_real(r, PART_STEADINESS_CV, NAN, "too few");
+    result_put_real(r, PART_STEADINESS_SLOPE, 0.5, "unused");
+    result_put_text(r, PART_ENGINE_VERSION, NULL);
+    result_put_text(r, PART_STEADINESS_WAITING_FOR, NULL);
+    result_put_json(r, PART_ENGINE_FACTS, NULL);
+    result_put_json(r, PART_MACHINE_BOARDS, json_array());
+    result_put_null(r, PART_MACHINE_FOREIGN_GPU_PIDS, "no GPU");
+    result_put_members(r, "sampler", json_pack("{s:i}", "ticks", 7));
+    g_autoptr(json_t) root = result_json(r);
+    for (size_t i = 0; i < G_N_ELEMENTS(expected); i++) {
+        const json_t *found = jsonx_at(root, expected[i].path);
+        g_autofree char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        g_test_message("%s", expected[i].path);
+        g_assert_cmpstr(text, ==, expected[i].value);
+    }
+}
+
+static void test_a_part_of_another_type_is_a_bug(void)
+{
+    if (g_test_subprocess()) {
+        g_auto(owned_exchange) ex = exchange();
+        struct result *r = result_new(&ex);
+        result_put_int(r, PART_TIMING_ENGINE_STOP_STAGE, 1);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+}
+
 static void test_ids_are_unique_and_named_with_units(void)
 {
     for (int i = 0; i < METRIC_COUNT; i++) {
@@ -121,6 +182,8 @@ int main(int argc, char **argv)
     g_test_add_func("/result/every-row-is-present", test_every_row_is_present);
     g_test_add_func("/result/simulated-shows", test_simulated_shows);
     g_test_add_func("/result/ids", test_ids_are_unique_and_named_with_units);
+    g_test_add_func("/result/parts", test_parts_by_their_rows);
+    g_test_add_func("/result/parts_type", test_a_part_of_another_type_is_a_bug);
     g_test_add_func("/result/error-record", test_error_record_round_trip);
     g_test_add_func("/result/run-folders", test_run_folders);
     return g_test_run();
