@@ -62,6 +62,7 @@ class Study:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.description = json.loads((self.folder / "study.json").read_text())
+        self.cells = [json.loads(line) for line in (self.folder / "cells.jsonl").read_text().splitlines()]
         lines = (self.folder / "journal.jsonl").read_text().splitlines()
         self.journal = [json.loads(line) for line in lines]
 

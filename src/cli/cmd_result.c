@@ -4,6 +4,7 @@
 
 #include "exchange/exchange.h"
 #include "result/result.h"
+#include "store/store.h"
 
 #include <stdio.h>
 
@@ -29,7 +30,9 @@ static int reference(int argc, char **argv)
 {
     (void)argc, (void)argv;
     g_autofree char *text = result_reference();
-    fputs(text, stdout);
+    g_autoptr(GString) states = g_string_new("\n## States of a run\n\n");
+    store_describe_states(states);
+    printf("%s%s", text, states->str);
     return CLI_OK;
 }
 

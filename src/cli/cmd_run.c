@@ -4,6 +4,7 @@
 
 #include "cli/plan.h"
 #include "cli/table.h"
+#include "study/study.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static void show_done(struct screen *screen, const struct study_event *event)
     g_autofree char *cycle = event->cycle > 1 ? g_strdup_printf(" cycle %d", event->cycle) : g_strdup("");
     clear_line(screen);
     fprintf(stderr, "[%zu/%zu]%s %s%s%s (%s)\n", event->index + 1, event->total, cycle, event->label,
-            *event->label ? " " : "", study_state_name(event->state), wall);
+            *event->label ? " " : "", store_state_name(event->state), wall);
 }
 
 static void show_warning(struct screen *screen, const struct study_event *event)
@@ -78,12 +79,12 @@ static void on_event(const struct study_event *event, void *data)
     }
 }
 
-static int exit_code_of(const struct study_outcome *outcome)
+static int exit_code_of(const struct store *store, int interrupted)
 {
-    if (outcome->interrupted)
-        return CLI_SIGNAL + outcome->interrupted;
-    for (size_t i = 0; i < outcome->n_runs; i++)
-        if (outcome->runs[i].state != STUDY_OK)
+    if (interrupted)
+        return CLI_SIGNAL + interrupted;
+    for (size_t i = 0; i < store_runs(store); i++)
+        if (store_run(store, i)->state != STORE_OK)
             return CLI_FAILED;
     return CLI_OK;
 }
@@ -112,28 +113,22 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
         worker ? runner_new(&(struct runner_options){.worker_path = worker}, &error) : NULL;
     if (!runner)
         return cli_fail(error);
+    g_autoptr(owned_store) store = store_create(results, file, plan, &error);
+    if (!store)
+        return cli_fail(error);
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
-    struct study_job job = {.file = file,
-                            .plan = plan,
-                            .results_dir = results,
+    struct study_job job = {.store = store,
                             .runner = runner,
                             .interrupt_fd = interrupt_open(),
                             .event = on_event,
                             .event_data = &screen};
-    struct study_outcome outcome;
+    int interrupted;
     proc_become_subreaper();
-    bool ok = study_execute(&job, &outcome, &error);
+    bool ok = study_execute(&job, &interrupted, &error);
     clear_line(&screen);
-    if (outcome.folder) {
-        g_autofree char *path = g_build_filename(outcome.folder, "study.json", NULL);
-        g_autoptr(json_t) description = jsonx_load(path, LIMIT_RESULT_BYTES, NULL);
-        if (description)
-            cli_print_study(description, &outcome);
-        fprintf(stderr, "Results: %s\n", outcome.folder);
-    }
-    int code = exit_code_of(&outcome);
-    study_outcome_clear(&outcome);
-    return ok ? code : cli_fail(error);
+    cli_print_study(store);
+    fprintf(stderr, "Results: %s\n", store_folder(store));
+    return ok ? exit_code_of(store, interrupted) : cli_fail(error);
 }
 
 static int run(int argc, char **argv)

@@ -24,11 +24,6 @@ static bool holds(const char *folder, const char *name)
     return g_file_test(path, G_FILE_TEST_EXISTS);
 }
 
-static bool is_study(const char *folder)
-{
-    return holds(folder, "study.json");
-}
-
 static bool is_run(const char *folder)
 {
     return holds(folder, "result.json") || holds(folder, "error.json");
@@ -49,7 +44,7 @@ static char *youngest_study(const char *folder)
     for (const char *name = dir ? g_dir_read_name(dir) : NULL; name; name = g_dir_read_name(dir)) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
         struct stat st;
-        if (!is_study(path) || stat(path, &st) != 0 || (best && st.st_mtime < best_time))
+        if (!store_is_study(path) || stat(path, &st) != 0 || (best && st.st_mtime < best_time))
             continue;
         best_time = st.st_mtime;
         g_free(best);
@@ -101,11 +96,11 @@ static int show_run(const char *folder)
 
 /* --- A study ---------------------------------------------------------------------------------------------------------- */
 
-static void add_record(json_t *line, const char *folder)
+static void add_record(json_t *line, const struct store *store, size_t index)
 {
     static const char *const members[] = {"flags", "warnings", "metrics"};
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) record = result_load(folder, &error);
+    g_autoptr(json_t) record = store_run_record(store, index, &error);
     for (size_t i = 0; record && i < G_N_ELEMENTS(members); i++)
         json_object_set(line, members[i], json_object_get(record, members[i]));
     if (record)
@@ -114,47 +109,48 @@ static void add_record(json_t *line, const char *folder)
         json_object_set_new(line, "unreadable", json_string(error->message));
 }
 
-static json_t *run_json(const json_t *description, const struct study_outcome *outcome, size_t index)
+static json_t *run_json(const struct store *store, size_t index, GError **error)
 {
-    const struct study_run *run = &outcome->runs[index];
-    const json_t *cell = json_array_get(json_object_get(description, "cells"), run->cell);
-    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*}", "run", (int)index + 1, "cell", (int)run->cell, "cycle",
-                             run->cycle, "state", study_state_name(run->state), "message", run->message, "warning",
-                             run->warning, "folder", run->folder);
-    json_object_update(line, (json_t *)(uintptr_t)cell);
-    if (run->state == STUDY_OK && run->folder)
-        add_record(line, run->folder);
+    const struct store_run *run = store_run(store, index);
+    g_auto(owned_store_cell) cell = {0};
+    if (!store_cell_read(store, run->cell, &cell, error))
+        return NULL;
+    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*, s:s, s:s, s:O}", "run", (int)index + 1, "cell",
+                             (int)run->cell, "cycle", run->cycle, "state", store_state_name(run->state), "message",
+                             run->message, "warning", run->warning, "folder", run->folder, "config_hash", cell.hash,
+                             "label", cell.label, "levels", cell.levels);
+    if (run->state == STORE_OK)
+        add_record(line, store, index);
     return line;
 }
 
 /* A run a line, so that one record is in memory at a time. */
-static void print_study_json(json_t *description, const struct study_outcome *outcome)
+static int print_study_json(const struct store *store)
 {
-    g_autoptr(json_t) head = json_copy(description);
-    json_object_del(head, "cells");
-    json_object_del(head, "runs");
+    g_autoptr(json_t) head = store_describe(store);
     g_autofree char *text = jsonx_dump(head, JSONX_COMPACT);
     printf("{\"study\": %s,\n\"runs\": [\n", text);
-    for (size_t i = 0; i < outcome->n_runs; i++) {
-        g_autoptr(json_t) line = run_json(description, outcome, i);
+    for (size_t i = 0; i < store_runs(store); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(json_t) line = run_json(store, i, &error);
+        if (!line)
+            return cli_fail(error);
         g_autofree char *run = jsonx_dump(line, JSONX_COMPACT);
-        printf("%s%s\n", run, i + 1 < outcome->n_runs ? "," : "");
+        printf("%s%s\n", run, i + 1 < store_runs(store) ? "," : "");
     }
     puts("]}");
+    return CLI_OK;
 }
 
 static int show_study(const char *folder)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(json_t) description = NULL;
-    struct study_outcome outcome;
-    if (!study_read(folder, &description, &outcome, &error))
+    g_autoptr(owned_store) store = store_open(folder, STORE_READ, &error);
+    if (!store)
         return cli_fail(error);
     if (as_json)
-        print_study_json(description, &outcome);
-    else
-        cli_print_study(description, &outcome);
-    study_outcome_clear(&outcome);
+        return print_study_json(store);
+    cli_print_study(store);
     return CLI_OK;
 }
 
@@ -162,7 +158,7 @@ static int run(int argc, char **argv)
 {
     (void)argc;
     g_autofree char *folder = folder_of(argv[0]);
-    return is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(folder);
+    return store_is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(folder);
 }
 
 const struct cli_command cli_show = {

@@ -2,7 +2,6 @@
 #include "cli/table.h"
 
 #include "report/report.h"
-#include "result/result.h"
 
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -14,31 +13,41 @@ size_t cli_terminal_width(void)
     return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-void cli_print_study(const json_t *description, const struct study_outcome *outcome)
+/* What the table shows of a run. The record and the levels are kept in `keep`. */
+static struct report_run run_of(const struct store *store, size_t index, GPtrArray *keep)
 {
-    g_autofree struct report_run *runs = g_new0(struct report_run, outcome->n_runs);
-    g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    const json_t *cells = json_object_get(description, "cells");
-    for (size_t i = 0; i < outcome->n_runs; i++) {
-        const struct study_run *run = &outcome->runs[i];
-        g_autoptr(GError) error = NULL;
-        json_t *record = run->state == STUDY_OK ? result_load(run->folder, &error) : NULL;
-        if (record)
-            g_ptr_array_add(records, record);
-        runs[i] = (struct report_run){
-            .index = (int)i + 1,
-            .cycle = run->cycle,
-            .levels = json_object_get(json_array_get(cells, run->cell), "levels"),
-            .record = record,
-            .state = error ? "unreadable" : study_state_name(run->state),
-            .message = error ? g_intern_string(error->message) : run->message,
-        };
+    const struct store_run *run = store_run(store, index);
+    struct report_run row = {
+        .index = (int)index + 1, .cycle = run->cycle, .state = run->state, .message = run->message};
+    g_autoptr(GError) error = NULL;
+    g_auto(owned_store_cell) cell = {0};
+    if (store_cell_read(store, run->cell, &cell, &error)) {
+        row.levels = json_incref(cell.levels);
+        g_ptr_array_add(keep, cell.levels);
     }
+    json_t *record = run->state == STORE_OK ? store_run_record(store, index, &error) : NULL;
+    if (record) {
+        row.record = record;
+        g_ptr_array_add(keep, record);
+    } else if (error) {
+        row.state = STORE_LOST;
+        row.message = g_intern_string(error->message);
+    }
+    return row;
+}
+
+void cli_print_study(const struct store *store)
+{
+    size_t n = store_runs(store);
+    g_autofree struct report_run *runs = g_new0(struct report_run, n);
+    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
+    for (size_t i = 0; i < n; i++)
+        runs[i] = run_of(store, i, keep);
     g_autofree char *text = report_table(
-        &(struct report_study){.name = json_string_value(json_object_get(description, "name")),
-                               .n_cycles = (int)json_integer_value(json_object_get(description, "cycles")),
-                               .runs = runs,
-                               .n_runs = outcome->n_runs},
+        &(struct report_study){
+            .name = store_name(store), .n_cycles = store_cycles(store), .runs = runs, .n_runs = n},
         cli_terminal_width());
     fputs(text, stdout);
+    for (const char *const *doubt = store_doubts(store); *doubt; doubt++)
+        fprintf(stderr, "llem: warning: %s\n", *doubt);
 }

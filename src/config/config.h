@@ -148,6 +148,10 @@ const struct diag_span *config_place_at(const struct config *config, const char 
 json_t *config_digests(const struct config *config);
 /* The fields that name a file or folder of this machine. New vector. */
 char **config_files(const struct config *config);
+/* What is otherwise than in another configuration of the same file, by field: {"values": {path: value}, "origins": {path:
+ * text}, "digests": {path: SHA-256}, "without": [path, …]}, without the members that are empty; "without" names fields that
+ * apply there and not here. A field is in it whole or not at all. */
+json_t *config_difference(const struct config *config, const struct config *from);
 /* The inverse: from the tree, the origins and the digests; needs no file. Checked like a file of the user's, and the hash
  * must agree. Errors: CONFIG, DATA. */
 struct config *config_from_values(const json_t *values, const json_t *origins, const json_t *digests, const char *hash,
@@ -193,6 +197,8 @@ bool config_file_has(const struct config_file *file, enum config_field_id id);
 int64_t config_file_int(const struct config_file *file, enum config_field_id id);
 double config_file_real(const struct config_file *file, enum config_field_id id);
 const char *config_file_string(const struct config_file *file, enum config_field_id id);
+/* The study's own values that are set, as a tree: {"name", "execution": {"n_cycles", …}}. New reference. */
+json_t *config_file_study(const struct config_file *file);
 size_t config_file_axes(const struct config_file *file, const struct config_axis **ret);
 
 /* One experiment of the file: the file's values with some set by axes. Rule violations go to diag (located where the

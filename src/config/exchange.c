@@ -24,6 +24,54 @@ char **config_files(const struct config *config)
     return g_strv_builder_end(files);
 }
 
+/* Sets a member of one of an object's own objects, which is made when it has its first. */
+static void set_in(json_t *object, const char *part, const char *path, json_t *value)
+{
+    json_t *inner = json_object_get(object, part);
+    if (!inner) {
+        inner = json_object();
+        json_object_set_new(object, part, inner);
+    }
+    json_object_set_new(inner, path, value);
+}
+
+/* Values are shared between the configurations of a file: most are the same one. */
+static bool value_is_same(const struct config_value *a, const struct config_value *b)
+{
+    if (a == b)
+        return true;
+    if (!json_equal(a->json, b->json) || g_strcmp0(a->digest, b->digest) != 0)
+        return false;
+    g_autofree char *from_a = value_origin(a), *from_b = value_origin(b);
+    return !strcmp(from_a, from_b);
+}
+
+static void add_field(json_t *difference, const char *path, const struct config_value *value)
+{
+    g_autofree char *origin = value_origin(value);
+    g_autofree char *valid = g_utf8_make_valid(origin, -1);
+    set_in(difference, "values", path, json_deep_copy(value->json));
+    set_in(difference, "origins", path, json_string(valid));
+    if (value->digest)
+        set_in(difference, "digests", path, json_string(value->digest));
+}
+
+json_t *config_difference(const struct config *config, const struct config *from)
+{
+    const struct field_table *table = field_table();
+    json_t *difference = json_object(), *without = json_array();
+    for (size_t i = 0; i < table->n; i++) {
+        if (config->applies[i] && !(from->applies[i] && value_is_same(config->values[i], from->values[i])))
+            add_field(difference, table->rows[i].path, config->values[i]);
+        else if (!config->applies[i] && from->applies[i])
+            json_array_append_new(without, json_string(table->rows[i].path));
+    }
+    if (json_array_size(without))
+        json_object_set(difference, "without", without);
+    json_decref(without);
+    return difference;
+}
+
 static void restore_origins(struct config_file *file, const json_t *origins)
 {
     const struct field_table *table = field_table();

@@ -380,6 +380,16 @@ const char *config_file_string(const struct config_file *file, enum config_field
     return json_string_value(json);
 }
 
+json_t *config_file_study(const struct config_file *file)
+{
+    const struct field_table *table = field_table();
+    json_t *tree = json_object();
+    for (size_t i = 0; i < table->n; i++)
+        if ((table->rows[i].flags & CONFIG_STUDY) && value_is_set(file->layers.values[i]))
+            jsonx_set_at(tree, table->rows[i].path, json_deep_copy(file->layers.values[i]->json));
+    return tree;
+}
+
 size_t config_file_axes(const struct config_file *file, const struct config_axis **ret)
 {
     *ret = (const struct config_axis *)(const void *)file->layers.axes->data;

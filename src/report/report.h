@@ -8,13 +8,14 @@
 #pragma once
 
 #include "base/base.h"
+#include "store/store.h"
 
 struct report_run {
     int index, cycle;
     const json_t *levels;  /* {"axis path": level}; the same keys in the same order in every run; may be empty */
     const json_t *record;  /* a loaded result, or NULL */
-    const char *state;     /* a name of study_state: "ok", "failed", "lost", … */
-    const char *message;   /* why, where state is not "ok" */
+    enum store_state state;
+    const char *message;   /* why, where it is not ok */
 };
 
 struct report_study {

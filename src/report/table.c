@@ -198,7 +198,7 @@ static void add_line(struct libscols_table *table, const struct report_study *st
         put(line, &at, share_text(p.statistical));
         put(line, &at, share_text(p.systematic));
     }
-    put(line, &at, g_strdup(run->state));
+    put(line, &at, g_strdup(store_state_name(run->state)));
 }
 
 static const json_t *any_record(const struct report_study *study)
@@ -367,7 +367,7 @@ static void note_runs(const struct report_study *study, GString *out)
         size_t k;
         json_t *warning;
         if (run->message) {
-            g_autofree char *text = g_strdup_printf("Run %d %s: %s", run->index, run->state, run->message);
+            g_autofree char *text = g_strdup_printf("Run %d %s: %s", run->index, store_state_name(run->state), run->message);
             note_once(told, out, text);
         }
         json_array_foreach(json_object_get(run->record, "warnings"), k, warning) {

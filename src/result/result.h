@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * result: the record of one run, its schema, and where it lies on disk.
+ * result: the record of one run and its schema.
  *
  * The record (result.json) is one JSON object with named parts; its figures are the rows of RESULT_METRICS below, and
  * every row is present in every record: a number with its status, or absent with the reason. The JSON Schema and the
@@ -14,8 +14,8 @@
  *     result_write(r, path, &error);      refuses nothing: a row that was never set is absent, "not collected"
  * A run that failed writes an error record instead (result_error_write()).
  *
- * In the parent: run_folder_path() → run_folder_collect() moves what the worker left into the run folder; the files
- * are the truth and nobody rewrites result.json. result_load() joins what lies in a run folder.
+ * In the parent: room store moves what the worker left into the folder of the run; the files are the truth and nobody
+ * rewrites result.json. result_load() joins what lies in a run folder.
  *
  * Ownership: struct result is opaque and owned by the caller; trees handed in are taken over (reference stolen).
  * Threading: one thread at a time.
@@ -157,16 +157,6 @@ json_t *result_error_schema(void);
 /* docs/results.md. New string. */
 char *result_reference(void);
 
-/* --- run folders --------------------------------------------------------------------------------------------- */
-
-/* RESULTS/NAME_2026-11-25T02-44-37[_n]: a new study folder, never an existing one. New string. */
-char *run_folder_new_study(const char *results_dir, const char *name, GError **error);
-/* STUDY/NNN_cC_MODEL-BACKEND_HASH8: the folder of one run (not made). New string. */
-char *run_folder_path(const char *study_dir, int index, int cycle, const char *model, const char *backend,
-                      const char *config_hash);
-/* Moves what a worker left in an exchange folder into a new run folder, under their lasting names; the folder is
- * renamed into place complete, so that it is there whole or not at all. */
-bool run_folder_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error);
 /* result.json of a run folder, with host_energy.json joined where it lies beside it; LLEM_ERROR_MISSING if none. */
 json_t *result_load(const char *run_dir, GError **error);
 json_t *result_load_error(const char *run_dir, GError **error);

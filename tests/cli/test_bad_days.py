@@ -254,7 +254,7 @@ def test_interrupt_while_cells_are_skipped(llem, tmp_path):
     done = llem.run("run", path, "-o", tmp_path / "results", preexec_fn=pend,
                     env={"LLEM_MODELS_DIR": str(tmp_path / "empty")})
     assert done.returncode == 130, done.stderr
-    assert "not run" in done.stdout and "skipped" not in done.stdout
+    assert "planned" in done.stdout and "skipped" not in done.stdout
     assert the_study(tmp_path / "results").states() == []
 
 
@@ -280,7 +280,7 @@ def test_files_that_cannot_be_moved_are_named(llem):
     process = start(llem, {"n": 1, "max_output_tokens": 8})
     wait_for_phase(llem, "measure")
     study = the_study(llem.folder / "results")
-    name = f"001_c1_scripted-sim_{study.description['cells'][0]['config_hash'][:8]}"
+    name = f"001_c1_scripted-sim_{study.cells[0]['hash'][:8]}"
     (study.folder / name / "in the way").mkdir(parents=True)
     out, err, study = finish(llem, process)
     assert process.returncode == 1
@@ -401,7 +401,7 @@ def test_interrupted_study_keeps_what_was_done(llem, tmp_path):
     out, _, study = finish(llem, process)
     assert process.returncode == 130
     assert study.states() == ["ok", "interrupted"]
-    assert "interrupted" in out and "not run" in out
+    assert "interrupted" in out and "planned" in out
     assert "interrupted: interrupted" not in out
     assert not (tmp_path / "cache" / "llem-studies").exists()
     check_records(llem, study)
@@ -449,7 +449,7 @@ def test_disk_fills_in_the_middle(llem, tmp_path, small_disk):
     assert process.returncode == 1, (out, err)
     assert "No space left on device" in out
     shown = llem.ok("show", the_study(small_disk / "results").folder)
-    assert "not run" not in shown and re.search(r"Run 1 (failed|lost): ", shown), shown
+    assert "planned" not in shown and re.search(r"Run 1 (failed|lost): ", shown), shown
     for record in Path(small_disk).rglob("*.json"):
         json.loads(record.read_text())
 

@@ -86,8 +86,8 @@ static json_t *levels(const char *quantization, int parallel)
 static void test_measured(void)
 {
     struct report_run runs[] = {
-        {1, 1, levels("q4_1", 1), record_of(with_interval(QUANTITY_MEASURED, 0.8311, 0.79, 0.87), "GPU board", NULL), "ok", NULL},
-        {2, 1, levels("q8_0", 4), record_of(with_interval(QUANTITY_MEASURED, 1.25, 1.2, 1.3), "GPU board", NULL), "ok", NULL},
+        {1, 1, levels("q4_1", 1), record_of(with_interval(QUANTITY_MEASURED, 0.8311, 0.79, 0.87), "GPU board", NULL), STORE_OK, NULL},
+        {2, 1, levels("q8_0", 4), record_of(with_interval(QUANTITY_MEASURED, 1.25, 1.2, 1.3), "GPU board", NULL), STORE_OK, NULL},
     };
     show("measured", runs, G_N_ELEMENTS(runs), 1);
 }
@@ -96,10 +96,10 @@ static void test_modelled(void)
 {
     struct report_run runs[] = {
         {1, 1, levels("q4_1", 1),
-         record_of(with_interval(QUANTITY_MODELLED, 0.15, 0.035, 0.27), "CPU cores of the engine", NULL), "ok", NULL},
-        {2, 1, levels("q8_0", 1), NULL, "skipped", "the form q8_0 is not here; get it with: llem model pull m --form q8_0"},
+         record_of(with_interval(QUANTITY_MODELLED, 0.15, 0.035, 0.27), "CPU cores of the engine", NULL), STORE_OK, NULL},
+        {2, 1, levels("q8_0", 1), NULL, STORE_SKIPPED, "the form q8_0 is not here; get it with: llem model pull m --form q8_0"},
         {3, 2, levels("q4_1", 1),
-         record_of(with_interval(QUANTITY_MODELLED, 0.16, 0.036, 0.28), "CPU cores of the engine", "the clock is slow"), "ok",
+         record_of(with_interval(QUANTITY_MODELLED, 0.16, 0.036, 0.28), "CPU cores of the engine", "the clock is slow"), STORE_OK,
          NULL},
     };
     show("modelled", runs, G_N_ELEMENTS(runs), 2);
@@ -108,7 +108,7 @@ static void test_modelled(void)
 /* On a narrow terminal notes break between words. */
 static void test_notes_are_wrapped(void)
 {
-    struct report_run run = {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), "ok",
+    struct report_run run = {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), STORE_OK,
                              NULL};
     struct report_study study = {.name = "golden", .n_cycles = 1, .runs = &run, .n_runs = 1};
     g_autofree char *narrow = report_table(&study, 60), *wide = report_table(&study, 0);
@@ -125,9 +125,9 @@ static void test_notes_are_wrapped(void)
 static void test_absent(void)
 {
     struct report_run runs[] = {
-        {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), "ok", NULL},
-        {2, 1, json_object(), NULL, "failed", "the engine died: killed by signal 9 (Killed)"},
-        {3, 1, json_object(), NULL, "not run", NULL},
+        {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), STORE_OK, NULL},
+        {2, 1, json_object(), NULL, STORE_FAILED, "the engine died: killed by signal 9 (Killed)"},
+        {3, 1, json_object(), NULL, STORE_PLANNED, NULL},
     };
     show("absent", runs, G_N_ELEMENTS(runs), 1);
 }
@@ -135,8 +135,8 @@ static void test_absent(void)
 static void test_mixed_status_is_said_per_row(void)
 {
     struct report_run runs[] = {
-        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
-        {2, 1, json_object(), record_of(with_interval(QUANTITY_SIMULATED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
+        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), STORE_OK, NULL},
+        {2, 1, json_object(), record_of(with_interval(QUANTITY_SIMULATED, 0.8, 0.7, 0.9), "GPU board", NULL), STORE_OK, NULL},
     };
     show("mixed", runs, G_N_ELEMENTS(runs), 1);
 }
@@ -144,8 +144,8 @@ static void test_mixed_status_is_said_per_row(void)
 static void test_unlike_scopes_are_said_per_row(void)
 {
     struct report_run runs[] = {
-        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
-        {2, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "CPU package", NULL), "ok", NULL},
+        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), STORE_OK, NULL},
+        {2, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "CPU package", NULL), STORE_OK, NULL},
     };
     show("scopes", runs, G_N_ELEMENTS(runs), 1);
 }
@@ -154,11 +154,11 @@ static void test_unequal_work_is_said(void)
 {
     struct quantity joules = with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9);
     struct report_run runs[] = {
-        {1, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), "ok", NULL},
-        {2, 1, json_object(), record_with(joules, "GPU board", NULL, "beef", 24), "ok", NULL},
-        {3, 1, json_object(), NULL, "failed", NULL},
-        {4, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), "ok", NULL},
-        {5, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 12), "ok", NULL},
+        {1, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), STORE_OK, NULL},
+        {2, 1, json_object(), record_with(joules, "GPU board", NULL, "beef", 24), STORE_OK, NULL},
+        {3, 1, json_object(), NULL, STORE_FAILED, NULL},
+        {4, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), STORE_OK, NULL},
+        {5, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 12), STORE_OK, NULL},
     };
     show("unequal", runs, G_N_ELEMENTS(runs), 1);
 }

@@ -142,35 +142,15 @@ static void test_error_record_round_trip(void)
     g_assert_true(file_remove_tree(dir, NULL));
 }
 
-static void test_run_folders(void)
+static void test_records_of_a_folder(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("llem-test-XXXXXX", NULL);
     g_autoptr(GError) error = NULL;
-    g_autofree char *first = run_folder_new_study(dir, "a/b c", &error);
-    g_autofree char *second = run_folder_new_study(dir, "a/b c", &error);
-    g_assert_no_error(error);
-    g_assert_cmpstr(first, !=, second);
-    g_assert_nonnull(strstr(first, "/b-c_"));
-    g_autofree char *run = run_folder_path(first, 7, 2, "/models/Smol LM.gguf", "sim", "0123456789abcdef");
-    g_assert_true(g_str_has_suffix(run, "/007_c2_Smol-LM.gguf-sim_01234567"));
-
-    g_autofree char *ex = g_build_filename(dir, "exchange", NULL);
-    g_assert_true(file_make_dirs(ex, NULL));
-    static const char *const left[] = {"0123456789abcdef_config.json", "0123456789abcdef_result.json", "engine.log",
-                                       "trace.csv.gz.4711.tmp", "other.tmp"};
-    for (size_t i = 0; i < G_N_ELEMENTS(left); i++) {
-        g_autofree char *path = g_build_filename(ex, left[i], NULL);
-        g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
-    }
-    g_assert_true(run_folder_collect(ex, "0123456789abcdef", run, &error));
-    g_assert_no_error(error);
-    g_autofree char *trace = g_build_filename(run, "trace.partial.csv.gz", NULL);
-    g_autofree char *other = g_build_filename(ex, "other.tmp", NULL);
-    g_assert_true(g_file_test(trace, G_FILE_TEST_IS_REGULAR)); /* of a worker that was killed */
-    g_assert_true(g_file_test(other, G_FILE_TEST_IS_REGULAR)); /* nobody's */
-    g_autoptr(json_t) record = result_load(run, &error);
+    g_autofree char *dir = g_dir_make_tmp("llem-result-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "result.json", NULL);
+    g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
+    g_autoptr(json_t) record = result_load(dir, &error);
     g_assert_nonnull(record);
-    g_autoptr(json_t) none = result_load_error(run, &error);
+    g_autoptr(json_t) none = result_load_error(dir, &error);
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_MISSING);
     g_assert_null(none);
     g_assert_true(file_remove_tree(dir, NULL));
@@ -185,6 +165,6 @@ int main(int argc, char **argv)
     g_test_add_func("/result/parts", test_parts_by_their_rows);
     g_test_add_func("/result/parts_type", test_a_part_of_another_type_is_a_bug);
     g_test_add_func("/result/error-record", test_error_record_round_trip);
-    g_test_add_func("/result/run-folders", test_run_folders);
+    g_test_add_func("/result/records of a folder", test_records_of_a_folder);
     return g_test_run();
 }

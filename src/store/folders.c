@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "result/result.h"
+/* Folders and their names: built and taken apart here alone. */
+#include "store/internal.h"
+
+#include "exchange/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +13,7 @@
 /* A trace whose writer was killed still has its writer's name: "trace.csv.gz.PID.tmp". */
 #define TRACE_NAME         "trace.csv.gz"
 #define PARTIAL_TRACE_NAME "trace.partial.csv.gz"
+#define PARTIAL            ".partial"
 
 /* What a worker leaves (after "{hash}_" where prefixed) and what it is called for good. */
 static const struct {
@@ -30,19 +34,23 @@ static char *slug(const char *text, size_t longest)
     return g_strndup(base[0] == '.' ? base + 1 : base, longest);
 }
 
-char *run_folder_new_study(const char *results_dir, const char *name, GError **error)
+/* RESULTS/NAME_UTC, or RESULTS/NAME_UTC_n. New string. */
+static char *study_path(const char *results_dir, const char *name, const char *utc, int n)
+{
+    g_autofree char *number = n ? g_strdup_printf("_%d", n) : g_strdup("");
+    return g_strdup_printf("%s/%s_%s%s", results_dir, name, utc, number);
+}
+
+char *store_folder_new(const char *results_dir, const char *name, GError **error)
 {
     if (!file_make_dirs(results_dir, error))
         return NULL;
     g_autofree char *utc = clock_format_utc(clock_wall_ns());
     utc[19] = 0; /* seconds are enough in a name */
-    for (char *c = utc; *c; c++)
-        if (*c == ':')
-            *c = '-';
+    g_strdelimit(utc, ":", '-');
     g_autofree char *safe = slug(name && *name ? name : "study", 60);
     for (int i = 0; i < 1000; i++) {
-        g_autofree char *path = i == 0 ? g_strdup_printf("%s/%s_%s", results_dir, safe, utc)
-                                       : g_strdup_printf("%s/%s_%s_%d", results_dir, safe, utc, i);
+        g_autofree char *path = study_path(results_dir, safe, utc, i);
         if (mkdir(path, 0777) == 0)
             return g_steal_pointer(&path);
         if (errno != EEXIST) {
@@ -54,11 +62,53 @@ char *run_folder_new_study(const char *results_dir, const char *name, GError **e
     return NULL;
 }
 
-char *run_folder_path(const char *study_dir, int index, int cycle, const char *model, const char *backend,
-                      const char *config_hash)
+/* --- Runs ----------------------------------------------------------------------------------------------------------- */
+
+char *store_run_name(size_t run, int cycle, const char *model, const char *backend, const char *config_hash, int attempt)
 {
     g_autofree char *safe = slug(model, 40);
-    return g_strdup_printf("%s/%03d_c%d_%s-%s_%.8s", study_dir, index, cycle, safe, backend, config_hash);
+    g_autofree char *number = attempt > 1 ? g_strdup_printf("_%d", attempt) : g_strdup("");
+    return g_strdup_printf("%03zu_c%d_%s-%s_%.8s%s", run + 1, cycle, safe, backend, config_hash, number);
+}
+
+/* A number from 1 at the beginning of *text, which is moved behind it and behind what must follow it. */
+static bool take_number(const char **text, const char *then, size_t *ret)
+{
+    char *end = NULL;
+    guint64 value = g_ascii_isdigit(**text) ? g_ascii_strtoull(*text, &end, 10) : 0;
+    if (value < 1 || value > G_MAXINT || !g_str_has_prefix(end, then))
+        return false;
+    *ret = (size_t)value;
+    *text = end + strlen(then);
+    return true;
+}
+
+/* The attempt of a name without its head, MODEL-BACKEND_HASH8[_N]: the hash is always followed by _N or by nothing. */
+static int attempt_of(const char *rest)
+{
+    const char *last = strrchr(rest, '_');
+    size_t attempt;
+    if (!last)
+        return 1;
+    const char *number = last + 1;
+    bool short_enough = strlen(number) < 8; /* else it is the hash itself */
+    return short_enough && take_number(&number, "", &attempt) && !*number ? (int)attempt : 1;
+}
+
+bool store_run_name_parse(const char *name, size_t *ret_run, int *ret_cycle, int *ret_attempt)
+{
+    size_t run, cycle;
+    if (g_str_has_suffix(name, PARTIAL) || !take_number(&name, "_c", &run) || !take_number(&name, "_", &cycle))
+        return false;
+    *ret_run = run - 1;
+    *ret_cycle = (int)cycle;
+    *ret_attempt = attempt_of(name);
+    return true;
+}
+
+char *store_run_partial(const char *run_dir)
+{
+    return g_strconcat(run_dir, PARTIAL, NULL);
 }
 
 /* rename(2), or copy and unlink where the exchange folder lies on another file system. */
@@ -90,15 +140,14 @@ static bool move_partial_trace(const char *exchange_dir, const char *to_dir, GEr
     return true;
 }
 
-bool run_folder_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error)
+bool store_run_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error)
 {
-    g_autofree char *partial = g_strdup_printf("%s.partial", run_dir);
+    g_autofree char *partial = store_run_partial(run_dir);
     if (!file_remove_tree(partial, error) || !file_make_dirs(partial, error))
         return false;
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *name =
-            files[i].prefixed ? g_strdup_printf("%s_%s", config_hash, files[i].name) : g_strdup(files[i].name);
-        g_autofree char *from = g_build_filename(exchange_dir, name, NULL);
+        g_autofree char *from = files[i].prefixed ? exchange_file(exchange_dir, config_hash, files[i].name)
+                                                  : g_build_filename(exchange_dir, files[i].name, NULL);
         g_autofree char *to = g_build_filename(partial, files[i].name, NULL);
         if (access(from, F_OK) == 0 && !move_file(from, to, error))
             return false;
@@ -109,36 +158,4 @@ bool run_folder_collect(const char *exchange_dir, const char *config_hash, const
         return file_error(error, "cannot rename into", run_dir);
     g_autofree char *parent = g_path_get_dirname(run_dir);
     return file_sync_dir(parent, error);
-}
-
-static json_t *load(const char *run_dir, const char *name, GError **error)
-{
-    g_autofree char *path = g_build_filename(run_dir, name, NULL);
-    if (access(path, F_OK) != 0) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "there is no %s in %s", name, run_dir);
-        return NULL;
-    }
-    return jsonx_load(path, LIMIT_RESULT_BYTES, error);
-}
-
-json_t *result_load(const char *run_dir, GError **error)
-{
-    json_t *record = load(run_dir, "result.json", error);
-    if (!record)
-        return NULL;
-    g_autofree char *beside = g_build_filename(run_dir, "host_energy.json", NULL);
-    if (access(beside, F_OK) == 0) {
-        json_t *host = jsonx_load(beside, LIMIT_RESULT_BYTES, error);
-        if (!host) {
-            json_decref(record);
-            return NULL;
-        }
-        json_object_set_new(record, "host_energy", host);
-    }
-    return record;
-}
-
-json_t *result_load_error(const char *run_dir, GError **error)
-{
-    return load(run_dir, "error.json", error);
 }

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* What became of each run: the journal is read through, and what it does not say is looked up in the folder. */
+#include "store/internal.h"
+
+#include "exchange/exchange.h"
+#include "result/result.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* --- The journal ---------------------------------------------------------------------------------------------------- */
+
+static char *text_of(const json_t *line, const char *key)
+{
+    return g_strdup(json_string_value(json_object_get(line, key)));
+}
+
+/* A name from the journal as a path in the study folder, or NULL: a name holds no folder. New string. */
+static char *path_of(const struct store *store, const json_t *line, const char *key)
+{
+    const char *name = json_string_value(json_object_get(line, key));
+    bool plain = name && *name && !strchr(name, '/') && strcmp(name, "..") != 0;
+    return plain ? g_build_filename(store->folder, name, NULL) : NULL;
+}
+
+static void forget(struct store_run *run)
+{
+    g_clear_pointer(&run->folder, g_free);
+    g_clear_pointer(&run->exchange, g_free);
+    g_clear_pointer(&run->message, g_free);
+    g_clear_pointer(&run->warning, g_free);
+    g_clear_pointer(&run->figures, g_free);
+}
+
+static void apply_line(const json_t *line, void *data)
+{
+    struct store *store = data;
+    int64_t number = json_integer_value(json_object_get(line, "run"));
+    int state = store_state_from_name(json_string_value(json_object_get(line, "state")));
+    if (number < 1 || number > store->runs->len || state < 0)
+        return;
+    struct store_run *run = store_run_at(store, (size_t)number - 1);
+    const json_t *figures = json_object_get(line, "figures");
+    run->attempts = (int)json_integer_value(json_object_get(line, "attempts"));
+    run->state = (enum store_state)state;
+    forget(run);
+    run->folder = path_of(store, line, "folder");
+    run->exchange = path_of(store, line, "exchange");
+    run->message = text_of(line, "message");
+    run->warning = text_of(line, "warning");
+    run->figures = figures ? jsonx_dump(figures, JSONX_COMPACT) : NULL;
+    run->wall_ns = json_integer_value(json_object_get(line, "wall_ns"));
+}
+
+/* --- The folder ----------------------------------------------------------------------------------------------------- */
+
+/* The folder of a run's last attempt. */
+struct found {
+    char *name;
+    int attempt;
+};
+
+static void found_clear(void *data)
+{
+    g_free(((struct found *)data)->name);
+}
+
+/* The run folders that are there, by the number of their run. */
+static GArray *find_folders(const struct store *store)
+{
+    GArray *list = g_array_sized_new(FALSE, TRUE, sizeof(struct found), store->runs->len);
+    g_autoptr(GDir) dir = g_dir_open(store->folder, 0, NULL);
+    g_array_set_size(list, store->runs->len);
+    g_array_set_clear_func(list, found_clear);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        size_t run;
+        int cycle, attempt;
+        if (!store_run_name_parse(name, &run, &cycle, &attempt) || run >= store->runs->len)
+            continue;
+        struct found *found = &g_array_index(list, struct found, run);
+        if (cycle != store_run_at(store, run)->cycle || found->attempt >= attempt)
+            continue;
+        g_free(found->name);
+        *found = (struct found){g_strdup(name), attempt};
+    }
+    return list;
+}
+
+static void lose(struct store_run *run, char *message)
+{
+    run->state = STORE_LOST;
+    g_free(run->message);
+    run->message = message;
+}
+
+/* The run folder is there, but not the journal's line of it: llem was killed or the disk was full between the two. */
+static void believe_folder(struct store_run *run)
+{
+    g_autoptr(json_t) result = result_load(run->folder, NULL);
+    g_autoptr(json_t) record = result ? NULL : result_load_error(run->folder, NULL);
+    g_autoptr(GError) failure = record ? result_error_parse(record) : NULL;
+    if (result) {
+        g_autoptr(json_t) figures = store_figures(result);
+        run->state = STORE_OK;
+        run->figures = jsonx_dump(figures, JSONX_COMPACT);
+    } else if (failure) {
+        run->state = store_state_of_failure(failure);
+        run->message = g_strdup(store_message_of_failure(failure));
+    } else {
+        lose(run, g_strdup_printf("its end was not recorded; what it left is in %s", run->folder));
+    }
+}
+
+/* The first file of a folder with this ending, as a path; NULL when there is none. New string. */
+static char *find_file(const char *folder, const char *suffix)
+{
+    g_autoptr(GDir) dir = folder ? g_dir_open(folder, 0, NULL) : NULL;
+    for (const char *name; dir && (name = g_dir_read_name(dir));)
+        if (g_str_has_suffix(name, suffix))
+            return g_build_filename(folder, name, NULL);
+    return NULL;
+}
+
+/* A run that was begun and of which only its exchange folder may be there. */
+static void believe_exchange(struct store_run *run)
+{
+    const char *dir = run->exchange;
+    g_autofree char *result = find_file(dir, "_result.json");
+    g_autofree char *path = find_file(dir, "_error.json");
+    g_autoptr(json_t) record = path ? jsonx_load(path, LIMIT_RESULT_BYTES, NULL) : NULL;
+    g_autoptr(GError) failure = record ? result_error_parse(record) : NULL;
+    if (failure)
+        lose(run, g_strdup_printf("llem ended before it; its worker says: %s (%s)", failure->message, dir));
+    else if (result)
+        lose(run, g_strdup_printf("llem ended before it could keep the result: %s", result));
+    else if (dir && access(dir, F_OK) == 0)
+        lose(run, g_strdup_printf("llem ended before it; what it left is in %s", dir));
+    else
+        lose(run, g_strdup("llem ended before it, and it left nothing"));
+}
+
+/* True if the run has come further than the journal knows. Only the folder of an attempt whose end the journal does not
+ * know can say so. */
+static bool complete_run(const struct store *store, struct store_run *run, const struct found *found)
+{
+    if (found->attempt > run->attempts) {
+        g_free(run->folder);
+        run->folder = g_build_filename(store->folder, found->name, NULL);
+        run->attempts = found->attempt;
+        believe_folder(run);
+    } else if (run->state == STORE_RUNNING) {
+        believe_exchange(run);
+        run->attempts++;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool store_recover(struct store *store, GError **error)
+{
+    g_autofree char *path = g_build_filename(store->folder, "journal.jsonl", NULL);
+    store->at_work = !store->journal && journal_is_being_written(path); /* before it is read: an end in between is read */
+    if (!journal_read(path, apply_line, store, store->doubts, error))
+        return false;
+    if (store->at_work)
+        return true;
+    g_autoptr(GArray) folders = find_folders(store);
+    for (size_t i = 0; i < store->runs->len; i++) {
+        struct store_run *run = store_run_at(store, i);
+        bool open = run->state == STORE_PLANNED || run->state == STORE_RUNNING;
+        if (open && complete_run(store, run, &g_array_index(folders, struct found, i)) && store->journal &&
+            !store_note(store, i, error))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* What becomes of a run, each a line of the journal. */
+#include "store/internal.h"
+
+#include "result/result.h"
+
+#include <unistd.h>
+
+static void set_text(json_t *line, const char *key, const char *text)
+{
+    g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
+    if (valid)
+        json_object_set_new(line, key, json_string(valid));
+}
+
+static void set_name(json_t *line, const char *key, const char *path)
+{
+    g_autofree char *name = path ? g_path_get_basename(path) : NULL;
+    set_text(line, key, name);
+}
+
+bool store_note(struct store *store, size_t index, GError **error)
+{
+    const struct store_run *run = store_run_at(store, index);
+    g_autofree char *utc = clock_format_utc(clock_wall_ns());
+    json_t *line = json_pack("{s:I, s:I, s:i, s:s}", "run", (json_int_t)index + 1, "cell", (json_int_t)run->cell, "cycle",
+                             run->cycle, "state", store_state_name(run->state));
+    set_name(line, "exchange", run->exchange);
+    set_name(line, "folder", run->folder);
+    set_text(line, "message", run->message);
+    set_text(line, "warning", run->warning);
+    if (run->attempts)
+        json_object_set_new(line, "attempts", json_integer(run->attempts));
+    if (run->wall_ns)
+        json_object_set_new(line, "wall_ns", json_integer(run->wall_ns));
+    if (run->figures)
+        json_object_set_new(line, "figures", jsonx_parse(run->figures, -1, "figures", NULL));
+    json_object_set_new(line, "utc", json_string(utc));
+    return journal_append(store->journal, line, error);
+}
+
+static void set_string(char **at, const char *text)
+{
+    g_free(*at);
+    *at = g_strdup(text);
+}
+
+/* What was said of a run's former attempt. */
+static void run_reset(struct store_run *run)
+{
+    g_clear_pointer(&run->folder, g_free);
+    g_clear_pointer(&run->exchange, g_free);
+    g_clear_pointer(&run->message, g_free);
+    g_clear_pointer(&run->figures, g_free);
+    run->wall_ns = 0;
+}
+
+bool store_run_begin(struct store *store, size_t index, const char *exchange_dir, GError **error)
+{
+    struct store_run *run = store_run_at(store, index);
+    run_reset(run);
+    run->state = STORE_RUNNING;
+    run->exchange = g_strdup(exchange_dir);
+    if (store_note(store, index, error))
+        return true;
+    run->state = STORE_PLANNED;
+    g_clear_pointer(&run->exchange, g_free);
+    return false;
+}
+
+/* Says of a run, and of the study, where the files lie that could not be moved. */
+static bool run_leave(struct store_run *run, size_t index, const char *folder, const GError *cause, GError **error)
+{
+    g_autofree char *partial = store_run_partial(folder);
+    bool parted = access(partial, F_OK) == 0;
+    g_autofree char *places =
+        g_strdup_printf("%s%s%s", run->exchange, parted ? " and " : "", parted ? partial : "");
+    g_autofree char *message = run->message;
+    run->message = g_strdup_printf("%s%sits files could not be moved into the run folder (%s); they are in %s",
+                                   message ? message : "", message ? "; " : "", cause->message, places);
+    if (run->state == STORE_OK)
+        run->state = STORE_FAILED;
+    g_set_error(error, cause->domain, cause->code, "run %zu: %s; its files are in %s", index + 1, cause->message, places);
+    return false;
+}
+
+/* The path of the folder that the run's files are for. New string. */
+static char *folder_of(const struct store *store, size_t index, const json_t *parts)
+{
+    const struct store_run *run = store_run_at(store, index);
+    const char *model = json_string_value(jsonx_at(parts, "values.model"));
+    const char *backend = json_string_value(jsonx_at(parts, "values.backend"));
+    g_autofree char *name = store_run_name(index, run->cycle, model ? model : "", backend ? backend : "",
+                                           json_string_value(json_object_get(parts, "hash")), run->attempts + 1);
+    return g_build_filename(store->folder, name, NULL);
+}
+
+static void take_figures(struct store_run *run)
+{
+    g_autoptr(json_t) record = run->state == STORE_OK ? result_load(run->folder, NULL) : NULL;
+    g_autoptr(json_t) figures = record ? store_figures(record) : NULL;
+    run->figures = figures ? jsonx_dump(figures, JSONX_COMPACT) : NULL;
+}
+
+/* The exchange folder's files become the run folder. */
+static bool run_keep(struct store *store, size_t index, const char *exchange_dir, GError **error)
+{
+    struct store_run *run = store_run_at(store, index);
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(json_t) parts = store_cell_parts(store, run->cell, error);
+    if (!parts)
+        return false;
+    g_autofree char *folder = folder_of(store, index, parts);
+    if (!store_run_collect(exchange_dir, json_string_value(json_object_get(parts, "hash")), folder, &cause))
+        return run_leave(run, index, folder, cause, error);
+    g_clear_pointer(&run->exchange, g_free);
+    run->folder = g_steal_pointer(&folder);
+    take_figures(run);
+    return true;
+}
+
+bool store_run_end(struct store *store, size_t index, const struct store_end *end, GError **error)
+{
+    struct store_run *run = store_run_at(store, index);
+    run->state = end->state;
+    run->wall_ns = end->wall_ns;
+    set_string(&run->message, end->message);
+    set_string(&run->exchange, end->exchange_dir);
+    bool begun = end->exchange_dir != NULL, kept = !begun || run_keep(store, index, end->exchange_dir, error);
+    run->attempts += begun;
+    return store_note(store, index, kept ? error : NULL) && kept;
+}
+
+bool store_run_plan_again(struct store *store, size_t index, GError **error)
+{
+    struct store_run *run = store_run_at(store, index);
+    run_reset(run);
+    g_clear_pointer(&run->warning, g_free);
+    run->state = STORE_PLANNED;
+    return store_note(store, index, error);
+}
+
+void store_run_warn(struct store *store, size_t index, const char *text)
+{
+    struct store_run *run = store_run_at(store, index);
+    g_autofree char *before = run->warning;
+    run->warning = before ? g_strconcat(before, "; ", text, NULL) : g_strdup(text);
+}
