@@ -9,12 +9,8 @@
 /* The installed tree and the build tree have it beside the folder of programs. New string, or NULL. */
 static char *installed_folder(void)
 {
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    if (!self)
-        return NULL;
-    g_autofree char *here = g_path_get_dirname(self);
-    g_autofree char *prefix = g_path_get_dirname(here);
-    return g_build_filename(prefix, "libexec", "llem", "engines", NULL);
+    g_autofree char *here = install_folder();
+    return here ? g_canonicalize_filename("../libexec/llem/engines", here) : NULL;
 }
 
 char **backend_search_path(void)

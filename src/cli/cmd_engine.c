@@ -33,9 +33,10 @@ static const GOptionEntry check_options[] = {
 /* --- list ----------------------------------------------------------------------------------------------------------- */
 
 /* "llama.cpp 0.9.1", asked of the adapter itself; NULL with the reason. New string. */
-static char *ask_version(char **argv, GError **error)
+static char *ask_version(const struct backend *backend, char **argv, GError **error)
 {
-    const struct engine_options start = {.argv = (const char *const *)argv, .interrupt_fd = -1};
+    const struct engine_options start = {
+        .argv = (const char *const *)argv, .env = backend_env(backend), .interrupt_fd = -1};
     struct engine *engine = engine_start(&start, error);
     struct engine_identity identity;
     char *version = NULL;
@@ -44,7 +45,7 @@ static char *ask_version(char **argv, GError **error)
         engine_identity_clear(&identity);
     }
     engine_free(engine);
-    return g_strchomp(version ? version : g_strdup(""));
+    return version ? g_strchomp(version) : NULL;
 }
 
 /* One engine as the list shows it: what is known of it, and whether it runs. */
@@ -60,7 +61,7 @@ static void row_ask(struct row *row)
 {
     row->backend = backend_find(row->found->name, &row->error);
     row->command = row->backend ? backend_command(row->backend, &row->error) : NULL;
-    row->version = row->command ? ask_version(row->command, &row->error) : NULL;
+    row->version = row->command ? ask_version(row->backend, row->command, &row->error) : NULL;
 }
 
 static void row_clear(struct row *row)
@@ -181,12 +182,12 @@ static bool known_case(const char *name, GError **error)
     return false;
 }
 
-/* The program's command line: a backend's name, or a program with its arguments. */
-static char **program_of(int argc, char **argv, GError **error)
+/* The program's command line: of the engine of that name, or a program with its arguments. */
+static char **program_of(int argc, char **argv, const struct backend **ret_backend, GError **error)
 {
     if (argc == 1 && backend_exists(argv[0])) {
-        const struct backend *backend = backend_find(argv[0], error);
-        return backend ? backend_command(backend, error) : NULL;
+        *ret_backend = backend_find(argv[0], error);
+        return *ret_backend ? backend_command(*ret_backend, error) : NULL;
     }
     char **words = g_new0(char *, (gsize)argc + 1);
     for (int i = 0; i < argc; i++)
@@ -209,7 +210,8 @@ static int check(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(json_t) set = json_object();
-    g_auto(GStrv) program = program_of(argc, argv, &error);
+    const struct backend *backend = NULL;
+    g_auto(GStrv) program = program_of(argc, argv, &backend, &error);
     bool ok = program && is_there(program[0], &error) && (!option_case || known_case(option_case, &error));
     if (ok && option_timeout_s < 0) {
         g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE, "--timeout %d: a number of seconds above 0 is wanted", option_timeout_s);
@@ -224,6 +226,7 @@ static int check(int argc, char **argv)
         .model_path = option_model,
         .precision = option_precision,
         .options = set,
+        .backend = backend,
         .patience_ns = option_timeout_s * NS_PER_S,
         .only = option_case,
     };
@@ -252,9 +255,9 @@ static const struct cli_action actions[] = {
         .name = "check",
         .arguments = "PROGRAM [ARGUMENT…]",
         .summary = "Hold an adapter to the engine protocol, one line a case",
-        .details = "Runs the conformance suite of docs/engine-protocol.md against PROGRAM: the name of a backend, or any\n"
-                   "program that speaks the protocol; write -- before a program with options of its own. Exit status: 1\n"
-                   "when a case failed.\n\n"
+        .details = "Runs the conformance suite of docs/engine-protocol.md against PROGRAM: the name of an engine, whose\n"
+                   "engine.json is then held to the options the adapter takes, or any program that speaks the protocol;\n"
+                   "write -- before a program with options of its own. Exit status: 1 when a case failed.\n\n"
                    "  llem engine check sim\n"
                    "  llem engine check --model model.gguf --option n_threads=1 llamacpp\n"
                    "  llem engine check -- python3 my_adapter.py",

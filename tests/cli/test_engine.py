@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 
+import pytest
+
 
 def test_list_names_every_backend(llem):
     rows = {row["backend"]: row for row in json.loads(llem.ok("engine", "list", "--json"))}
@@ -138,3 +140,17 @@ def test_check_of_nothing_says_so_once(llem):
     done = llem.run("engine", "check", "./nothing")
     assert (done.returncode, done.stdout) == (2, "")
     assert "'./nothing' is neither a backend" in done.stderr
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    ({"name": "treads", "type": "integer", "help": "h"}, "treads"),
+    ({"name": "threads", "type": "number", "default": 1, "range": [1, 256], "help": "h"}, "threads"),
+    ({"name": "threads", "type": "integer", "default": 1, "range": [1, 512], "help": "h"}, "threads"),
+], ids=["unknown", "type", "range"])
+def test_check_holds_engine_json_to_the_adapter(llem, build_dir, tmp_path, change, says):
+    folder = put(tmp_path / "e", "mine", build_dir, rules=[], roles={}, retired=[], options=[change])
+    llem.env["LLEM_ENGINES_PATH"] = str(tmp_path / "e")
+    done = llem.run("engine", "check", "mine", "--case", "options")
+    assert done.returncode == 1, done.stdout
+    assert done.stdout.startswith("FAIL  options") and says in done.stdout and folder in done.stdout
+    assert llem.run("engine", "check", "sim", "--case", "options").returncode == 0
