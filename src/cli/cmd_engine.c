@@ -166,23 +166,29 @@ static bool set_option(json_t *object, const char *text, GError **error)
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "--option %s: the value is not UTF-8", parts[0]);
         return false;
     }
-    json_object_set_new(object, parts[0], value);
+    jsonx_set_at(object, parts[0], value);
     return true;
 }
 
-static bool known_case(const char *name, GError **error)
+/* True if there is such a case, and an engine.json where it is about one. */
+static bool case_is_known(const char *name, const struct backend *backend, GError **error)
 {
     g_autoptr(GString) names = g_string_new(NULL);
     for (const struct engine_check_case *row = engine_check_cases; row->name; row++) {
-        if (!strcmp(row->name, name))
+        if (!strcmp(row->name, name) && (backend || !row->of_backend))
             return true;
+        if (!strcmp(row->name, name)) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE,
+                        "the case '%s' is about engine.json: name an engine ('llem engine list'), not a program", name);
+            return false;
+        }
         g_string_append_printf(names, "%s%s", names->len ? ", " : "", row->name);
     }
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "no case is called '%s'; the cases are %s", name, names->str);
     return false;
 }
 
-/* The program's command line: of the engine of that name, or a program with its arguments. */
+/* The program's command line: an engine's (*ret_backend is set then), or a program with its arguments. */
 static char **program_of(int argc, char **argv, const struct backend **ret_backend, GError **error)
 {
     if (argc == 1 && backend_exists(argv[0])) {
@@ -212,7 +218,8 @@ static int check(int argc, char **argv)
     g_autoptr(json_t) set = json_object();
     const struct backend *backend = NULL;
     g_auto(GStrv) program = program_of(argc, argv, &backend, &error);
-    bool ok = program && is_there(program[0], &error) && (!option_case || known_case(option_case, &error));
+    bool ok = program && is_there(program[0], &error) &&
+              (!option_case || case_is_known(option_case, backend, &error));
     if (ok && option_timeout_s < 0) {
         g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE, "--timeout %d: a number of seconds above 0 is wanted", option_timeout_s);
         ok = false;
@@ -233,7 +240,8 @@ static int check(int argc, char **argv)
     struct tally tally = {0};
     proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
     engine_check(&suite, report, &tally);
-    printf("%s: %d passed, %d failed, %d skipped\n", program[0], tally.passed, tally.failed, tally.skipped);
+    printf("%s: %d passed, %d failed, %d skipped\n", backend ? backend_name(backend) : program[0], tally.passed,
+           tally.failed, tally.skipped);
     cli_flush_stdout();
     if (tally.load_failed && !option_model)
         fprintf(stderr, "llem: no model was given; an engine that loads a file needs one:  llem engine check --model PATH %s\n",

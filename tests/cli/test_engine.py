@@ -101,6 +101,25 @@ def test_list_survives_an_adapter_that_does_not_run(llem):
     assert "exit status 1" in rows["sim"]["reason"]
 
 
+@pytest.mark.parametrize("engine", ["sim", "llamacpp"])
+def test_descriptor_and_adapter_agree(llem, engine):
+    done = llem.run("engine", "check", engine, "--case", "options")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("ok    options          takes the options of engine.json"), done.stdout  # none beyond
+
+
+def test_roles_are_compared_with_what_load_says(llem):
+    done = llem.run("engine", "check", "sim", "--case", "roles", "--option", "batch_size=3")
+    assert done.stdout.startswith("ok    roles"), done.stdout
+
+
+def test_a_program_has_no_descriptor(llem, build_dir):
+    program = build_dir / "libexec" / "llem" / "engines" / "sim" / "llem-engine-sim"
+    done = llem.run("engine", "check", program, "--case", "options")
+    assert done.returncode == 2 and "name an engine" in done.stderr
+    assert "options" not in llem.run("engine", "check", program, "--case", "schema").stdout.split()[1:2]
+
+
 def test_check_passes(llem):
     done = llem.run("engine", "check", "sim", "--option", "merge=2", "-o", "tokenizer=bytes")
     assert done.returncode == 0, done.stdout
