@@ -43,8 +43,7 @@ json_t *workload_facts_json(const struct workload_facts *facts)
         {"weights_bytes", facts->weights_bytes},
         {"file_bytes", facts->file_bytes},
     };
-    json_object_set_new(tree, "format",
-                        json_string(facts->format == WORKLOAD_FORMAT_GGUF ? "gguf" : "hf"));
+    json_object_set_new(tree, "format", json_string(facts->format == WORKLOAD_FORMAT_GGUF ? "gguf" : "hf"));
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         if (texts[i].value)
             json_object_set_new(tree, texts[i].name, json_string(texts[i].value));
@@ -111,8 +110,7 @@ static int64_t stored_bytes(int64_t n, const char *type_name)
     return bytes;
 }
 
-int64_t workload_kv_bytes(const struct workload_facts *f, int64_t n_tokens, const char *type_k,
-                          const char *type_v)
+int64_t workload_kv_bytes(const struct workload_facts *f, int64_t n_tokens, const char *type_k, const char *type_v)
 {
     int64_t positions, rows, k, v, sum;
     if (!f->n_layers || !f->n_kv_heads || !f->head_dim_k || n_tokens < 0 ||

@@ -42,9 +42,8 @@ struct reader {
     bool want_more; /* ran past what is in memory, but not past the file: no error is set */
     GError **error;
 
-    GHashTable
-        *integers; /* key → boxed int64: integer pairs; arrays of integers by their rounded mean */
-    GHashTable *strings; /* key → text: string pairs */
+    GHashTable *integers; /* key → boxed int64: integer pairs; arrays of integers by their rounded mean */
+    GHashTable *strings;  /* key → text: string pairs */
     int64_t n_token_strings;
 
     GHashTable *tensor_names;
@@ -55,9 +54,7 @@ struct reader {
     int64_t d_ffn_up; /* rows of blk.0.ffn_up */
 };
 
-static bool fail(struct reader *r, enum llem_error_code code, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
-static bool fail(struct reader *r, enum llem_error_code code, const char *format, ...)
+G_GNUC_PRINTF(3, 4) static bool fail(struct reader *r, enum llem_error_code code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -95,8 +92,7 @@ static bool read_uint(struct reader *r, int width, uint64_t *ret)
 }
 
 /* Borrowed bytes of a string of at most max; *ret_length may be 0. */
-static bool read_string(struct reader *r, uint64_t max, const char *what, const char **ret,
-                        size_t *ret_length)
+static bool read_string(struct reader *r, uint64_t max, const char *what, const char **ret, size_t *ret_length)
 {
     uint64_t length;
     if (!read_uint(r, 8, &length))
@@ -104,8 +100,7 @@ static bool read_string(struct reader *r, uint64_t max, const char *what, const 
     if (length > max) {
         r->at -= 8;
         return fail(r, LLEM_ERROR_DATA,
-                    "%s of %" G_GUINT64_FORMAT " bytes (at most %" G_GUINT64_FORMAT "): "
-                    "the header is damaged",
+                    "%s of %" G_GUINT64_FORMAT " bytes (at most %" G_GUINT64_FORMAT "): the header is damaged",
                     what, length, max);
     }
     if (!need(r, length))
@@ -149,13 +144,12 @@ static bool read_array(struct reader *r, const char *key)
     if (!read_uint(r, 4, &type) || !read_uint(r, 8, &n))
         return false;
     if (type >= GGUF_TYPE_COUNT || type == GGUF_ARRAY)
-        return fail(r, LLEM_ERROR_DATA,
-                    "'%s' is an array of type %" G_GUINT64_FORMAT ", which GGUF does not have", key,
-                    type);
+        return fail(r, LLEM_ERROR_DATA, "'%s' is an array of type %" G_GUINT64_FORMAT ", which GGUF does not have",
+                    key, type);
     if (type == GGUF_STRING) {
         if (n > (uint64_t)r->file_bytes / 8) /* each has at least its length */
-            return fail(r, LLEM_ERROR_DATA,
-                        "'%s' claims %" G_GUINT64_FORMAT " strings: the header is damaged", key, n);
+            return fail(r, LLEM_ERROR_DATA, "'%s' claims %" G_GUINT64_FORMAT " strings: the header is damaged", key,
+                        n);
         for (uint64_t i = 0; i < n; i++) {
             const char *text;
             size_t length;
@@ -168,8 +162,7 @@ static bool read_array(struct reader *r, const char *key)
     }
     uint64_t width = gguf_scalar_bytes[type];
     if (n > (uint64_t)r->file_bytes / width)
-        return fail(r, LLEM_ERROR_DATA,
-                    "'%s' claims %" G_GUINT64_FORMAT " elements: the header is damaged", key, n);
+        return fail(r, LLEM_ERROR_DATA, "'%s' claims %" G_GUINT64_FORMAT " elements: the header is damaged", key, n);
     if (!need(r, n * width))
         return false;
     if (!is_integer(type) || n == 0 || n > LIMIT_GGUF_LAYERS) {
@@ -204,8 +197,7 @@ static bool read_pair(struct reader *r)
     if (!read_uint(r, 4, &type))
         return false;
     if (type >= GGUF_TYPE_COUNT)
-        return fail(r, LLEM_ERROR_DATA,
-                    "'%s' has type %" G_GUINT64_FORMAT ", which GGUF does not have", key, type);
+        return fail(r, LLEM_ERROR_DATA, "'%s' has type %" G_GUINT64_FORMAT ", which GGUF does not have", key, type);
     if (type == GGUF_ARRAY)
         return read_array(r, key);
     if (type == GGUF_STRING) {
@@ -235,8 +227,7 @@ static void note_tensor(struct reader *r, const char *name, const uint64_t dims[
 }
 
 /* Elements and bytes of a tensor; false when they do not fit an int64 or its type does not divide its rows. */
-static bool tensor_size(const uint64_t dims[4], const struct ggml_type_row *type, int64_t *ret_n,
-                        int64_t *ret_bytes)
+static bool tensor_size(const uint64_t dims[4], const struct ggml_type_row *type, int64_t *ret_n, int64_t *ret_bytes)
 {
     int64_t n = 1;
     for (int i = 0; i < 4; i++)
@@ -260,8 +251,7 @@ static bool read_tensor(struct reader *r, int64_t alignment)
     if (!read_uint(r, 4, &n_dims))
         return false;
     if (n_dims > 4)
-        return fail(r, LLEM_ERROR_DATA,
-                    "tensor '%s' has %" G_GUINT64_FORMAT " dimensions (at most 4)", name, n_dims);
+        return fail(r, LLEM_ERROR_DATA, "tensor '%s' has %" G_GUINT64_FORMAT " dimensions (at most 4)", name, n_dims);
     for (uint64_t i = 0; i < n_dims; i++)
         if (!read_uint(r, 8, &dims[i]))
             return false;
@@ -270,9 +260,7 @@ static bool read_tensor(struct reader *r, int64_t alignment)
     const struct ggml_type_row *type = ggml_type_by_id((uint32_t)type_id);
     if (!type)
         return fail(r, LLEM_ERROR_UNSUPPORTED,
-                    "tensor '%s' has type %" G_GUINT64_FORMAT ", which this version does "
-                    "not know",
-                    name, type_id);
+                    "tensor '%s' has type %" G_GUINT64_FORMAT ", which this version does not know", name, type_id);
     int64_t n, bytes, end;
     if (!tensor_size(dims, type, &n, &bytes))
         return fail(r, LLEM_ERROR_DATA, "the size of tensor '%s' cannot be right", name);
@@ -292,8 +280,7 @@ static bool read_tensor(struct reader *r, int64_t alignment)
     return true;
 }
 
-static int64_t integer(struct reader *r, const char *architecture, const char *key,
-                       int64_t otherwise)
+static int64_t integer(struct reader *r, const char *architecture, const char *key, int64_t otherwise)
 {
     g_autofree char *full =
         architecture ? g_strdup_printf("%s.%s", architecture, key) : g_strdup(key);
@@ -342,8 +329,7 @@ static void fill_facts(struct reader *r, const char *architecture, struct worklo
     if (facts->n_experts > 0)
         facts->d_ffn = integer(r, architecture, "expert_feed_forward_length", facts->d_ffn);
     /* A gate fused with the up projection shows as twice the rows. */
-    facts->gated_mlp = r->has_gate || (facts->d_ffn > 0 && r->d_ffn_up / 2 == facts->d_ffn &&
-                                       r->d_ffn_up % 2 == 0);
+    facts->gated_mlp = r->has_gate || (facts->d_ffn > 0 && r->d_ffn_up / 2 == facts->d_ffn && r->d_ffn_up % 2 == 0);
 }
 
 static bool read_prologue(struct reader *r, uint64_t *ret_tensors, uint64_t *ret_pairs)
@@ -357,8 +343,7 @@ static bool read_prologue(struct reader *r, uint64_t *ret_tensors, uint64_t *ret
     if (!read_uint(r, 4, &version))
         return false;
     if (version != 2 && version != 3)
-        return fail(r, LLEM_ERROR_UNSUPPORTED,
-                    "GGUF version %" G_GUINT64_FORMAT "%s; 2 and 3 are read", version,
+        return fail(r, LLEM_ERROR_UNSUPPORTED, "GGUF version %" G_GUINT64_FORMAT "%s; 2 and 3 are read", version,
                     version && (version & 0xffffff) == 0 ? " (a big-endian file)" : "");
     if (!read_uint(r, 8, ret_tensors) || !read_uint(r, 8, ret_pairs))
         return false;
@@ -374,8 +359,7 @@ static bool check_end(struct reader *r, int64_t alignment)
 {
     int64_t data_start = ((int64_t)r->at + alignment - 1) / alignment * alignment;
     int64_t end;
-    if (r->data_end == 0 ||
-        (!__builtin_add_overflow(data_start, r->data_end, &end) && end <= r->file_bytes))
+    if (r->data_end == 0 || (!__builtin_add_overflow(data_start, r->data_end, &end) && end <= r->file_bytes))
         return true;
     g_set_error(r->error, LLEM_ERROR, LLEM_ERROR_DATA,
                 "%s: the file has %" G_GINT64_FORMAT
@@ -396,8 +380,7 @@ static bool parse(struct reader *r, struct workload_facts *ret)
     int64_t alignment = integer(r, NULL, "general.alignment", 32);
     if (alignment < 8 || alignment > 65536 || (alignment & (alignment - 1)))
         return fail(r, LLEM_ERROR_DATA,
-                    "general.alignment %" G_GINT64_FORMAT " is not a power of two from 8 to 65536",
-                    alignment);
+                    "general.alignment %" G_GINT64_FORMAT " is not a power of two from 8 to 65536", alignment);
     for (uint64_t i = 0; i < n_tensors; i++)
         if (!read_tensor(r, alignment))
             return false;
@@ -430,15 +413,15 @@ static bool parse_head(const void *bytes, size_t length, int64_t file_bytes, con
     return ok;
 }
 
-bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes,
-                               const char *name, struct workload_facts *ret, GError **error)
+bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes, const char *name,
+                               struct workload_facts *ret, GError **error)
 {
     bool more;
     if (parse_head(bytes, length, file_bytes, name, ret, &more, error))
         return true;
     if (more)
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                    "%s: the header is longer than the %zu bytes given", name, length);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: the header is longer than the %zu bytes given", name,
+                    length);
     return false;
 }
 
@@ -454,8 +437,7 @@ static bool read_up_to(int fd, GByteArray *head, size_t want, const char *path, 
         if (n < 0)
             return file_error(error, "cannot read", path);
         if (n == 0) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: became shorter while it was read",
-                        path);
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: became shorter while it was read", path);
             return false;
         }
         have += (size_t)n;
@@ -463,8 +445,7 @@ static bool read_up_to(int fd, GByteArray *head, size_t want, const char *path, 
     return true;
 }
 
-static bool read_gguf_fd(int fd, int64_t file_bytes, const char *path, struct workload_facts *ret,
-                         GError **error)
+static bool read_gguf_fd(int fd, int64_t file_bytes, const char *path, struct workload_facts *ret, GError **error)
 {
     g_autoptr(GByteArray) head = g_byte_array_new();
     for (int64_t want = 4 << 20;; want *= 4) {
@@ -477,8 +458,8 @@ static bool read_gguf_fd(int fd, int64_t file_bytes, const char *path, struct wo
         if (!more)
             return false;
         if (want == LIMIT_GGUF_HEADER) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: the header is longer than %d MiB",
-                        path, LIMIT_GGUF_HEADER >> 20);
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: the header is longer than %d MiB", path,
+                        LIMIT_GGUF_HEADER >> 20);
             return false;
         }
     }
@@ -496,8 +477,7 @@ bool workload_facts_read(const char *path, struct workload_facts *ret, GError **
     } else if (S_ISDIR(st.st_mode)) {
         ok = facts_read_hf(path, ret, error);
     } else if (!S_ISREG(st.st_mode)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s is neither a file nor a folder",
-                    path);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s is neither a file nor a folder", path);
         ok = false;
     } else {
         ok = read_gguf_fd(fd, st.st_size, path, ret, error);

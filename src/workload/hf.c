@@ -33,8 +33,7 @@ static const char *const plain_mlp[] = {
     "gpt2", "gpt_neo",    "gpt_neox",    "gptj",    "opt", "bloom",          "falcon",
     "phi",  "starcoder2", "gpt_bigcode", "codegen", "mpt", "stablelm_alpha", "biogpt"};
 
-static bool read_integers(const json_t *config, struct workload_facts *facts, const char *name,
-                          GError **error)
+static bool read_integers(const json_t *config, struct workload_facts *facts, const char *name, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         int64_t *to = (int64_t *)(void *)((char *)facts + rows[i].offset);
@@ -45,9 +44,8 @@ static bool read_integers(const json_t *config, struct workload_facts *facts, co
             }
         }
         if (*to < 0 || *to > INT64_C(1) << 40) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                        "%s: %s is %" G_GINT64_FORMAT ", which cannot be right", name,
-                        rows[i].names[0], *to);
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: %s is %" G_GINT64_FORMAT ", which cannot be right",
+                        name, rows[i].names[0], *to);
             return false;
         }
     }
@@ -85,8 +83,7 @@ static const char *dtype_of(const json_t *root, const json_t *config)
     return NULL;
 }
 
-bool facts_parse_hf(const char *text, size_t length, const char *name, struct workload_facts *ret,
-                    GError **error)
+bool facts_parse_hf(const char *text, size_t length, const char *name, struct workload_facts *ret, GError **error)
 {
     g_autoptr(json_t) root = jsonx_parse(text, (gssize)length, name, error);
     if (!root)
@@ -103,9 +100,8 @@ bool facts_parse_hf(const char *text, size_t length, const char *name, struct wo
     if (!read_integers(config, &facts, name, error))
         return false;
     if (facts.n_layers == 0 || facts.d_model == 0) {
-        g_set_error(
-            error, LLEM_ERROR, LLEM_ERROR_DATA,
-            "%s: not a language model's configuration (no num_hidden_layers or hidden_size)", name);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                    "%s: not a language model's configuration (no num_hidden_layers or hidden_size)", name);
         return false;
     }
     if (facts.n_kv_heads == 0)
@@ -131,8 +127,7 @@ bool facts_parse_hf(const char *text, size_t length, const char *name, struct wo
 }
 
 /* Adds a safetensors file's tensors: u64 length of a JSON head, {name: {"dtype", "shape", "data_offsets"}}. */
-static bool add_safetensors_head(const json_t *head, const char *path, struct workload_facts *facts,
-                                 GError **error)
+static bool add_safetensors_head(const json_t *head, const char *path, struct workload_facts *facts, GError **error)
 {
     json_t *object = json_incref((json_t *)(uintptr_t)head);
     const char *name;
@@ -155,8 +150,8 @@ static bool add_safetensors_head(const json_t *head, const char *path, struct wo
         ok = ok && !__builtin_add_overflow(facts->n_params, n, &facts->n_params) &&
              !__builtin_add_overflow(facts->weights_bytes, to - from, &facts->weights_bytes);
         if (!ok) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                        "%s: tensor '%s' has no sound shape and data_offsets", path, name);
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: tensor '%s' has no sound shape and data_offsets",
+                        path, name);
             break;
         }
     }
@@ -177,8 +172,7 @@ static bool read_exactly(int fd, void *to, size_t n, off_t at)
     return true;
 }
 
-static bool add_safetensors_fd(int fd, const char *path, struct workload_facts *facts,
-                               GError **error)
+static bool add_safetensors_fd(int fd, const char *path, struct workload_facts *facts, GError **error)
 {
     uint64_t length = 0;
     struct stat st;
@@ -194,8 +188,7 @@ static bool add_safetensors_fd(int fd, const char *path, struct workload_facts *
         }
     }
     if (!text) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: not a safetensors file, or truncated",
-                    path);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: not a safetensors file, or truncated", path);
         return false;
     }
     g_autoptr(json_t) head = jsonx_parse(text, (gssize)length, path, error);
@@ -219,8 +212,7 @@ bool facts_read_hf(const char *folder, struct workload_facts *ret, GError **erro
 {
     g_autofree char *config = g_build_filename(folder, "config.json", NULL);
     if (!g_file_test(config, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                    "%s: not a model's folder (it has no config.json)", folder);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: not a model's folder (it has no config.json)", folder);
         return false;
     }
     size_t length;

