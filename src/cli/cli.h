@@ -55,6 +55,7 @@ extern const struct cli_alias cli_aliases[];           /* ended by {0} */
 extern const struct cli_command cli_plan;
 extern const struct cli_command cli_run;
 extern const struct cli_command cli_show;
+extern const struct cli_command cli_doctor;
 extern const struct cli_command cli_config;
 extern const struct cli_command cli_model;
 extern const struct cli_command cli_engine;
@@ -82,7 +83,7 @@ json_t *cli_describe(void);
 
 /* Prints a tree on stdout, indented, and lets go of it. Returns CLI_OK. */
 int cli_print_json(json_t *tree);
-/* Prints "llem: MESSAGE" (and nothing of the domain) on stderr; returns the exit code of the error. */
+/* Prints "llem COMMAND ACTION: MESSAGE" (and nothing of the domain) on stderr; returns the exit code of the error. */
 int cli_fail(const GError *error);
 /* Prints "llem COMMAND ACTION: MESSAGE" on stderr; returns CLI_USAGE. */
 int cli_misuse(const char *format, ...) G_GNUC_PRINTF(1, 2);

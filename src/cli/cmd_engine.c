@@ -208,7 +208,7 @@ static bool is_there(const char *program, GError **error)
     if (found)
         return true;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE,
-                "engine check: '%s' is neither a backend (see 'llem engine list') nor a program that can be run", program);
+                "'%s' is neither a backend (see 'llem engine list') nor a program that can be run", program);
     return false;
 }
 

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "cli/plan.h"
+#include "cli/runner.h"
 
 static struct cli_plan_options target;
 static gboolean as_json, unused_quiet;
@@ -14,6 +15,17 @@ static const GOptionEntry options[] = {
     {0},
 };
 
+/* What is missing is in the tree, and on stderr as well. */
+static int run_json(const struct config_file *file, const struct plan *plan, const char *results,
+                    const struct runner *runner)
+{
+    json_t *tree = cli_plan_json(file, plan), *findings = json_array();
+    bool ok = cli_plan_preflight(plan, results, runner, findings);
+    json_object_set_new(tree, "findings", findings);
+    cli_print_json(tree);
+    return ok ? CLI_OK : CLI_USAGE;
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc;
@@ -21,13 +33,13 @@ static int run(int argc, char **argv)
     g_autoptr(owned_plan) plan = cli_plan_load(argv, &target, &file);
     if (!plan)
         return CLI_USAGE;
-    if (as_json)
-        cli_print_json(cli_plan_json(file, plan));
-    else
-        cli_plan_print(file, plan, true, stdout);
-    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autofree char *results = cli_plan_target(plan, &target);
-    return cli_plan_preflight(plan, results) ? CLI_OK : CLI_USAGE;
+    g_autoptr(owned_runner) runner = cli_runner_new();
+    if (as_json)
+        return run_json(file, plan, results, runner);
+    cli_plan_print(file, plan, true, stdout);
+    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
+    return cli_plan_preflight(plan, results, runner, NULL) ? CLI_OK : CLI_USAGE;
 }
 
 const struct cli_command cli_plan = {

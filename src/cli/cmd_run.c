@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "cli/plan.h"
+#include "cli/runner.h"
 #include "cli/table.h"
 #include "study/study.h"
 
@@ -89,30 +90,10 @@ static int exit_code_of(const struct store *store, int interrupted)
     return CLI_OK;
 }
 
-/* $LLEM_WORKER, beside this program, or ../libexec/llem. New string. */
-static char *find_worker(GError **error)
-{
-    const char *given = g_getenv("LLEM_WORKER");
-    if (given && *given)
-        return g_strdup(given);
-    static const char *const places[] = {"llem-worker", "../libexec/llem/llem-worker", NULL};
-    char *found = install_find(places, G_FILE_TEST_IS_EXECUTABLE);
-    g_autofree char *folder = install_folder();
-    if (!found)
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                    "llem-worker is not in %s nor in ../libexec/llem; reinstall llem, or set LLEM_WORKER",
-                    folder ? folder : "the folder of llem");
-    return found;
-}
-
-static int execute(const struct config_file *file, const struct plan *plan, const char *results)
+static int execute(const struct config_file *file, const struct plan *plan, const char *results,
+                   const struct runner *runner)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *worker = find_worker(&error);
-    g_autoptr(owned_runner) runner =
-        worker ? runner_new(&(struct runner_options){.worker_path = worker}, &error) : NULL;
-    if (!runner)
-        return cli_fail(error);
     g_autoptr(owned_store) store = store_create(results, file, plan, &error);
     if (!store)
         return cli_fail(error);
@@ -141,7 +122,8 @@ static int run(int argc, char **argv)
     if (!be_quiet)
         cli_plan_print(file, plan, false, stderr);
     g_autofree char *results = cli_plan_target(plan, &target);
-    return cli_plan_preflight(plan, results) ? execute(file, plan, results) : CLI_USAGE;
+    g_autoptr(owned_runner) runner = cli_runner_new();
+    return cli_plan_preflight(plan, results, runner, NULL) ? execute(file, plan, results, runner) : CLI_USAGE;
 }
 
 const struct cli_command cli_run = {

@@ -53,16 +53,19 @@ static char *youngest_study(const char *folder)
     return best;
 }
 
-static int explain(const char *folder)
+/* Says why a path is neither a study's nor a run's, and which may be meant. */
+static int explain(const char *path)
 {
-    g_autofree char *youngest = youngest_study(folder);
+    g_autofree char *youngest = youngest_study(path);
     if (youngest)
-        fprintf(stderr, "llem: %s is a folder of studies, not one of them; try:  llem show %s\n", folder, youngest);
-    else if (!g_file_test(folder, G_FILE_TEST_EXISTS))
-        fprintf(stderr, "llem: there is no folder %s; 'llem run' names the folder of a study at its end\n", folder);
+        cli_misuse("%s is a folder of studies, not one of them; try:  llem show %s", path, youngest);
+    else if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        cli_misuse("there is no folder %s; 'llem run' names the folder of a study at its end", path);
+    else if (!g_file_test(path, G_FILE_TEST_IS_DIR))
+        cli_misuse("%s is a file that lies in no study's or run's folder; 'llem run' names the folder of a study at its end",
+                   path);
     else
-        fprintf(stderr, "llem: %s is neither the folder of a study nor of a run: it has no study.json, result.json or error.json\n",
-                folder);
+        cli_misuse("%s is neither the folder of a study nor of a run: it has no study.json, result.json or error.json", path);
     return CLI_FAILED;
 }
 
@@ -109,37 +112,38 @@ static void add_record(json_t *line, const struct store *store, size_t index)
         json_object_set_new(line, "unreadable", json_string(error->message));
 }
 
-static json_t *run_json(const struct store *store, size_t index, GError **error)
+static json_t *run_json(const struct store *store, size_t index)
 {
     const struct store_run *run = store_run(store, index);
+    g_autoptr(GError) error = NULL;
     g_auto(owned_store_cell) cell = {0};
-    if (!store_cell_read(store, run->cell, &cell, error))
-        return NULL;
-    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*, s:s, s:s, s:O}", "run", (int)index + 1, "cell",
-                             (int)run->cell, "cycle", run->cycle, "state", store_state_name(run->state), "message",
-                             run->message, "warning", run->warning, "folder", run->folder, "config_hash", cell.hash,
-                             "label", cell.label, "levels", cell.levels);
+    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*}", "run", (int)index + 1, "cell", (int)run->cell, "cycle",
+                             run->cycle, "state", store_state_name(run->state), "message", run->message, "warning",
+                             run->warning, "folder", run->folder);
+    if (store_cell_read(store, run->cell, &cell, &error)) {
+        json_object_set_new(line, "config_hash", json_string(cell.hash));
+        json_object_set_new(line, "label", json_string(cell.label));
+        json_object_set(line, "levels", cell.levels);
+    } else {
+        json_object_set_new(line, "unreadable", json_string(error->message));
+    }
     if (run->state == STORE_OK)
         add_record(line, store, index);
     return line;
 }
 
 /* A run a line, so that one record is in memory at a time. */
-static int print_study_json(const struct store *store)
+static void print_study_json(const struct store *store)
 {
     g_autoptr(json_t) head = store_describe(store);
     g_autofree char *text = jsonx_dump(head, JSONX_COMPACT);
     printf("{\"study\": %s,\n\"runs\": [\n", text);
     for (size_t i = 0; i < store_runs(store); i++) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(json_t) line = run_json(store, i, &error);
-        if (!line)
-            return cli_fail(error);
+        g_autoptr(json_t) line = run_json(store, i);
         g_autofree char *run = jsonx_dump(line, JSONX_COMPACT);
         printf("%s%s\n", run, i + 1 < store_runs(store) ? "," : "");
     }
     puts("]}");
-    return CLI_OK;
 }
 
 static int show_study(const char *folder)
@@ -149,8 +153,9 @@ static int show_study(const char *folder)
     if (!store)
         return cli_fail(error);
     if (as_json)
-        return print_study_json(store);
-    cli_print_study(store);
+        print_study_json(store);
+    else
+        cli_print_study(store);
     return CLI_OK;
 }
 
@@ -158,7 +163,7 @@ static int run(int argc, char **argv)
 {
     (void)argc;
     g_autofree char *folder = folder_of(argv[0]);
-    return store_is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(folder);
+    return store_is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(argv[0]);
 }
 
 const struct cli_command cli_show = {

@@ -96,8 +96,11 @@ static char *meant_by(const char *word)
 
 static int unknown_command(const char *word)
 {
-    g_autofree char *meant = meant_by(word);
-    fprintf(stderr, "llem: no command '%s'%s%s%s\nTry 'llem help'.\n", word, meant ? "; did you mean " : "",
+    g_autofree char *meant = is_option(word) ? NULL : meant_by(word);
+    if (is_option(word))
+        fprintf(stderr, "llem: unknown option %s; options come behind a command\nTry 'llem help'.\n", word);
+    else
+        fprintf(stderr, "llem: no command '%s'%s%s%s\nTry 'llem help'.\n", word, meant ? "; did you mean " : "",
             meant ? meant : "", meant ? "?" : "");
     return CLI_USAGE;
 }

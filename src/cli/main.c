@@ -9,6 +9,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_plan,
     &cli_run,
     &cli_show,
+    &cli_doctor,
     &cli_config,
     &cli_model,
     &cli_engine,

@@ -22,7 +22,7 @@ int cli_print_json(json_t *tree)
 int cli_fail(const GError *error)
 {
     bool colour = cli_colour(STDERR_FILENO);
-    fprintf(stderr, "%sllem:%s %s\n", colour ? "\033[31m" : "", colour ? "\033[0m" : "", error->message);
+    fprintf(stderr, "%s%s:%s %s\n", colour ? "\033[31m" : "", g_get_prgname(), colour ? "\033[0m" : "", error->message);
     return llem_error_exit_code(error);
 }
 

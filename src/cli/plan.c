@@ -93,10 +93,35 @@ char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *op
     return results ? results : g_strdup("results");
 }
 
-bool cli_plan_preflight(const struct plan *plan, const char *results)
+json_t *cli_finding_json(const struct preflight *p, const struct preflight_finding *f)
+{
+    g_autofree char *place = f->at.source ? g_strdup_printf("%s:%d:%d", f->at.source, f->at.line, f->at.column) : NULL;
+    return json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s*}", "check", f->id, "of", f->about, "state",
+                     cli_finding_state(p, f), "found", f->text ? f->text : "", "place", place, "why", f->why, "remedy",
+                     f->hint ? f->hint : f->remedy);
+}
+
+const char *cli_finding_state(const struct preflight *p, const struct preflight_finding *finding)
+{
+    int severity = preflight_severity(p, finding);
+    enum preflight_verdict verdict = severity == DIAG_ERROR     ? PREFLIGHT_FAILS
+                                     : severity == DIAG_WARNING ? PREFLIGHT_LACKS
+                                                                : finding->verdict;
+    return preflight_verdict_name(verdict);
+}
+
+bool cli_plan_preflight(const struct plan *plan, const char *results, const struct runner *runner, json_t *findings)
 {
     g_autoptr(owned_diag) diag = diag_new();
-    study_preflight(plan, results, diag);
+    const struct preflight_options how = {.results_dir = results, .runner = runner};
+    const struct preflight_finding *const *list;
+    g_autoptr(owned_preflight) p = preflight_new(&how);
+    preflight_look_at_plan(p, plan);
+    preflight_report(p, diag);
+    size_t n = findings ? preflight_findings(p, &list) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (preflight_severity(p, list[i]) >= 0)
+            json_array_append_new(findings, cli_finding_json(p, list[i]));
     print_diagnostics(diag);
     return diag_errors(diag) == 0;
 }

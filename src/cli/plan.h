@@ -3,6 +3,7 @@
  * lacks. For `llem plan`, `llem run` and `llem config`. */
 #pragma once
 
+#include "preflight/preflight.h"
 #include "study/study.h"
 
 #include <stdio.h>
@@ -30,5 +31,9 @@ char *cli_plan_results(const struct plan *plan);
 /* The folder that results go to: --output, output_dir or ./results. New string. */
 char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *options);
 /* Says on stderr what the plan would not find on this machine. False: it cannot be run (exit code 2). results: the folder
- * they would go to, or NULL: not looked at. */
-bool cli_plan_preflight(const struct plan *plan, const char *results);
+ * they would go to, or NULL: not looked at. findings: NULL, or a list that gets what is said. */
+bool cli_plan_preflight(const struct plan *plan, const char *results, const struct runner *runner, json_t *findings);
+
+/* A finding as JSON, and its state for all that was looked at: "ok", "absent", "warning", "failed". */
+json_t *cli_finding_json(const struct preflight *p, const struct preflight_finding *finding);
+const char *cli_finding_state(const struct preflight *p, const struct preflight_finding *finding);

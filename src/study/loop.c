@@ -19,7 +19,7 @@
 struct loop {
     const struct study_job *job;
     struct store *store;
-    struct library *library;
+    struct workload_library *library;
     struct study_lock *lock;
     pid_t told_of; /* the other study that was warned of; -1: none yet */
     int interrupted;
@@ -47,7 +47,7 @@ G_GNUC_PRINTF(3, 4) static void warn(struct loop *loop, size_t index, const char
 static bool add_model(const struct config *config, struct exchange *x, GError **error)
 {
     g_auto(workload_resolved) model = {0};
-    if (!work_model(config, &model, error))
+    if (!workload_model_of(config, &model, error))
         return false;
     x->model_path = g_steal_pointer(&model.path);
     return true;
@@ -102,7 +102,7 @@ static bool prepare(struct loop *loop, size_t index, const struct config *config
     ret->study_hash = g_strdup(store_hash(loop->store));
     ret->runner = g_strdup(loop->job->runner->ops->name);
     ret->runner_source = g_strdup(loop->job->runner->source);
-    if (!library_work(loop->library, config, ret, error) || !add_engine(config, ret, error))
+    if (!work_fill(loop->library, config, ret, error) || !add_engine(config, ret, error))
         return false;
     ret->concurrent_study = is_disturbed(loop, index);
     return add_model(config, ret, error);
@@ -256,7 +256,7 @@ static size_t next_planned(const struct store *store, size_t index)
 bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
 {
     struct loop loop = {
-        .job = job, .store = job->store, .library = library_new(), .lock = study_lock_new(), .told_of = -1};
+        .job = job, .store = job->store, .library = workload_library_new(), .lock = study_lock_new(), .told_of = -1};
     size_t n = store_runs(job->store), next;
     bool ok = true;
     for (size_t i = next_planned(job->store, 0); ok && i < n && !loop.interrupted; i = next) {
@@ -268,7 +268,7 @@ bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
         if (ok && next < n && !loop.interrupted && store_run(job->store, i)->folder)
             wait_gap(&loop, store_gap_ns(job->store, i));
     }
-    library_free(loop.library);
+    workload_library_free(loop.library);
     study_lock_free(loop.lock);
     *ret_signal = loop.interrupted;
     return ok;

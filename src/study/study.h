@@ -44,9 +44,3 @@ struct study_job {
 /* Runs what is planned. False only when the files of the study could not be written, or the machine is not fit to go on.
  * ret_signal: the signal that ended it, or 0. */
 bool study_execute(const struct study_job *job, int *ret_signal, GError **error);
-
-/* What this machine lacks for a plan, before anything runs. Warnings: adapters, models and sensors that are not there
- * (their cells are skipped, or have no energy), more threads than processors. Errors: data sets that are missing, broken
- * or too small, results that cannot be written (results_dir NULL: not asked), and models that cannot be meant or read
- * (a warning where other cells can run). Once each. */
-void study_preflight(const struct plan *plan, const char *results_dir, struct diag *diag);

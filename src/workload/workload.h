@@ -223,3 +223,29 @@ char *workload_ids_sha256(const int32_t *const *ids, const size_t *n_ids, size_t
 /* The same ids, begun `by` places later (modulo n): as long, as costly, and another beginning, so that a prefix cache
  * that knows the first does not serve it. ret: n places. */
 void workload_ids_turn(const int32_t *ids, size_t n, size_t by, int32_t *ret);
+
+/* ---- what a run works on ------------------------------------------------------------------------------------- */
+
+struct config;
+
+/* The data sets read so far, by path: a study reads each once. */
+struct workload_library;
+struct workload_library *workload_library_new(void);
+void workload_library_free(struct workload_library *library);
+
+/* The prompts of a configuration: the n measured ones in their order, and others for the warm-up. */
+struct workload_work {
+    char *dataset;              /* its path */
+    const char *dataset_sha256; /* borrowed from the library, as are the texts */
+    struct workload_prompts measured, warmup;
+};
+/* Errors: those of the data set. */
+bool workload_library_pick(struct workload_library *library, const struct config *config, struct workload_work *ret,
+                           GError **error);
+void workload_work_clear(struct workload_work *work);
+typedef struct workload_work workload_work;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_work, workload_work_clear)
+
+/* The file or folder of a configuration's model; path NULL where the engine makes its own. Errors: as
+ * workload_model_resolve(). */
+bool workload_model_of(const struct config *config, struct workload_resolved *ret, GError **error);

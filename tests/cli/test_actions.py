@@ -10,6 +10,7 @@ TREE = {  # command → its actions; None: one without a name
     "plan": None,
     "run": None,
     "show": None,
+    "doctor": None,
     "config": ["check", "show", "fields", "schema", "reference"],
     "model": ["list", "pull"],
     "engine": ["list", "check"],
@@ -66,10 +67,11 @@ MISSING = {
     ("engine", "check"): "which program? Name a backend ('llem engine list'), or the path of an adapter",
 }
 MOST = {("show",): 1, ("config", "fields"): 1, ("model", "pull"): 1}
-ANY = {("plan",), ("run",), ("config", "check"), ("config", "show"), ("engine", "check")}
+ANY = {("plan",), ("run",), ("doctor",), ("config", "check"), ("config", "show"), ("engine", "check")}
 UNREADABLE = {
     ("plan",): (2, "nowhere.yaml"),
     ("run",): (2, "nowhere.yaml"),
+    ("doctor",): (2, "nowhere.yaml"),
     ("show",): (1, "there is no folder nowhere.yaml"),
     ("config", "check"): (2, "nowhere.yaml"),
     ("config", "show"): (2, "nowhere.yaml"),

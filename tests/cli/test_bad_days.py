@@ -139,7 +139,7 @@ def test_engine_killed_for_its_memory(llem):
     assert record["class"] == "EngineDied"
     assert record["engine_error"]["class"] == "OutOfMemory"
     assert record["engine_error"]["oom"] is True and record["engine_error"]["signal"] == signal.SIGKILL
-    assert "memory ran out" in out and "n_ctx" in out
+    assert "memory ran out" in out and "a shorter context" in out
     check_records(llem, study)
 
 
@@ -462,29 +462,31 @@ def test_results_folder_not_writable(llem, tmp_path):
     assert str(blocked) in done.stderr
 
 
-def test_worker_missing(llem, tmp_path):
-    done, study = run(llem, {}, expect=1, env={"LLEM_WORKER": "/nonexistent"})
-    assert "cannot start the worker" in done.stdout
-    assert study.error()["class"] == "RunnerError"
-    assert study.states() == ["failed"]
+@pytest.mark.parametrize("way", ["run", "plan"])
+def test_worker_missing(llem, tmp_path, way):
+    """Found before anything runs."""
+    done = llem.run(way, write(tmp_path / "t.yaml"), "-o", tmp_path / "results", env={"LLEM_WORKER": "/nonexistent"})
+    assert done.returncode == 2
+    assert "error: /nonexistent is not a program that can be run" in done.stderr
+    assert "reinstall llem, or name its worker in LLEM_WORKER" in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 UNSTARTABLE = {
-    "not executable": ("#!/bin/sh\n", 0o644, "Permission denied"),
-    "no #! line": ("echo hello\n", 0o755, "Exec format error (a script needs a #! line)"),
-    "no interpreter": ("#!/no/such/interpreter\n", 0o755, "what it names as its interpreter is not there"),
+    "no #! line": ("echo hello\n", "Exec format error (a script needs a #! line)"),
+    "no interpreter": ("#!/no/such/interpreter\n", "what it names as its interpreter is not there"),
 }
 
 
 @pytest.mark.parametrize(
     "variable,what",
-    [("LLEM_WORKER", what) for what in UNSTARTABLE] + [("LLEM_ENGINE_SIM", what) for what in list(UNSTARTABLE)[1:]],
+    [(variable, what) for variable in ("LLEM_WORKER", "LLEM_ENGINE_SIM") for what in UNSTARTABLE],
 )
 def test_program_that_cannot_start_is_named(llem, variable, what):
-    text, mode, reason = UNSTARTABLE[what]
+    text, reason = UNSTARTABLE[what]
     program = llem.folder / "program"
     program.write_text(text)
-    program.chmod(mode)
+    program.chmod(0o755)
     done, study = run(llem, {}, expect=1, env={variable: str(program)})
     assert f"cannot start {program}: {reason}" in study.error()["message"], done.stdout
 

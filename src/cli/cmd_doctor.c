@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* llem doctor: what this machine has and lacks, for everything or for one file. */
+#include "cli/cli.h"
+
+#include "cli/plan.h"
+#include "cli/runner.h"
+#include "cli/table.h"
+#include "preflight/preflight.h"
+
+#include <libsmartcols.h>
+#include <string.h>
+
+static char *option_output;
+static gboolean as_json;
+
+static const GOptionEntry options[] = {
+    {"output", 'o', 0, G_OPTION_ARG_FILENAME, &option_output, "The folder that results would go to", "DIR"},
+    {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON", NULL},
+    {0},
+};
+
+static void print_table(const struct preflight *p, const struct preflight_finding *const *findings, size_t n)
+{
+    static const struct {
+        const char *name;
+        int flags;
+    } columns[] = {{"CHECK", 0}, {"OF", 0}, {"STATE", 0}, {"FOUND", SCOLS_FL_WRAP}};
+    struct libscols_table *table = scols_new_table();
+    for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
+        scols_table_new_column(table, columns[i].name, 0, columns[i].flags);
+    for (size_t i = 0; i < n; i++) {
+        const char *const cells[] = {findings[i]->id, findings[i]->about, cli_finding_state(p, findings[i]), findings[i]->text};
+        struct libscols_line *line = scols_table_new_line(table, NULL);
+        for (size_t k = 0; k < G_N_ELEMENTS(columns); k++)
+            scols_line_set_data(line, k, cells[k] ? cells[k] : "");
+    }
+    scols_print_table(table);
+    scols_unref_table(table);
+}
+
+/* A remedy that several findings share is said once. */
+static void print_remedies(const struct preflight *p, const struct preflight_finding *const *findings, size_t n)
+{
+    g_autoptr(GHashTable) said = g_hash_table_new(g_str_hash, g_str_equal);
+    for (size_t i = 0; i < n; i++) {
+        const char *remedy = findings[i]->hint ? findings[i]->hint : findings[i]->remedy;
+        if (preflight_severity(p, findings[i]) < 0 || !g_hash_table_add(said, (void *)(uintptr_t)remedy))
+            continue;
+        printf("%s  %s (%s): %s\n      %s\n", g_hash_table_size(said) == 1 ? "\nWhat to do:\n" : "", findings[i]->id,
+               findings[i]->about, findings[i]->why, remedy);
+    }
+}
+
+static void print_sum(const struct preflight *p, const struct preflight_finding *const *findings, size_t n)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (int v = 0; v < PREFLIGHT_VERDICT_COUNT; v++) {
+        const char *name = preflight_verdict_name(v);
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++)
+            count += !strcmp(cli_finding_state(p, findings[i]), name);
+        if (count)
+            g_string_append_printf(text, "%s%zu %s", text->len ? ", " : "", count, name);
+    }
+    printf("\n%zu check%s: %s\n", n, n == 1 ? "" : "s", text->str);
+}
+
+static int report(const struct preflight *p)
+{
+    const struct preflight_finding *const *findings;
+    size_t n = preflight_findings(p, &findings);
+    json_t *list = as_json ? json_array() : NULL;
+    bool failed = false;
+    for (size_t i = 0; i < n; i++) {
+        failed |= preflight_severity(p, findings[i]) == DIAG_ERROR;
+        if (list)
+            json_array_append_new(list, cli_finding_json(p, findings[i]));
+    }
+    if (list) {
+        cli_print_json(list);
+    } else {
+        print_table(p, findings, n);
+        print_remedies(p, findings, n);
+        print_sum(p, findings, n);
+    }
+    return failed ? CLI_FAILED : CLI_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    g_autoptr(owned_config_file) file = NULL;
+    const struct cli_plan_options target = {.output = option_output};
+    g_autoptr(owned_plan) plan = argc > 0 ? cli_plan_load(argv, &target, &file) : NULL;
+    if (argc > 0 && !plan)
+        return CLI_USAGE;
+    g_autofree char *results = plan            ? cli_plan_target(plan, &target)
+                               : option_output ? g_strdup(option_output)
+                                               : g_strdup("results");
+    g_autoptr(owned_runner) runner = cli_runner_new();
+    const struct preflight_options how = {.results_dir = results, .runner = runner, .thorough = true};
+    g_autoptr(owned_preflight) p = preflight_new(&how);
+    proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
+    if (plan)
+        preflight_look_at_plan(p, plan);
+    else
+        preflight_look_at_machine(p);
+    return report(p);
+}
+
+const struct cli_command cli_doctor = {
+    .name = "doctor",
+    .actions =
+        (const struct cli_action[]){
+            {
+                .arguments = "[FILE [KEY=VALUE…]]",
+                .summary = "Check this machine, or what one file needs of it: what was found, what to do",
+                .details = "Without FILE every engine and sensor is looked at, with FILE what its runs need, engines started\n"
+                           "included. Exit status: 0 nothing failed (warnings are not failures), 1 a check failed, 2 the file\n"
+                           "or the command line is wrong.",
+                .max = -1,
+                .options = options,
+                .run = run,
+            },
+            {0},
+        },
+};

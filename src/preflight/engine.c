@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks of engines and models: what their descriptors say of them. */
+#include "preflight/rows.h"
+
+#include "engine/engine.h"
+
+#include <string.h>
+
+/* --- Adapters -------------------------------------------------------------------------------------------------------- */
+
+/* The backend of a cell; of the machine the nth there is. */
+static char *backend_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    if (config)
+        return nth == 0 ? g_strdup(config_string(config, FIELD_BACKEND)) : NULL;
+    g_auto(GStrv) names = backend_names();
+    return nth < g_strv_length(names) ? g_strdup(names[nth]) : NULL;
+}
+
+static void probe_adapter(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autoptr(GError) error = NULL;
+    const struct backend *backend = backend_find(q->about, &error);
+    g_auto(GStrv) argv = backend ? backend_command(backend, &error) : NULL;
+    if (argv) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s", backend_program(backend, (const char *const *)argv));
+        return;
+    }
+    const struct diag_span *at = q->config ? config_place(q->config, FIELD_BACKEND) : NULL;
+    preflight_find(ret, q->config ? PREFLIGHT_LACKS : PREFLIGHT_ABSENT, at, "%s", error->message);
+    if (q->config && !at)
+        ret->hint = g_strdup_printf(
+            "the file names no backend, so it is %s; `llem engine list` shows those that are here", q->about);
+}
+
+static char *any_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    return !config && nth == 0 ? g_strdup("any") : NULL;
+}
+
+static void probe_any(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    (void)q;
+    g_autoptr(GString) here = g_string_new(NULL);
+    g_auto(GStrv) names = backend_names();
+    for (char **name = names; *name; name++) {
+        const struct backend *backend = backend_find(*name, NULL);
+        g_auto(GStrv) argv = backend ? backend_command(backend, NULL) : NULL;
+        if (argv)
+            g_string_append_printf(here, "%s%s", here->len ? ", " : "", *name);
+    }
+    if (here->len)
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s", here->str);
+    else
+        preflight_find(ret, PREFLIGHT_FAILS, NULL, "no engine can be run here");
+}
+
+/* An engine whose program is there. */
+static char *start_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    g_autofree char *name = backend_key(p, config, nth);
+    const struct backend *backend = name ? backend_find(name, NULL) : NULL;
+    g_auto(GStrv) argv = backend ? backend_command(backend, NULL) : NULL;
+    return argv ? g_steal_pointer(&name) : name && !config ? start_key(p, config, nth + 1) : NULL;
+}
+
+static void probe_start(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autoptr(GError) error = NULL;
+    const struct backend *backend = backend_find(q->about, &error);
+    g_auto(GStrv) argv = backend_command(backend, &error);
+    const struct engine_options start = {.argv = (const char *const *)argv, .interrupt_fd = -1};
+    struct engine *engine = argv ? engine_start(&start, &error) : NULL;
+    struct engine_identity identity;
+    if (engine && engine_hello(engine, clock_mono_ns() + 60 * NS_PER_S, &identity, &error)) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s %s", identity.engine,
+                       identity.engine_version ? identity.engine_version : "of an unknown version");
+        engine_identity_clear(&identity);
+    } else {
+        preflight_find(ret, PREFLIGHT_REFUSES, q->config ? config_place(q->config, FIELD_BACKEND) : NULL, "%s",
+                       error->message);
+        ret->hint = g_strdup(backend_remedy(backend));
+    }
+    engine_free(engine);
+}
+
+/* --- Models ---------------------------------------------------------------------------------------------------------- */
+
+static char *model_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    return config && nth == 0 ? preflight_model_name(config) : NULL;
+}
+
+/* The place of the field that a message begins with; else the model's. */
+static const struct diag_span *place_of_message(const struct config *config, const char *message)
+{
+    g_autofree char *field = g_strndup(message, strcspn(message, ":"));
+    const struct diag_span *at = config_place_at(config, field);
+    return at ? at : config_place(config, FIELD_MODEL);
+}
+
+/* A form that has to be got first skips its cells, and a hub's name is no mistake for engines that take it. */
+static void probe_model(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    const struct preflight_model *model = preflight_model(q->preflight, q->config);
+    const struct backend *backend = preflight_backend(q->config);
+    if (!model->error) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s", model->path ? model->path : "the engine makes its own");
+        return;
+    }
+    bool skips = !backend || backend_model(backend)->takes != BACKEND_TAKES_GGUF ||
+                 g_error_matches(model->error, LLEM_ERROR, LLEM_ERROR_MISSING);
+    const char *message = model->error->message;
+    preflight_find(ret, skips ? PREFLIGHT_LACKS : PREFLIGHT_REFUSES, place_of_message(q->config, message), "%s", message);
+}
+
+/* The option that sets the context of an adapter that otherwise sizes it by the longest request; NULL where it is set,
+ * or the engine sizes it in another way. */
+static const struct backend_option *unset_context(const struct config *config)
+{
+    const struct backend *backend = preflight_backend(config);
+    const struct backend_context *context = backend ? backend_context(backend) : NULL;
+    const struct backend_option *const *options;
+    if (!context || !context->rounds_to || !backend_role(backend, ROLE_CONTEXT, &options))
+        return NULL;
+    return config_value_at(config, options[0]->path) ? NULL : options[0];
+}
+
+static char *length_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    if (!config || nth > 0 || !unset_context(config) || preflight_model(p, config)->context_length == 0)
+        return NULL;
+    g_autofree char *model = preflight_model_name(config);
+    return g_strdup_printf("%s, %" G_GINT64_FORMAT " + %" G_GINT64_FORMAT " tokens", model,
+                           config_int(config, FIELD_MAX_INPUT_TOKENS), config_int(config, FIELD_MAX_OUTPUT_TOKENS));
+}
+
+/* Such an adapter refuses a context longer than the model was trained for. */
+static void probe_length(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    int64_t input = config_int(q->config, FIELD_MAX_INPUT_TOKENS), output = config_int(q->config, FIELD_MAX_OUTPUT_TOKENS);
+    int64_t trained = preflight_model(q->preflight, q->config)->context_length;
+    const struct backend_option *option = unset_context(q->config);
+    if (!option || input + output - 1 <= trained) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "the model was trained for %" G_GINT64_FORMAT, trained);
+        return;
+    }
+    preflight_find(ret, PREFLIGHT_REFUSES, config_place(q->config, FIELD_MAX_OUTPUT_TOKENS),
+                   "max_input_tokens %" G_GINT64_FORMAT " and max_output_tokens %" G_GINT64_FORMAT " need %" G_GINT64_FORMAT
+                   " positions; %s was trained for %" G_GINT64_FORMAT,
+                   input, output, input + output - 1, config_string(q->config, FIELD_MODEL), trained);
+    ret->hint = g_strdup_printf("lower one of them, or set %s to go beyond what it was trained for",
+                                option->path);
+}
+
+/* --- Threads --------------------------------------------------------------------------------------------------------- */
+
+/* The nth option of the role that somebody wrote: "llamacpp.n_threads 512". One without a place follows from another. */
+static char *threads_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    const struct backend *backend = config ? preflight_backend(config) : NULL;
+    const struct backend_option *const *options;
+    size_t n = backend ? backend_role(backend, ROLE_THREADS, &options) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *value = config_value_at(config, options[i]->path);
+        if (json_is_integer(value) && config_place_at(config, options[i]->path) && nth-- == 0)
+            return g_strdup_printf("%s %" JSON_INTEGER_FORMAT, options[i]->path, json_integer_value(value));
+    }
+    return NULL;
+}
+
+/* Threads of one step spin while they wait for each other: more of them than processors take turns at spinning. */
+static void probe_threads(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autofree char *path = g_strndup(q->about, strcspn(q->about, " "));
+    int64_t asked = json_integer_value(config_value_at(q->config, path)), most = g_get_num_processors();
+    if (asked <= most) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "llem may use %" G_GINT64_FORMAT " here", most);
+        return;
+    }
+    preflight_find(ret, PREFLIGHT_LACKS, config_place_at(q->config, path),
+                   "%s: %" G_GINT64_FORMAT " is more than the %" G_GINT64_FORMAT " processor%s that llem may use here", path,
+                   asked, most, most == 1 ? "" : "s");
+    ret->hint = g_strdup("the threads will wait for each other: the figures will be slower and scatter");
+}
+
+const struct preflight_check preflight_engine_rows[] = {
+    {.id = "engine.adapter",
+     .why = "cells of an engine that is not here are skipped",
+     .remedy = "`llem engine list` says how to get each",
+     .key = backend_key,
+     .probe = probe_adapter},
+    {.id = "engine.any",
+     .why = "without an engine nothing can be run",
+     .remedy = "`llem engine list` says how to get each",
+     .key = any_key,
+     .probe = probe_any},
+    {.id = "engine.start",
+     .why = "an adapter that does not start fails every run",
+     .remedy = "`llem engine check NAME` says more",
+     .thorough = true,
+     .key = start_key,
+     .probe = probe_start},
+    {.id = "engine.model",
+     .why = "an engine loads what the model's name comes to",
+     .remedy = "`llem model list` shows the models llem knows",
+     .key = model_key,
+     .probe = probe_model},
+    {.id = "engine.context",
+     .why = "an adapter refuses more positions than the model was trained for",
+     .remedy = "lower max_input_tokens or max_output_tokens",
+     .key = length_key,
+     .probe = probe_length},
+    {.id = "engine.threads",
+     .why = "more threads than processors wait for each other",
+     .remedy = "ask for fewer",
+     .key = threads_key,
+     .probe = probe_threads},
+    {0},
+};

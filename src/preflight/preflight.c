@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* Asks the checks of whatever tables it is given, each once about each thing, and tells what was found. */
+#include "preflight/rows.h"
+
+#include <string.h>
+
+struct preflight {
+    const struct preflight_options *options;
+    const struct preflight_check *const *tables;
+    struct workload_library *library;
+    GHashTable *models;   /* preflight_model_name() → struct preflight_model */
+    GHashTable *asked;    /* id and key → the finding in `findings` */
+    GPtrArray *findings;  /* of struct preflight_finding */
+    size_t cells, refused; /* looked at; of these, how many cannot run */
+};
+
+const char *preflight_verdict_name(enum preflight_verdict verdict)
+{
+    static const char *const names[] = {[PREFLIGHT_OK] = "ok",
+                                        [PREFLIGHT_ABSENT] = "absent",
+                                        [PREFLIGHT_LACKS] = "warning",
+                                        [PREFLIGHT_REFUSES] = "refused",
+                                        [PREFLIGHT_FAILS] = "failed"};
+    return names[verdict];
+}
+
+static void finding_free(void *data)
+{
+    struct preflight_finding *finding = data;
+    g_free(finding->about);
+    g_free(finding->text);
+    g_free(finding->hint);
+    g_free(finding);
+}
+
+static void model_free(void *data)
+{
+    struct preflight_model *model = data;
+    g_clear_error(&model->error);
+    g_free(model->path);
+    g_free(model);
+}
+
+struct preflight *preflight_new_with(const struct preflight_options *options, const struct preflight_check *const *tables)
+{
+    struct preflight *p = g_new0(struct preflight, 1);
+    p->options = options;
+    p->tables = tables;
+    p->library = workload_library_new();
+    p->models = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, model_free);
+    p->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    p->findings = g_ptr_array_new_with_free_func(finding_free);
+    return p;
+}
+
+void preflight_free(struct preflight *p)
+{
+    if (!p)
+        return;
+    workload_library_free(p->library);
+    g_hash_table_unref(p->models);
+    g_hash_table_unref(p->asked);
+    g_ptr_array_unref(p->findings);
+    g_free(p);
+}
+
+/* --- What probes ask for ------------------------------------------------------------------------------------------- */
+
+const struct preflight_options *preflight_options_of(const struct preflight *p)
+{
+    return p->options;
+}
+
+struct workload_library *preflight_library(struct preflight *p)
+{
+    return p->library;
+}
+
+const struct backend *preflight_backend(const struct config *config)
+{
+    return backend_find(config_string(config, FIELD_BACKEND), NULL);
+}
+
+char *preflight_model_name(const struct config *config)
+{
+    const struct backend *backend = preflight_backend(config);
+    const char *const forms[] = {"precision", backend ? backend_model(backend)->quantization : NULL};
+    GString *name = g_string_new(NULL);
+    g_string_append_printf(name, "%s for %s", config_string(config, FIELD_MODEL), config_string(config, FIELD_BACKEND));
+    for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
+        const char *form = forms[i] ? json_string_value(config_value_at(config, forms[i])) : NULL;
+        if (form)
+            g_string_append_printf(name, ", %s %s", forms[i], form);
+    }
+    return g_string_free(name, FALSE);
+}
+
+static struct preflight_model *model_read(const struct config *config)
+{
+    struct preflight_model *model = g_new0(struct preflight_model, 1);
+    g_auto(workload_resolved) resolved = {0};
+    g_auto(workload_facts) facts = {0};
+    if (!workload_model_of(config, &resolved, &model->error))
+        return model;
+    model->path = g_strdup(resolved.path);
+    if (resolved.format == WORKLOAD_FORMAT_GGUF && resolved.path && workload_facts_read(resolved.path, &facts, &model->error))
+        model->context_length = facts.context_length;
+    return model;
+}
+
+const struct preflight_model *preflight_model(struct preflight *p, const struct config *config)
+{
+    g_autofree char *name = preflight_model_name(config);
+    struct preflight_model *model = g_hash_table_lookup(p->models, name);
+    if (!model) {
+        model = model_read(config);
+        g_hash_table_insert(p->models, g_steal_pointer(&name), model);
+    }
+    return model;
+}
+
+void preflight_find(struct preflight_finding *ret, enum preflight_verdict verdict, const struct diag_span *at,
+                    const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    ret->verdict = verdict;
+    ret->at = at ? *at : (struct diag_span){0};
+    g_free(ret->text);
+    ret->text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+}
+
+/* --- Asking --------------------------------------------------------------------------------------------------------- */
+
+/* Takes the key over. */
+static const struct preflight_finding *ask(struct preflight *p, const struct preflight_check *check,
+                                           const struct config *config, char *key)
+{
+    g_autofree char *name = g_strdup_printf("%s %s", check->id, key);
+    struct preflight_finding *finding = g_hash_table_lookup(p->asked, name);
+    if (finding) {
+        g_free(key);
+        return finding;
+    }
+    finding = g_new0(struct preflight_finding, 1);
+    *finding = (struct preflight_finding){.id = check->id, .why = check->why, .remedy = check->remedy, .about = key};
+    check->probe(&(struct preflight_question){p, config, key}, finding);
+    g_ptr_array_add(p->findings, finding);
+    g_hash_table_insert(p->asked, g_steal_pointer(&name), finding);
+    return finding;
+}
+
+/* Asks all rows; false: one of them refuses. */
+static bool ask_all(struct preflight *p, const struct config *config)
+{
+    bool ok = true;
+    for (const struct preflight_check *const *table = p->tables; *table; table++)
+        for (const struct preflight_check *check = *table; check->id; check++) {
+            char *key;
+            for (size_t n = 0; (!check->thorough || p->options->thorough) && (key = check->key(p, config, n)); n++)
+                ok &= ask(p, check, config, key)->verdict != PREFLIGHT_REFUSES;
+        }
+    return ok;
+}
+
+void preflight_look(struct preflight *p, const struct config *config)
+{
+    p->cells++;
+    p->refused += !ask_all(p, config);
+}
+
+void preflight_look_at_plan(struct preflight *p, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan_cells(plan); i++) {
+        g_autoptr(owned_config) config = plan_cell_config(plan, i);
+        preflight_look(p, config);
+    }
+}
+
+void preflight_look_at_machine(struct preflight *p)
+{
+    ask_all(p, NULL);
+}
+
+/* --- Telling -------------------------------------------------------------------------------------------------------- */
+
+size_t preflight_findings(const struct preflight *p, const struct preflight_finding *const **ret)
+{
+    *ret = (const struct preflight_finding *const *)p->findings->pdata;
+    return p->findings->len;
+}
+
+int preflight_severity(const struct preflight *p, const struct preflight_finding *finding)
+{
+    switch (finding->verdict) {
+    case PREFLIGHT_LACKS: return DIAG_WARNING;
+    case PREFLIGHT_REFUSES: return p->refused == p->cells ? DIAG_ERROR : DIAG_WARNING;
+    case PREFLIGHT_FAILS: return DIAG_ERROR;
+    default: return -1;
+    }
+}
+
+static void tell(const struct preflight *p, const struct preflight_finding *finding, struct diag *diag)
+{
+    int severity = preflight_severity(p, finding);
+    if (severity < 0)
+        return;
+    diag_add(diag, (enum diag_severity)severity, finding->at.source ? &finding->at : NULL, "%s", finding->text);
+    if (finding->hint)
+        diag_hint(diag, "%s", finding->hint);
+}
+
+/* What cells are refused for comes last: it is about them, not about the machine. */
+void preflight_report(const struct preflight *p, struct diag *diag)
+{
+    for (int refusals = 0; refusals < 2; refusals++)
+        for (guint i = 0; i < p->findings->len; i++) {
+            const struct preflight_finding *finding = p->findings->pdata[i];
+            if ((finding->verdict == PREFLIGHT_REFUSES) == refusals)
+                tell(p, finding, diag);
+        }
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks of the sensors: the rows of the sources. */
+#include "preflight/rows.h"
+
+#include "base/sources.h"
+#include "meter/meter.h"
+
+#include <string.h>
+
+/* Why a meter that was asked for some sources shows no energy, or NULL when one of them does. Borrowed. */
+static const char *without_energy(const struct meter *meter)
+{
+    const char *reason = "it offers nothing";
+    for (size_t i = 0; i < meter_source_count(meter); i++)
+        if (meter_source_at(meter, i)->asked && meter_source_at(meter, i)->reason)
+            reason = meter_source_at(meter, i)->reason;
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        if (c->kind != METER_ENERGY && c->kind != METER_POWER_INSTANT && c->kind != METER_POWER_AVERAGE)
+            continue;
+        if (c->status != QUANTITY_ABSENT)
+            return NULL;
+        reason = c->reason ? c->reason : reason;
+    }
+    return reason;
+}
+
+/* Why no source of a list shows energy here, or NULL. New string. */
+static char *lack_of(const char *const *sources)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(meter_handle) meter = meter_open(&(struct meter_options){.sources = sources}, &error);
+    return g_strdup(meter ? without_energy(meter) : error->message);
+}
+
+static bool is_modelled(const struct config *config)
+{
+    return config && config_has(config, FIELD_ENERGY_MODELLED) && config_bool(config, FIELD_ENERGY_MODELLED);
+}
+
+/* --- One that was named ---------------------------------------------------------------------------------------------- */
+
+/* The source that a cell names; of the machine the nth that llem asks for unasked. */
+static char *source_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    const char *source = config ? config_string(config, FIELD_ENERGY_BACKEND) : NULL;
+    if (source)
+        return nth > 0 || !strcmp(source, SOURCE_NONE) || !strcmp(source, SOURCE_AUTO)
+                   ? NULL
+                   : g_strdup_printf("%s%s", source, is_modelled(config) ? ", or modelled" : "");
+    g_autofree const char **names = meter_sources_asked(NULL, SOURCE_BY_AUTO);
+    const char **name = names;
+    while (*name && nth > 0)
+        name++, nth--;
+    return g_strdup(*name);
+}
+
+static void probe_source(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autofree char *source = g_strndup(q->about, strcspn(q->about, ","));
+    const char *const sources[] = {source, NULL};
+    g_autofree char *reason = lack_of(sources);
+    if (!reason) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "shows energy");
+    } else if (!q->config) {
+        preflight_find(ret, PREFLIGHT_ABSENT, NULL, "%s", reason);
+    } else {
+        preflight_find(ret, PREFLIGHT_LACKS, config_place(q->config, FIELD_ENERGY_BACKEND),
+                       "energy.backend: %s measures nothing here (%s): energy will be %s", source, reason,
+                       quantity_status_name(is_modelled(q->config) ? QUANTITY_MODELLED : QUANTITY_ABSENT));
+        ret->hint = g_strdup("`llem meter list` lists the sensors; energy.backend: auto takes those that are here");
+    }
+}
+
+/* --- Any at all ------------------------------------------------------------------------------------------------------ */
+
+static char *any_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    bool asks = !config || (!strcmp(config_string(config, FIELD_ENERGY_BACKEND), SOURCE_AUTO) && !is_modelled(config));
+    return asks && nth == 0 ? g_strdup(SOURCE_AUTO) : NULL;
+}
+
+/* A sensor whose coverage is not known never answers for a run unasked. */
+static void probe_any(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autofree const char **sources = meter_sources_asked(NULL, SOURCE_ANSWERS);
+    g_autofree char *reason = lack_of(sources);
+    if (!reason) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "energy can be measured");
+        return;
+    }
+    preflight_find(ret, PREFLIGHT_LACKS, q->config ? config_place(q->config, FIELD_ENERGY_BACKEND) : NULL,
+                   "no energy sensor was found on this machine: energy will be absent");
+    ret->hint = g_strdup("`llem meter list` says what each source lacks; energy.modelled: true adds a modelled value");
+}
+
+const struct preflight_check preflight_sensor_rows[] = {
+    {.id = "sensor.source",
+     .why = "energy is what a sensor measured, or it is absent",
+     .remedy = "`llem meter list` says what each source lacks",
+     .key = source_key,
+     .probe = probe_source},
+    {.id = "sensor.any",
+     .why = "without a sensor energy is absent",
+     .remedy = "`llem meter list` says what each source lacks; energy.modelled: true adds a modelled value",
+     .key = any_key,
+     .probe = probe_any},
+    {0},
+};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Checks of the work: the data sets. */
+#include "preflight/rows.h"
+
+static int64_t warmup_prompts(const struct config *config)
+{
+    return config_bool(config, FIELD_WARMUP_ENABLED) ? config_int(config, FIELD_WARMUP_MAX_PROMPTS) : 0;
+}
+
+static char *data_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    if (!config || nth > 0)
+        return NULL;
+    return g_strdup_printf("%s, %" G_GINT64_FORMAT " prompts and %" G_GINT64_FORMAT " to warm up",
+                           config_string(config, FIELD_DATASET), config_int(config, FIELD_N), warmup_prompts(config));
+}
+
+static void probe_data(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(workload_work) work = {0};
+    const struct diag_span *at = config_place(q->config, FIELD_DATASET);
+    if (workload_library_pick(preflight_library(q->preflight), q->config, &work, &error))
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s", work.dataset);
+    else
+        preflight_find(ret, PREFLIGHT_FAILS, at ? at : config_place(q->config, FIELD_N), "%s", error->message);
+}
+
+const struct preflight_check preflight_work_rows[] = {
+    {.id = "work.dataset",
+     .why = "every run takes its prompts from it",
+     .remedy = "dataset: names a built-in set or a file of your own; n says how many prompts of it",
+     .key = data_key,
+     .probe = probe_data},
+    {0},
+};
