@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "exchange/exchange.h"
+#include "report/report.h"
 #include "result/result.h"
 #include "store/store.h"
 
@@ -29,10 +30,10 @@ static int metrics(int argc, char **argv)
 static int reference(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    g_autofree char *text = result_reference();
+    g_autofree char *text = result_reference(), *columns = report_reference(), *compared = frame_reference();
     g_autoptr(GString) states = g_string_new("\n## States of a run\n\n");
     store_describe_states(states);
-    printf("%s%s", text, states->str);
+    printf("%s%s%s%s", text, states->str, columns, compared);
     return CLI_OK;
 }
 

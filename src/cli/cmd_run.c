@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 static struct cli_plan_options target;
+static struct cli_table_options table;
 static gboolean be_quiet;
 
 static const GOptionEntry options[] = {
     CLI_PLAN_OPTIONS(target),
+    CLI_TABLE_OPTIONS(table),
     {"quiet", 'q', 0, G_OPTION_ARG_NONE, &be_quiet, "No progress on stderr", NULL},
     {0},
 };
@@ -107,7 +109,7 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     proc_become_subreaper();
     bool ok = study_execute(&job, &interrupted, &error);
     clear_line(&screen);
-    cli_print_study(store);
+    cli_print_study(store, &table);
     fprintf(stderr, "Results: %s\n", store_folder(store));
     return ok ? exit_code_of(store, interrupted) : cli_fail(error);
 }
@@ -115,6 +117,8 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
 static int run(int argc, char **argv)
 {
     (void)argc;
+    if (!cli_table_check(&table))
+        return CLI_USAGE;
     g_autoptr(owned_config_file) file = NULL;
     g_autoptr(owned_plan) plan = cli_plan_load(argv, &target, &file);
     if (!plan)

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+static struct cli_table_options table;
 static gboolean as_json;
 
 static const GOptionEntry options[] = {
+    CLI_TABLE_OPTIONS(table),
     {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON: of a study a run a line, of a run its record as it is", NULL},
     {0},
 };
@@ -155,13 +157,15 @@ static int show_study(const char *folder)
     if (as_json)
         print_study_json(store);
     else
-        cli_print_study(store);
+        cli_print_study(store, &table);
     return CLI_OK;
 }
 
 static int run(int argc, char **argv)
 {
     (void)argc;
+    if (!cli_table_check(&table))
+        return CLI_USAGE;
     g_autofree char *folder = folder_of(argv[0]);
     return store_is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(argv[0]);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/table.h"
 
+#include "cli/cli.h"
 #include "report/report.h"
 
 #include <stdio.h>
@@ -13,40 +14,50 @@ size_t cli_terminal_width(void)
     return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-/* What the table shows of a run. The record and the levels are kept in `keep`. */
-static struct report_run run_of(const struct store *store, size_t index, GPtrArray *keep)
+static struct report_options report_options_of(const struct cli_table_options *options)
 {
-    const struct store_run *run = store_run(store, index);
-    struct report_run row = {
-        .index = (int)index + 1, .cycle = run->cycle, .state = run->state, .message = run->message};
-    g_autoptr(GError) error = NULL;
-    g_auto(owned_store_cell) cell = {0};
-    if (store_cell_read(store, run->cell, &cell, &error)) {
-        row.levels = json_incref(cell.levels);
-        g_ptr_array_add(keep, cell.levels);
-    }
-    json_t *record = run->state == STORE_OK ? store_run_record(store, index, &error) : NULL;
-    if (record) {
-        row.record = record;
-        g_ptr_array_add(keep, record);
-    } else if (error) {
-        row.state = STORE_LOST;
-        row.message = g_intern_string(error->message);
-    }
-    return row;
+    return (struct report_options){
+        .columns = options->columns, .sort = options->sort, .width = cli_terminal_width()};
 }
 
-void cli_print_study(const struct store *store)
+bool cli_table_check(const struct cli_table_options *options)
 {
-    size_t n = store_runs(store);
-    g_autofree struct report_run *runs = g_new0(struct report_run, n);
-    g_autoptr(GPtrArray) keep = g_ptr_array_new_with_free_func((GDestroyNotify)json_decref);
-    for (size_t i = 0; i < n; i++)
-        runs[i] = run_of(store, i, keep);
-    g_autofree char *text = report_table(
-        &(struct report_study){
-            .name = store_name(store), .n_cycles = store_cycles(store), .runs = runs, .n_runs = n},
-        cli_terminal_width());
+    g_autoptr(GError) error = NULL;
+    struct report_options report = report_options_of(options);
+    if (report_options_check(&report, &error))
+        return true;
+    cli_misuse("%s", error->message);
+    return false;
+}
+
+/* One record in memory at a time: the frame keeps what the table needs of it. */
+static void add_run(struct frame *frame, const struct store *store, size_t index)
+{
+    const struct store_run *run = store_run(store, index);
+    g_autoptr(GError) error = NULL;
+    g_auto(owned_store_cell) cell = {0};
+    bool known = store_cell_read(store, run->cell, &cell, &error);
+    g_autoptr(json_t) record = known && run->state == STORE_OK ? store_run_record(store, index, &error) : NULL;
+    frame_add(frame,
+              &(struct frame_run){
+                  .index = (int)index + 1,
+                  .cycle = run->cycle,
+                  .levels = cell.levels,
+                  .state = store_state_name(error ? STORE_LOST : run->state),
+                  .message = error ? error->message : run->message,
+              },
+              record);
+}
+
+void cli_print_study(const struct store *store, const struct cli_table_options *options)
+{
+    g_autoptr(owned_frame) frame = frame_new();
+    for (size_t i = 0; i < store_axes(store); i++)
+        frame_add_axis(frame, store_axis_path(store, i));
+    for (size_t i = 0; i < store_runs(store); i++)
+        add_run(frame, store, i);
+    struct report_options report = report_options_of(options);
+    g_autofree char *text = report_table(frame, &report);
     fputs(text, stdout);
     for (const char *const *doubt = store_doubts(store); *doubt; doubt++)
         fprintf(stderr, "llem: warning: %s\n", *doubt);

@@ -1,33 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report: what a study says, from its records alone. Reads results, never live objects.
+ * report: what a study says, for people. Reads frames (room analysis) and records, never live objects.
  *
- * Calling sequence: fill a struct report_study from run folders, then report_table().
+ * Calling sequence: fill a frame from run folders, then report_table().
  * Ownership: everything handed in is borrowed during the call; returned text is new. Threading: no state.
  */
 #pragma once
 
-#include "base/base.h"
-#include "store/store.h"
+#include "analysis/analysis.h"
 
-struct report_run {
-    int index, cycle;
-    const json_t *levels;  /* {"axis path": level}; the same keys in the same order in every run; may be empty */
-    const json_t *record;  /* a loaded result, or NULL */
-    enum store_state state;
-    const char *message;   /* why, where it is not ok */
+struct report_options {
+    const char *columns; /* ids apart by commas; NULL: the usual ones */
+    const char *sort;    /* an id of a column; NULL: the usual order */
+    size_t width;        /* of a line; 0: unlimited */
 };
 
-struct report_study {
-    const char *name;
-    int n_cycles;
-    const struct report_run *runs;
-    size_t n_runs;
-};
+/* False: a column is not known, or nothing can be sorted by it (USAGE, with what there is). */
+bool report_options_check(const struct report_options *options, GError **error);
+/* The section of docs/results.md on columns. New string. */
+char *report_reference(void);
 
-/* The table with its notes: what the energy column is, why it is not measured and what would give a measured value,
- * which runs failed and why. width 0: unlimited. Every line ends in a newline. */
-char *report_table(const struct report_study *study, size_t width);
+/* The table with its notes: what the energy column is, why it is not measured and what would give a measured value, what
+ * may not be compared, which runs failed and why. Options must have passed the check. Every line ends in a newline. */
+char *report_table(const struct frame *frame, const struct report_options *options);
 
 /* One run: what was run, its figures with interval, status and origin, what is absent and why, flags and warnings; of a
  * failed run what went wrong. name is its folder's, record a loaded result or error record. width as above. */

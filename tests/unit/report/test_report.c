@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+struct report_run {
+    int index, cycle;
+    json_t *levels, *record;
+    const char *state, *message;
+};
+
 /* A record with the figures of the table; energy is what the case says. */
 static json_t *record_with(struct quantity joules, const char *scope, const char *warning, const char *ids, int out);
 
@@ -67,15 +73,31 @@ static void check(const char *name, const char *text)
     g_assert_cmpstr(text, ==, golden);
 }
 
-static void show(const char *name, struct report_run *runs, size_t n, int cycles)
+/* The records are let go of. */
+static struct frame *frame_of(struct report_run *runs, size_t n)
 {
-    struct report_study study = {.name = "golden", .n_cycles = cycles, .runs = runs, .n_runs = n};
-    g_autofree char *text = report_table(&study, 0);
-    check(name, text);
+    struct frame *frame = frame_new();
     for (size_t i = 0; i < n; i++) {
-        json_decref((json_t *)(uintptr_t)runs[i].record);
-        json_decref((json_t *)(uintptr_t)runs[i].levels);
+        const struct report_run *r = &runs[i];
+        frame_add(frame, &(struct frame_run){r->index, r->cycle, r->levels, r->state, r->message}, r->record);
+        json_decref(r->record);
+        json_decref(r->levels);
     }
+    return frame;
+}
+
+static void show_with(const char *name, struct report_run *runs, size_t n, const struct report_options *options)
+{
+    g_autoptr(owned_frame) frame = frame_of(runs, n);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(report_options_check(options, &error));
+    g_autofree char *text = report_table(frame, options);
+    check(name, text);
+}
+
+static void show(const char *name, struct report_run *runs, size_t n)
+{
+    show_with(name, runs, n, &(struct report_options){0});
 }
 
 static json_t *levels(const char *quantization, int parallel)
@@ -86,81 +108,80 @@ static json_t *levels(const char *quantization, int parallel)
 static void test_measured(void)
 {
     struct report_run runs[] = {
-        {1, 1, levels("q4_1", 1), record_of(with_interval(QUANTITY_MEASURED, 0.8311, 0.79, 0.87), "GPU board", NULL), STORE_OK, NULL},
-        {2, 1, levels("q8_0", 4), record_of(with_interval(QUANTITY_MEASURED, 1.25, 1.2, 1.3), "GPU board", NULL), STORE_OK, NULL},
+        {1, 1, levels("q4_1", 1), record_of(with_interval(QUANTITY_MEASURED, 0.8311, 0.79, 0.87), "GPU board", NULL), "ok", NULL},
+        {2, 1, levels("q8_0", 4), record_of(with_interval(QUANTITY_MEASURED, 1.25, 1.2, 1.3), "GPU board", NULL), "ok", NULL},
     };
-    show("measured", runs, G_N_ELEMENTS(runs), 1);
+    show("measured", runs, G_N_ELEMENTS(runs));
 }
 
 static void test_modelled(void)
 {
     struct report_run runs[] = {
         {1, 1, levels("q4_1", 1),
-         record_of(with_interval(QUANTITY_MODELLED, 0.15, 0.035, 0.27), "CPU cores of the engine", NULL), STORE_OK, NULL},
-        {2, 1, levels("q8_0", 1), NULL, STORE_SKIPPED, "the form q8_0 is not here; get it with: llem model pull m --form q8_0"},
+         record_of(with_interval(QUANTITY_MODELLED, 0.15, 0.035, 0.27), "CPU cores of the engine", NULL), "ok", NULL},
+        {2, 1, levels("q8_0", 1), NULL, "skipped", "the form q8_0 is not here; get it with: llem model pull m --form q8_0"},
         {3, 2, levels("q4_1", 1),
-         record_of(with_interval(QUANTITY_MODELLED, 0.16, 0.036, 0.28), "CPU cores of the engine", "the clock is slow"), STORE_OK,
+         record_of(with_interval(QUANTITY_MODELLED, 0.16, 0.036, 0.28), "CPU cores of the engine", "the clock is slow"), "ok",
          NULL},
     };
-    show("modelled", runs, G_N_ELEMENTS(runs), 2);
+    show("modelled", runs, G_N_ELEMENTS(runs));
 }
 
 /* On a narrow terminal notes break between words. */
 static void test_notes_are_wrapped(void)
 {
-    struct report_run run = {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), STORE_OK,
+    struct report_run run = {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), "ok",
                              NULL};
-    struct report_study study = {.name = "golden", .n_cycles = 1, .runs = &run, .n_runs = 1};
-    g_autofree char *narrow = report_table(&study, 60), *wide = report_table(&study, 0);
+    g_autoptr(owned_frame) frame = frame_of(&run, 1);
+    g_autofree char *narrow = report_table(frame, &(struct report_options){.width = 60});
+    g_autofree char *wide = report_table(frame, &(struct report_options){0});
     const char *notes = strstr(narrow, "\n\n");
     g_auto(GStrv) lines = g_strsplit(notes, "\n", -1);
     for (char **line = lines; *line; line++)
         g_assert_cmpuint(strlen(*line), <=, 60);
     g_auto(GStrv) a = g_regex_split_simple("\\s+", narrow, 0, 0), b = g_regex_split_simple("\\s+", wide, 0, 0);
     g_assert_cmpuint(g_strv_length(a), ==, g_strv_length(b));
-    json_decref((json_t *)(uintptr_t)run.record);
-    json_decref((json_t *)(uintptr_t)run.levels);
 }
 
 static void test_absent(void)
 {
     struct report_run runs[] = {
-        {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), STORE_OK, NULL},
-        {2, 1, json_object(), NULL, STORE_FAILED, "the engine died: killed by signal 9 (Killed)"},
-        {3, 1, json_object(), NULL, STORE_PLANNED, NULL},
+        {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), "ok", NULL},
+        {2, 1, json_object(), NULL, "failed", "the engine died: killed by signal 9 (Killed)"},
+        {3, 1, json_object(), NULL, "planned", NULL},
     };
-    show("absent", runs, G_N_ELEMENTS(runs), 1);
+    show("absent", runs, G_N_ELEMENTS(runs));
 }
 
 static void test_mixed_status_is_said_per_row(void)
 {
     struct report_run runs[] = {
-        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), STORE_OK, NULL},
-        {2, 1, json_object(), record_of(with_interval(QUANTITY_SIMULATED, 0.8, 0.7, 0.9), "GPU board", NULL), STORE_OK, NULL},
+        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
+        {2, 1, json_object(), record_of(with_interval(QUANTITY_SIMULATED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
     };
-    show("mixed", runs, G_N_ELEMENTS(runs), 1);
+    show("mixed", runs, G_N_ELEMENTS(runs));
 }
 
 static void test_unlike_scopes_are_said_per_row(void)
 {
     struct report_run runs[] = {
-        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), STORE_OK, NULL},
-        {2, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "CPU package", NULL), STORE_OK, NULL},
+        {1, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
+        {2, 1, json_object(), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "CPU package", NULL), "ok", NULL},
     };
-    show("scopes", runs, G_N_ELEMENTS(runs), 1);
+    show("scopes", runs, G_N_ELEMENTS(runs));
 }
 
 static void test_unequal_work_is_said(void)
 {
     struct quantity joules = with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9);
     struct report_run runs[] = {
-        {1, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), STORE_OK, NULL},
-        {2, 1, json_object(), record_with(joules, "GPU board", NULL, "beef", 24), STORE_OK, NULL},
-        {3, 1, json_object(), NULL, STORE_FAILED, NULL},
-        {4, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), STORE_OK, NULL},
-        {5, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 12), STORE_OK, NULL},
+        {1, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), "ok", NULL},
+        {2, 1, json_object(), record_with(joules, "GPU board", NULL, "beef", 24), "ok", NULL},
+        {3, 1, json_object(), NULL, "failed", NULL},
+        {4, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 24), "ok", NULL},
+        {5, 1, json_object(), record_with(joules, "GPU board", NULL, "5eed", 12), "ok", NULL},
     };
-    show("unequal", runs, G_N_ELEMENTS(runs), 1);
+    show("unequal", runs, G_N_ELEMENTS(runs));
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of the room: how a frame keeps its runs. Texts are kept once and known by number; 0 is none. */
+#pragma once
+
+#include "analysis/analysis.h"
+
+#define FRAME_FLAGS_MAX 64
+
+struct texts {
+    GHashTable *numbers; /* text → number */
+    GPtrArray *list;     /* number → text, which the table owns; [0] is NULL */
+};
+
+/* What a quantity is, but for its numbers: few differ. */
+struct frame_origin {
+    uint32_t status, reason, method, sensor;
+};
+
+struct frame_interval {
+    uint32_t metric;
+    double low, high;
+};
+
+struct frame_row {
+    double value[METRIC_COUNT];
+    uint32_t origin[METRIC_COUNT]; /* index of frame->origins */
+    struct frame_interval *intervals; /* of the metrics that have one: few do */
+    uint32_t n_intervals;
+    uint32_t key[FRAME_KEY_COUNT];
+    uint64_t flags; /* bit i: frame->flags[i] */
+    double statistical, systematic;
+    uint32_t systematic_source, outside, sources;
+    uint32_t state, message, warnings;
+    uint32_t cell;
+    int index, cycle;
+    bool has_record, calibrated;
+    uint32_t n_levels;
+    uint32_t levels[]; /* by axis; axes that came later have none */
+};
+
+struct frame {
+    GPtrArray *rows; /* struct frame_row * */
+    struct texts texts;
+    GArray *origins; /* struct frame_origin */
+    GHashTable *origin_numbers;
+    GPtrArray *axes;       /* char * */
+    GHashTable *cells;     /* text of all levels → number + 1 */
+    GPtrArray *cell_runs;  /* GArray of size_t, by cell */
+    GPtrArray *flags;      /* char *, at most FRAME_FLAGS_MAX */
+    GPtrArray *flag_words; /* char *, their meanings */
+    GArray *groups;        /* int, by run; NULL: not found yet */
+};
+
+uint32_t texts_number(struct texts *texts, const char *text);
+/* NULL: 0. */
+const char *texts_at(const struct texts *texts, uint32_t number);
+
+static inline const struct frame_row *frame_row(const struct frame *frame, size_t run)
+{
+    return g_ptr_array_index(frame->rows, run);
+}
+
+/* The value of a key of a record as text; NULL: it has none. New string. */
+char *key_text(const json_t *record, enum frame_key key);
+/* The estimate of the scope that counts, or NULL. */
+static inline const json_t *primary_scope(const json_t *record)
+{
+    return json_array_get(jsonx_at(record, "energy.scopes"), 0);
+}
