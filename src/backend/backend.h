@@ -224,6 +224,9 @@ const char *const *backend_files(const struct backend *backend);      /* what a 
 const char *backend_variable(const struct backend *backend);
 /* The interpreter of {python}: its variable, else python3 of PATH. New string. Error: MISSING. */
 char *backend_find_python(const struct backend *backend, GError **error);
+/* Whether that interpreter has the least version and imports the module that proves it is the right one: starts it, and an
+ * import may take seconds. True where no interpreter is needed. Error: MISSING. */
+bool backend_check_python(const struct backend *backend, GError **error);
 /* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
 char **backend_command(const struct backend *backend, GError **error);
 /* The command that makes another form of a GGUF file, to be followed by SOURCE, TARGET and the form; NULL: it comes with

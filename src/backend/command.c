@@ -94,17 +94,6 @@ const char *backend_variable(const struct backend *b)
     return b->variable;
 }
 
-char *backend_find_python(const struct backend *b, GError **error)
-{
-    const char *named = b->has_python ? g_getenv(b->python.variable) : NULL;
-    char *found = g_find_program_in_path(named && *named ? named : "python3");
-    if (!found)
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: there is no interpreter %s%s%s", b->name,
-                    named && *named ? named : "python3", b->has_python ? "; name one in " : "",
-                    b->has_python ? b->python.variable : "");
-    return found;
-}
-
 static char **from_variable(const struct backend *b, const char *program, GError **error)
 {
     char *found = g_find_program_in_path(program);

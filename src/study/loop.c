@@ -89,7 +89,7 @@ static bool add_engine(const struct config *config, struct exchange *x, GError *
     }
     x->record_env = g_strdupv((char **)(uintptr_t)backend_record_env(backend));
     x->descriptor_sha256 = g_strdup(backend_digest(backend));
-    x->program_sha256 = file_sha256(backend_program(backend, (const char *const *)x->command), error);
+    x->program_sha256 = file_sha256_cached(backend_program(backend, (const char *const *)x->command), error);
     return x->program_sha256 != NULL;
 }
 

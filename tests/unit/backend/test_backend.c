@@ -419,6 +419,42 @@ static void test_command(void)
     g_unsetenv("LLEM_ENGINES_PATH");
 }
 
+/* An interpreter is asked for its version and for the module. */
+static void test_python(void)
+{
+    static const struct {
+        const char *name, *version, *said; /* version NULL: the interpreter fails; said NULL: it will do */
+    } cases[] = {
+        {"new", "3.12.1", NULL},
+        {"exact", "3.10.0", NULL},
+        {"old", "3.9.18", "is Python 3.9.18; 3.10 is the least. Name another in LLEM_TEST_PYTHON"},
+        {"none", NULL, "No such thing; ask, or name another interpreter in LLEM_TEST_PYTHON"},
+        {"without", "3.11.2", "cannot do `import toyengine`: ModuleNotFoundError: toyengine; ask"},
+    };
+    put_engine("pythons", "snake", ", \"python\": {\"least\": \"3.10\", \"variable\": \"LLEM_TEST_PYTHON\", "
+                                   "\"import\": \"toyengine\"}");
+    g_autofree char *path = g_build_filename(root, "pythons", NULL);
+    g_setenv("LLEM_ENGINES_PATH", path, TRUE);
+    const struct backend *b = backend_find("snake", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *python = g_build_filename(path, cases[i].name, NULL);
+        bool has = strcmp(cases[i].name, "without") != 0;
+        g_autofree char *text =
+            cases[i].version ? g_strdup_printf("#!/bin/sh\ncase \"$2\" in *version*) echo %s;; *) %s;; esac\n", cases[i].version,
+                                               has ? "true" : "echo Traceback >&2; echo ModuleNotFoundError: toyengine >&2; exit 1")
+                             : g_strdup("#!/bin/sh\necho No such thing >&2\nexit 1\n");
+        g_assert_true(g_file_set_contents(python, text, -1, NULL));
+        g_assert_cmpint(chmod(python, 0755), ==, 0);
+        g_setenv("LLEM_TEST_PYTHON", python, TRUE);
+        g_autoptr(GError) error = NULL;
+        g_assert_cmpint(backend_check_python(b, &error), ==, cases[i].said == NULL);
+        if (cases[i].said)
+            g_assert_nonnull(strstr(error->message, cases[i].said));
+    }
+    g_unsetenv("LLEM_TEST_PYTHON");
+    g_unsetenv("LLEM_ENGINES_PATH");
+}
+
 /* Every member and word of the format stands on its page. */
 static void test_page(void)
 {
@@ -460,6 +496,7 @@ int main(int argc, char **argv)
     g_test_add_func("/backend/search", test_search);
     g_test_add_func("/backend/reads-one", test_reads_one);
     g_test_add_func("/backend/command", test_command);
+    g_test_add_func("/backend/python", test_python);
     g_test_add_func("/backend/page", test_page);
     int failed = g_test_run();
     g_assert_true(file_remove_tree(root, NULL));

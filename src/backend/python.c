@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* The interpreter of an adapter that is a Python program: which it is, and whether it will do. */
+#include "backend/internal.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+#define SAID_BYTES 4096
+
+char *backend_find_python(const struct backend *b, GError **error)
+{
+    const char *named = b->has_python ? g_getenv(b->python.variable) : NULL;
+    char *found = g_find_program_in_path(named && *named ? named : "python3");
+    if (!found)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: there is no interpreter %s%s%s", b->name,
+                    named && *named ? named : "python3", b->has_python ? "; name one in " : "",
+                    b->has_python ? b->python.variable : "");
+    return found;
+}
+
+/* True if a version ("3.12.1") is not before another ("3.9"), number by number. */
+static bool is_at_least(const char *version, const char *least)
+{
+    g_auto(GStrv) have = g_strsplit(version, ".", -1), want = g_strsplit(least, ".", -1);
+    for (size_t i = 0; want[i]; i++) {
+        guint64 a = have[i] ? g_ascii_strtoull(have[i], NULL, 10) : 0, b = g_ascii_strtoull(want[i], NULL, 10);
+        if (a != b)
+            return a > b;
+        if (!have[i])
+            break;
+    }
+    return true;
+}
+
+static const char *last_line(char *text)
+{
+    g_strchomp(text);
+    const char *newline = strrchr(text, '\n');
+    return newline ? newline + 1 : text;
+}
+
+/* Runs a line of Python; what it printed (new string), or NULL with the last line of what it said. */
+static char *ask(const struct backend *b, const char *python, const char *line, GError **error)
+{
+    const char *const argv[] = {python, "-c", line, NULL};
+    const struct spawn spawn = {.argv = argv, .env = b->env};
+    g_autofree char *out = NULL, *said = NULL;
+    int status;
+    if (!spawn_capture(&spawn, SAID_BYTES, &out, &said, &status, error))
+        return NULL;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return g_strchomp(g_steal_pointer(&out));
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: %s cannot do `%s`: %s; %s, or name another interpreter in %s",
+                b->name, python, line, last_line(said), b->remedy, b->python.variable);
+    return NULL;
+}
+
+bool backend_check_python(const struct backend *b, GError **error)
+{
+    if (!b->has_python)
+        return true;
+    g_autofree char *python = backend_find_python(b, error);
+    g_autofree char *version =
+        python ? ask(b, python, "import sys; print('.'.join(map(str, sys.version_info[:3])))", error) : NULL;
+    if (!version)
+        return false;
+    if (!is_at_least(version, b->python.least)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: %s is Python %s; %s is the least. Name another in %s",
+                    b->name, python, version, b->python.least, b->python.variable);
+        return false;
+    }
+    g_autofree char *line = b->python.import ? g_strdup_printf("import %s", b->python.import) : NULL;
+    g_autofree char *imported = line ? ask(b, python, line, error) : NULL;
+    return !line || imported;
+}
