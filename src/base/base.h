@@ -39,6 +39,7 @@
 #include "base/json.h"
 #include "base/line.h"
 #include "base/limits.h"
+#include "base/members.h"
 #include "base/num.h"
 #include "base/oom.h"
 #include "base/proc.h"

@@ -51,42 +51,60 @@ static json_t *checks_json(const struct energy_estimate *e)
     return list;
 }
 
-static json_t *guards_json(const struct energy_estimate *e)
-{
-    json_t *tree = json_object();
-    const char *reason = e->boards > 1 ? SEE_BOARDS : "no quiet stretch there that is long enough for a level";
+/* Figures of the estimate itself; NaN where the energy is absent. */
+static const struct member_row figures[] = {
+    MEMBER_OR(struct energy_estimate, statistical_j, "statistical_half_width_j", NO_ENERGY),
+    MEMBER_OR(struct energy_estimate, systematic_j, "systematic_half_width_j", NO_ENERGY),
+    MEMBER_OR(struct energy_estimate, raw_j, "raw_j", NO_ENERGY),
+    MEMBER_OR(struct energy_estimate, duration_s, "duration_s", "the window has no length"),
+};
 
-    jsonx_set_real(tree, "pre_w", e->pre_w, reason);
-    jsonx_set_real(tree, "pre_u_w", e->pre_u_w, reason);
-    jsonx_set_real(tree, "post_w", e->post_w, reason);
-    jsonx_set_real(tree, "post_u_w", e->post_u_w, reason);
-    return tree;
+#define NO_LEVEL "no quiet stretch there that is long enough for a level"
+static const struct member_row guards[] = {
+    MEMBER_OR(struct energy_estimate, pre_w, "pre_w", NO_LEVEL),
+    MEMBER_OR(struct energy_estimate, pre_u_w, "pre_u_w", NO_LEVEL),
+    MEMBER_OR(struct energy_estimate, post_w, "post_w", NO_LEVEL),
+    MEMBER_OR(struct energy_estimate, post_u_w, "post_u_w", NO_LEVEL),
+};
+
+static const struct member_row sensors[] = {
+    MEMBER_OR(struct energy_estimate, period_s, "sensor_period_s", "the value changed fewer than three times"),
+    MEMBER_OR(struct energy_estimate, agreement_idle, "agreement_idle", NO_PAIR),
+    MEMBER_OR(struct energy_estimate, agreement_busy, "agreement_busy", NO_PAIR),
+};
+
+static const struct member_row phase[] = {
+    MEMBER(struct energy_phase, locked, "locked", MEMBER_REQUIRED),
+    MEMBER_OR(struct energy_phase, step_s, "step_s", "no two stamps of tokens to judge by"),
+    MEMBER_OR(struct energy_phase, alias_hz, "alias_hz",
+              "nothing can beat: the sensor sees all of the time, or no step is long enough"),
+};
+
+/* Rows that a sum over boards leaves to them. */
+static void write_of_board(json_t *tree, const struct energy_estimate *e, const struct member_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct member_row row = rows[i];
+        row.reason = e->boards > 1 ? SEE_BOARDS : row.reason;
+        members_write(tree, e, &row, 1);
+    }
 }
 
-static json_t *phase_json(const struct energy_phase *phase)
+static void set_text_if_any(json_t *tree, const char *key, const char *text)
 {
-    json_t *tree = json_object();
-    json_object_set_new(tree, "locked", json_boolean(phase->locked));
-    jsonx_set_real(tree, "step_s", phase->step_s, "no two stamps of tokens to judge by");
-    jsonx_set_real(tree, "alias_hz", phase->alias_hz,
-                   "nothing can beat: the sensor sees all of the time, or no step is long enough");
-    return tree;
+    if (text)
+        json_object_set_new(tree, key, json_string(text));
 }
 
 json_t *energy_estimate_json(const struct energy_estimate *e)
 {
-    json_t *tree = json_object();
+    json_t *tree = json_object(), *levels = json_object(), *beat = json_object();
     json_object_set_new(tree, "joules", quantity_json(&e->joules));
-    jsonx_set_real(tree, "statistical_half_width_j", e->statistical_j, NO_ENERGY);
-    jsonx_set_real(tree, "systematic_half_width_j", e->systematic_j, NO_ENERGY);
-    jsonx_set_real(tree, "raw_j", e->raw_j, NO_ENERGY);
-    jsonx_set_real(tree, "duration_s", e->duration_s, "the window has no length");
+    members_write(tree, e, figures, G_N_ELEMENTS(figures));
     json_object_set_new(tree, "method", json_string(energy_method_name(e->method)));
     json_object_set_new(tree, "estimator_version", json_integer(ENERGY_ESTIMATOR_VERSION));
-    if (e->scope)
-        json_object_set_new(tree, "scope", json_string(e->scope));
-    if (e->device)
-        json_object_set_new(tree, "device", json_string(e->device));
+    set_text_if_any(tree, "scope", e->scope);
+    set_text_if_any(tree, "device", e->device);
     json_object_set_new(tree, "boards", json_integer((json_int_t)e->boards));
     json_object_set_new(tree, "flags", flags_json(e->flags));
     json_object_set_new(tree, "systematic", prior_json(e));
@@ -96,12 +114,11 @@ json_t *energy_estimate_json(const struct energy_estimate *e)
     json_object_set_new(tree, "tail_j", quantity_json(&e->tail_j));
     json_object_set_new(tree, "average_w", quantity_json(&e->average_w));
     json_object_set_new(tree, "peak_w", quantity_json(&e->peak_w));
-    json_object_set_new(tree, "guards", guards_json(e));
-    jsonx_set_real(tree, "sensor_period_s", e->period_s,
-                   e->boards > 1 ? SEE_BOARDS : "the value changed fewer than three times");
-    jsonx_set_real(tree, "agreement_idle", e->agreement_idle, e->boards > 1 ? SEE_BOARDS : NO_PAIR);
-    jsonx_set_real(tree, "agreement_busy", e->agreement_busy, e->boards > 1 ? SEE_BOARDS : NO_PAIR);
-    json_object_set_new(tree, "phase", phase_json(&e->phase));
+    write_of_board(levels, e, guards, G_N_ELEMENTS(guards));
+    json_object_set_new(tree, "guards", levels);
+    write_of_board(tree, e, sensors, G_N_ELEMENTS(sensors));
+    members_write(beat, &e->phase, phase, G_N_ELEMENTS(phase));
+    json_object_set_new(tree, "phase", beat);
     json_object_set_new(tree, "checks", checks_json(e));
     return tree;
 }

@@ -101,22 +101,39 @@ static double power_ratio(const struct watch *watches, size_t count, const struc
     return NAN;
 }
 
+/* What watching finds of a channel, as it is kept. follows_average is what a run adds (meter_characterisation_learn()). */
+static const struct member_row sensor_rows[] = {
+    MEMBER(struct meter_sensor, period_ns, "period_ns", MEMBER_REQUIRED),
+    MEMBER(struct meter_sensor, period_p95_ns, "period_p95_ns", MEMBER_REQUIRED),
+    MEMBER(struct meter_sensor, read_p50_ns, "read_p50_ns", MEMBER_REQUIRED),
+    MEMBER(struct meter_sensor, read_p99_ns, "read_p99_ns", MEMBER_REQUIRED),
+    MEMBER(struct meter_sensor, power_ratio, "power_ratio", MEMBER_OPTIONAL),
+    MEMBER(struct meter_sensor, stuck, "stuck", MEMBER_REQUIRED),
+    MEMBER(struct meter_sensor, decreasing, "decreasing", MEMBER_REQUIRED),
+    MEMBER(struct meter_sensor, implausible, "implausible", MEMBER_REQUIRED),
+    MEMBER(struct meter_sensor, usable, "usable", MEMBER_REQUIRED),
+};
+
+static struct meter_sensor found_by(const struct watch *watches, size_t count, struct watch *w)
+{
+    bool counter = w->channel->kind == METER_ENERGY, enough = w->gaps->len + 1 >= MIN_CHANGES;
+    struct meter_sensor s = {.period_ns = enough ? quantile(w->gaps, 0.5) : 0,
+                             .period_p95_ns = enough ? quantile(w->gaps, 0.95) : 0,
+                             .read_p50_ns = quantile(w->costs, 0.5),
+                             .read_p99_ns = quantile(w->costs, 0.99),
+                             .power_ratio = counter ? power_ratio(watches, count, w) : NAN,
+                             .stuck = counter && w->good > 1 && !w->first_change_ns,
+                             .decreasing = w->decreasing,
+                             .implausible = w->implausible};
+    s.usable = w->good && !s.stuck && !s.decreasing && !s.implausible;
+    return s;
+}
+
 static json_t *watch_json(const struct watch *watches, size_t count, struct watch *w)
 {
     json_t *tree = json_object();
-    bool counter = w->channel->kind == METER_ENERGY;
-    bool stuck = counter && w->good > 1 && !w->first_change_ns;
-    bool usable = w->good && !stuck && !w->decreasing && !w->implausible;
-    bool enough = w->gaps->len + 1 >= MIN_CHANGES;
-    json_object_set_new(tree, "period_ns", json_integer(enough ? quantile(w->gaps, 0.5) : 0));
-    json_object_set_new(tree, "period_p95_ns", json_integer(enough ? quantile(w->gaps, 0.95) : 0));
-    json_object_set_new(tree, "read_p50_ns", json_integer(quantile(w->costs, 0.5)));
-    json_object_set_new(tree, "read_p99_ns", json_integer(quantile(w->costs, 0.99)));
-    json_object_set_new(tree, "power_ratio", jsonx_real(counter ? power_ratio(watches, count, w) : NAN));
-    json_object_set_new(tree, "stuck", json_boolean(stuck));
-    json_object_set_new(tree, "decreasing", json_boolean(w->decreasing));
-    json_object_set_new(tree, "implausible", json_boolean(w->implausible));
-    json_object_set_new(tree, "usable", json_boolean(usable));
+    struct meter_sensor found = found_by(watches, count, w);
+    members_write(tree, &found, sensor_rows, G_N_ELEMENTS(sensor_rows));
     json_object_set_new(tree, "failed_reads", json_integer(w->bad));
     if (w->bad)
         json_object_set_new(tree, "failed_with", json_string(meter_read_name(w->bad_status)));
@@ -167,14 +184,7 @@ bool meter_characterisation_get(const json_t *tree, const char *channel_id, stru
     struct meter_sensor s = {.power_ratio = NAN};
     const char *schema = NULL;
     if (!jsonx_get_string(tree, "schema", true, &schema, NULL) || strcmp(schema, SCHEMA) != 0 || !json_is_object(c) ||
-        !jsonx_get_int(c, "period_ns", true, &s.period_ns, NULL) ||
-        !jsonx_get_int(c, "period_p95_ns", true, &s.period_p95_ns, NULL) ||
-        !jsonx_get_int(c, "read_p50_ns", true, &s.read_p50_ns, NULL) ||
-        !jsonx_get_int(c, "read_p99_ns", true, &s.read_p99_ns, NULL) ||
-        !jsonx_get_real(c, "power_ratio", false, &s.power_ratio, NULL) ||
-        !jsonx_get_bool(c, "stuck", true, &s.stuck, NULL) || !jsonx_get_bool(c, "decreasing", true, &s.decreasing, NULL) ||
-        !jsonx_get_bool(c, "implausible", true, &s.implausible, NULL) ||
-        !jsonx_get_bool(c, "usable", true, &s.usable, NULL) ||
+        !members_read(c, &s, sensor_rows, G_N_ELEMENTS(sensor_rows), NULL) ||
         !jsonx_get_bool(c, "follows_average", false, &s.follows_average, NULL))
         return false;
     *ret = s;

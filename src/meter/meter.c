@@ -316,30 +316,6 @@ static void set_text(json_t *tree, const char *key, const char *text)
     json_object_set_new(tree, key, text ? json_string(text) : json_null());
 }
 
-json_t *meter_channel_json(const struct meter_channel *channel)
-{
-    json_t *tree = json_object();
-    set_text(tree, "id", channel->id);
-    set_text(tree, "source", channel->source);
-    set_text(tree, "device", channel->device);
-    set_text(tree, "label", channel->label);
-    set_text(tree, "scope", channel->scope);
-    set_text(tree, "kind", meter_kind_name(channel->kind));
-    set_text(tree, "status", quantity_status_name(channel->status));
-    set_text(tree, "reason", channel->reason);
-    set_text(tree, "raw_unit", channel->raw_unit);
-    json_object_set_new(tree, "scale", jsonx_real(channel->scale));
-    set_text(tree, "unit", meter_kind_unit(channel->kind));
-    json_object_set_new(tree, "wrap", json_integer(channel->wrap));
-    json_object_set_new(tree, "max_power_w", jsonx_real(channel->max_power_w));
-    json_object_set_new(tree, "assumed_refresh_ns", json_integer(channel->refresh_ns));
-    json_object_set_new(tree, "assumed_window_ns", json_integer(channel->window_ns));
-    set_text(tree, "sensor_class", channel->sensor_class);
-    json_object_set_new(tree, "low_ratio", jsonx_real(channel->low_ratio));
-    json_object_set_new(tree, "high_ratio", jsonx_real(channel->high_ratio));
-    return tree;
-}
-
 json_t *meter_json(const struct meter *meter)
 {
     json_t *tree = json_object(), *list = json_array(), *channels = json_array();

@@ -525,12 +525,25 @@ void sampler_stats(struct sampler *sampler, struct sampler_stats *ret)
 
 json_t *sampler_stats_json(struct sampler *sampler)
 {
+    static const struct member_row rows[] = {
+        MEMBER(struct sampler_stats, ticks, "ticks", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, missed, "missed", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, dropped, "dropped", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, late_p50_ns, "late_p50_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, late_p99_ns, "late_p99_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, late_max_ns, "late_max_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, tick_max_ns, "tick_max_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, cpu_ns, "cpu_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, slow_cpu_ns, "slow_cpu_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, writer_cpu_ns, "writer_cpu_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, elapsed_ns, "elapsed_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, realtime, "realtime", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, locked, "locked", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, notice, "notice", MEMBER_OPTIONAL),
+    };
     struct sampler_stats s;
+    json_t *tree = json_object();
     sampler_stats(sampler, &s);
-    return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sb sb ss?}", "ticks", (json_int_t)s.ticks, "missed",
-                     (json_int_t)s.missed, "dropped", (json_int_t)s.dropped, "late_p50_ns", (json_int_t)s.late_p50_ns,
-                     "late_p99_ns", (json_int_t)s.late_p99_ns, "late_max_ns", (json_int_t)s.late_max_ns, "tick_max_ns",
-                     (json_int_t)s.tick_max_ns, "cpu_ns", (json_int_t)s.cpu_ns, "slow_cpu_ns",
-                     (json_int_t)s.slow_cpu_ns, "writer_cpu_ns", (json_int_t)s.writer_cpu_ns, "elapsed_ns",
-                     (json_int_t)s.elapsed_ns, "realtime", (int)s.realtime, "locked", (int)s.locked, "notice", s.notice);
+    members_write(tree, &s, rows, G_N_ELEMENTS(rows));
+    return tree;
 }

@@ -235,46 +235,6 @@ static bool split_row(char *line, char *fields[6])
     return true;
 }
 
-static int kind_from_name(const char *name)
-{
-    for (int i = 0; i < METER_KIND_COUNT; i++)
-        if (!strcmp(meter_kind_name(i), name))
-            return i;
-    return -1;
-}
-
-static bool channel_from_json(json_t *tree, struct meter_channel *c, GError **error)
-{
-    const char *kind = NULL, *status = NULL;
-    int64_t rate = METER_FAST;
-    *c = (struct meter_channel){.source = meter_replay.name, .scale = 1, .low_ratio = 1, .high_ratio = 1};
-    if (!jsonx_get_string(tree, "id", true, &c->id, error) || !jsonx_get_string(tree, "device", true, &c->device, error) ||
-        !jsonx_get_string(tree, "label", false, &c->label, error) ||
-        !jsonx_get_string(tree, "scope", true, &c->scope, error) || !jsonx_get_string(tree, "kind", true, &kind, error) ||
-        !jsonx_get_string(tree, "status", true, &status, error) ||
-        !jsonx_get_string(tree, "reason", false, &c->reason, error) ||
-        !jsonx_get_string(tree, "raw_unit", true, &c->raw_unit, error) ||
-        !jsonx_get_string(tree, "sensor_class", true, &c->sensor_class, error) ||
-        !jsonx_get_real(tree, "scale", true, &c->scale, error) || !jsonx_get_int(tree, "wrap", true, &c->wrap, error) ||
-        !jsonx_get_real(tree, "max_power_w", true, &c->max_power_w, error) ||
-        !jsonx_get_int(tree, "assumed_refresh_ns", true, &c->refresh_ns, error) ||
-        !jsonx_get_int(tree, "assumed_window_ns", true, &c->window_ns, error) ||
-        !jsonx_get_real(tree, "low_ratio", true, &c->low_ratio, error) ||
-        !jsonx_get_real(tree, "high_ratio", true, &c->high_ratio, error) ||
-        !jsonx_get_int(tree, "rate", false, &rate, error))
-        return false;
-    int kind_code = kind_from_name(kind), status_code = quantity_status_from_name(status);
-    if (kind_code < 0 || status_code < 0 || c->wrap < 0 ||
-        (rate != METER_FAST && rate != METER_MEDIUM && rate != METER_SLOW)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the channel's kind, status, wrap or rate is unknown");
-        return false;
-    }
-    c->kind = (enum meter_kind)kind_code;
-    c->status = (enum quantity_status)status_code;
-    c->rate = (enum meter_rate)rate;
-    return true;
-}
-
 static bool add_channel(struct meter_trace *trace, const char *text, GError **error)
 {
     if (trace->channels->len >= LIMIT_TRACE_CHANNELS) {
@@ -283,7 +243,7 @@ static bool add_channel(struct meter_trace *trace, const char *text, GError **er
     }
     g_autoptr(json_t) tree = jsonx_parse(text, -1, "channel", error);
     struct meter_channel channel;
-    if (!tree || !channel_from_json(tree, &channel, error))
+    if (!tree || !meter_channel_parse(tree, &channel, error))
         return false;
     if (g_hash_table_contains(trace->by_id, channel.id)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "channel %s is described twice", channel.id);

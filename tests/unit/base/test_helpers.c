@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the rooms share: random numbers of a seed, remembered digests, JSON Schemas. */
+/* What the rooms share: random numbers of a seed, remembered digests, JSON Schemas, structs as JSON. */
 #include "base/base.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -127,6 +128,51 @@ static void test_schema(void)
                     "[\"n\"]}");
 }
 
+struct thing {
+    int64_t count;
+    double share, unknown;
+    bool ready;
+    const char *name, *remark;
+};
+static const struct member_row thing_rows[] = {
+    MEMBER(struct thing, count, "count", MEMBER_REQUIRED),
+    MEMBER(struct thing, share, "share", MEMBER_REQUIRED),
+    MEMBER_OR(struct thing, unknown, "unknown", "nobody looked"),
+    MEMBER(struct thing, ready, "ready", MEMBER_REQUIRED),
+    MEMBER(struct thing, name, "name", MEMBER_REQUIRED),
+    MEMBER(struct thing, remark, "remark", MEMBER_OPTIONAL),
+};
+
+/* What is written is read back; what is missing or of another type is named. */
+static void test_members(void)
+{
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"{\"count\":1,\"share\":0.5,\"ready\":true,\"name\":\"a\"}", NULL},
+        {"{\"count\":1,\"ready\":true,\"name\":\"a\"}", "share"},
+        {"{\"count\":\"1\",\"share\":0.5,\"ready\":true,\"name\":\"a\"}", "count"},
+        {"{\"count\":1,\"share\":0.5,\"ready\":true,\"name\":\"a\",\"remark\":7}", "remark"},
+    };
+    const struct thing written = {.count = INT64_C(1) << 60, .share = 0.1, .unknown = NAN, .ready = true, .name = "x"};
+    struct thing back = {.unknown = 3};
+    g_autoptr(json_t) tree = json_object();
+    members_write(tree, &written, thing_rows, G_N_ELEMENTS(thing_rows));
+    g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
+    g_assert_cmpstr(text, ==, "{\"count\":1152921504606846976,\"share\":0.1,\"unknown\":null,\"unknown_reason\":\"nobody looked\","
+                              "\"ready\":true,\"name\":\"x\",\"remark\":null}");
+    g_assert_true(members_read(tree, &back, thing_rows, G_N_ELEMENTS(thing_rows), NULL));
+    g_assert_true(back.count == written.count && back.share == written.share && back.ready && !strcmp(back.name, "x"));
+    g_assert_true(back.unknown == 3 && !back.remark); /* null leaves it as it was */
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(json_t) read = jsonx_parse(cases[i].text, -1, "case", NULL);
+        g_assert_true(members_read(read, &back, thing_rows, G_N_ELEMENTS(thing_rows), &error) == !cases[i].error);
+        if (cases[i].error)
+            g_assert_nonnull(strstr(error->message, cases[i].error));
+    }
+}
+
 static void test_install(void)
 {
     static const char *const there[] = {"nowhere", "../tests/test_base_helpers", NULL}, *const none[] = {"nowhere", NULL};
@@ -145,6 +191,7 @@ int main(int argc, char **argv)
     g_test_add_func("/digest/follows_the_file", test_digest_follows_the_file);
     g_test_add_func("/digest/is_remembered", test_digest_is_remembered);
     g_test_add_func("/schema", test_schema);
+    g_test_add_func("/members", test_members);
     g_test_add_func("/install", test_install);
     return g_test_run();
 }

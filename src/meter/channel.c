@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* A channel as JSON, and back. */
+#include "meter/source.h"
+
+#include <string.h>
+
+/* Members that are written and read alike. Others stand between them: the source (a trace's channel has another one when it
+ * is played), names of enumerations, the unit. */
+static const struct member_row who[] = {MEMBER(struct meter_channel, id, "id", MEMBER_REQUIRED)};
+static const struct member_row where[] = {
+    MEMBER(struct meter_channel, device, "device", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, label, "label", MEMBER_OPTIONAL),
+    MEMBER(struct meter_channel, scope, "scope", MEMBER_REQUIRED),
+};
+static const struct member_row raw[] = {
+    MEMBER(struct meter_channel, reason, "reason", MEMBER_OPTIONAL),
+    MEMBER(struct meter_channel, raw_unit, "raw_unit", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, scale, "scale", MEMBER_REQUIRED),
+};
+static const struct member_row facts[] = {
+    MEMBER(struct meter_channel, wrap, "wrap", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, max_power_w, "max_power_w", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, refresh_ns, "assumed_refresh_ns", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, window_ns, "assumed_window_ns", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, sensor_class, "sensor_class", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, low_ratio, "low_ratio", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, high_ratio, "high_ratio", MEMBER_REQUIRED),
+};
+
+json_t *meter_channel_json(const struct meter_channel *channel)
+{
+    json_t *tree = json_object();
+    members_write(tree, channel, who, G_N_ELEMENTS(who));
+    json_object_set_new(tree, "source", json_string(channel->source));
+    members_write(tree, channel, where, G_N_ELEMENTS(where));
+    json_object_set_new(tree, "kind", json_string(meter_kind_name(channel->kind)));
+    json_object_set_new(tree, "status", json_string(quantity_status_name(channel->status)));
+    members_write(tree, channel, raw, G_N_ELEMENTS(raw));
+    json_object_set_new(tree, "unit", json_string(meter_kind_unit(channel->kind)));
+    members_write(tree, channel, facts, G_N_ELEMENTS(facts));
+    return tree;
+}
+
+static bool read_members(const json_t *tree, struct meter_channel *ret, GError **error)
+{
+    return members_read(tree, ret, who, G_N_ELEMENTS(who), error) &&
+           members_read(tree, ret, where, G_N_ELEMENTS(where), error) &&
+           members_read(tree, ret, raw, G_N_ELEMENTS(raw), error) &&
+           members_read(tree, ret, facts, G_N_ELEMENTS(facts), error);
+}
+
+static int kind_from_name(const char *name)
+{
+    for (int i = 0; i < METER_KIND_COUNT; i++)
+        if (!strcmp(meter_kind_name(i), name))
+            return i;
+    return -1;
+}
+
+bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError **error)
+{
+    struct meter_channel c = {.source = meter_replay.name, .scale = 1, .low_ratio = 1, .high_ratio = 1};
+    const char *kind_name = NULL, *status_name = NULL;
+    int64_t rate = METER_FAST;
+    if (!read_members(tree, &c, error) ||
+        !jsonx_get_string(tree, "kind", true, &kind_name, error) ||
+        !jsonx_get_string(tree, "status", true, &status_name, error) ||
+        !jsonx_get_int(tree, "rate", false, &rate, error))
+        return false;
+    int kind = kind_from_name(kind_name), status = quantity_status_from_name(status_name);
+    if (kind < 0 || status < 0 || c.wrap < 0 ||
+        (rate != METER_FAST && rate != METER_MEDIUM && rate != METER_SLOW)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the channel's kind, status, wrap or rate is unknown");
+        return false;
+    }
+    c.kind = (enum meter_kind)kind;
+    c.status = (enum quantity_status)status;
+    c.rate = (enum meter_rate)rate;
+    *ret = c;
+    return true;
+}
