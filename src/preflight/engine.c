@@ -71,7 +71,8 @@ static void probe_start(const struct preflight_question *q, struct preflight_fin
     g_autoptr(GError) error = NULL;
     const struct backend *backend = backend_find(q->about, &error);
     g_auto(GStrv) argv = backend_command(backend, &error);
-    const struct engine_options start = {.argv = (const char *const *)argv, .interrupt_fd = -1};
+    const struct engine_options start = {
+        .argv = (const char *const *)argv, .env = backend_env(backend), .interrupt_fd = -1};
     struct engine *engine = argv ? engine_start(&start, &error) : NULL;
     struct engine_identity identity;
     if (engine && engine_hello(engine, clock_mono_ns() + 60 * NS_PER_S, &identity, &error)) {
@@ -84,6 +85,29 @@ static void probe_start(const struct preflight_question *q, struct preflight_fin
         ret->hint = g_strdup(backend_remedy(backend));
     }
     engine_free(engine);
+}
+
+/* An engine whose adapter is a Python program, where none of the user's takes its place. */
+static char *python_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    g_autofree char *name = backend_key(p, config, nth);
+    const struct backend *backend = name ? backend_find(name, NULL) : NULL;
+    const char *instead = backend ? g_getenv(backend_variable(backend)) : NULL;
+    if (backend && backend_python(backend) && !(instead && *instead))
+        return g_steal_pointer(&name);
+    return name && !config ? python_key(p, config, nth + 1) : NULL;
+}
+
+static void probe_python(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autoptr(GError) error = NULL;
+    const struct backend *backend = backend_find(q->about, NULL);
+    g_autofree char *python = backend_find_python(backend, &error);
+    const struct diag_span *at = q->config ? config_place(q->config, FIELD_BACKEND) : NULL;
+    if (python && backend_check_python(backend, &error))
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s", python);
+    else
+        preflight_find(ret, q->config ? PREFLIGHT_REFUSES : PREFLIGHT_ABSENT, at, "%s", error->message);
 }
 
 /* --- Models ---------------------------------------------------------------------------------------------------------- */
@@ -199,6 +223,12 @@ const struct preflight_check preflight_engine_rows[] = {
      .remedy = "`llem engine list` says how to get each",
      .key = any_key,
      .probe = probe_any},
+    {.id = "engine.python",
+     .why = "an adapter in Python needs an interpreter that has its engine",
+     .remedy = "name the interpreter in the variable of its engine.json",
+     .thorough = true,
+     .key = python_key,
+     .probe = probe_python},
     {.id = "engine.start",
      .why = "an adapter that does not start fails every run",
      .remedy = "`llem engine check NAME` says more",

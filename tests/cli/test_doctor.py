@@ -1,6 +1,7 @@
 """llem doctor: the checks of preflight, listed and run, for the machine or for one file."""
 
 import json
+import sys
 
 import pytest
 from studies import write
@@ -74,3 +75,19 @@ def test_a_wrong_file_is_exit_code_2(llem, tmp_path):
     done = llem.run("doctor", write(tmp_path / "t.yaml", n="many"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "expected" in done.stderr
+
+
+@pytest.mark.parametrize("least, module, state, found", [
+    ("3.0", "json", "ok", "python"),
+    ("3.99", "json", "absent", "3.99 is the least. Name another in MY_PYTHON"),
+    ("3.0", "no_such_engine", "absent", "cannot do `import no_such_engine`: ModuleNotFoundError"),
+])
+def test_the_interpreter_of_an_engine_is_asked(llem, tmp_path, least, module, state, found):
+    (tmp_path / "e" / "snake").mkdir(parents=True)
+    (tmp_path / "e" / "snake" / "engine.json").write_text(json.dumps({
+        "format": 1, "name": "snake", "summary": "a snake", "protocol": 1, "hash_version": 1, "remedy": "pip install it",
+        "command": ["{python}", "{dir}/adapter.py"], "model": {"takes": "none"},
+        "python": {"least": least, "variable": "MY_PYTHON", "import": module}}))
+    done = llem.run("doctor", "--json", env={**NOTHING, "LLEM_ENGINES_PATH": str(tmp_path / "e"), "MY_PYTHON": sys.executable})
+    row = {(row["check"], row["of"]): row for row in json.loads(done.stdout)}["engine.python", "snake"]
+    assert row["state"] == state and found in row["found"]
