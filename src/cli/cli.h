@@ -32,7 +32,6 @@ struct cli_action {
     int min, max;                /* how many arguments; max -1: any number */
     const GOptionEntry *options; /* NULL or rows ended by {0} */
     int (*run)(int argc, char **argv); /* the arguments alone: argv[0] is the first, argv[argc] is NULL */
-    bool hidden;                 /* not in help texts */
 };
 
 struct cli_command {
@@ -62,14 +61,14 @@ extern const struct cli_command cli_engine;
 extern const struct cli_command cli_result;
 extern const struct cli_command cli_meter;
 
-/* --- Dispatch ------------------------------------------------------------------------------------------------------- */
+/* --- Dispatch ----------------------------------------------------------------------------------------------------- */
 
 /* Runs the command line behind "llem"; the exit code. argv ends with NULL. */
 int cli_dispatch(int argc, char **argv);
 /* True if the command has one action, which has no name. */
 bool cli_is_single(const struct cli_command *command);
 
-/* --- Help (help.c) -------------------------------------------------------------------------------------------------- */
+/* --- Help (help.c) ------------------------------------------------------------------------------------------------ */
 
 void cli_help(FILE *to);
 void cli_help_command(const struct cli_command *command, FILE *to);
@@ -79,7 +78,7 @@ char *cli_usage_line(const struct cli_command *command, const struct cli_action 
 /* Commands, actions, arguments and options as JSON: for completions and manual pages. New reference. */
 json_t *cli_describe(void);
 
-/* --- Output --------------------------------------------------------------------------------------------------------- */
+/* --- Output ------------------------------------------------------------------------------------------------------- */
 
 /* Prints a tree on stdout, indented, and lets go of it. Returns CLI_OK. */
 int cli_print_json(json_t *tree);

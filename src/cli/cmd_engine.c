@@ -30,7 +30,7 @@ static const GOptionEntry check_options[] = {
     {0},
 };
 
-/* --- list ----------------------------------------------------------------------------------------------------------- */
+/* --- list --------------------------------------------------------------------------------------------------------- */
 
 /* "llama.cpp 0.9.1", asked of the adapter itself; NULL with the reason. New string. */
 static char *ask_version(const struct backend *backend, char **argv, GError **error)
@@ -125,7 +125,7 @@ static int list(int argc, char **argv)
     return all ? cli_print_json(all) : CLI_OK;
 }
 
-/* --- check ---------------------------------------------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------------------------------------------------- */
 
 struct tally {
     int passed, failed, skipped;

@@ -61,7 +61,7 @@ static const GOptionEntry selftest_options[] = {
     {0},
 };
 
-/* --- tables ---------------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------- */
 
 struct column {
     const char *name;
@@ -178,7 +178,7 @@ static void print_channels(struct meter *meter)
     puts("\nREFRESH and WINDOW are assumed from the architecture; 'llem meter characterise' measures the refresh.");
 }
 
-/* --- characterise ---------------------------------------------------------------------------------------------------------- */
+/* --- characterise ------------------------------------------------------------------------------------------------- */
 
 static const char *verdict_of(const struct meter_sensor *s)
 {
@@ -224,7 +224,7 @@ static int characterise_with(struct meter *meter)
     return CLI_OK;
 }
 
-/* --- watch ----------------------------------------------------------------------------------------------------------------- */
+/* --- watch -------------------------------------------------------------------------------------------------------- */
 
 /* The last second of a channel: mean power of a counter, last value of the others. */
 static struct quantity last_second(struct sampler *sampler, struct meter *meter, size_t index, int64_t now_ns)
@@ -323,7 +323,7 @@ static int watch_with(struct meter *meter)
     return sampler_stop(sampler, &error) ? CLI_OK : cli_fail(error);
 }
 
-/* --- selftest -------------------------------------------------------------------------------------------------------------- */
+/* --- selftest ----------------------------------------------------------------------------------------------------- */
 
 /* "0.12 %" of a share. New string. */
 static char *share_text(json_t *value)
@@ -385,7 +385,7 @@ static int selftest_with(struct meter *meter)
     return selftest_table(tree) ? CLI_FAILED : CLI_OK;
 }
 
-/* --- actions ---------------------------------------------------------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------------------------------------------------ */
 
 static int list_with(struct meter *meter)
 {

@@ -18,7 +18,7 @@ static const GOptionEntry options[] = {
     {0},
 };
 
-/* --- What is meant --------------------------------------------------------------------------------------------------- */
+/* --- What is meant ------------------------------------------------------------------------------------------------ */
 
 static bool holds(const char *folder, const char *name)
 {
@@ -71,7 +71,7 @@ static int explain(const char *path)
     return CLI_FAILED;
 }
 
-/* --- A run ------------------------------------------------------------------------------------------------------------ */
+/* --- A run -------------------------------------------------------------------------------------------------------- */
 
 /* An error record has no configuration; that of the run lies beside it. */
 static void add_configuration(json_t *record, const char *folder)
@@ -99,7 +99,7 @@ static int show_run(const char *folder)
     return CLI_OK;
 }
 
-/* --- A study ---------------------------------------------------------------------------------------------------------- */
+/* --- A study ------------------------------------------------------------------------------------------------------ */
 
 static void add_record(json_t *line, const struct store *store, size_t index)
 {

@@ -62,7 +62,7 @@ static char **join_words(char *const *front, char *const *words, int without)
     return (char **)g_ptr_array_free(all, FALSE);
 }
 
-/* --- What is wrong -------------------------------------------------------------------------------------------------- */
+/* --- What is wrong ------------------------------------------------------------------------------------------------ */
 
 static int point_to_help(void)
 {
@@ -107,12 +107,8 @@ static int unknown_command(const char *word)
 
 static void print_actions(const struct cli_command *command)
 {
-    bool first = true;
-    for (const struct cli_action *a = command->actions; a->run; a++) {
-        if (!a->hidden)
-            fprintf(stderr, "%s%s", first ? "Actions: " : ", ", a->name);
-        first &= a->hidden;
-    }
+    for (const struct cli_action *a = command->actions; a->run; a++)
+        fprintf(stderr, "%s%s", a == command->actions ? "Actions: " : ", ", a->name);
     fputs("\n", stderr);
 }
 
@@ -131,7 +127,7 @@ static int unknown_action(const struct cli_command *command, const char *word)
     return point_to_help();
 }
 
-/* --- Options -------------------------------------------------------------------------------------------------------- */
+/* --- Options ------------------------------------------------------------------------------------------------------ */
 
 static const GOptionEntry *find_option(const GOptionEntry *rows, const char *name, size_t length)
 {
@@ -146,7 +142,7 @@ static char *actions_with_option(const struct cli_command *command, const char *
 {
     g_autoptr(GString) list = g_string_new(NULL);
     for (const struct cli_action *a = command->actions; a->run; a++)
-        if (!a->hidden && find_option(a->options, name, length))
+        if (find_option(a->options, name, length))
             g_string_append_printf(list, "%s'llem %s %s'", list->len ? " and " : "", command->name, a->name);
     return list->len ? g_strdup(list->str) : NULL;
 }
@@ -246,7 +242,7 @@ static bool parse_options(const struct cli_action *action, int *argc, char ***ar
     return false;
 }
 
-/* --- Arguments ------------------------------------------------------------------------------------------------------ */
+/* --- Arguments ---------------------------------------------------------------------------------------------------- */
 
 /* The name of an argument in "FILE [KEY=VALUE…]". New string. */
 static char *name_of_argument(const struct cli_action *action, int index)
@@ -272,7 +268,7 @@ static int check_count(const struct cli_command *command, const struct cli_actio
     return point_to_help();
 }
 
-/* --- Dispatch ------------------------------------------------------------------------------------------------------- */
+/* --- Dispatch ----------------------------------------------------------------------------------------------------- */
 
 static void set_name(const struct cli_command *command, const struct cli_action *action)
 {

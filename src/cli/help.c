@@ -20,7 +20,7 @@ static void print_row(const char *left, int width, const char *right, FILE *to)
         fprintf(to, "  %s%*s  %s\n", left, pad, "", right);
 }
 
-/* --- Commands and actions ------------------------------------------------------------------------------------------- */
+/* --- Commands and actions ----------------------------------------------------------------------------------------- */
 
 void cli_help(FILE *to)
 {
@@ -48,13 +48,12 @@ void cli_help_command(const struct cli_command *command, FILE *to)
     for (const struct cli_action *a = command->actions; a->run; a++) {
         g_autofree char *call = call_of(a);
         int length = (int)g_utf8_strlen(call, -1);
-        width = !a->hidden && length <= MOST_INDENT ? MAX(width, length) : width;
+        width = length <= MOST_INDENT ? MAX(width, length) : width;
     }
     fprintf(to, "Usage:\n  llem %s ACTION [OPTION…] [ARGUMENT…]\n\n%s.\n\nActions:\n", command->name, command->summary);
     for (const struct cli_action *a = command->actions; a->run; a++) {
         g_autofree char *call = call_of(a);
-        if (!a->hidden)
-            print_row(call, width, a->summary, to);
+        print_row(call, width, a->summary, to);
     }
     if (command->details)
         fprintf(to, "\n%s\n", command->details);
@@ -96,7 +95,7 @@ void cli_help_action(const struct cli_command *command, const struct cli_action 
     print_options(action->options, to);
 }
 
-/* --- The same as JSON ----------------------------------------------------------------------------------------------- */
+/* --- The same as JSON --------------------------------------------------------------------------------------------- */
 
 static json_t *describe_option(const GOptionEntry *row)
 {
@@ -122,8 +121,7 @@ json_t *cli_describe(void)
     for (const struct cli_command *const *c = cli_commands; *c; c++) {
         json_t *actions = json_array();
         for (const struct cli_action *a = (*c)->actions; a->run; a++)
-            if (!a->hidden)
-                json_array_append_new(actions, describe_action(a));
+            json_array_append_new(actions, describe_action(a));
         json_array_append_new(commands, json_pack("{s:s, s:s, s:s*, s:o}", "name", (*c)->name, "summary", summary_of(*c),
                                                   "details", (*c)->details, "actions", actions));
     }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- Options -------------------------------------------------------------------------------------------------------- */
+/* --- Options ------------------------------------------------------------------------------------------------------ */
 
 /* True if -o is followed by a field: it would make a strange folder and leave the field as it is. */
 static bool is_output_a_field(const struct cli_plan_options *options)
@@ -45,7 +45,7 @@ static bool options_fit(const struct cli_plan_options *options, char *const *ove
     return !is_output_a_field(options) && !is_said_twice(options, overrides);
 }
 
-/* --- Reading -------------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
 
 static void print_diagnostics(const struct diag *diag)
 {
@@ -126,7 +126,7 @@ bool cli_plan_preflight(const struct plan *plan, const char *results, const stru
     return diag_errors(diag) == 0;
 }
 
-/* --- Showing -------------------------------------------------------------------------------------------------------- */
+/* --- Showing ------------------------------------------------------------------------------------------------------ */
 
 static void print_cells(const struct plan *plan, FILE *to)
 {

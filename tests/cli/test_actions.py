@@ -35,6 +35,18 @@ def test_the_commands_are_these(llem):
     assert re.findall(r"^  (\S+) ", llem.ok("help"), re.M) == list(TREE)
 
 
+def test_the_description_is_what_help_says(llem):
+    """Completions and manual pages are made from it."""
+    for command in json.loads(llem.ok("help", "--json"))["commands"]:
+        assert command["summary"]
+        for action in command["actions"]:
+            text = llem.ok("help", command["name"], *filter(None, [action.get("name")]))
+            assert action["summary"] in text and action["arguments"] in text
+            for option in action["options"]:
+                assert f"--{option['name']}" in text and option["help"] in text
+                assert ("value" in option) == (f"--{option['name']}=" in text)
+
+
 @pytest.mark.parametrize("call", CALLS, ids=" ".join)
 def test_every_action_explains_itself(llem, call):
     text = llem.ok("help", *call)
