@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static gboolean as_json, of_study;
 
@@ -37,7 +38,7 @@ static int check(int argc, char **argv)
 static void print_origins(const struct config *config)
 {
     const struct config_field *fields;
-    size_t n = config_fields(&fields), width = 0;
+    size_t n = config_table_fields(config_rows(config), &fields), width = 0;
     for (size_t i = 0; i < n; i++)
         if (config_value_at(config, fields[i].path))
             width = MAX(width, strlen(fields[i].path));
@@ -55,8 +56,9 @@ static void show_cell(const struct plan *plan, size_t cell, json_t *list)
 {
     g_autoptr(owned_config) config = plan_cell_config(plan, cell);
     if (list) {
-        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o}", "config_hash", config_hash(config), "config",
-                                              config_tree(config), "origins", config_origins(config), "digests",
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "config_hash", config_hash(config), "config",
+                                              config_tree(config), "hashed", config_hashed(config), "origins",
+                                              config_origins(config), "roles", config_roles(config), "digests",
                                               config_digests(config)));
         return;
     }
@@ -94,25 +96,49 @@ static void print_field(const struct config_field *row, bool whole)
     printf("%s%s\n", row->initial ? ", default " : (row->flags & CONFIG_REQUIRED) ? ", required" : "",
            row->initial ? row->initial : "");
     printf("    %s\n", row->help);
-    for (const struct config_choice *c = row->choices; whole && c && c->name; c++)
+    for (const struct backend_choice *c = row->choices; whole && c && c->name; c++)
         if (c->help)
             printf("    %-14s %s\n", c->name, c->help);
+}
+
+/* names: of engines, NULL-terminated; NULL: all there are. *ret_good, which may be NULL: every descriptor is in order. */
+static struct config_table *open_table(const char *const *names, bool *ret_good)
+{
+    g_autoptr(owned_diag) diag = diag_new();
+    struct config_table *table = config_table_new(names, diag);
+    g_autofree char *said = diag_render(diag, cli_colour(STDERR_FILENO));
+    fputs(said, stderr);
+    if (ret_good)
+        *ret_good = diag_errors(diag) == 0;
+    return table;
+}
+
+/* Prints the rows below a field or section, and returns how many. */
+static size_t print_below(const struct config_table *table, const char *prefix, struct suggest *suggest)
+{
+    const struct config_field *rows;
+    size_t n = config_table_fields(table, &rows), shown = 0;
+    for (size_t i = 0; i < n; i++) {
+        suggest_offer(suggest, rows[i].path);
+        if (!below(rows[i].path, prefix))
+            continue;
+        print_field(&rows[i], *prefix);
+        shown++;
+    }
+    return shown;
 }
 
 static int fields(int argc, char **argv)
 {
     const char *prefix = argc > 0 ? argv[0] : "";
-    const struct config_field *rows;
-    size_t n = config_fields(&rows), shown = 0;
+    g_autofree char *first = g_strndup(prefix, strcspn(prefix, "."));
+    const char *const one[] = {backend_exists(first) ? first : NULL, NULL};
     struct suggest suggest = {.word = prefix};
-    for (size_t i = 0; i < n; i++) {
-        suggest_offer(&suggest, rows[i].path);
-        if (!below(rows[i].path, prefix))
-            continue;
-        print_field(&rows[i], argc > 0);
-        shown++;
-    }
-    if (shown)
+    g_autoptr(owned_config_table) few = *prefix ? open_table(one, NULL) : NULL;
+    if (few && print_below(few, prefix, &suggest))
+        return CLI_OK;
+    g_autoptr(owned_config_table) all = open_table(NULL, NULL);
+    if (print_below(all, prefix, &suggest))
         return CLI_OK;
     return suggest.best ? cli_misuse("no field or section '%s'; did you mean '%s'?", prefix, suggest.best)
                         : cli_misuse("no field or section '%s'; 'llem config fields' lists them all", prefix);
@@ -121,15 +147,20 @@ static int fields(int argc, char **argv)
 static int schema(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    return cli_print_json(config_schema(of_study));
+    bool good;
+    g_autoptr(owned_config_table) table = open_table(NULL, &good);
+    int code = cli_print_json(config_schema(table, of_study));
+    return good ? code : CLI_USAGE;
 }
 
 static int reference(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    g_autofree char *text = config_reference();
+    bool good;
+    g_autoptr(owned_config_table) table = open_table(NULL, &good);
+    g_autofree char *text = config_reference(table);
     fputs(text, stdout);
-    return CLI_OK;
+    return good ? CLI_OK : CLI_USAGE;
 }
 
 static const struct cli_action actions[] = {

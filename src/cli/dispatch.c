@@ -152,7 +152,7 @@ static bool is_field(const struct cli_action *action, const char *name, size_t l
 {
     g_autofree char *path = g_strndup(name, length);
     return strstr(action->arguments, "KEY=VALUE") &&
-           config_field(g_str_has_prefix(path, "sweep.") ? path + strlen("sweep.") : path);
+           config_is_field(g_str_has_prefix(path, "sweep.") ? path + strlen("sweep.") : path);
 }
 
 static int unknown_option(const struct cli_command *command, const struct cli_action *action, const char *name, size_t length)

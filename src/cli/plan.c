@@ -13,7 +13,7 @@ static bool is_output_a_field(const struct cli_plan_options *options)
 {
     const char *equals = options->output ? strchr(options->output, '=') : NULL;
     g_autofree char *key = g_strndup(options->output ? options->output : "", equals ? (gsize)(equals - options->output) : 0);
-    if (!config_field(g_str_has_prefix(key, "sweep.") ? key + strlen("sweep.") : key))
+    if (!config_is_field(g_str_has_prefix(key, "sweep.") ? key + strlen("sweep.") : key))
         return false;
     cli_misuse("-o needs a folder name, and '%s' is a field: write  %s FILE %s  without -o\n"
                "(for a folder of that name:  -o ./%s)",

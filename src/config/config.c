@@ -1,56 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* One resolved experiment: made from layers and settings, hashed, read. */
+/* One resolved experiment: made from layers and settings, and what the exchange carries of it. */
 #include "config/internal.h"
 
 #include <string.h>
-
-/* --- Hash ------------------------------------------------------------------------------------------------------- */
-
-/* {"fields":{"path":value,…},"schema":1}: canonical JSON, put together from the values' own canonical texts. False when
- * a file's digest is not known. */
-static bool canonical_text(const struct config *config, GString *out)
-{
-    const struct field_table *table = field_table();
-    g_string_append(out, "{\"fields\":{");
-    bool first = true;
-    for (size_t s = 0; s < table->n_sorted; s++) {
-        size_t i = table->sorted[s];
-        if (!config->applies[i])
-            continue;
-        if (!config->values[i]->canonical)
-            return false;
-        if (!first)
-            g_string_append_c(out, ',');
-        first = false;
-        g_string_append(out, table->info[i].key_text);
-        g_string_append(out, config->values[i]->canonical);
-    }
-    g_string_append_printf(out, "},\"schema\":%d}", CONFIG_HASH_SCHEMA);
-    return true;
-}
-
-static void compute_hash(struct config *config)
-{
-    g_autoptr(GString) text = g_string_sized_new(4096);
-    if (!canonical_text(config, text))
-        return;
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_checksum_update(sum, (const guchar *)text->str, (gssize)text->len);
-    memcpy(config->hash, g_checksum_get_string(sum), 16);
-}
-
-const char *config_hash(const struct config *config)
-{
-    return *config->hash ? config->hash : NULL;
-}
 
 /* --- Making ----------------------------------------------------------------------------------------------------- */
 
 struct config *config_new(const struct layers *layers, const struct config_setting *settings, size_t n,
                           struct diag *diag)
 {
-    const struct field_table *table = field_table();
+    const struct config_table *table = layers->table;
     struct config *config = g_malloc0(sizeof *config + table->n * (sizeof *config->values + sizeof *config->applies));
+    config->table = table;
     config->values = (const struct config_value **)(void *)(config + 1);
     config->applies = (bool *)(config->values + table->n);
     memcpy(config->values, layers->values, table->n * sizeof *config->values);
@@ -60,7 +21,7 @@ struct config *config_new(const struct layers *layers, const struct config_setti
         config_free(config);
         return NULL;
     }
-    compute_hash(config);
+    config_compute_hash(config);
     return config;
 }
 
@@ -76,116 +37,122 @@ void config_free(struct config *config)
         return;
     if (config->derived)
         g_ptr_array_unref(config->derived);
-    config_file_free(config->owner);
+    json_decref(config->carried.tree);
+    json_decref(config->carried.hashed);
+    json_decref(config->carried.origins);
+    json_decref(config->carried.roles);
+    json_decref(config->carried.digests);
+    g_strfreev(config->carried.files);
     g_free(config);
 }
 
-/* --- Reading ---------------------------------------------------------------------------------------------------- */
-
-bool config_has(const struct config *config, enum config_field_id id)
+const struct backend *config_engine(const struct config *config)
 {
-    return config->applies[id];
+    return config->engine;
 }
 
-static const struct config_value *value_of(const struct config *config, enum config_field_id id, unsigned types)
+const struct config_table *config_rows(const struct config *config)
 {
-    const struct config_field *row = &field_table()->rows[id];
-    if (!(types & 1u << row->type))
-        g_error("config: field '%s' is read as another type", row->path);
-    if (!config->applies[id])
-        g_error("config: field '%s' has no value here; ask config_has() first", row->path);
-    return config->values[id];
-}
-
-bool config_bool(const struct config *config, enum config_field_id id)
-{
-    return json_is_true(value_of(config, id, 1u << CONFIG_BOOL)->json);
-}
-
-int64_t config_int(const struct config *config, enum config_field_id id)
-{
-    return json_integer_value(value_of(config, id, 1u << CONFIG_INT)->json);
-}
-
-double config_real(const struct config *config, enum config_field_id id)
-{
-    return json_real_value(value_of(config, id, 1u << CONFIG_REAL)->json);
-}
-
-int64_t config_ns(const struct config *config, enum config_field_id id)
-{
-    int64_t unit_ns = !strcmp(field_table()->rows[id].unit, "ms") ? NS_PER_MS : NS_PER_S;
-    return (int64_t)(config_real(config, id) * (double)unit_ns);
-}
-
-const char *config_string(const struct config *config, enum config_field_id id)
-{
-    return json_string_value(value_of(config, id, 1u << CONFIG_TEXT | 1u << CONFIG_CHOICE)->json);
-}
-
-void config_span(const struct config *config, enum config_field_id id, double *ret_low, double *ret_high)
-{
-    const json_t *pair = value_of(config, id, 1u << CONFIG_SPAN)->json;
-    *ret_low = json_real_value(json_array_get(pair, 0));
-    *ret_high = json_real_value(json_array_get(pair, 1));
-}
-
-json_t *config_json(const struct config *config, enum config_field_id id)
-{
-    return value_of(config, id, ~0u)->json;
-}
-
-const struct diag_span *config_place(const struct config *config, enum config_field_id id)
-{
-    return value_place(config->values[id]);
-}
-
-const char *config_digest(const struct config *config, enum config_field_id id)
-{
-    return config->values[id]->digest;
-}
-
-/* --- By path ---------------------------------------------------------------------------------------------------- */
-
-json_t *config_value_at(const struct config *config, const char *path)
-{
-    int index = field_index(path);
-    return index >= 0 && config->applies[index] ? config->values[index]->json : NULL;
-}
-
-char *config_origin_at(const struct config *config, const char *path)
-{
-    return value_origin(config->values[field_at(path)]);
-}
-
-const struct diag_span *config_place_at(const struct config *config, const char *path)
-{
-    int index = field_index(path);
-    return index >= 0 ? value_place(config->values[index]) : NULL;
+    return config->table;
 }
 
 /* --- Whole ------------------------------------------------------------------------------------------------------ */
 
 json_t *config_tree(const struct config *config)
 {
-    const struct field_table *table = field_table();
+    if (config->carried.tree)
+        return json_deep_copy(config->carried.tree);
     json_t *tree = json_object();
-    for (size_t i = 0; i < table->n; i++)
+    for (size_t i = 0; i < config->table->n; i++)
         if (config->applies[i])
-            jsonx_set_at(tree, table->rows[i].path, json_deep_copy(config->values[i]->json));
+            jsonx_set_at(tree, config->table->rows[i].path, json_deep_copy(config->values[i]->json));
     return tree;
 }
 
 json_t *config_origins(const struct config *config)
 {
-    const struct field_table *table = field_table();
+    if (config->carried.origins)
+        return json_deep_copy(config->carried.origins);
     json_t *origins = json_object();
-    for (size_t i = 0; i < table->n; i++) {
+    for (size_t i = 0; i < config->table->n; i++) {
         if (!config->applies[i])
             continue;
         g_autofree char *origin = value_origin(config->values[i]);
         g_autofree char *valid = g_utf8_make_valid(origin, -1);
-        json_object_set_new(origins, table->rows[i].path, json_string(valid));
+        json_object_set_new(origins, config->table->rows[i].path, json_string(valid));
     }
     return origins;
+}
+
+json_t *config_digests(const struct config *config)
+{
+    if (!config->table)
+        return config->carried.digests ? json_deep_copy(config->carried.digests) : json_object();
+    json_t *digests = json_object();
+    for (size_t i = 0; i < config->table->n; i++)
+        if (config->applies[i] && config->values[i]->digest)
+            json_object_set_new(digests, config->table->rows[i].path, json_string(config->values[i]->digest));
+    return digests;
+}
+
+char **config_files(const struct config *config)
+{
+    if (!config->table)
+        return config->carried.files ? g_strdupv(config->carried.files) : g_new0(char *, 1);
+    GPtrArray *paths = g_ptr_array_new();
+    for (size_t i = 0; i < config->table->n; i++)
+        if (config->applies[i] && config->values[i]->file)
+            g_ptr_array_add(paths, g_strdup(config->table->rows[i].path));
+    g_ptr_array_add(paths, NULL);
+    return (char **)g_ptr_array_free(paths, FALSE);
+}
+
+/* --- What differs ------------------------------------------------------------------------------------------------ */
+
+/* Sets a member of one of an object's own objects, which is made when it has its first. */
+static void set_in(json_t *object, const char *part, const char *path, json_t *value)
+{
+    json_t *inner = json_object_get(object, part);
+    if (!inner) {
+        inner = json_object();
+        json_object_set_new(object, part, inner);
+    }
+    json_object_set_new(inner, path, value);
+}
+
+/* Values are shared between the configurations of a file: most are the same one. */
+static bool value_is_same(const struct config_value *a, const struct config_value *b)
+{
+    if (a == b)
+        return true;
+    if (!json_equal(a->json, b->json) || g_strcmp0(a->digest, b->digest) != 0)
+        return false;
+    g_autofree char *from_a = value_origin(a), *from_b = value_origin(b);
+    return !strcmp(from_a, from_b);
+}
+
+static void add_field(json_t *difference, const char *path, const struct config_value *value)
+{
+    g_autofree char *origin = value_origin(value);
+    g_autofree char *valid = g_utf8_make_valid(origin, -1);
+    set_in(difference, "values", path, json_deep_copy(value->json));
+    set_in(difference, "origins", path, json_string(valid));
+    if (value->digest)
+        set_in(difference, "digests", path, json_string(value->digest));
+}
+
+json_t *config_difference(const struct config *config, const struct config *from)
+{
+    const struct config_table *table = config->table;
+    json_t *difference = json_object(), *without = json_array();
+    for (size_t i = 0; i < table->n; i++) {
+        if (config->applies[i] && !(from->applies[i] && value_is_same(config->values[i], from->values[i])))
+            add_field(difference, table->rows[i].path, config->values[i]);
+        else if (!config->applies[i] && from->applies[i])
+            json_array_append_new(without, json_string(table->rows[i].path));
+    }
+    if (json_array_size(without))
+        json_object_set(difference, "without", without);
+    json_decref(without);
+    return difference;
 }

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config: what an experiment is. One table of rows describes every field (path, type, unit, default, range, choices,
- * help, backend scope); validation, help, JSON Schema and the reference page are made from the rows.
+ * config: what an experiment is. Rows describe every field (path, type, unit, default, range, choices, help);
+ * validation, help, JSON Schema and the reference page are made from them. The shared rows are fields.def; the section
+ * of an engine comes from its descriptor (room backend), and a file reads the descriptors of those engines alone that it
+ * names: in `backend:`, as levels of that axis, or as a section. No engine is known here by name.
  *
  * Values come in layers, the later wins: default < user file (~/.config/llem/config.yaml) < experiment or study file <
  * environment < command line; a cell of a sweep stands above the file and below the command line. Each value
  * remembers where it came from.
  *
  * A `struct config` is one resolved experiment: immutable, complete, checked. Only fields that *apply* are in it:
- * those of its backend, and those that the other values leave a meaning (decoder.top_p has none when decoding is
- * greedy, precision none when llamacpp.quantization picks the file). Its hash is the first 16 hex digits of SHA-256
- * over the canonical JSON {"fields": {"path": value, …}, "schema": CONFIG_HASH_SCHEMA} of the hashed fields that
- * apply; local files enter by their content.
+ * those of its engine, and those that the other values leave a meaning (decoder.top_p has none when decoding is
+ * greedy, precision none when an option of the engine picks the file instead).
+ *
+ * Its hash is the first 16 hex digits of SHA-256 over the canonical JSON of config_hashed():
+ *   {"backend": {"hash_version": 1, "name": "…"}, "fields": {"path": value, …}, "hash_version": 1, "schema": 2}
+ * The fields are those that are hashed, apply, and differ from their row's default; so a field, an option or an engine
+ * more changes no hash. The data set is always there, by its prompts and sources; a model by its content (a file or
+ * folder, or the pin of the catalogue), else by its name; what is passed through by the path it would have as an option.
+ * The two numbers are raised when a default or a meaning changes, of an engine's options or of the shared fields.
  *
  * Calling sequence:
  *   struct diag *diag = diag_new();
@@ -19,17 +26,25 @@
  *   struct plan *plan = plan_new(file, diag);                            (room sweep)
  *   struct config *config = plan_cell_config(plan, cell);
  *   config_int(config, FIELD_MAX_OUTPUT_TOKENS); config_has(config, FIELD_ENERGY_GUARD_MS); config_hash(config);
- *   config_tree(), config_origins(), config_digests(), config_hash()    parent: into the exchange file
- *   config = config_from_values(tree, origins, digests, hash, &error);  worker
+ *   config_role_int(config, ROLE_IN_FLIGHT, &n);                         what an engine's options come to
+ * and for the worker, which has neither descriptors nor the user's file:
+ *   config_tree(), config_hashed(), config_hash(), config_origins(), config_roles()   parent: into the exchange
+ *   config = config_from_values(&parts, hash, &error);                                worker, and the store
  *
- * Ownership: config_free, config_file_free; "borrowed" strings live as long as the struct. Threading: a config may be
- * read from any thread; nothing here is changed after it was made.
+ * Ownership: config_free, config_file_free, config_table_free; "borrowed" strings live as long as the struct. Threading: a
+ * config may be read from any thread; nothing here is changed after it was made.
  */
 #pragma once
 
+#include "backend/backend.h"
 #include "base/base.h"
+#include "workload/workload.h"
 
-#define CONFIG_HASH_SCHEMA 1
+#define CONFIG_HASH_SCHEMA  2
+#define CONFIG_HASH_VERSION 1 /* of the shared fields; see above */
+
+/* The engine of a file that names none. */
+#define DEFAULT_BACKEND "pytorch"
 
 /* --- The rows ------------------------------------------------------------------------------------------------- */
 
@@ -41,24 +56,17 @@ enum config_field_id {
     CONFIG_SHARED_FIELDS
 };
 
-enum config_backend {
-    CONFIG_LLAMACPP = 1 << 0,
-    CONFIG_PYTORCH = 1 << 1,
-    CONFIG_VLLM = 1 << 2,
-    CONFIG_SIM = 1 << 3,
-    CONFIG_ALL = CONFIG_LLAMACPP | CONFIG_PYTORCH | CONFIG_VLLM | CONFIG_SIM,
-};
-
+/* The types of room backend. */
 enum config_type {
-    CONFIG_BOOL,
-    CONFIG_INT,
-    CONFIG_REAL,
-    CONFIG_TEXT,
-    CONFIG_CHOICE, /* one of the row's choices */
-    CONFIG_SPAN,   /* [low, high], two numbers in ascending order */
-    CONFIG_INTS,   /* a list of integers */
-    CONFIG_REALS,  /* a number, or a list of numbers */
-    CONFIG_MAP,    /* a mapping that is handed on as it is */
+    CONFIG_BOOL = BACKEND_BOOL,
+    CONFIG_INT = BACKEND_INT,
+    CONFIG_REAL = BACKEND_REAL,
+    CONFIG_TEXT = BACKEND_TEXT,
+    CONFIG_CHOICE = BACKEND_CHOICE, /* one of the row's choices */
+    CONFIG_SPAN = BACKEND_SPAN,     /* [low, high], two numbers in ascending order */
+    CONFIG_INTS = BACKEND_INTS,     /* a list of integers */
+    CONFIG_REALS = BACKEND_REALS,   /* a number, or a list of numbers */
+    CONFIG_MAP = BACKEND_MAP,       /* a mapping that is handed on as it is */
 };
 
 enum config_flags {
@@ -72,39 +80,47 @@ enum config_flags {
     CONFIG_NAMED = 1 << 6,     /* a path where it looks like one, else a name (one of the choices, where there are some) */
     CONFIG_CONTENT = 1 << 7,   /* a path enters the hash by the content it leads to */
     CONFIG_NO_FOLDER = 1 << 8, /* leads to a file, never to a folder */
-    CONFIG_PASSED = 1 << 9,    /* a mapping of arguments for the engine: names with a field of their own are refused */
-};
-
-struct config_choice {
-    const char *name;
-    const char *help;
+    CONFIG_MODEL = 1 << 9,     /* names a model: one of the catalogue enters the hash by its pin */
+    CONFIG_DATA = 1 << 10,     /* names a data set: enters the hash by its prompts and sources, default or not */
+    CONFIG_ENGINE = 1 << 11,   /* names the engine */
+    CONFIG_PASSED = 1 << 12,   /* a mapping of arguments for the engine: names with a field of their own are refused */
 };
 
 struct config_field {
-    const char *path; /* dotted: "llamacpp.n_threads" */
+    const char *path; /* dotted: "decoder.temperature" */
     enum config_type type;
     unsigned flags;
-    unsigned backends;                   /* enum config_backend bits */
-    const char *unit;                    /* "s", "ms", "tokens", … or NULL */
-    const char *initial;                 /* default as JSON text; NULL: unset unless written */
-    double min, max;                     /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
-    const struct config_choice *choices; /* CONFIG_CHOICE: rows ended by {0} */
-    const char *env;                     /* environment variable that sets it, or NULL */
+    const char *unit;                     /* "s", "ms", "tokens", … or NULL */
+    const char *initial;                  /* default as JSON text; NULL: unset unless written */
+    double min, max;                      /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
+    const struct backend_choice *choices; /* CONFIG_CHOICE: rows ended by {0} */
+    const char *env;                      /* environment variable that sets it, or NULL */
     const char *help;
+    const struct backend_option *option; /* of an engine; NULL: a shared field */
+    const struct backend *engine;        /* whose option it is; NULL: a shared field */
 };
 
-/* All rows: the shared ones under their ids, then the engines'. Returns their number. */
-size_t config_fields(const struct config_field **ret);
+/* The shared rows under their ids, and behind them the options of some engines. */
+struct config_table;
+
+/* names: NULL-terminated; NULL: every engine there is. An engine that is not there, or whose descriptor is not in order,
+ * is an error in diag and left out. */
+struct config_table *config_table_new(const char *const *names, struct diag *diag);
+void config_table_free(struct config_table *table);
+typedef struct config_table owned_config_table; /* for g_autoptr(owned_config_table) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_config_table, config_table_free)
+
+size_t config_table_fields(const struct config_table *table, const struct config_field **ret);
 /* The row of a path, or NULL. */
-const struct config_field *config_field(const char *path);
-/* "llamacpp" …; NULL when bits is not exactly one backend. */
-const char *config_backend_name(unsigned bits);
+const struct config_field *config_table_field(const struct config_table *table, const char *path);
+/* Whether a path is a shared field, or an option of an engine that is there. */
+bool config_is_field(const char *path);
 /* "an integer from 1 to 100000", "one of fp32, fp16, bf16", …: what a row accepts. New string. */
 char *config_field_expects(const struct config_field *field);
 /* JSON Schema (2020-12) of an experiment file or a study file. */
-json_t *config_schema(bool file);
+json_t *config_schema(const struct config_table *table, bool study);
 /* docs/configuration.md. New string. */
-char *config_reference(void);
+char *config_reference(const struct config_table *table);
 
 /* --- One resolved experiment ---------------------------------------------------------------------------------- */
 
@@ -114,7 +130,8 @@ void config_free(struct config *config);
 typedef struct config owned_config; /* for g_autoptr(owned_config) alone */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_config, config_free)
 
-/* The whole resolved experiment as a tree of sections, in the order of the rows. New reference. */
+/* The whole resolved experiment as a tree of sections, in the order of the rows: every field that applies. New
+ * reference. */
 json_t *config_tree(const struct config *config);
 /* {"path": "study.yaml:7:20" | "default" | "environment LLEM_…" | "command line" | …}. New reference. */
 json_t *config_origins(const struct config *config);
@@ -122,8 +139,7 @@ json_t *config_origins(const struct config *config);
 const struct diag_span *config_place(const struct config *config, enum config_field_id id);
 /* 16 hex digits. Borrowed. */
 const char *config_hash(const struct config *config);
-/* Lower-case hex SHA-256 of the local file or folder that a field (FIELD_MODEL, FIELD_DATASET) leads to, or NULL when it
- * is a name of the catalogue or of a hub. Borrowed. */
+/* Lower-case hex SHA-256 of the local file or folder that a field whose content is hashed leads to, or NULL. Borrowed. */
 const char *config_digest(const struct config *config, enum config_field_id id);
 /* Whether a field applies and is set. */
 bool config_has(const struct config *config, enum config_field_id id);
@@ -143,8 +159,30 @@ json_t *config_value_at(const struct config *config, const char *path);
 char *config_origin_at(const struct config *config, const char *path);
 const struct diag_span *config_place_at(const struct config *config, const char *path);
 
-/* What an exchange file and a study folder carry of a configuration beside its tree, origins and hash. New references. */
-/* {"model": SHA-256, …}: of the local files and folders that enter the hash by their content. */
+/* The engine's descriptor; NULL in a worker. */
+const struct backend *config_engine(const struct config *config);
+/* The rows its paths are of; NULL in a worker. Borrowed from its file. */
+const struct config_table *config_rows(const struct config *config);
+
+/* What a role's options come to, where the engine has the role and at least one of them is set: their product, or the
+ * largest (ROLE_THREADS). False: the engine decides. For roles of integers. */
+bool config_role_int(const struct config *config, enum backend_role role, int64_t *ret);
+/* Type of the cached keys (which 0) or values (1), or NULL: the engine decides. Borrowed. */
+const char *config_role_kv_type(const struct config *config, int which);
+/* True if a switch of the role is on. */
+bool config_role_is_on(const struct config *config, enum backend_role role);
+
+/* The prompts it works on, from data sets that the library keeps. Errors: those of the data set. */
+bool config_work(const struct config *config, struct workload_library *library, struct workload_work *ret, GError **error);
+/* The file or folder of its model; path NULL where the engine makes its own. Errors: as workload_model_resolve(). */
+bool config_model(const struct config *config, struct workload_resolved *ret, GError **error);
+
+/* The hashed object (above), by which anybody can compute the hash again; NULL where the file was read without digests.
+ * New reference. */
+json_t *config_hashed(const struct config *config);
+/* {"in_flight": 4, "kv_type": ["f16", "q8_0"], "prefix_cache": false, …}: the roles that come to something. New reference. */
+json_t *config_roles(const struct config *config);
+/* {"model": SHA-256, …}: of the local files and folders that enter the hash by their content. New reference. */
 json_t *config_digests(const struct config *config);
 /* The fields that name a file or folder of this machine. New vector. */
 char **config_files(const struct config *config);
@@ -152,10 +190,17 @@ char **config_files(const struct config *config);
  * text}, "digests": {path: SHA-256}, "without": [path, …]}, without the members that are empty; "without" names fields that
  * apply there and not here. A field is in it whole or not at all. */
 json_t *config_difference(const struct config *config, const struct config *from);
-/* The inverse: from the tree, the origins and the digests; needs no file. Checked like a file of the user's, and the hash
- * must agree. Errors: CONFIG, DATA. */
-struct config *config_from_values(const json_t *values, const json_t *origins, const json_t *digests, const char *hash,
-                                  GError **error);
+/* What a configuration is carried as, in an exchange file or a study folder. */
+struct config_parts {
+    const json_t *values;           /* config_tree() */
+    const json_t *hashed;           /* config_hashed() */
+    const json_t *origins, *roles;  /* may be NULL */
+    const json_t *digests;          /* may be NULL */
+    const char *const *files;       /* may be NULL */
+};
+/* A config again from its parts, which are copied. Values are trusted, options not looked at; shared values must be of the
+ * type of their row, and `hashed` must hash to `hash` and be of these values. Error: DATA. */
+struct config *config_from_values(const struct config_parts *parts, const char *hash, GError **error);
 
 /* --- A file of the user --------------------------------------------------------------------------------------- */
 
@@ -199,6 +244,8 @@ double config_file_real(const struct config_file *file, enum config_field_id id)
 const char *config_file_string(const struct config_file *file, enum config_field_id id);
 /* The study's own values that are set, as a tree: {"name", "execution": {"n_cycles", …}}. New reference. */
 json_t *config_file_study(const struct config_file *file);
+/* The rows its values and axes are of. */
+const struct config_table *config_file_rows(const struct config_file *file);
 size_t config_file_axes(const struct config_file *file, const struct config_axis **ret);
 
 /* One experiment of the file: the file's values with some set by axes. Rule violations go to diag (located where the
@@ -210,7 +257,7 @@ struct config_setting {
 struct config *config_file_resolve(const struct config_file *file, const struct config_setting *settings, size_t n,
                                    struct diag *diag);
 /* Values the user wrote that have an effect in none of the experiments are worth a word. used: one flag for each of
- * config_fields(), at first false; config_mark_used() sets those that apply. */
+ * config_table_fields(), at first false; config_mark_used() sets those that apply. */
 void config_mark_used(const struct config *config, bool *used);
 void config_file_warn_unused(const struct config_file *file, const bool *used, struct diag *diag);
 /* The value of a level; borrowed. null: the axis unsets the field. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared rows with their choices. */
+/* The shared rows with their choices, and what they mean for one another. */
 #include "config/internal.h"
 
 #include <math.h>
@@ -9,34 +9,26 @@
 #define U  CONFIG_USER
 #define ANY -INFINITY, INFINITY
 
-static const struct config_choice backends[] = {
-    {"pytorch", "Hugging Face transformers"},
-    {"llamacpp", "llama.cpp through libllama (GGUF files)"},
-    {"vllm", "vLLM"},
-    {"sim", "the scripted engine of the tests: nothing real runs"},
-    {0},
-};
-
-static const struct config_choice datasets[] = {
+static const struct backend_choice datasets[] = {
     {"aienergyscore", NULL},
     {0},
 };
 
-static const struct config_choice orders[] = {
+static const struct backend_choice orders[] = {
     {"interleaved", "as the file has them, evenly spread over its sources"},
     {"grouped", "by source, one after the other"},
     {"shuffled", "a permutation seeded by random_seed"},
     {0},
 };
 
-static const struct config_choice precisions[] = {
+static const struct backend_choice precisions[] = {
     {"fp32", "32-bit floats"},
     {"fp16", "IEEE half floats"},
     {"bf16", "bfloat16"},
     {0},
 };
 
-static const struct config_choice presets[] = {
+static const struct backend_choice presets[] = {
     {"deterministic", "greedy: temperature 0, do_sample false"},
     {"standard", "temperature 1, do_sample true, top_p 0.95"},
     {"creative", "temperature 0.8, do_sample true, top_p 0.9, repetition_penalty 1.1"},
@@ -44,7 +36,7 @@ static const struct config_choice presets[] = {
     {0},
 };
 
-static const struct config_choice energy_backends[] = {
+static const struct backend_choice energy_backends[] = {
     {SOURCE_AUTO, "the best source this machine has"},
 #define X(name, flags, summary, choice) {#name, choice},
     SOURCE_SENSOR_ROWS(X)
@@ -53,7 +45,7 @@ static const struct config_choice energy_backends[] = {
     {0},
 };
 
-static const struct config_choice cycle_orders[] = {
+static const struct backend_choice cycle_orders[] = {
     {"shuffled", "a fresh permutation of the cells in every cycle"},
     {"interleaved", "A B C A B C"},
     {"sequential", "A A B B C C: drift cannot be told from the factor"},
@@ -61,7 +53,65 @@ static const struct config_choice cycle_orders[] = {
 };
 
 const struct config_field config_shared_rows[CONFIG_SHARED_FIELDS] = {
-#define ROW(id, path, type, flags, ...) [FIELD_##id] = {path, type, flags, CONFIG_ALL, __VA_ARGS__},
+#define ROW(id, path, type, flags, ...) [FIELD_##id] = {path, type, flags, __VA_ARGS__, NULL, NULL},
 #include "config/fields.def"
 #undef ROW
+};
+
+/* --- Conditions -------------------------------------------------------------------------------------------------- */
+
+#define TEXTS(...)    sizeof(const char *[]){__VA_ARGS__} / sizeof(char *), (const char *const[]){__VA_ARGS__}
+#define IS(path, ...)     {path, false, TEXTS(__VA_ARGS__)}
+#define IS_NOT(path, ...) {path, true, TEXTS(__VA_ARGS__)}
+
+const struct shared_gate config_shared_gates[] = {
+    {"decoder.top_k", IS("decoder.do_sample", "true")},
+    {"decoder.top_p", IS("decoder.do_sample", "true")},
+    {"decoder.min_p", IS("decoder.do_sample", "true")},
+    {"decoder.min_new_tokens", IS("decoder.ignore_eos", "false")},
+    {"warmup.", IS("warmup.enabled", "true")},
+    {"baseline.", IS("baseline.enabled", "true")},
+    {"energy.modelled", IS_NOT("energy.backend", "\"none\"")},
+    {"energy.guard_ms", IS_NOT("energy.backend", "\"none\"")},
+    {"energy.calibration", IS_NOT("energy.backend", "\"none\"")},
+    {"energy.modelled_watts_per_core", IS_NOT("energy.backend", "\"none\"")},
+    {"energy.modelled_watts_per_core", IS("energy.modelled", "true")},
+    {0},
+};
+
+#define CONDITION(...) (&(const struct backend_condition)__VA_ARGS__)
+
+const struct backend_rule config_shared_rules[] = {
+    {.kind = BACKEND_NEEDS,
+     .a = "decoder.do_sample",
+     .is = CONDITION(IS(NULL, "true")),
+     .b = "decoder.temperature",
+     .other_is = CONDITION(IS_NOT(NULL, "0.0")),
+     .why = "sampling at temperature 0 takes the likeliest token"},
+    {.kind = BACKEND_NEEDS,
+     .a = "decoder.do_sample",
+     .is = CONDITION(IS(NULL, "false")),
+     .b = "decoder.temperature",
+     .other_is = CONDITION(IS(NULL, "0.0")),
+     .why = "without sampling the temperature has no effect"},
+    {.kind = BACKEND_AT_LEAST, .a = "max_output_tokens", .b = "decoder.min_new_tokens"},
+    {.kind = BACKEND_AT_LEAST, .a = "warmup.max_prompts", .b = "warmup.n_warmup"},
+    {0},
+};
+
+/* --- Presets of the decoder -------------------------------------------------------------------------------------- */
+
+const struct shared_preset config_presets[] = {
+    {"deterministic", FIELD_DECODER_TEMPERATURE, "0.0"},
+    {"deterministic", FIELD_DECODER_DO_SAMPLE, "false"},
+    {"standard", FIELD_DECODER_TEMPERATURE, "1.0"},
+    {"standard", FIELD_DECODER_DO_SAMPLE, "true"},
+    {"standard", FIELD_DECODER_TOP_P, "0.95"},
+    {"creative", FIELD_DECODER_TEMPERATURE, "0.8"},
+    {"creative", FIELD_DECODER_DO_SAMPLE, "true"},
+    {"creative", FIELD_DECODER_TOP_P, "0.9"},
+    {"creative", FIELD_DECODER_REPETITION_PENALTY, "1.1"},
+    {"factual", FIELD_DECODER_TEMPERATURE, "0.3"},
+    {"factual", FIELD_DECODER_DO_SAMPLE, "true"},
+    {0},
 };

@@ -4,10 +4,9 @@
 
 #include <string.h>
 
-struct config_file *config_file_new(void)
+static struct config_file *file_new(void)
 {
     struct config_file *file = g_new0(struct config_file, 1);
-    layers_init(&file->layers);
     file->docs = g_ptr_array_new_with_free_func((GDestroyNotify)doc_free);
     file->strings = g_ptr_array_new_with_free_func(g_free);
     return file;
@@ -17,7 +16,9 @@ void config_file_free(struct config_file *file)
 {
     if (!file)
         return;
-    layers_clear(&file->layers);
+    if (file->table)
+        layers_clear(&file->layers);
+    config_table_free(file->table);
     g_ptr_array_unref(file->docs);
     g_ptr_array_unref(file->strings);
     g_free(file->name);
@@ -29,7 +30,7 @@ char *config_user_file(void)
     return g_build_filename(g_get_user_config_dir(), "llem", "config.yaml", NULL);
 }
 
-/* --- Layers ------------------------------------------------------------------------------------------------------- */
+/* --- What is kept ------------------------------------------------------------------------------------------------- */
 
 static const char *keep_text(struct config_file *file, char *text)
 {
@@ -53,17 +54,27 @@ static bool root_is_map(const struct doc_node *root, const char *what, struct di
     return false;
 }
 
-static void read_user_file(struct config_file *file, const char *path, struct diag *diag)
+static const struct doc_node *keep_doc(struct config_file *file, struct doc *doc)
 {
-    if (!path || !g_file_test(path, G_FILE_TEST_EXISTS))
+    if (doc)
+        g_ptr_array_add(file->docs, doc);
+    return doc ? doc_root(doc) : NULL;
+}
+
+/* --- Layers ------------------------------------------------------------------------------------------------------- */
+
+static const struct doc_node *load_user_file(struct config_file *file, const char *path, struct diag *diag)
+{
+    return path && g_file_test(path, G_FILE_TEST_EXISTS) ? keep_doc(file, doc_load(path, diag)) : NULL;
+}
+
+static void read_user_file(struct config_file *file, const struct doc_node *root, const char *path, struct diag *diag)
+{
+    if (!root || (root->kind == DOC_SCALAR && json_is_null(root->json)))
         return;
-    struct doc *doc = doc_load(path, diag);
-    if (!doc)
-        return;
-    g_ptr_array_add(file->docs, doc);
-    const struct doc_node *root = doc_root(doc);
-    struct value_context context = {.layer = LAYER_USER, .folder = keep_folder(file, path), .diag = diag};
-    if (!json_is_null(root->json) && root_is_map(root, "the user's file sets fields, as in  output_dir: results", diag))
+    struct value_context context = {
+        .table = file->table, .layer = LAYER_USER, .folder = keep_folder(file, path), .diag = diag};
+    if (root_is_map(root, "the user's file sets fields, as in  output_dir: results", diag))
         layers_read(&file->layers, root, &context, CONFIG_USER);
 }
 
@@ -93,121 +104,132 @@ static void read_root(struct config_file *file, const struct doc_node *root, con
 
 static void read_environment(struct config_file *file, struct value_context context)
 {
-    const struct field_table *table = field_table();
-    for (size_t i = 0; i < table->n; i++) {
-        const char *name = table->rows[i].env;
+    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++) {
+        const char *name = config_shared_rows[i].env;
         const char *text = name ? g_getenv(name) : NULL;
         if (!text || !*text)
             continue;
         const char *origin = keep_text(file, g_strdup_printf("environment %s", name));
-        struct doc *doc = doc_parse(origin, text, strlen(text), context.diag);
-        if (!doc)
+        const struct doc_node *root = keep_doc(file, doc_parse(origin, text, strlen(text), context.diag));
+        if (!root)
             continue;
-        g_ptr_array_add(file->docs, doc);
         struct diag_span at = {.source = origin};
         context.layer = LAYER_ENVIRONMENT;
         context.at = &at;
-        struct config_value *value = value_read(&context, &table->rows[i], doc_root(doc));
+        struct config_value *value = value_read(&context, &file->table->rows[i], root);
         if (value)
             layers_put(&file->layers, i, value, context.diag);
     }
 }
 
-static void drop_axis(struct layers *layers, size_t index)
-{
-    for (size_t i = 0; i < layers->axes->len; i++) {
-        const struct config_axis *axis = &g_array_index(layers->axes, struct config_axis, i);
-        if (axis->field == &field_table()->rows[index]) {
-            g_free((void *)(uintptr_t)axis->values);
-            g_array_remove_index(layers->axes, (unsigned)i);
-            return;
-        }
-    }
-}
-
-/* "key=value"; "sweep.key=[a, b]" replaces an axis; a value for a swept field takes the place of its axis. */
-static void read_override(struct config_file *file, const char *text, struct value_context context)
+static void parse_override(struct config_file *file, GArray *overrides, const char *text, struct diag *diag)
 {
     const char *equals = strchr(text, '=');
     const char *origin = keep_text(file, g_strdup_printf("command line '%s'", text));
     struct diag_span at = {.source = origin};
     if (!equals || equals == text) {
-        diag_add(context.diag, DIAG_ERROR, &at, "expected FIELD=VALUE");
+        diag_add(diag, DIAG_ERROR, &at, "expected FIELD=VALUE");
         return;
     }
-    g_autofree char *path = g_strstrip(g_strndup(text, (size_t)(equals - text)));
+    const char *path = keep_text(file, g_strstrip(g_strndup(text, (size_t)(equals - text))));
     bool sweep = g_str_has_prefix(path, "sweep.");
-    const char *field = sweep ? path + strlen("sweep.") : path;
-    int index = field_index(field);
-    struct doc *doc = doc_parse(origin, equals + 1, strlen(equals + 1), context.diag);
-    if (!doc)
-        return;
-    g_ptr_array_add(file->docs, doc);
+    const struct doc_node *node = keep_doc(file, doc_parse(origin, equals + 1, strlen(equals + 1), diag));
+    struct override override = {origin, sweep ? path + strlen("sweep.") : path, sweep, node};
+    if (node)
+        g_array_append_val(overrides, override);
+}
+
+/* "sweep.key=[a, b]" replaces an axis; a value for a swept field takes the place of its axis. */
+static void read_override(struct config_file *file, const struct override *o, struct value_context context)
+{
+    struct diag_span at = {.source = o->origin};
+    int index = table_index(file->table, o->field);
     context.layer = LAYER_COMMAND;
     context.at = &at;
     if (index < 0) {
-        layers_unknown(context.diag, &at, field);
-    } else if (sweep && !(field_table()->rows[index].flags & CONFIG_SWEEP)) {
-        diag_add(context.diag, DIAG_ERROR, &at, "%s cannot be swept", field);
-    } else if (sweep) {
+        layers_unknown(file->table, context.diag, &at, o->field);
+    } else if (o->sweep && !(file->table->rows[index].flags & CONFIG_SWEEP)) {
+        diag_add(context.diag, DIAG_ERROR, &at, "%s cannot be swept", o->field);
+    } else if (o->sweep) {
         file->is_study = true;
-        layers_put_axis(&file->layers, (size_t)index, doc_root(doc), &at, &context);
+        layers_put_axis(&file->layers, (size_t)index, o->node, &at, &context);
     } else {
-        struct config_value *value = value_read(&context, &field_table()->rows[index], doc_root(doc));
+        struct config_value *value = value_read(&context, &file->table->rows[index], o->node);
         if (!value)
             return;
-        drop_axis(&file->layers, (size_t)index);
+        layers_drop_axis(&file->layers, (size_t)index);
         layers_put(&file->layers, (size_t)index, value, context.diag);
+    }
+}
+
+/* What the default of a hashed field leads to was not looked at when the table was made. */
+static void look_at_defaults(struct config_file *file, struct diag *diag)
+{
+    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++) {
+        struct config_value *initial = file->table->info[i].initial;
+        g_autoptr(GError) error = NULL;
+        if (!initial->unknown || file->layers.values[i] != initial)
+            continue;
+        initial->unknown = false;
+        if (!content_take(&file->table->rows[i], initial, &error))
+            diag_add(diag, DIAG_ERROR, NULL, "%s", error->message);
     }
 }
 
 /* --- Checks of the whole ------------------------------------------------------------------------------------------- */
 
-static const struct config_axis *find_axis(const struct config_file *file, const char *path)
+static const struct config_axis *axis_of(const struct config_file *file, size_t field)
 {
-    for (size_t i = 0; i < file->layers.axes->len; i++) {
-        const struct config_axis *axis = &g_array_index(file->layers.axes, struct config_axis, i);
-        if (!strcmp(axis->field->path, path))
-            return axis;
+    return layers_axis(&file->layers, &file->table->rows[field]);
+}
+
+/* The engines that cells use. New array. */
+static GPtrArray *engines_used(const struct config_file *file)
+{
+    GPtrArray *used = g_ptr_array_new();
+    const struct config_axis *axis = axis_of(file, FIELD_BACKEND);
+    const struct config_value *const *values = axis ? axis->values : &file->layers.values[FIELD_BACKEND];
+    for (size_t i = 0; i < (axis ? axis->n : 1); i++) {
+        const struct backend *engine = table_engine(file->table, json_string_value(values[i]->json));
+        if (engine && !g_ptr_array_find(used, engine, NULL))
+            g_ptr_array_add(used, (void *)(uintptr_t)engine);
     }
-    return NULL;
+    return used;
 }
 
-static unsigned backends_used(const struct config_file *file)
-{
-    const struct config_axis *axis = find_axis(file, "backend");
-    unsigned used = 0;
-    for (size_t i = 0; axis && i < axis->n; i++)
-        used |= backend_bit(json_string_value(axis->values[i]->json));
-    return axis ? used : backend_bit(json_string_value(file->layers.values[FIELD_BACKEND]->json));
-}
-
-static char *backends_words(unsigned used)
+static char *engines_words(const GPtrArray *used)
 {
     GString *out = g_string_new(NULL);
-    for (unsigned bit = 1; bit <= CONFIG_SIM; bit <<= 1)
-        if (used & bit)
-            g_string_append_printf(out, "%s%s", out->len ? ", " : "", config_backend_name(bit));
+    for (unsigned i = 0; i < used->len; i++)
+        g_string_append_printf(out, "%s%s", i ? ", " : "", backend_name(used->pdata[i]));
     return g_string_free(out, FALSE);
 }
 
-/* A field or axis of a backend that no cell uses: most likely `backend:` was forgotten. */
-static void refuse_foreign(const struct config_field *row, const struct diag_span *at, unsigned used,
+static bool has_use_for(const GPtrArray *used, const struct config_field *row)
+{
+    const char *unused;
+    bool passes = !(row->flags & CONFIG_PASSED);
+    for (unsigned i = 0; i < used->len && !passes; i++)
+        passes = backend_passes_through(used->pdata[i], &unused);
+    return row->engine ? g_ptr_array_find((GPtrArray *)(uintptr_t)used, row->engine, NULL) : passes;
+}
+
+/* A field or axis of an engine that no cell uses: most likely `backend:` was forgotten. */
+static void refuse_foreign(const struct config_field *row, const struct diag_span *at, const GPtrArray *used,
                            struct diag *diag)
 {
-    if (row->backends & used)
+    if (has_use_for(used, row))
         return;
-    g_autofree char *words = backends_words(used);
+    g_autofree char *words = engines_words(used);
     diag_add(diag, DIAG_ERROR, at, "%s does not apply to backend %s", row->path, words);
-    const char *own = config_backend_name(row->backends);
-    if (own)
-        diag_hint(diag, "write  backend: %s  if that is meant", own);
+    if (row->engine)
+        diag_hint(diag, "write  backend: %s  if that is meant", backend_name(row->engine));
 }
 
 static void check_foreign(const struct config_file *file, struct diag *diag)
 {
-    const struct field_table *table = field_table();
-    unsigned used = backends_used(file);
+    const struct config_table *table = file->table;
+    g_autoptr(GPtrArray) used = engines_used(file);
     for (size_t i = 0; i < table->n; i++)
         if (file->layers.values[i]->layer >= LAYER_FILE)
             refuse_foreign(&table->rows[i], &file->layers.values[i]->at, used, diag);
@@ -219,10 +241,9 @@ static void check_foreign(const struct config_file *file, struct diag *diag)
 
 static void check_required(const struct config_file *file, const struct doc_node *root, struct diag *diag)
 {
-    const struct field_table *table = field_table();
-    for (size_t i = 0; i < table->n; i++) {
-        const struct config_field *row = &table->rows[i];
-        if (!(row->flags & CONFIG_REQUIRED) || value_is_set(file->layers.values[i]) || find_axis(file, row->path) ||
+    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++) {
+        const struct config_field *row = &config_shared_rows[i];
+        if (!(row->flags & CONFIG_REQUIRED) || value_is_set(file->layers.values[i]) || axis_of(file, i) ||
             doc_entry_of(root, row->path))
             continue;
         struct diag_span at = {.source = root->at.source, .line = 1, .column = 1};
@@ -236,7 +257,7 @@ static void check_axes(const struct config_file *file, struct diag *diag)
 {
     for (size_t i = 0; i < file->layers.axes->len; i++) {
         const struct config_axis *axis = &g_array_index(file->layers.axes, struct config_axis, i);
-        const struct config_value *fixed = file->layers.values[axis->field - field_table()->rows];
+        const struct config_value *fixed = file->layers.values[axis->field - file->table->rows];
         if (fixed->layer != LAYER_FILE || axis->values[0]->layer != LAYER_AXIS)
             continue;
         diag_add(diag, DIAG_ERROR, &fixed->at, "%s is fixed here and swept in line %d", axis->field->path,
@@ -288,29 +309,44 @@ static struct config_file *finish(struct config_file *file, const struct doc_nod
 
 /* --- Loading --------------------------------------------------------------------------------------------------------- */
 
+static void read_layers(struct config_file *file, const struct sources *sources, const char *folder,
+                        const struct config_file_options *o, struct diag *diag)
+{
+    struct value_context context = {
+        .table = file->table, .layer = LAYER_FILE, .folder = folder, .skip_digests = o->skip_digests, .diag = diag};
+    layers_init(&file->layers, file->table);
+    read_user_file(file, sources->user, o->user_file, diag);
+    read_root(file, sources->root, &context);
+    g_autofree char *here = g_get_current_dir();
+    context.folder = here;
+    if (o->environment)
+        read_environment(file, context);
+    for (unsigned i = 0; i < sources->overrides->len; i++)
+        read_override(file, &g_array_index(sources->overrides, struct override, i), context);
+    if (!o->skip_digests)
+        look_at_defaults(file, diag);
+}
+
 static struct config_file *read_file(struct doc *doc, const char *name, const char *folder,
                                      const struct config_file_options *options, size_t errors, struct diag *diag)
 {
     static const struct config_file_options none = {0};
     const struct config_file_options *o = options ? options : &none;
-    struct config_file *file = config_file_new();
+    struct config_file *file = file_new();
+    struct sources sources = {.root = doc_root(doc)};
     g_ptr_array_add(file->docs, doc);
-    const struct doc_node *root = doc_root(doc);
-    if (!root_is_map(root, "the file names at least a model, as in  model: smollm2-135m-instruct", diag)) {
+    if (!root_is_map(sources.root, "the file names at least a model, as in  model: smollm2-135m-instruct", diag)) {
         config_file_free(file);
         return NULL;
     }
-    struct value_context context = {
-        .layer = LAYER_FILE, .folder = folder, .skip_digests = o->skip_digests, .diag = diag};
-    read_user_file(file, o->user_file, diag);
-    read_root(file, root, &context);
-    g_autofree char *here = g_get_current_dir();
-    context.folder = here;
-    if (o->environment)
-        read_environment(file, context);
+    sources.user = load_user_file(file, o->user_file, diag);
+    sources.overrides = g_array_new(FALSE, FALSE, sizeof(struct override));
     for (const char *const *text = o->overrides; text && *text; text++)
-        read_override(file, *text, context);
-    return finish(file, root, name, errors, diag);
+        parse_override(file, sources.overrides, *text, diag);
+    file->table = table_for(&sources, diag);
+    read_layers(file, &sources, folder, o, diag);
+    g_array_unref(sources.overrides);
+    return finish(file, sources.root, name, errors, diag);
 }
 
 struct config_file *config_file_load(const char *path, const struct config_file_options *options, struct diag *diag)
@@ -382,12 +418,16 @@ const char *config_file_string(const struct config_file *file, enum config_field
 
 json_t *config_file_study(const struct config_file *file)
 {
-    const struct field_table *table = field_table();
     json_t *tree = json_object();
-    for (size_t i = 0; i < table->n; i++)
-        if ((table->rows[i].flags & CONFIG_STUDY) && value_is_set(file->layers.values[i]))
-            jsonx_set_at(tree, table->rows[i].path, json_deep_copy(file->layers.values[i]->json));
+    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++)
+        if ((config_shared_rows[i].flags & CONFIG_STUDY) && value_is_set(file->layers.values[i]))
+            jsonx_set_at(tree, config_shared_rows[i].path, json_deep_copy(file->layers.values[i]->json));
     return tree;
+}
+
+const struct config_table *config_file_rows(const struct config_file *file)
+{
+    return file->table;
 }
 
 size_t config_file_axes(const struct config_file *file, const struct config_axis **ret)

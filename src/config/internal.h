@@ -1,82 +1,123 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to the room: the table with its indexes, values with their origin, and the steps from files to a config. */
+/* Private to the room. Files, each using only those above it:
+ *
+ *   fields.c        the shared rows, their gates, rules and presets
+ *   table.c         a table: look-up, and what a row accepts in words
+ *   names.c         names and values that are not taken (any more)
+ *   digest.c, content.c   what stands in the hash for a file, a folder, a model, a data set
+ *   value.c         a node of a document becomes a typed value
+ *   read.c, roles.c values of an experiment by id, by path, by role
+ *   settle.c        values that follow from others or replace them, conditions, what applies
+ *   rules.c         rules between fields
+ *   table_build.c   a table from the shared rows and some descriptors
+ *   hash.c          what is hashed, and the hash
+ *   config.c        one resolved experiment; values.c: made again from its values
+ *   layers.c        mappings become layers and axes
+ *   file_engines.c, file.c   a file of the user
+ *   schema.c, reference.c
+ */
 #pragma once
 
 #include "config/config.h"
 
-/* --- The table (table.c) --------------------------------------------------------------------------------------- */
+/* --- The table (fields.c, table.c, table_build.c) -------------------------------------------------------------- */
 
-/* The shared rows by their ids (fields.c); behind them the engines' in groups ended by a row without a path. */
-extern const struct config_field config_shared_rows[CONFIG_SHARED_FIELDS];
-extern const struct config_field config_rows_llamacpp[], config_rows_pytorch[], config_rows_vllm[], config_rows_sim[];
-
-/* What the code knows of a row beside the row. */
-struct field_info {
-    const struct config_field *row;
-    char *key_text;                      /* "\"path\":" for the hash */
-    const struct config_value *initial;  /* the default; json null when there is none */
-    const struct gate *const *gates;     /* NULL-terminated: conditions under which the field has a meaning */
+/* A condition under which a row has a meaning: another row has one of some values, or none of them. */
+struct gate {
+    size_t field;
+    struct backend_condition condition; /* its `field` is the path */
+    const struct backend *engine;       /* it counts for this engine alone; NULL: for all */
 };
 
-struct field_table {
+/* A shared gate, before fields have indexes. `path` is a field, or a section ("warmup.") without the gate itself. */
+struct shared_gate {
+    const char *path;
+    struct backend_condition condition;
+};
+
+struct shared_preset {
+    const char *preset;
+    enum config_field_id field;
+    const char *value; /* JSON text */
+};
+
+extern const struct config_field config_shared_rows[CONFIG_SHARED_FIELDS];
+extern const struct shared_gate config_shared_gates[]; /* ended by {0} */
+extern const struct backend_rule config_shared_rules[]; /* ended by {0} */
+extern const struct shared_preset config_presets[];     /* ended by {0} */
+
+/* A rule whose paths have been looked up. */
+struct rule {
+    const struct backend_rule *row;
+    const struct backend *engine; /* NULL: a shared rule */
+    size_t a, b, unless;          /* indexes; of b and unless where the row has them */
+};
+
+/* What an engine has no way to honour. */
+struct cannot {
+    const struct backend_cannot *row;
+    const struct backend *engine;
+    size_t field;
+};
+
+#define NO_FIELD SIZE_MAX
+
+struct field_info {
+    char *key_text;                /* "\"path\":" for the hash */
+    struct config_value *initial;  /* the default; json null when there is none */
+    struct gate *gates;
+    size_t n_gates;
+    size_t follows;     /* index of the row whose value it takes where it has none, or NO_FIELD */
+    char *follows_note; /* "follows llamacpp.n_threads" */
+    size_t replaces;    /* index of the row that has no meaning while this one is set, or NO_FIELD */
+};
+
+struct config_table {
     size_t n;
     struct config_field *rows;
     struct field_info *info;
-    const size_t *sorted;   /* indexes of the hashed rows in the order of their paths */
+    size_t *sorted;         /* indexes of the hashed rows in the order of their paths */
     size_t n_sorted;
     GHashTable *by_path;    /* path → index + 1 */
     GHashTable *sections;   /* "decoder", "vllm.engine", …: every proper prefix of a path */
+    GPtrArray *engines;     /* const struct backend *, in the order of their sections */
+    GArray *rules;          /* struct rule */
+    GArray *cannot;         /* struct cannot */
+    struct backend_choice *names; /* choices of `backend`: every engine there is */
+    char **found;                 /* owns their names */
 };
 
-const struct field_table *field_table(void);
 /* Index of a path, or -1. */
-int field_index(const char *path);
+int table_index(const struct config_table *table, const char *path);
 /* Index of a path that must exist. */
-size_t field_at(const char *path);
-bool field_is_nullable(const struct config_field *row);
+size_t table_at(const struct config_table *table, const char *path);
 /* Whether a path is a section ("decoder") of the table. */
-bool field_is_section(const char *path);
-/* The backend whose section a path lies in ("vllm.engine.x"), or 0. */
-unsigned field_section_backend(const char *path);
-const char *backend_name_of_bit(unsigned bit);
-unsigned backend_bit(const char *name);
+bool table_is_section(const struct config_table *table, const char *path);
+/* An engine of the table by its name, or NULL. */
+const struct backend *table_engine(const struct config_table *table, const char *name);
+/* The engine of the table whose section a path lies in ("vllm.engine.x"), or NULL. */
+const struct backend *table_section_engine(const struct config_table *table, const char *path);
+bool field_is_nullable(const struct config_field *row);
+/* "n_threads" of "llamacpp.n_threads". Borrowed. */
+const char *field_last_part(const char *path);
+/* The path a further argument would have as an option of an engine; NULL: it takes none. New string. */
+char *field_passed_path(const struct backend *engine, const char *name);
+/* JSON text as it is read: without quotes. New string. */
+char *plain_words(const char *json);
 
 /* --- Names that are not (or no longer) taken (names.c) --------------------------------------------------------- */
 
-struct retired_name {
-    const char *path; /* "vllm.engine.swap_space" */
-    const char *message;
-};
-/* What to say of a path, or NULL. */
-const char *retired_name_message(const char *path);
-/* What to say of a value of a field, or NULL. */
-const char *retired_value_message(const char *path, const char *text);
+/* What to say of a path, or NULL. New string. */
+char *retired_name_message(const struct config_table *table, const char *path);
+/* What to say of a value of a field, or NULL. New string. */
+char *retired_value_message(const struct config_table *table, const char *path, const char *text);
+/* The path that is taken in place of a retired one, or NULL; the choice in place of a value. Borrowed. */
+const char *retired_name_alias(const struct config_table *table, const char *path);
+const char *retired_value_alias(const struct config_table *table, const char *path, const char *text);
+/* Whether a section is of an engine that other versions have. */
+bool retired_is_section(const char *path);
 
-struct preset_row {
-    const char *preset;
-    const char *path;
-    const char *value; /* JSON text */
-};
-extern const struct preset_row preset_rows[];
-
-/* Arguments of vLLM's engine by the audit (vllm_args.c). */
-enum vllm_treatment {
-    VLLM_FIELD,  /* has a row: vllm.engine.NAME */
-    VLLM_OWNED,  /* set by llem: the note says from what */
-    VLLM_PASS,   /* can be given in passthrough_kwargs */
-};
-struct vllm_arg {
-    const char *name;
-    enum vllm_treatment treatment;
-    const char *type;
-    const char *initial; /* the engine's own default */
-    const char *note;
-};
-extern const struct vllm_arg vllm_args[]; /* ended by {0} */
-#define VLLM_AUDITED_VERSION "0.32.0"
-const struct vllm_arg *vllm_arg_find(const char *name);
-
-/* --- Values (value.c) ------------------------------------------------------------------------------------------ */
+/* --- Values (content.c, value.c) ------------------------------------------------------------------------------- */
 
 enum config_layer {
     LAYER_DEFAULT,
@@ -89,21 +130,30 @@ enum config_layer {
 };
 
 struct config_value {
-    json_t *json;         /* json null: unset */
-    char *canonical;      /* canonical JSON as it enters the hash; NULL when the digest is not known */
-    char *digest;         /* of the file or folder it names, or NULL */
-    char *file;           /* the file or folder it names, absolute, or NULL */
+    json_t *json;    /* json null: unset */
+    char *canonical; /* canonical JSON */
+    char *content;   /* canonical JSON that stands for it in the hash, or NULL: its own */
+    char *pin;       /* likewise where the engine takes a model of the catalogue, or NULL */
+    bool unknown;    /* its content was not looked at: no hash can be had */
+    char *digest;    /* of the file or folder it leads to, or NULL */
+    char *file;      /* the file or folder it leads to, absolute, or NULL */
     enum config_layer layer;
-    struct diag_span at;  /* source borrowed from the study's documents */
+    struct diag_span at;  /* source borrowed from the documents of the file */
     const char *note;     /* origin in words where there is no position; borrowed */
 };
 
+/* Lower-case hex SHA-256 of a file, or of a folder: of the list of its files with their digests (digest.c). Digests of
+ * large files are remembered in the cache folder by device, inode, size and times. */
+char *digest_of_path(const char *path, GError **error);
+/* Fills in what stands for a value in the hash: for what leads to a file, a model or a data set (row's flags). */
+bool content_take(const struct config_field *row, struct config_value *value, GError **error);
+
 /* How values of a source are read. */
 struct value_context {
+    const struct config_table *table;
     enum config_layer layer;
     const char *folder;          /* relative paths of data and models are relative to it */
     const struct diag_span *at;  /* stands for the nodes' own positions (command line, environment); or NULL */
-    const json_t *digests;       /* known digests by path of the field, or NULL: read the files */
     bool skip_digests;
     struct diag *diag;
 };
@@ -122,42 +172,64 @@ bool value_is_set(const struct config_value *value);
 /* Whether a model or data set text names a file rather than something in a catalogue or hub. */
 bool value_is_path(const char *text);
 
-/* Lower-case hex SHA-256 of a file, or of a folder: of the list of its files with their digests (digest.c). Digests of
- * large files are remembered in the cache folder by device, inode, size and times. */
-char *digest_of_path(const char *path, GError **error);
-
-/* --- Conditions, rules (rules.c) ------------------------------------------------------------------------------- */
+/* --- One experiment (settle.c, rules.c, hash.c) ---------------------------------------------------------------- */
 
 struct config {
+    const struct config_table *table;   /* NULL: made from values (values.c) */
     const struct config_value **values; /* by index of the row; never NULL */
-    bool *applies;                      /* set, of this backend, and with a meaning */
-    unsigned backend;
+    bool *applies;                      /* set, of this engine, and with a meaning */
+    const struct backend *engine;
     char hash[17];
-    struct config_file *owner; /* of the values, when the config came from an exchange file */
-    GPtrArray *derived;       /* values made for this config alone, or NULL */
+    GPtrArray *derived; /* values made for this config alone, or NULL */
+    struct {
+        json_t *tree, *hashed, *origins, *roles, *digests;
+        char **files;
+    } carried; /* what it was made from, in a worker and from a store */
 };
 
-/* Fills in presets and values that follow from others, settles exclusive values, decides what applies. False after
- * errors in diag. */
+/* Sets config->hash; leaves it empty where a file was not looked at. */
+void config_compute_hash(struct config *config);
+/* Whether a canonical value is as a condition says. */
+bool condition_holds(const struct backend_condition *condition, const char *canonical);
+/* Fills in presets and values that follow from others, settles values that replace others, decides what applies. False
+ * after errors in diag. */
 bool config_settle(struct config *config, struct diag *diag);
-/* Checks the rules between fields; diag NULL: only answers. */
+/* Checks the rules between fields. False after errors in diag. */
 bool config_check_rules(const struct config *config, struct diag *diag);
-/* For the reference page: "decoder.do_sample is true" or NULL. New string. */
-char *gate_describe(const struct gate *const *gates);
-/* Gates of a path; NULL-terminated vector. */
-const struct gate *const *gates_of(const char *path);
-/* Markdown lines about the rules. */
-void rules_describe(GString *out);
+/* "decoder.do_sample is true and …" or "". New string. */
+char *gates_describe(const struct field_info *info);
+/* Markdown lines about the rules of a table. */
+void rules_describe(const struct config_table *table, GString *out);
 
-/* --- Files and layers (layers.c, file.c) ---------------------------------------------------------------------- */
+/* --- Files and layers (file_engines.c, layers.c, file.c) -------------------------------------------------------- */
+
+/* The documents of a file, before it is known what can stand in them. */
+struct sources {
+    const struct doc_node *root;
+    const struct doc_node *user; /* of the user's own file, or NULL */
+    GArray *overrides;           /* struct override */
+};
+
+/* "key=value" of the command line. */
+struct override {
+    const char *origin;
+    const char *field; /* without "sweep." */
+    bool sweep;
+    const struct doc_node *node;
+};
+
+/* The table for a file: the shared rows, and the sections of the engines that its documents name, as values of `backend` or
+ * as sections. What is wrong with their descriptors goes to diag. */
+struct config_table *table_for(const struct sources *sources, struct diag *diag);
 
 struct layers {
+    const struct config_table *table;
     const struct config_value **values; /* by index; the highest layer so far */
     GPtrArray *pool;                    /* owns every value */
     GArray *axes;                       /* of struct config_axis */
 };
 
-void layers_init(struct layers *layers);
+void layers_init(struct layers *layers, const struct config_table *table);
 void layers_clear(struct layers *layers);
 /* Puts a value in; a value of the same layer already there is an error ("given twice"). Takes over value. */
 void layers_put(struct layers *layers, size_t index, struct config_value *value, struct diag *diag);
@@ -169,10 +241,14 @@ void layers_read_axes(struct layers *layers, const struct doc_node *sweep, const
 /* Sets one axis from a node (list, or scalar for one level), replacing one that is there. */
 void layers_put_axis(struct layers *layers, size_t index, const struct doc_node *node,
                      const struct diag_span *key_at, const struct value_context *context);
+/* Takes an axis out. */
+void layers_drop_axis(struct layers *layers, size_t index);
+struct config_axis *layers_axis(const struct layers *layers, const struct config_field *row);
 /* Adds the error for an unknown path, with what it may have meant. */
-void layers_unknown(struct diag *diag, const struct diag_span *at, const char *path);
+void layers_unknown(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);
 
 struct config_file {
+    struct config_table *table;
     struct layers layers;
     GPtrArray *docs;
     GPtrArray *strings;
@@ -180,7 +256,6 @@ struct config_file {
     bool is_study;
 };
 
-struct config_file *config_file_new(void);
 /* The config of the layers as they are; NULL after errors. */
 struct config *config_new(const struct layers *layers, const struct config_setting *settings, size_t n,
                           struct diag *diag);

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-void layers_init(struct layers *layers)
+void layers_init(struct layers *layers, const struct config_table *table)
 {
-    const struct field_table *table = field_table();
+    layers->table = table;
     layers->values = g_new0(const struct config_value *, table->n);
     for (size_t i = 0; i < table->n; i++)
         layers->values[i] = table->info[i].initial;
@@ -35,16 +35,10 @@ void layers_clear(struct layers *layers)
 
 /* --- Unknown names ---------------------------------------------------------------------------------------------- */
 
-static const char *last_part(const char *path)
+/* Siblings: the rows and sections below the same section, and at the top every engine. */
+static void suggest_sibling(const struct config_table *table, struct suggest *suggest, const char *section,
+                            GStringChunk *keep)
 {
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
-}
-
-/* Siblings: the rows and sections below the same section. */
-static void suggest_sibling(struct suggest *suggest, const char *section, GStringChunk *keep)
-{
-    const struct field_table *table = field_table();
     size_t length = strlen(section);
     for (size_t i = 0; i < table->n; i++) {
         const char *path = table->rows[i].path;
@@ -53,48 +47,43 @@ static void suggest_sibling(struct suggest *suggest, const char *section, GStrin
         g_autofree char *part = g_strndup(path + length, strcspn(path + length, "."));
         suggest_offer(suggest, g_string_chunk_insert_const(keep, part));
     }
+    for (char **name = table->found; !length && *name; name++)
+        suggest_offer(suggest, *name);
 }
 
 /* The same last name in another place: "temperature" for decoder.temperature. */
-static const char *elsewhere(const char *name)
+static const char *elsewhere(const struct config_table *table, const char *name)
 {
-    const struct field_table *table = field_table();
     for (size_t i = 0; i < table->n; i++)
-        if (!strcmp(last_part(table->rows[i].path), name))
+        if (!strcmp(field_last_part(table->rows[i].path), name))
             return table->rows[i].path;
     return NULL;
 }
 
-static bool hint_vllm(struct diag *diag, const char *path)
+/* An argument of the engine that is no option of it. */
+static bool hint_argument(const struct config_table *table, struct diag *diag, const char *path)
 {
-    const struct vllm_arg *arg = vllm_arg_find(last_part(path));
-    if (!arg || arg->treatment == VLLM_FIELD || !g_str_has_prefix(path, "vllm."))
-        return false;
-    if (arg->treatment == VLLM_OWNED)
-        diag_hint(diag, "llem sets this argument of vLLM itself (%s)", arg->note);
+    const struct backend *engine = table_section_engine(table, path);
+    const char *name = field_last_part(path);
+    const struct backend_argument *owned = engine ? backend_owned_find(engine, name) : NULL;
+    if (owned)
+        diag_hint(diag, "llem sets this argument of %s itself (%s)", backend_title(engine), owned->note);
+    else if (engine && backend_passed_find(engine, name))
+        diag_hint(diag, "%s %s has this argument: put it under passthrough_kwargs", backend_title(engine),
+                  backend_audited(engine));
     else
-        diag_hint(diag, "vLLM %s has this argument: put it under passthrough_kwargs", VLLM_AUDITED_VERSION);
+        return false;
     return true;
 }
 
-void layers_unknown(struct diag *diag, const struct diag_span *at, const char *path)
+static void hint_near(const struct config_table *table, struct diag *diag, const char *path)
 {
-    g_autofree char *section = g_strndup(path, (size_t)(last_part(path) - path));
-    const char *retired = retired_name_message(path);
-    if (!strcmp(path, "tensorrt") || !strcmp(path, "sglang"))
-        diag_add(diag, DIAG_ERROR, at, "the section '%s' is not in this version", path);
-    else
-        diag_add(diag, DIAG_ERROR, at, "unknown field '%s'", path);
-    if (retired) {
-        diag_hint(diag, "%s", retired);
-        return;
-    }
-    if (hint_vllm(diag, path))
-        return;
-    struct suggest suggest = {.word = last_part(path)};
+    const char *name = field_last_part(path);
+    g_autofree char *section = g_strndup(path, (size_t)(name - path));
+    struct suggest suggest = {.word = name};
     GStringChunk *keep = g_string_chunk_new(1024);
-    suggest_sibling(&suggest, section, keep);
-    const char *other = elsewhere(last_part(path));
+    suggest_sibling(table, &suggest, section, keep);
+    const char *other = elsewhere(table, name);
     if (suggest.best)
         diag_hint(diag, "did you mean '%s%s'?", section, suggest.best);
     else if (other)
@@ -105,6 +94,19 @@ void layers_unknown(struct diag *diag, const struct diag_span *at, const char *p
     g_string_chunk_free(keep);
 }
 
+void layers_unknown(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path)
+{
+    g_autofree char *retired = retired_name_message(table, path);
+    if (retired_is_section(path))
+        diag_add(diag, DIAG_ERROR, at, "the section '%s' is not in this version", path);
+    else
+        diag_add(diag, DIAG_ERROR, at, "unknown field '%s'", path);
+    if (retired)
+        diag_hint(diag, "%s", retired);
+    else if (!hint_argument(table, diag, path))
+        hint_near(table, diag, path);
+}
+
 /* --- Fields ------------------------------------------------------------------------------------------------------ */
 
 void layers_put(struct layers *layers, size_t index, struct config_value *value, struct diag *diag)
@@ -113,7 +115,7 @@ void layers_put(struct layers *layers, size_t index, struct config_value *value,
     g_ptr_array_add(layers->pool, value);
     if (before->layer == value->layer && value->layer != LAYER_COMMAND) {
         g_autofree char *where = value_origin(before);
-        diag_add(diag, DIAG_ERROR, &value->at, "%s is given twice", field_table()->rows[index].path);
+        diag_add(diag, DIAG_ERROR, &value->at, "%s is given twice", layers->table->rows[index].path);
         diag_hint(diag, "it stands at %s already", where);
         return;
     }
@@ -135,7 +137,7 @@ static void take_entry(const struct walk *walk, size_t index, const struct doc_e
         layers_put_axis(walk->layers, index, entry->value, &entry->key_at, walk->context);
         return;
     }
-    struct config_value *value = value_read(walk->context, &field_table()->rows[index], entry->value);
+    struct config_value *value = value_read(walk->context, &walk->layers->table->rows[index], entry->value);
     if (value)
         layers_put(walk->layers, index, value, walk->context->diag);
 }
@@ -156,32 +158,52 @@ static bool allowed(const struct walk *walk, const struct config_field *row, con
 }
 
 /* A section that is no mapping; most likely a switch was meant. */
-static void refuse_section(struct diag *diag, const char *path, const struct doc_node *node)
+static void refuse_section(const struct walk *walk, const char *path, const struct doc_node *node)
 {
     g_autofree char *found = doc_describe(node);
     g_autofree char *toggle = g_strconcat(path, ".enabled", NULL);
+    struct diag *diag = walk->context->diag;
     diag_add(diag, DIAG_ERROR, &node->at, "%s: expected a mapping of fields, found %s", path, found);
-    if (field_index(toggle) >= 0)
+    if (table_index(walk->layers->table, toggle) >= 0)
         diag_hint(diag, "to switch it write  %s: {enabled: false}", path);
+}
+
+static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix);
+
+/* The index of the field a path names, a retired one by what it is called now; -1: there is none. */
+static int find_field(const struct walk *walk, const struct doc_entry *entry, const char *path)
+{
+    const struct config_table *table = walk->layers->table;
+    int index = table_index(table, path);
+    const char *alias = index < 0 ? retired_name_alias(table, path) : NULL;
+    if (!alias)
+        return index;
+    diag_add(walk->context->diag, DIAG_WARNING, &entry->key_at, "%s is called %s now", path, alias);
+    return table_index(table, alias);
+}
+
+static void walk_entry(const struct walk *walk, const struct doc_entry *entry, const char *path)
+{
+    const struct config_table *table = walk->layers->table;
+    int index = find_field(walk, entry, path);
+    if (index >= 0) {
+        if (allowed(walk, &table->rows[index], entry))
+            take_entry(walk, (size_t)index, entry);
+    } else if (!table_is_section(table, path)) {
+        layers_unknown(table, walk->context->diag, &entry->key_at, path);
+    } else if (entry->value->kind == DOC_MAP) {
+        g_autofree char *below = g_strconcat(path, ".", NULL);
+        walk_map(walk, entry->value, below);
+    } else if (entry->value->kind != DOC_SCALAR || !json_is_null(entry->value->json)) {
+        refuse_section(walk, path, entry->value);
+    }
 }
 
 static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix)
 {
     for (size_t i = 0; i < map->n; i++) {
-        const struct doc_entry *entry = &map->entries[i];
-        g_autofree char *path = g_strconcat(prefix, entry->key, NULL);
-        int index = field_index(path);
-        if (index >= 0) {
-            if (allowed(walk, &field_table()->rows[index], entry))
-                take_entry(walk, (size_t)index, entry);
-        } else if (!field_is_section(path)) {
-            layers_unknown(walk->context->diag, &entry->key_at, path);
-        } else if (entry->value->kind == DOC_MAP) {
-            g_autofree char *below = g_strconcat(path, ".", NULL);
-            walk_map(walk, entry->value, below);
-        } else if (entry->value->kind != DOC_SCALAR || !json_is_null(entry->value->json)) {
-            refuse_section(walk->context->diag, path, entry->value);
-        }
+        g_autofree char *path = g_strconcat(prefix, map->entries[i].key, NULL);
+        walk_entry(walk, &map->entries[i], path);
     }
 }
 
@@ -194,7 +216,7 @@ void layers_read(struct layers *layers, const struct doc_node *root, const struc
 
 /* --- Axes --------------------------------------------------------------------------------------------------------- */
 
-static struct config_axis *find_axis(const struct layers *layers, const struct config_field *row)
+struct config_axis *layers_axis(const struct layers *layers, const struct config_field *row)
 {
     for (size_t i = 0; i < layers->axes->len; i++)
         if (axis_at(layers, i)->field == row)
@@ -244,8 +266,8 @@ static bool read_levels(struct layers *layers, struct config_axis *axis, const s
 void layers_put_axis(struct layers *layers, size_t index, const struct doc_node *node,
                      const struct diag_span *key_at, const struct value_context *context)
 {
-    struct config_axis axis = {.field = &field_table()->rows[index], .at = context->at ? *context->at : *key_at};
-    struct config_axis *before = find_axis(layers, axis.field);
+    struct config_axis axis = {.field = &layers->table->rows[index], .at = context->at ? *context->at : *key_at};
+    struct config_axis *before = layers_axis(layers, axis.field);
     if (before && context->layer != LAYER_COMMAND) {
         diag_add(context->diag, DIAG_ERROR, &axis.at, "sweep: %s is given twice", axis.field->path);
         diag_hint(context->diag, "it stands in line %d already", before->at.line);
@@ -261,6 +283,15 @@ void layers_put_axis(struct layers *layers, size_t index, const struct doc_node 
     } else {
         g_array_append_val(layers->axes, axis);
     }
+}
+
+void layers_drop_axis(struct layers *layers, size_t index)
+{
+    struct config_axis *axis = layers_axis(layers, &layers->table->rows[index]);
+    if (!axis)
+        return;
+    axis_clear(axis);
+    g_array_remove_index(layers->axes, (unsigned)(axis - axis_at(layers, 0)));
 }
 
 void layers_read_axes(struct layers *layers, const struct doc_node *sweep, const struct value_context *context)

@@ -1,174 +1,251 @@
 /* SPDX-License-Identifier: MIT */
-/* Names and values people write that this version does not take, with what to write instead; and the presets. */
+/* Names and values people write that this version does not take, with what to write instead. Those of an engine's
+ * section are in its descriptor; here are those of the shared fields, and what leads from them to an engine's options. */
 #include "config/internal.h"
 
 #include <string.h>
 
-static const struct retired_name retired_names[] = {
-    {"tensorrt", "TensorRT-LLM is not in this version; the backends are pytorch, llamacpp, vllm and sim"},
-    {"sglang", "SGLang is not in this version; the backends are pytorch, llamacpp, vllm and sim"},
-    {"lora", "LoRA adapters are not in this version; merge the adapter into the model"},
-    {"experiments", "lists of experiments are not in this version; use sweep"},
-    {"base", "base files are not in this version; use YAML anchors and merge keys within one file"},
-    {"runners", "choosing a runner per backend is not in this version; every run is local"},
-    {"images", "container images are not in this version; every run is local"},
-    {"version", "files have no version; delete this line"},
-    {"output", "write output_dir: FOLDER"},
+static const struct retired_name {
+    const char *path;
+    const char *message;
+    const char *options; /* last parts of names separated by '|': the options of all engines that are so called follow */
+    bool engines;        /* the names of all engines follow */
+} retired_names[] = {
+    {"tensorrt", "TensorRT-LLM is not in this version; the backends are", NULL, true},
+    {"sglang", "SGLang is not in this version; the backends are", NULL, true},
+    {"lora", "LoRA adapters are not in this version; merge the adapter into the model", NULL, false},
+    {"experiments", "lists of experiments are not in this version; use sweep", NULL, false},
+    {"base", "base files are not in this version; use YAML anchors and merge keys within one file", NULL, false},
+    {"runners", "choosing a runner per backend is not in this version; every run is local", NULL, false},
+    {"images", "container images are not in this version; every run is local", NULL, false},
+    {"version", "files have no version; delete this line", NULL, false},
+    {"output", "write output_dir: FOLDER", NULL, false},
 
-    {"model_name", "write model"},
-    {"num_prompts", "write n"},
-    {"n_prompts", "write n"},
-    {"num_samples", "write n"},
-    {"seed", "write random_seed (order of the data, sampling) or execution.seed (order of the runs)"},
-    {"dtype", "write precision: fp32, fp16 or bf16"},
-    {"max_new_tokens", "write max_output_tokens"},
-    {"max_tokens", "write max_output_tokens"},
-    {"batch_size", "the batch size belongs to the backend: pytorch.batch_size, llamacpp.n_parallel, "
-                   "vllm.engine.max_num_seqs"},
-    {"quantization", "quantisation belongs to the backend: llamacpp.quantization, pytorch.load_in_4bit, "
-                     "vllm.engine.quantization"},
-    {"n_cycles", "write execution.n_cycles"},
+    {"model_name", "write model", NULL, false},
+    {"num_prompts", "write n", NULL, false},
+    {"n_prompts", "write n", NULL, false},
+    {"num_samples", "write n", NULL, false},
+    {"seed", "write random_seed (order of the data, sampling) or execution.seed (order of the runs)", NULL, false},
+    {"dtype", "write precision: fp32, fp16 or bf16", NULL, false},
+    {"max_new_tokens", "write max_output_tokens", NULL, false},
+    {"max_tokens", "write max_output_tokens", NULL, false},
+    {"batch_size", "the batch size belongs to the backend:", "batch_size|n_parallel|max_num_seqs", false},
+    {"quantization", "quantisation belongs to the backend:", "quantization|load_in_4bit", false},
+    {"n_cycles", "write execution.n_cycles", NULL, false},
 
-    {"execution.cycle_order", "write execution.order"},
-    {"execution.shuffle_seed", "write execution.seed"},
-    {"execution.experiment_timeout_seconds", "write limits.timeout_seconds (beside execution, not in it)"},
-    {"execution.skip_preflight", "there is no preflight to skip in this version"},
-    {"execution.max_consecutive_failures", "not in this version: every run is tried"},
-    {"execution.circuit_breaker_cooldown_seconds", "not in this version: every run is tried"},
-    {"execution.wall_clock_timeout_hours", "not in this version; limits.timeout_seconds bounds one run"},
-    {"execution.stdout_silence_timeout_seconds", "not in this version; limits.timeout_seconds bounds one run"},
-    {"execution.deduplicate_equivalent", "cells that do the same work are always run once"},
+    {"execution.cycle_order", "write execution.order", NULL, false},
+    {"execution.shuffle_seed", "write execution.seed", NULL, false},
+    {"execution.experiment_timeout_seconds", "write limits.timeout_seconds (beside execution, not in it)", NULL, false},
+    {"execution.skip_preflight", "there is no preflight to skip in this version", NULL, false},
+    {"execution.max_consecutive_failures", "not in this version: every run is tried", NULL, false},
+    {"execution.circuit_breaker_cooldown_seconds", "not in this version: every run is tried", NULL, false},
+    {"execution.wall_clock_timeout_hours", "not in this version; limits.timeout_seconds bounds one run", NULL, false},
+    {"execution.stdout_silence_timeout_seconds", "not in this version; limits.timeout_seconds bounds one run", NULL, false},
+    {"execution.deduplicate_equivalent", "cells that do the same work are always run once", NULL, false},
 
-    {"warmup.convergence_detection", "the warm-up always looks at convergence; warmup.max_prompts bounds it"},
-    {"warmup.window_size", "the window is warmup.n_warmup"},
-    {"warmup.min_prompts", "the least number is warmup.n_warmup"},
-    {"baseline.strategy", "not in this version: the baseline is always measured afresh"},
-    {"baseline.cache_ttl_seconds", "not in this version: the baseline is always measured afresh"},
-    {"baseline.validation_interval", "not in this version: the baseline is always measured afresh"},
-    {"baseline.drift_threshold", "not in this version: the baseline is always measured afresh"},
-    {"dataset.n", "write n, and the path of a .jsonl file as dataset"},
-    {"decoder.max_new_tokens", "write max_output_tokens"},
-    {"decoder.min_tokens", "write decoder.min_new_tokens"},
-
-    {"llamacpp.mmap", "write load_mode: mmap, or load_mode: none"},
-    {"llamacpp.use_mmap", "write load_mode: mmap, or load_mode: none"},
-    {"llamacpp.mlock", "write load_mode: mlock or mmap+mlock"},
-    {"llamacpp.use_mlock", "write load_mode: mlock or mmap+mlock"},
-    {"llamacpp.n_seq_max", "write n_parallel"},
-    {"llamacpp.batch_size", "write n_parallel (sequences decoded together)"},
-    {"llamacpp.threads", "write n_threads"},
-    {"llamacpp.cache_type_k", "write type_k"},
-    {"llamacpp.cache_type_v", "write type_v"},
-    {"llamacpp.flash_attention", "write flash_attn: off, on or auto"},
-
-    {"pytorch.dtype", "write precision (not in a section): fp32, fp16 or bf16"},
-    {"pytorch.num_processes", "it never had an effect; delete this line"},
-    {"pytorch.sampling", "write decoder (not in a section)"},
-    {"sim.token_ns", "write token_us"},
-    {"sim.prefill_ns_per_token", "write prefill_us_per_token"},
-    {"sim.memory_bytes", "write memory_mib"},
-
-    {"vllm.dtype", "write precision (not in a section): fp32, fp16 or bf16"},
-    {"vllm.beam_search", "beam search by vLLM is not in this version"},
-    {"vllm.sampling.max_tokens", "write max_output_tokens (not in a section)"},
-    {"vllm.sampling.min_tokens", "write decoder.min_new_tokens"},
-    {"vllm.sampling.ignore_eos", "write decoder.ignore_eos"},
-    {"vllm.sampling.temperature", "write decoder.temperature"},
-    {"vllm.sampling.top_k", "write decoder.top_k"},
-    {"vllm.sampling.top_p", "write decoder.top_p"},
-    {"vllm.sampling.min_p", "write decoder.min_p"},
-    {"vllm.sampling.repetition_penalty", "write decoder.repetition_penalty"},
-
-    /* Arguments vLLM had once. */
-    {"vllm.engine.swap_space", "vLLM removed it: it had no effect in the V1 engine. For host memory use "
-                               "cpu_offload_gb (weights) or kv_offloading_size (KV cache)"},
-    {"vllm.engine.speculative_model", "vLLM replaced it: write speculative_config: {model: …, "
-                                      "num_speculative_tokens: …}"},
-    {"vllm.engine.num_speculative_tokens", "vLLM replaced it: write speculative_config: {num_speculative_tokens: …}"},
-    {"vllm.engine.ngram_prompt_lookup_max", "vLLM replaced it: write speculative_config: {method: ngram, "
-                                            "prompt_lookup_max: …}"},
-    {"vllm.engine.ngram_prompt_lookup_min", "vLLM replaced it: write speculative_config: {method: ngram, "
-                                            "prompt_lookup_min: …}"},
-    {"vllm.engine.device", "vLLM removed it: the device follows from the installed build"},
-    {"vllm.engine.task", "vLLM replaced it by runner, and llem always generates"},
-    {"vllm.engine.num_scheduler_steps", "vLLM removed it: the V1 engine has no multi-step scheduling; see "
-                                        "async_scheduling"},
-    {"vllm.engine.max_seq_len_to_capture", "vLLM replaced it: write max_cudagraph_capture_size"},
-    {"vllm.engine.use_v2_block_manager", "vLLM removed it: there is one block manager"},
-    {"vllm.engine.preemption_mode", "vLLM removed it: the V1 engine always recomputes"},
-    {"vllm.engine.guided_decoding_backend", "vLLM replaced it by structured_outputs_config"},
-    {"vllm.engine.max_num_partial_prefills", "vLLM removed it"},
-    {"vllm.engine.calculate_kv_scales", "vLLM removed it: scales come from the checkpoint"},
-    {"vllm.engine.disable_log_requests", "vLLM replaced it by enable_log_requests, which llem keeps off"},
-    {"vllm.engine.attention", "vLLM replaced the block: write attention_backend and attention_config"},
-    {"vllm.engine.flash_attn_version", "write attention_config: {flash_attn_version: …}"},
+    {"warmup.convergence_detection", "the warm-up always looks at convergence; warmup.max_prompts bounds it", NULL, false},
+    {"warmup.window_size", "the window is warmup.n_warmup", NULL, false},
+    {"warmup.min_prompts", "the least number is warmup.n_warmup", NULL, false},
+    {"baseline.strategy", "not in this version: the baseline is always measured afresh", NULL, false},
+    {"baseline.cache_ttl_seconds", "not in this version: the baseline is always measured afresh", NULL, false},
+    {"baseline.validation_interval", "not in this version: the baseline is always measured afresh", NULL, false},
+    {"baseline.drift_threshold", "not in this version: the baseline is always measured afresh", NULL, false},
+    {"dataset.n", "write n, and the path of a .jsonl file as dataset", NULL, false},
+    {"decoder.max_new_tokens", "write max_output_tokens", NULL, false},
+    {"decoder.min_tokens", "write decoder.min_new_tokens", NULL, false},
 };
 
-const char *retired_name_message(const char *path)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(retired_names); i++)
-        if (!strcmp(retired_names[i].path, path))
-            return retired_names[i].message;
-    return NULL;
-}
-
-static const struct {
+static const struct retired_value {
     const char *path;
     const char *text;
     const char *message;
+    const char *options; /* likewise */
 } retired_values[] = {
-    {"backend", "tensorrt", "TensorRT-LLM is not in this version"},
-    {"backend", "tensorrt_llm", "TensorRT-LLM is not in this version"},
-    {"backend", "trtllm", "TensorRT-LLM is not in this version"},
-    {"backend", "sglang", "SGLang is not in this version"},
-    {"backend", "transformers", "write pytorch"},
-    {"backend", "torch", "write pytorch"},
-    {"backend", "hf", "write pytorch"},
-    {"backend", "llama.cpp", "write llamacpp"},
-    {"backend", "llama_cpp", "write llamacpp"},
-    {"energy.backend", "zeus", "NVIDIA energy is read directly: write nvml or auto"},
-    {"energy.backend", "codecarbon", "estimates from a model of the machine are asked for with energy.modelled: true"},
-    {"precision", "float32", "write fp32"},
-    {"precision", "float16", "write fp16"},
-    {"precision", "half", "write fp16"},
-    {"precision", "f16", "write fp16"},
-    {"precision", "f32", "write fp32"},
-    {"precision", "bfloat16", "write bf16"},
-    {"precision", "int8", "quantisation belongs to the backend: llamacpp.quantization, pytorch.load_in_8bit, "
-                          "vllm.engine.quantization"},
-    {"precision", "int4", "quantisation belongs to the backend: llamacpp.quantization, pytorch.load_in_4bit, "
-                          "vllm.engine.quantization"},
-    {"precision", "fp8", "quantisation belongs to the backend: vllm.engine.quantization"},
-    {"precision", "q8_0", "write llamacpp.quantization: q8_0"},
-    {"precision", "q4_0", "write llamacpp.quantization: q4_0"},
-    {"precision", "q4_1", "write llamacpp.quantization: q4_1"},
-    {"llamacpp.quantization", "q4_k_m", "k-quants are not offered by name; give the GGUF file as model"},
-    {"llamacpp.quantization", "q6_k", "k-quants are not offered by name; give the GGUF file as model"},
-    {"llamacpp.quantization", "f16", "write precision: fp16, without quantization"},
-    {"llamacpp.quantization", "none", "leave quantization out (or write null in a sweep): precision picks the file"},
-    {"execution.order", "random", "write shuffled"},
-    {"execution.order", "shuffle", "write shuffled"},
+    {"backend", "tensorrt", "TensorRT-LLM is not in this version", NULL},
+    {"backend", "tensorrt_llm", "TensorRT-LLM is not in this version", NULL},
+    {"backend", "trtllm", "TensorRT-LLM is not in this version", NULL},
+    {"backend", "sglang", "SGLang is not in this version", NULL},
+    {"energy.backend", "zeus", "NVIDIA energy is read directly: write nvml or auto", NULL},
+    {"energy.backend", "codecarbon", "estimates from a model of the machine are asked for with energy.modelled: true", NULL},
+    {"precision", "float32", "write fp32", NULL},
+    {"precision", "float16", "write fp16", NULL},
+    {"precision", "half", "write fp16", NULL},
+    {"precision", "f16", "write fp16", NULL},
+    {"precision", "f32", "write fp32", NULL},
+    {"precision", "bfloat16", "write bf16", NULL},
+    {"precision", "int8", "quantisation belongs to the backend:", "quantization|load_in_8bit"},
+    {"precision", "int4", "quantisation belongs to the backend:", "quantization|load_in_4bit"},
+    {"precision", "fp8", "quantisation belongs to the backend:", "quantization"},
+    {"execution.order", "random", "write shuffled", NULL},
+    {"execution.order", "shuffle", "write shuffled", NULL},
 };
 
-const char *retired_value_message(const char *path, const char *text)
+/* --- What engines there are: read only here, where something is wrong already ----------------------------------- */
+
+static GPtrArray *all_engines(void)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(retired_values); i++)
-        if (!strcmp(retired_values[i].path, path) && !g_ascii_strcasecmp(retired_values[i].text, text))
-            return retired_values[i].message;
+    GPtrArray *engines = g_ptr_array_new();
+    g_auto(GStrv) names = backend_names();
+    for (char **name = names; *name; name++) {
+        const struct backend *engine = backend_find(*name, NULL);
+        if (engine)
+            g_ptr_array_add(engines, (void *)(uintptr_t)engine);
+    }
+    return engines;
+}
+
+static bool is_among(const char *word, const char *alternatives)
+{
+    g_auto(GStrv) words = g_strsplit(alternatives, "|", -1);
+    return g_strv_contains((const char *const *)words, word);
+}
+
+/* " llamacpp.n_parallel, pytorch.batch_size": options of all engines by the last parts of their names. */
+static void append_options(GString *out, const char *alternatives)
+{
+    g_autoptr(GPtrArray) engines = all_engines();
+    const char *separator = " ";
+    for (unsigned e = 0; e < engines->len; e++) {
+        const struct backend_option *options;
+        size_t n = backend_options(engines->pdata[e], &options);
+        for (size_t i = 0; i < n; i++) {
+            if (!is_among(field_last_part(options[i].path), alternatives))
+                continue;
+            g_string_append_printf(out, "%s%s", separator, options[i].path);
+            separator = ", ";
+        }
+    }
+}
+
+static void append_engines(GString *out)
+{
+    g_auto(GStrv) names = backend_names();
+    size_t n = g_strv_length(names);
+    for (size_t i = 0; i < n; i++)
+        g_string_append_printf(out, "%s%s", i == 0 ? " " : i + 1 < n ? ", " : " and ", names[i]);
+}
+
+static char *message_of(const char *text, const char *options, bool engines)
+{
+    GString *out = g_string_new(text);
+    if (options)
+        append_options(out, options);
+    if (engines)
+        append_engines(out);
+    return g_string_free(out, FALSE);
+}
+
+/* --- Names ------------------------------------------------------------------------------------------------------- */
+
+static const struct retired_name *find_name(const char *path)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(retired_names); i++)
+        if (!strcmp(retired_names[i].path, path))
+            return &retired_names[i];
     return NULL;
 }
 
-const struct preset_row preset_rows[] = {
-    {"deterministic", "decoder.temperature", "0.0"},
-    {"deterministic", "decoder.do_sample", "false"},
-    {"standard", "decoder.temperature", "1.0"},
-    {"standard", "decoder.do_sample", "true"},
-    {"standard", "decoder.top_p", "0.95"},
-    {"creative", "decoder.temperature", "0.8"},
-    {"creative", "decoder.do_sample", "true"},
-    {"creative", "decoder.top_p", "0.9"},
-    {"creative", "decoder.repetition_penalty", "1.1"},
-    {"factual", "decoder.temperature", "0.3"},
-    {"factual", "decoder.do_sample", "true"},
-    {0},
-};
+static const struct backend_retired *engine_row(const struct config_table *table, const char *path, const char *value)
+{
+    const struct backend *engine = table_section_engine(table, path);
+    return engine ? backend_retired(engine, path, value) : NULL;
+}
+
+char *retired_name_message(const struct config_table *table, const char *path)
+{
+    const struct backend_retired *of_engine = engine_row(table, path, NULL);
+    if (of_engine)
+        return g_strdup(of_engine->text);
+    const struct retired_name *row = find_name(path);
+    return row ? message_of(row->message, row->options, row->engines) : NULL;
+}
+
+const char *retired_name_alias(const struct config_table *table, const char *path)
+{
+    const struct backend_retired *row = engine_row(table, path, NULL);
+    return row ? row->alias : NULL;
+}
+
+bool retired_is_section(const char *path)
+{
+    const struct retired_name *row = find_name(path);
+    return row && row->engines;
+}
+
+/* --- Values ------------------------------------------------------------------------------------------------------ */
+
+/* Letters and digits alone, in lower case: "llama.cpp" and "llama_cpp" are one. */
+static char *letters_of(const char *text)
+{
+    GString *out = g_string_new(NULL);
+    for (const char *p = text ? text : ""; *p; p++)
+        if (g_ascii_isalnum(*p))
+            g_string_append_c(out, g_ascii_tolower(*p));
+    return g_string_free(out, FALSE);
+}
+
+static bool is_called(const struct backend *engine, const char *letters)
+{
+    g_autofree char *name = letters_of(backend_name(engine)), *title = letters_of(backend_title(engine));
+    g_autofree char *summary = letters_of(backend_summary(engine));
+    return strlen(letters) > 1 && (strstr(name, letters) || strstr(title, letters) || strstr(summary, letters));
+}
+
+/* An engine by what it is called beside its name; NULL for what is nearly a name. */
+static char *engine_message(const struct config_table *table, const char *text)
+{
+    g_autoptr(GPtrArray) engines = all_engines();
+    g_autofree char *letters = letters_of(text);
+    struct suggest near = {.word = text};
+    for (char **name = table->found; *name; name++)
+        suggest_offer(&near, *name);
+    for (unsigned e = 0; !near.best && e < engines->len; e++)
+        if (is_called(engines->pdata[e], letters))
+            return g_strdup_printf("write %s", backend_name(engines->pdata[e]));
+    return NULL;
+}
+
+static const struct backend_choice *find_choice(const struct backend_option *option, const char *text)
+{
+    for (const struct backend_choice *c = option->choices; c && c->name; c++)
+        if (!g_ascii_strcasecmp(c->name, text))
+            return c;
+    return NULL;
+}
+
+/* A value that belongs to the option of an engine that takes the field's place. */
+static char *replacing_message(const char *path, const char *text)
+{
+    g_autoptr(GPtrArray) engines = all_engines();
+    for (unsigned e = 0; e < engines->len; e++) {
+        const struct backend_option *options;
+        size_t n = backend_options(engines->pdata[e], &options);
+        for (size_t i = 0; i < n; i++) {
+            bool replaces = options[i].replaces && !strcmp(options[i].replaces, path);
+            const struct backend_choice *choice = replaces ? find_choice(&options[i], text) : NULL;
+            if (choice)
+                return g_strdup_printf("write %s: %s", options[i].path, choice->name);
+        }
+    }
+    return NULL;
+}
+
+char *retired_value_message(const struct config_table *table, const char *path, const char *text)
+{
+    const struct backend_retired *of_engine = engine_row(table, path, text);
+    if (of_engine)
+        return g_strdup(of_engine->text);
+    for (size_t i = 0; i < G_N_ELEMENTS(retired_values); i++) {
+        const struct retired_value *row = &retired_values[i];
+        if (!strcmp(row->path, path) && !g_ascii_strcasecmp(row->text, text))
+            return message_of(row->message, row->options, false);
+    }
+    const struct config_field *field = config_table_field(table, path);
+    return field && (field->flags & CONFIG_ENGINE) ? engine_message(table, text) : replacing_message(path, text);
+}
+
+const char *retired_value_alias(const struct config_table *table, const char *path, const char *text)
+{
+    const struct backend_retired *row = engine_row(table, path, text);
+    return row ? row->alias : NULL;
+}

@@ -7,7 +7,7 @@
 static const char introduction[] =
     "# Configuration\n"
     "\n"
-    "<!-- Made by `llem config reference` from the rows of src/config/fields*. Edit those, not this page. -->\n"
+    "<!-- Made by `llem config reference` from src/config/fields.def and engines/*/engine.json. Edit those, not this page. -->\n"
     "\n"
     "One YAML (or JSON) file describes an experiment, or a study of many. `llem config check FILE` says everything that\n"
     "is wrong with it and what it would run; `llem config show FILE` prints every value and where it came from.\n"
@@ -68,26 +68,36 @@ static const char introduction[] =
     "## The configuration hash\n"
     "\n"
     "The identity of a cell is the first 16 hex digits of SHA-256 over the canonical JSON (sorted keys, no blanks,\n"
-    "shortest numbers) of `{\"fields\": {\"path\": value, …}, \"schema\": 1}` with the fields marked *hashed* that apply. It\n"
-    "does not change with the order of keys, with a default written out, or with where results go; it changes with\n"
-    "everything that changes the work or its measurement. A data set or model given as a local file enters by the SHA-256\n"
-    "of its content, a model folder by that of the list of its files; names of the catalogue or of a hub enter as names.\n"
+    "shortest numbers) of this object, which every run keeps in its `config.json` as `hashed`:\n"
+    "\n"
+    "```json\n"
+    "{\"backend\": {\"hash_version\": 1, \"name\": \"…\"}, \"fields\": {\"path\": \"value\"}, \"hash_version\": 1, \"schema\": 2}\n"
+    "```\n"
+    "\n"
+    "The fields are those marked *hashed* that apply and whose value is not the default of their row. It does not change\n"
+    "with the order of keys, with a default written out, with where results go, or when llem learns another field, option\n"
+    "or engine; it changes with everything that changes the work or its measurement. The two numbers are raised when a\n"
+    "default or a meaning changes: the inner one with an engine's options, the outer one with the shared fields.\n"
+    "\n"
+    "- `dataset` is always there: `{\"prompts\": …, \"sources\": …}`, SHA-256 over the JSON array of the prompts, and over that\n"
+    "  of their sources where some have one.\n"
+    "- `model` is `{\"sha256\": …}` of a local file (of a folder: over the list of its files), `{\"pin\": …}` where an engine\n"
+    "  that reads GGUF files takes a model of the catalogue, else its name; a revision is an option of the engine.\n"
+    "- What `passthrough_kwargs` hands on stands as it is written under the path it would have as an option.\n"
+    "\n"
     "The runner, images and versions are not part of it. A run is named by (configuration hash, cycle).\n"
     "\n";
 
 static char *default_text(const struct config_field *row)
 {
-    const struct vllm_arg *arg =
-        g_str_has_prefix(row->path, "vllm.engine.") ? vllm_arg_find(row->path + strlen("vllm.engine.")) : NULL;
     if (row->flags & CONFIG_REQUIRED)
         return g_strdup("**required**");
     if (row->initial) {
-        size_t length = strlen(row->initial);
-        return *row->initial == '"' ? g_strdup_printf("`%.*s`", (int)length - 2, row->initial + 1)
-                                    : g_strdup_printf("`%s`", row->initial);
+        g_autofree char *plain = plain_words(row->initial);
+        return g_strdup_printf("`%s`", plain);
     }
-    if (arg && strcmp(arg->initial, "None"))
-        return g_strdup_printf("unset (vLLM: `%s`)", arg->initial);
+    if (row->option && row->option->engine_default)
+        return g_strdup_printf("unset (%s: `%s`)", backend_title(row->engine), row->option->engine_default);
     return g_strdup("unset");
 }
 
@@ -100,33 +110,47 @@ static void append_cell(GString *out, const char *text)
     }
 }
 
-static void append_notes(GString *out, size_t index)
+static void append_marks(GString *out, unsigned flags)
 {
-    const struct config_field *row = &field_table()->rows[index];
-    g_autofree char *gates = gate_describe(field_table()->info[index].gates);
-    if (*gates)
-        g_string_append_printf(out, " Applies while %s.", gates);
-    for (const struct config_choice *c = row->choices; c && c->name; c++)
-        if (c->help)
-            g_string_append_printf(out, "<br>`%s`: %s", c->name, c->help);
-    if (row->env)
-        g_string_append_printf(out, " Environment: `%s`.", row->env);
     static const struct {
         unsigned flag;
         const char *word;
     } marks[] = {{CONFIG_HASHED, "hashed"}, {CONFIG_SWEEP, "sweepable"}, {CONFIG_USER, "user"}};
     bool first = true;
     for (size_t i = 0; i < G_N_ELEMENTS(marks); i++) {
-        if (!(row->flags & marks[i].flag))
+        if (!(flags & marks[i].flag))
             continue;
         g_string_append_printf(out, "%s*%s*", first ? "<br>" : ", ", marks[i].word);
         first = false;
     }
 }
 
-static void append_row(GString *out, size_t index)
+static void append_versions(GString *out, const struct backend_option *option)
 {
-    const struct config_field *row = &field_table()->rows[index];
+    if (option && option->since)
+        g_string_append_printf(out, " Since %s.", option->since);
+    if (option && option->until)
+        g_string_append_printf(out, " Until %s.", option->until);
+}
+
+static void append_notes(GString *out, const struct config_table *table, size_t index)
+{
+    const struct config_field *row = &table->rows[index];
+    g_autofree char *gates = gates_describe(&table->info[index]);
+    if (*gates)
+        g_string_append_printf(out, " Applies while %s.", gates);
+    append_versions(out, row->option);
+    for (const struct backend_choice *c = row->choices; c && c->name; c++)
+        if (c->help)
+            g_string_append_printf(out, "<br>`%s`: %s", c->name, c->help);
+    if (row->env)
+        g_string_append_printf(out, " Environment: `%s`.", row->env);
+    append_marks(out, row->flags);
+}
+
+static void append_row(GString *out, const struct config_table *table, size_t index)
+{
+    const struct config_field *row = &table->rows[index];
     g_autofree char *expects = config_field_expects(row);
     g_autofree char *initial = default_text(row);
     g_string_append_printf(out, "| `%s` | ", row->path);
@@ -135,19 +159,17 @@ static void append_row(GString *out, size_t index)
         g_string_append_printf(out, " (%s)", row->unit);
     g_string_append_printf(out, " | %s | ", initial);
     append_cell(out, row->help);
-    append_notes(out, index);
+    append_notes(out, table, index);
     g_string_append(out, " |\n");
 }
 
 static char *section_of(const char *path)
 {
-    const char *dot = strrchr(path, '.');
-    return dot ? g_strndup(path, (size_t)(dot - path)) : g_strdup("");
+    return g_strndup(path, (size_t)MAX(field_last_part(path) - path - 1, 0));
 }
 
-static void append_table(GString *out)
+static void append_table(GString *out, const struct config_table *table)
 {
-    const struct field_table *table = field_table();
     g_autofree char *section = g_strdup("?");
     for (size_t i = 0; i < table->n; i++) {
         char *own = section_of(table->rows[i].path);
@@ -160,38 +182,37 @@ static void append_table(GString *out)
         }
         g_free(section);
         section = own;
-        append_row(out, i);
+        append_row(out, table, i);
     }
 }
 
-static void append_audit(GString *out)
+/* Arguments of an engine that are no options of it. */
+static void append_arguments(GString *out, const struct backend *engine)
 {
-    g_string_append_printf(
-        out,
-        "\n## Arguments of vLLM\n\n"
-        "The rows `vllm.engine.*` were audited against the engine arguments of vLLM %s. These llem sets itself:\n\n"
-        "| argument | from |\n|---|---|\n",
-        VLLM_AUDITED_VERSION);
-    for (const struct vllm_arg *arg = vllm_args; arg->name; arg++)
-        if (arg->treatment == VLLM_OWNED)
-            g_string_append_printf(out, "| `%s` | %s |\n", arg->name, arg->note);
-    g_string_append(out, "\nThe others can be given in `passthrough_kwargs`:\n");
-    bool first = true;
-    for (const struct vllm_arg *arg = vllm_args; arg->name; arg++) {
-        if (arg->treatment == VLLM_PASS)
-            g_string_append_printf(out, "%s`%s`", first ? "" : ", ", arg->name);
-        first = first && arg->treatment != VLLM_PASS;
-    }
-    g_string_append(out, ".\n");
+    const struct backend_argument *owned, *passed;
+    size_t n = backend_owned(engine, &owned), m = backend_passed(engine, &passed);
+    if (n + m == 0)
+        return;
+    const char *title = backend_title(engine), *version = backend_audited(engine);
+    g_string_append_printf(out, "\n## Arguments of %s\n\nThe rows of `%s` were audited against the arguments of %s%s%s.", title,
+                           backend_name(engine), title, version ? " " : "", version ? version : "");
+    if (n)
+        g_string_append(out, " These llem sets itself:\n\n| argument | from |\n|---|---|\n");
+    for (size_t i = 0; i < n; i++)
+        g_string_append_printf(out, "| `%s` | %s |\n", owned[i].name, owned[i].note);
+    g_string_append(out, m ? "\nThe others can be given in `passthrough_kwargs`:\n" : "\n");
+    for (size_t i = 0; i < m; i++)
+        g_string_append_printf(out, "`%s`%s", passed[i].name, i + 1 < m ? ", " : ".\n");
 }
 
-char *config_reference(void)
+char *config_reference(const struct config_table *table)
 {
     GString *out = g_string_new(introduction);
     g_string_append(out, "## Rules between fields\n\n");
-    rules_describe(out);
+    rules_describe(table, out);
     g_string_append(out, "\n## Fields\n");
-    append_table(out);
-    append_audit(out);
+    append_table(out, table);
+    for (unsigned i = 0; i < table->engines->len; i++)
+        append_arguments(out, table->engines->pdata[i]);
     return g_string_free(out, FALSE);
 }

@@ -24,7 +24,7 @@ static json_t *number(const struct config_field *row, bool integer)
 static json_t *choices(const struct config_field *row)
 {
     json_t *schema = json_object(), *list = json_array();
-    for (const struct config_choice *c = row->choices; c->name; c++)
+    for (const struct backend_choice *c = row->choices; c->name; c++)
         json_array_append_new(list, json_string(c->name));
     json_object_set_new(schema, "enum", list);
     return schema;
@@ -87,9 +87,8 @@ static void place(json_t *root, const char *path, json_t *schema)
     schema_add(section, *p, schema, false);
 }
 
-static json_t *sweep_schema(void)
+static json_t *sweep_schema(const struct config_table *table)
 {
-    const struct field_table *table = field_table();
     json_t *sweep = schema_object();
     json_t *properties = json_object_get(sweep, "properties");
     for (size_t i = 0; i < table->n; i++) {
@@ -107,9 +106,8 @@ static json_t *sweep_schema(void)
     return sweep;
 }
 
-json_t *config_schema(bool study)
+json_t *config_schema(const struct config_table *table, bool study)
 {
-    const struct field_table *table = field_table();
     json_t *root = schema_document(study ? "llem study file" : "llem experiment file");
     json_t *required = json_array();
     for (size_t i = 0; i < table->n; i++) {
@@ -121,7 +119,7 @@ json_t *config_schema(bool study)
             json_array_append_new(required, json_string(row->path));
     }
     if (study)
-        json_object_set_new(json_object_get(root, "properties"), "sweep", sweep_schema());
+        json_object_set_new(json_object_get(root, "properties"), "sweep", sweep_schema(table));
     json_object_set_new(root, "required", required);
     return root;
 }

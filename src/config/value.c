@@ -3,6 +3,7 @@
  * an error for a count. */
 #include "config/internal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@ void value_free(void *data)
     struct config_value *value = data;
     json_decref(value->json);
     g_free(value->canonical);
+    g_free(value->content);
+    g_free(value->pin);
     g_free(value->digest);
     g_free(value->file);
     g_free(value);
@@ -185,12 +188,17 @@ static json_t *read_choice(const struct reading *r)
     if (json_is_boolean(r->node->json))
         text = json_is_true(r->node->json) ? "on" : "off";
     struct suggest suggest = {.word = r->node->raw};
-    for (const struct config_choice *c = r->row->choices; c->name; c++) {
+    for (const struct backend_choice *c = r->row->choices; c->name; c++) {
         if (!strcmp(c->name, text))
             return json_string(text);
         suggest_offer(&suggest, c->name);
     }
-    const char *known = retired_value_message(r->row->path, r->node->raw);
+    const char *alias = retired_value_alias(r->context->table, r->row->path, r->node->raw);
+    if (alias) {
+        diag_add(r->context->diag, DIAG_WARNING, place(r), "%s: %s is called %s now", r->row->path, text, alias);
+        return json_string(alias);
+    }
+    g_autofree char *known = retired_value_message(r->context->table, r->row->path, r->node->raw);
     if (known)
         return refuse_with(r, known);
     refuse(r);
@@ -242,26 +250,41 @@ static json_t *read_reals(const struct reading *r)
     return g_steal_pointer(&list);
 }
 
-static bool passthrough_ok(const struct reading *r, const char *key, const struct diag_span *at)
+/* The path of the field of its own that a further argument has, or NULL: by the name that is written, or as an option
+ * of an engine that takes further arguments. New string. */
+static char *field_of_argument(const struct config_table *table, const char *name)
+{
+    if (config_table_field(table, name) || table_is_section(table, name))
+        return g_strdup(name);
+    for (unsigned i = 0; i < table->engines->len; i++) {
+        g_autofree char *path = field_passed_path(table->engines->pdata[i], name);
+        if (path && config_table_field(table, path))
+            return g_steal_pointer(&path);
+    }
+    return NULL;
+}
+
+/* What an argument is set from, where llem sets it itself, or NULL. */
+static const struct backend_argument *owned_argument(const struct config_table *table, const char *name)
+{
+    const struct backend_argument *found = NULL;
+    for (unsigned i = 0; i < table->engines->len && !found; i++)
+        found = backend_owned_find(table->engines->pdata[i], name);
+    return found;
+}
+
+static bool argument_ok(const struct reading *r, const char *name, const struct diag_span *at)
 {
     const struct diag_span *shown = r->context->at ? r->context->at : at;
-    const struct vllm_arg *arg = vllm_arg_find(key);
-    g_autofree char *engine = g_strdup_printf("vllm.engine.%s", key);
-    g_autofree char *torch = g_strdup_printf("pytorch.%s", key);
-    const char *taken = config_field(key) || field_is_section(key) ? key
-                        : config_field(engine)                     ? engine
-                        : config_field(torch)                      ? torch
-                                                                   : NULL;
-    if (taken) {
-        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' has a field of its own", r->row->path, key);
-        diag_hint(r->context->diag, "write %s", taken);
-        return false;
+    g_autofree char *field = field_of_argument(r->context->table, name);
+    const struct backend_argument *owned = field ? NULL : owned_argument(r->context->table, name);
+    if (field) {
+        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' has a field of its own", r->row->path, name);
+        diag_hint(r->context->diag, "write %s", field);
+    } else if (owned) {
+        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' is set by llem (%s)", r->row->path, name, owned->note);
     }
-    if (arg && arg->treatment == VLLM_OWNED) {
-        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' is set by llem (%s)", r->row->path, key, arg->note);
-        return false;
-    }
-    return true;
+    return !field && !owned;
 }
 
 static json_t *read_map(const struct reading *r)
@@ -270,7 +293,7 @@ static json_t *read_map(const struct reading *r)
         return refuse(r);
     bool ok = true;
     for (size_t i = 0; (r->row->flags & CONFIG_PASSED) && i < r->node->n; i++)
-        ok = passthrough_ok(r, r->node->entries[i].key, &r->node->entries[i].key_at) && ok;
+        ok = argument_ok(r, r->node->entries[i].key, &r->node->entries[i].key_at) && ok;
     return ok ? json_deep_copy(r->node->json) : NULL;
 }
 
@@ -288,30 +311,11 @@ static char *absolute(const struct value_context *context, const char *text)
     return g_canonicalize_filename(home ? home : text, context->folder);
 }
 
-static bool take_digest(const struct reading *r, struct config_value *value)
-{
-    const json_t *known = json_object_get(r->context->digests, r->row->path);
-    g_clear_pointer(&value->canonical, g_free);
-    if (r->context->skip_digests)
-        return true;
-    if (r->context->digests) {
-        value->digest = g_strdup(json_string_value(known));
-    } else {
-        g_autoptr(GError) error = NULL;
-        value->digest = digest_of_path(value->file, &error);
-        if (!value->digest)
-            diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: %s", r->row->path, error->message);
-    }
-    if (value->digest)
-        value->canonical = g_strdup_printf("{\"sha256\":\"%s\"}", value->digest);
-    return value->digest != NULL;
-}
-
 /* Data sets have names of ours; whether a model's is known says the catalogue, before anything runs. */
 static bool check_name(const struct reading *r, const char *text)
 {
     struct suggest suggest = {.word = text};
-    for (const struct config_choice *c = r->row->choices; c && c->name; c++) {
+    for (const struct backend_choice *c = r->row->choices; c && c->name; c++) {
         if (!strcmp(text, c->name))
             return true;
         suggest_offer(&suggest, c->name);
@@ -326,30 +330,35 @@ static bool check_name(const struct reading *r, const char *text)
     return false;
 }
 
-/* Not asked again in the worker, which is given digests: there a calibration that is gone is a warning of the record. */
-static bool check_exists(const struct reading *r, const char *path)
+/* What is wrong with the place a path leads to; said. */
+static bool check_place(const struct reading *r, const char *path)
 {
-    if (r->context->digests || r->context->skip_digests || g_file_test(path, G_FILE_TEST_EXISTS))
+    struct diag *diag = r->context->diag;
+    bool folder = g_file_test(path, G_FILE_TEST_IS_DIR);
+    if (folder && (r->row->flags & CONFIG_NO_FOLDER)) {
+        diag_add(diag, DIAG_ERROR, place(r), "%s: %s is a folder", r->row->path, path);
+        diag_hint(diag, "name a %sfile in it", (r->row->flags & CONFIG_DATA) ? ".jsonl " : "");
+        return false;
+    }
+    bool read_later = r->row->flags & CONFIG_CONTENT;
+    if (folder || read_later || g_file_test(path, G_FILE_TEST_EXISTS))
         return true;
-    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: there is no file or folder %s", r->row->path, path);
+    if (r->row->flags & CONFIG_DATA)
+        diag_add(diag, DIAG_ERROR, place(r), "%s: cannot open %s: %s", r->row->path, path, g_strerror(ENOENT));
+    else
+        diag_add(diag, DIAG_ERROR, place(r), "%s: there is no file or folder %s", r->row->path, path);
     return false;
 }
 
-/* A text that leads to a file or folder: its path becomes absolute, and its content counts where the row says so. */
-static bool take_file(const struct reading *r, struct config_value *value)
+/* A text that leads to a file or folder gets its absolute path. */
+static bool take_path(const struct reading *r, struct config_value *value)
 {
-    unsigned flags = r->row->flags;
     const char *text = json_string_value(value->json);
-    if (!(flags & (CONFIG_PATH | CONFIG_NAMED)) || !text)
+    if (!(r->row->flags & (CONFIG_PATH | CONFIG_NAMED)) || !text)
         return true;
-    if ((flags & CONFIG_NAMED) && !value_is_path(text))
+    if ((r->row->flags & CONFIG_NAMED) && !value_is_path(text))
         return check_name(r, text);
     value->file = absolute(r->context, text);
-    if ((flags & CONFIG_NO_FOLDER) && !r->context->digests && g_file_test(value->file, G_FILE_TEST_IS_DIR)) {
-        diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: %s is a folder", r->row->path, value->file);
-        diag_hint(r->context->diag, "name a .jsonl file in it");
-        return false;
-    }
     json_t *path = json_string(value->file);
     if (!path) {
         diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: the path is not UTF-8", r->row->path);
@@ -357,7 +366,22 @@ static bool take_file(const struct reading *r, struct config_value *value)
     }
     json_decref(value->json);
     value->json = path;
-    return (flags & CONFIG_CONTENT) ? take_digest(r, value) : check_exists(r, value->file);
+    g_free(value->canonical);
+    value->canonical = jsonx_dump(path, JSONX_CANONICAL);
+    return r->context->skip_digests || check_place(r, value->file);
+}
+
+/* A data set's own lines say where they are wrong. */
+static bool take_content(const struct reading *r, struct config_value *value)
+{
+    g_autoptr(GError) error = NULL;
+    value->unknown = r->context->skip_digests && (value->file || (r->row->flags & CONFIG_DATA));
+    if (value->unknown || content_take(r->row, value, &error))
+        return true;
+    bool located = g_error_matches(error, LLEM_ERROR, LLEM_ERROR_DATA);
+    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s%s%s", located ? "" : r->row->path, located ? "" : ": ",
+             error->message);
+    return false;
 }
 
 struct config_value *value_read(const struct value_context *context, const struct config_field *row,
@@ -373,7 +397,7 @@ struct config_value *value_read(const struct value_context *context, const struc
         return NULL;
     struct config_value *value = value_make(json, context->layer, NULL);
     value->at = *place(&r);
-    if (take_file(&r, value))
+    if (take_path(&r, value) && take_content(&r, value))
         return value;
     value_free(value);
     return NULL;

@@ -8,7 +8,9 @@ bool inputs_read(const char *config_path, struct inputs *ret, GError **error)
     ret->log_path = g_build_filename(ret->dir, "engine.log", NULL);
     if (!exchange_read(config_path, &ret->exchange, error))
         return false;
-    ret->config = config_from_values(in->config, in->origins, in->digests, in->config_hash, error);
+    const struct config_parts parts = {
+        .values = in->config, .hashed = in->hashed, .origins = in->origins, .roles = in->roles};
+    ret->config = config_from_values(&parts, in->config_hash, error);
     return ret->config != NULL;
 }
 
@@ -22,14 +24,13 @@ void inputs_clear(struct inputs *inputs)
 
 size_t inputs_batch_size(const struct inputs *in)
 {
-    g_autofree char *path = g_strdup_printf("%s.batch_size", config_string(in->config, FIELD_BACKEND));
-    const json_t *given = config_value_at(in->config, path); /* not every backend has such a row */
-    return given ? (size_t)json_integer_value(given) : in->exchange.prompts.n;
+    int64_t given;
+    return config_role_int(in->config, ROLE_BATCH, &given) ? (size_t)given : in->exchange.prompts.n;
 }
 
 size_t inputs_concurrency(const struct inputs *in)
 {
-    const json_t *parallel = config_value_at(in->config, "llamacpp.n_parallel");
-    size_t n = parallel ? (size_t)json_integer_value(parallel) : inputs_batch_size(in);
+    int64_t given;
+    size_t n = config_role_int(in->config, ROLE_IN_FLIGHT, &given) ? (size_t)given : inputs_batch_size(in);
     return MIN(n, in->exchange.prompts.n); /* never more than there are requests */
 }

@@ -100,7 +100,7 @@ static struct preflight_model *model_read(const struct config *config)
     struct preflight_model *model = g_new0(struct preflight_model, 1);
     g_auto(workload_resolved) resolved = {0};
     g_auto(workload_facts) facts = {0};
-    if (!workload_model_of(config, &resolved, &model->error))
+    if (!config_model(config, &resolved, &model->error))
         return model;
     model->path = g_strdup(resolved.path);
     if (resolved.format == WORKLOAD_FORMAT_GGUF && resolved.path && workload_facts_read(resolved.path, &facts, &model->error))

@@ -21,7 +21,7 @@ static void probe_data(const struct preflight_question *q, struct preflight_find
     g_autoptr(GError) error = NULL;
     g_auto(workload_work) work = {0};
     const struct diag_span *at = config_place(q->config, FIELD_DATASET);
-    if (workload_library_pick(preflight_library(q->preflight), q->config, &work, &error))
+    if (config_work(q->config, preflight_library(q->preflight), &work, &error))
         preflight_find(ret, PREFLIGHT_OK, NULL, "%s", work.dataset);
     else
         preflight_find(ret, PREFLIGHT_FAILS, at ? at : config_place(q->config, FIELD_N), "%s", error->message);

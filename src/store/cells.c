@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* cells.jsonl: a cell is a line that says what it has otherwise than the first cell of its backend, whose values,
- * origins and digests stand in study.json ("shared"):
- *     {"hash":…,"label":…,"levels":{…},"shared":1,"values":{path: value},"origins":{path: text},"without":[path]}
+ * origins, digests, hashed object, roles and files stand in study.json ("shared"):
+ *     {"hash":…,"label":…,"levels":{…},"shared":1,"values":{path: value},"origins":{path: text},"without":[path],
+ *      "hashed":{path: value},"unhashed":[path],"roles":{…},"files":[path]}
  * The hash is made again from what comes out, so a line that was changed is found. */
 #include "store/internal.h"
 
@@ -15,10 +16,28 @@ struct bases {
     json_t *shared;
 };
 
+static json_t *files_of(const struct config *config)
+{
+    g_auto(GStrv) files = config_files(config);
+    json_t *list = json_array();
+    for (char **file = files; *file; file++)
+        json_array_append_new(list, json_string(*file));
+    return list;
+}
+
+static json_t *derived_of(const struct config *config)
+{
+    return json_pack("{s:o, s:o, s:o}", "hashed", config_hashed(config), "roles", config_roles(config), "files",
+                     files_of(config));
+}
+
 static json_t *parts_of(const struct config *config)
 {
-    return json_pack("{s:o, s:o, s:o}", "values", config_tree(config), "origins", config_origins(config), "digests",
-                     config_digests(config));
+    json_t *parts = json_pack("{s:o, s:o, s:o}", "values", config_tree(config), "origins", config_origins(config),
+                              "digests", config_digests(config));
+    g_autoptr(json_t) derived = derived_of(config);
+    json_object_update(parts, derived);
+    return parts;
 }
 
 /* The place of a configuration's base; the configuration becomes one, and is kept, where its backend is new. */
@@ -41,6 +60,39 @@ static json_t *levels_of(const struct plan *plan, size_t cell)
     return levels;
 }
 
+/* Fields of the hashed object that are otherwise than in the base's, and those that it has alone. */
+static void add_hashed(json_t *line, const json_t *own, const json_t *base)
+{
+    json_t *fields = json_object_get(own, "fields"), *shared = json_object_get(base, "fields");
+    json_t *others = json_object(), *without = json_array(), *value;
+    const char *path;
+    json_object_foreach(fields, path, value)
+        if (!json_equal(value, json_object_get(shared, path)))
+            json_object_set(others, path, value);
+    json_object_foreach(shared, path, value)
+        if (!json_object_get(fields, path))
+            json_array_append_new(without, json_string(path));
+    json_object_set_new(line, "hashed", others);
+    json_object_set_new(line, "unhashed", without);
+}
+
+/* What is derived from the values, where it is otherwise than the base's. */
+static void add_derived(json_t *line, const struct config *config, const json_t *shared)
+{
+    g_autoptr(json_t) own = derived_of(config);
+    const char *name;
+    json_t *value;
+    json_object_foreach(own, name, value) {
+        const json_t *base = json_object_get(shared, name);
+        if (json_equal(value, base))
+            continue;
+        if (!strcmp(name, "hashed"))
+            add_hashed(line, value, base);
+        else
+            json_object_set(line, name, value);
+    }
+}
+
 static void append_cell(GString *out, const struct plan *plan, size_t cell, struct bases *bases)
 {
     g_autoptr(owned_config) config = plan_cell_config(plan, cell);
@@ -49,6 +101,8 @@ static void append_cell(GString *out, const struct plan *plan, size_t cell, stru
     size_t base = base_of(bases, &config);
     g_autoptr(json_t) line = json_pack("{s:s, s:s, s:o}", "hash", plan_cell_hash(plan, cell), "label", valid, "levels",
                                        levels_of(plan, cell));
+    if (config)
+        add_derived(line, config, json_array_get(bases->shared, base));
     if (base)
         json_object_set_new(line, "shared", json_integer((json_int_t)base));
     g_autoptr(json_t) difference = config ? config_difference(config, g_ptr_array_index(bases->configs, base)) : NULL;
@@ -152,6 +206,7 @@ static void forget(json_t *parts, const char *path)
 /* Applies what a line says to a copy of the shared parts. */
 static void apply(json_t *parts, const json_t *line)
 {
+    static const char *const whole[] = {"roles", "files"};
     const char *path;
     size_t i;
     json_t *value, *values = json_object_get(line, "values");
@@ -163,6 +218,13 @@ static void apply(json_t *parts, const json_t *line)
     }
     json_object_update(json_object_get(parts, "origins"), json_object_get(line, "origins"));
     json_object_update(json_object_get(parts, "digests"), json_object_get(line, "digests"));
+    json_t *hashed = jsonx_at(parts, "hashed.fields");
+    json_array_foreach(json_object_get(line, "unhashed"), i, value)
+        json_object_del(hashed, json_string_value(value));
+    json_object_update(hashed, json_object_get(line, "hashed"));
+    for (size_t k = 0; k < G_N_ELEMENTS(whole); k++)
+        if (json_object_get(line, whole[k]))
+            json_object_set(parts, whole[k], json_object_get(line, whole[k]));
 }
 
 json_t *store_cell_parts(const struct store *store, size_t cell, GError **error)
@@ -181,14 +243,31 @@ json_t *store_cell_parts(const struct store *store, size_t cell, GError **error)
     return parts;
 }
 
+/* The texts of a list, borrowed. New vector. */
+static const char **texts_of(const json_t *list)
+{
+    const char **texts = g_new0(const char *, json_array_size(list) + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_is_string(json_array_get(list, i)))
+            texts[n++] = json_string_value(json_array_get(list, i));
+    return texts;
+}
+
 struct config *store_cell_config(const struct store *store, size_t cell, GError **error)
 {
     g_autoptr(json_t) parts = store_cell_parts(store, cell, error);
     const char *hash = NULL;
     if (!parts || !jsonx_get_string(parts, "hash", true, &hash, error))
         return NULL;
-    struct config *config = config_from_values(json_object_get(parts, "values"), json_object_get(parts, "origins"),
-                                               json_object_get(parts, "digests"), hash, error);
+    g_autofree const char **files = texts_of(json_object_get(parts, "files"));
+    const struct config_parts carried = {.values = json_object_get(parts, "values"),
+                                         .hashed = json_object_get(parts, "hashed"),
+                                         .origins = json_object_get(parts, "origins"),
+                                         .roles = json_object_get(parts, "roles"),
+                                         .digests = json_object_get(parts, "digests"),
+                                         .files = files};
+    struct config *config = config_from_values(&carried, hash, error);
     if (!config)
         g_prefix_error(error, "%s/cells.jsonl, line %zu: ", store->folder, cell + 1);
     return config;

@@ -31,11 +31,12 @@ bool store_head_read(struct store *store, GError **error);
 
 /* --- cells.jsonl (cells.c) ---------------------------------------------------------------------------------------- */
 
-/* The lines, and in *ret_shared what cells have in common: a list of {"values", "origins", "digests"}, one for each backend. */
+/* The lines, and in *ret_shared what cells have in common: a list of {"values", "origins", "digests",
+ * "hashed", "roles", "files"}, one for each backend. */
 GString *store_cells_text(const struct plan *plan, json_t **ret_shared);
 /* Reads cells.jsonl, which must be what the head says. */
 bool store_cells_read(struct store *store, GError **error);
-/* {"hash", "values", "origins", "digests"} of a cell, whole. New reference. */
+/* {"hash", "hashed", "values", "origins", "roles", "digests", "files"} of a cell, whole. New reference. */
 json_t *store_cell_parts(const struct store *store, size_t cell, GError **error);
 
 /* --- journal.jsonl (journal.c) ------------------------------------------------------------------------------------- */

@@ -47,7 +47,7 @@ G_GNUC_PRINTF(3, 4) static void warn(struct loop *loop, size_t index, const char
 static bool add_model(const struct config *config, struct exchange *x, GError **error)
 {
     g_auto(workload_resolved) model = {0};
-    if (!workload_model_of(config, &model, error))
+    if (!config_model(config, &model, error))
         return false;
     x->model_path = g_steal_pointer(&model.path);
     return true;
@@ -70,7 +70,9 @@ static void add_config(const struct config *config, struct exchange *x)
 {
     x->config_hash = g_strdup(config_hash(config));
     x->config = config_tree(config);
+    x->hashed = config_hashed(config);
     x->origins = config_origins(config);
+    x->roles = config_roles(config);
     x->digests = config_digests(config);
     x->files = config_files(config);
 }

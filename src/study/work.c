@@ -13,7 +13,7 @@ static void take_prompts(const struct workload_prompts *prompts, struct exchange
 bool work_fill(struct workload_library *library, const struct config *config, struct exchange *ret, GError **error)
 {
     g_auto(workload_work) work = {0};
-    if (!workload_library_pick(library, config, &work, error))
+    if (!config_work(config, library, &work, error))
         return false;
     ret->dataset = g_steal_pointer(&work.dataset);
     ret->dataset_sha256 = g_strdup(work.dataset_sha256);

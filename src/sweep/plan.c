@@ -64,12 +64,13 @@ static void grid_clear(struct grid *grid)
     g_free(grid->at);
 }
 
-static struct grid grid_for(const struct plan *plan, unsigned backend, int fixed, uint16_t level)
+static struct grid grid_for(const struct plan *plan, const char *engine, int fixed, uint16_t level)
 {
     struct grid grid = {
         .axes = g_new0(size_t, plan->n_axes + 1), .at = g_new0(uint16_t, plan->n_axes + 1), .fixed = fixed};
     for (size_t a = 0; a < plan->n_axes; a++) {
-        bool applies = plan->axes[a].field->backends & backend;
+        const struct backend *owner = plan->axes[a].field->engine;
+        bool applies = !owner || !engine || !strcmp(backend_name(owner), engine);
         grid.at[a] = (int)a == fixed ? level : applies ? 0 : NO_LEVEL;
         if (applies && (int)a != fixed)
             grid.axes[grid.n++] = a;
@@ -195,17 +196,9 @@ static void make_grid(struct making *m, struct grid *grid)
 static int backend_axis(const struct plan *plan)
 {
     for (size_t a = 0; a < plan->n_axes; a++)
-        if (!strcmp(plan->axes[a].field->path, "backend"))
+        if (plan->axes[a].field->flags & CONFIG_ENGINE)
             return (int)a;
     return -1;
-}
-
-static unsigned backend_of(const char *name)
-{
-    for (unsigned bit = 1; bit <= CONFIG_ALL; bit <<= 1)
-        if (!g_strcmp0(config_backend_name(bit), name))
-            return bit;
-    return CONFIG_ALL;
 }
 
 /* The grids of the study: one, or one per level of the backend axis. */
@@ -218,7 +211,7 @@ static GArray *make_grids(const struct plan *plan)
     for (size_t level = 0; level < n; level++) {
         const char *name = fixed < 0 ? NULL : json_string_value(config_value_json(plan->axes[fixed].values[level]));
         /* Without a backend axis every axis applies: the study refuses those of other backends. */
-        struct grid grid = grid_for(plan, name ? backend_of(name) : CONFIG_ALL, fixed, (uint16_t)level);
+        struct grid grid = grid_for(plan, name, fixed, (uint16_t)level);
         g_array_append_val(grids, grid);
     }
     return grids;
@@ -249,8 +242,8 @@ static bool count_cells(const struct plan *plan, const GArray *grids, struct dia
 static void make_cells(struct making *m, GArray *grids, struct diag *diag)
 {
     struct plan *plan = m->plan;
-    const struct config_field *fields;
-    m->used = g_new0(bool, config_fields(&fields));
+    const struct config_field *unused;
+    m->used = g_new0(bool, config_table_fields(config_file_rows(plan->study), &unused));
     m->scratch = diag_new();
     m->seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     m->settings = g_new0(struct config_setting, plan->n_axes + 1);

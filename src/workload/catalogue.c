@@ -57,6 +57,14 @@ const struct workload_form *workload_model_form(const struct workload_model *mod
     return NULL;
 }
 
+const char *workload_model_pin(const struct workload_model *model)
+{
+    for (size_t i = 0; i < model->n_forms; i++)
+        if (!model->forms[i].derived)
+            return model->forms[i].sha256;
+    return NULL;
+}
+
 char *workload_model_dir(const struct workload_model *model)
 {
     const char *dir = g_getenv("LLEM_MODELS_DIR");

@@ -243,6 +243,32 @@ const char *workload_dataset_sha256(const struct workload_dataset *set)
     return set->sha256;
 }
 
+/* The digest of the JSON array of one text of each record; *ret_any: some record has it. New string. */
+static char *texts_digest(const struct workload_dataset *set, size_t offset, bool *ret_any)
+{
+    g_autoptr(json_t) list = json_array();
+    *ret_any = false;
+    for (size_t i = 0; i < set->records->len; i++) {
+        const char *record = set->records->data + i * sizeof(struct record);
+        const char *text = *(const char *const *)(const void *)(record + offset);
+        json_array_append_new(list, text ? json_string(text) : json_null());
+        *ret_any = *ret_any || text;
+    }
+    return jsonx_sha256(list);
+}
+
+json_t *workload_dataset_identity(const struct workload_dataset *set)
+{
+    bool any;
+    g_autofree char *prompts = texts_digest(set, offsetof(struct record, prompt), &any);
+    g_autofree char *sources = texts_digest(set, offsetof(struct record, source), &any);
+    json_t *identity = json_object();
+    json_object_set_new(identity, "prompts", json_string(prompts));
+    if (any)
+        json_object_set_new(identity, "sources", json_string(sources));
+    return identity;
+}
+
 const json_t *workload_dataset_provenance(const struct workload_dataset *set)
 {
     return set->provenance;

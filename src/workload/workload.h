@@ -121,6 +121,8 @@ const struct workload_model *workload_catalogue(size_t *ret_n);
 const struct workload_model *workload_catalogue_find(const char *name);
 const struct workload_form *workload_model_form(const struct workload_model *model,
                                                 const char *form);
+/* Lower-case hex SHA-256 of its packaged form, from which all others are made; NULL: it has none. Borrowed. */
+const char *workload_model_pin(const struct workload_model *model);
 /* Where a model's files lie: ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}/NAME. New string. */
 char *workload_model_dir(const struct workload_model *model);
 /* The file of a form, whether it is there or not. New string. */
@@ -190,6 +192,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(workload_dataset, workload_dataset_free)
 size_t workload_dataset_size(const struct workload_dataset *dataset);
 /* Lower-case hex SHA-256 of the file's bytes. Borrowed. */
 const char *workload_dataset_sha256(const struct workload_dataset *dataset);
+/* What the data set is, whatever its file looks like: {"prompts": "…", "sources": "…"}, lower-case hex SHA-256 over the
+ * JSON array of the prompts, and over that of their sources (null where one has none) if any has one. New reference. */
+json_t *workload_dataset_identity(const struct workload_dataset *dataset);
 /* The provenance object of the file, or NULL. Borrowed. */
 const json_t *workload_dataset_provenance(const struct workload_dataset *dataset);
 
@@ -226,12 +231,12 @@ void workload_ids_turn(const int32_t *ids, size_t n, size_t by, int32_t *ret);
 
 /* ---- what a run works on ------------------------------------------------------------------------------------- */
 
-struct config;
-
 /* The data sets read so far, by path: a study reads each once. */
 struct workload_library;
 struct workload_library *workload_library_new(void);
 void workload_library_free(struct workload_library *library);
+/* The data set of a file, read when it is first asked for. Borrowed. */
+const struct workload_dataset *workload_library_open(struct workload_library *library, const char *path, GError **error);
 
 /* The prompts of a configuration: the n measured ones in their order, and others for the warm-up. */
 struct workload_work {
@@ -239,13 +244,6 @@ struct workload_work {
     const char *dataset_sha256; /* borrowed from the library, as are the texts */
     struct workload_prompts measured, warmup;
 };
-/* Errors: those of the data set. */
-bool workload_library_pick(struct workload_library *library, const struct config *config, struct workload_work *ret,
-                           GError **error);
 void workload_work_clear(struct workload_work *work);
 typedef struct workload_work workload_work;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_work, workload_work_clear)
-
-/* The file or folder of a configuration's model; path NULL where the engine makes its own. Errors: as
- * workload_model_resolve(). */
-bool workload_model_of(const struct config *config, struct workload_resolved *ret, GError **error);

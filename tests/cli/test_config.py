@@ -1,5 +1,6 @@
 """llem config: what a file says, what it would run, what can be written in one."""
 
+import hashlib
 import json
 import re
 
@@ -211,3 +212,77 @@ def test_batches_beyond_the_context_are_no_cells(llem, tmp_path):
     assert "n_batch=4096: llamacpp.n_batch: 4096 is more than the 1024 positions of the context" in done.stderr
     assert "t: 3 cells × " in llem.ok("config", "check", path, "allow_substitution=true")
     assert "t: 3 cells × " in llem.ok("config", "check", path, "llamacpp.n_ctx=4096")
+
+
+MINE = {
+    "format": 1, "name": "mine", "summary": "an engine of my own", "protocol": 1, "hash_version": 1, "remedy": "make mine",
+    "command": ["{dir}/adapter"], "model": {"takes": "none"}, "modes": ["batch"], "where": ["local"],
+    "options": [
+        {"name": "depth", "type": "integer", "range": [1, 9], "default": 2, "unit": "layers", "help": "How deep it goes."},
+        {"name": "colour", "type": "choice", "choices": ["red", "blue"], "help": "What it shines in."},
+    ],
+}
+
+
+@pytest.fixture
+def mine(llem, tmp_path):
+    """An engine that nobody compiled in."""
+    folder = tmp_path / "engines" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "engine.json").write_text(json.dumps(MINE))
+    llem.env["LLEM_ENGINES_PATH"] = str(folder.parent)
+    return folder
+
+
+def test_an_engine_of_a_stranger(llem, mine, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: m\nbackend: mine\nsweep: {mine.depth: [1, 2, 9]}\nexecution: {n_cycles: 1}\n")
+    lines = llem.run("config", "check", path).stdout.splitlines()
+    assert lines[0].startswith("mine: 3 cells × 1 cycle = 3 runs")
+    assert [line.split()[1] for line in lines[1:4]] == ["mine.depth=1", "mine.depth=2", "mine.depth=9"]
+    assert "mine.depth: an integer from 1 to 9 (layers), default 2" in llem.ok("config", "fields", "mine")
+    schema = json.loads(llem.ok("config", "schema"))
+    assert schema["properties"]["mine"]["properties"]["depth"]["maximum"] == 9
+    assert "| `mine.colour` | one of red, blue |" in llem.ok("config", "reference")
+
+
+@pytest.mark.parametrize("line, said", [
+    ("mine: {depth: 10}", ":3:15: error: mine.depth: expected an integer from 1 to 9 (layers), found 10"),
+    ("mine: {dept: 1}", "did you mean 'mine.depth'?"),
+    ("mine: {colour: rot}", "mine.colour: expected one of red, blue"),
+    ("sim: {threads: 1}", "sim.threads does not apply to backend mine"),
+])
+def test_wrong_words_to_a_stranger(llem, mine, tmp_path, line, said):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"model: m\nbackend: mine\n{line}\n")
+    done = llem.run("config", "check", path)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def hashes(llem, path):
+    return [cell["config_hash"] for cell in json.loads(llem.ok("config", "show", "--json", path))]
+
+
+def test_what_llem_learns_changes_no_hash(llem, study, mine, tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("model: m\nbackend: mine\nmine: {colour: red}\n")
+    before = hashes(llem, own)
+    more = [{"name": "extra", "type": "number", "default": 0.5, "help": "One more."}]
+    (mine / "engine.json").write_text(json.dumps(MINE | {"options": more + MINE["options"]}))
+    assert hashes(llem, own) == before
+    (mine / "engine.json").write_text(json.dumps(MINE | {"hash_version": 2}))
+    assert hashes(llem, own) != before
+    ours = hashes(llem, study)
+    del llem.env["LLEM_ENGINES_PATH"]
+    assert hashes(llem, study) == ours
+
+
+def test_what_is_hashed_can_be_hashed_by_anybody(llem, study):
+    for cell in json.loads(llem.ok("config", "show", "--json", study)):
+        text = json.dumps(cell["hashed"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(text.encode()).hexdigest()[:16] == cell["config_hash"]
+        prompts = [json.loads(line)["prompt"] for line in (ROOT / "data" / "aienergyscore.jsonl").read_text().splitlines()
+                   if not line.startswith('{"_')]
+        text = json.dumps(prompts, separators=(",", ":"), ensure_ascii=False)
+        assert cell["hashed"]["fields"]["dataset"]["prompts"] == hashlib.sha256(text.encode()).hexdigest()

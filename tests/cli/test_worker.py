@@ -69,7 +69,7 @@ def of_the_next_version(text):
     return text.replace('"llem-exchange/2"', '"llem-exchange/3"')
 
 
-def with_a_field_of_the_future(text):
+def with_an_option_of_the_future(text):
     tree = json.loads(text)
     tree["config"]["sim"]["tokens_us"] = 1
     return json.dumps(tree)
@@ -86,9 +86,9 @@ def with_a_hash_of_other_work(text):
     (lambda text: "", 1, "{path}"),
     (lambda text: "[]", 1, "not an exchange file of this version (llem-exchange/2)"),
     (of_the_next_version, 1, "not an exchange file of this version (llem-exchange/2)"),
-    (with_a_field_of_the_future, 2, "did you mean"),
+    (with_an_option_of_the_future, 1, "there is no 'tokens_us'"),
     (with_a_hash_of_other_work, 1, "hash"),
-], ids=["torn", "empty", "a list", "another version", "unknown field", "another hash"])
+], ids=["torn", "empty", "a list", "another version", "unknown option", "another hash"])
 def test_a_file_that_will_not_do(worker, finished, spoil, status, said):
     path, _ = finished
     path.write_text(spoil(path.read_text()))

@@ -299,7 +299,7 @@ static void test_switches(void)
         const char *name = names[i / 2];
         g_autofree char *path = g_strconcat("llamacpp.", name, NULL);
         g_autofree char *option = g_strdup_printf("\"%s\": %s", name, i % 2 ? "true" : "false");
-        g_assert_nonnull(config_field(path));
+        g_assert_true(config_is_field(path));
         load(engine, tiny, option, "", false, &loaded, &error);
         g_assert_no_error(error);
         g_assert_cmpint(json_is_true(json_object_get(loaded.resolved, name)), ==, i % 2);
@@ -430,16 +430,17 @@ static void test_load_refused(void)
 /* What the configuration lets through, the adapter takes: it goes on to the model, which is not there. */
 static void test_ranges_of_the_fields(void)
 {
-    const struct config_field *fields;
-    size_t n = config_fields(&fields);
+    const struct backend_option *options;
+    const struct backend *backend = backend_find("llamacpp", NULL);
+    g_assert_nonnull(backend);
+    size_t n = backend_options(backend, &options);
     struct engine *engine = start(ADAPTER, NULL);
     g_assert_true(hello(engine, NULL));
     for (size_t i = 0; i < n; i++) {
-        const char *name = strchr(fields[i].path, '.');
-        if (fields[i].backends != CONFIG_LLAMACPP || fields[i].type != CONFIG_INT)
+        if (options[i].type != BACKEND_INT)
             continue;
         g_autoptr(GError) error = NULL;
-        g_autofree char *option = g_strdup_printf("\"%s\": %.0f", name + 1, fields[i].max);
+        g_autofree char *option = g_strdup_printf("\"%s\": %.0f", options[i].name, options[i].max);
         g_test_message("%s", option);
         g_assert_false(load(engine, "/nowhere/m.gguf", option, "", false, NULL, &error));
         g_assert_nonnull(strstr(error->message, "there is no model file"));

@@ -7,10 +7,12 @@
 static void use(const struct plan *plan)
 {
     g_autoptr(owned_config) config = plan_cell_config(plan, plan_cells(plan) - 1);
-    g_autoptr(json_t) tree = config_tree(config), origins = config_origins(config), digests = config_digests(config);
+    g_autoptr(json_t) tree = config_tree(config), origins = config_origins(config), roles = config_roles(config);
+    g_autoptr(json_t) hashed = config_hashed(config);
+    const struct config_parts parts = {.values = tree, .hashed = hashed, .origins = origins, .roles = roles};
     g_autoptr(GError) error = NULL;
     const char *hash = config_hash(config);
-    g_autoptr(owned_config) back = hash ? config_from_values(tree, origins, digests, hash, &error) : NULL;
+    g_autoptr(owned_config) back = hash ? config_from_values(&parts, hash, &error) : NULL;
     g_assert(!config_hash(config) || (back && !g_strcmp0(config_hash(back), config_hash(config))));
 }
 

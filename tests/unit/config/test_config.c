@@ -43,6 +43,34 @@ char *errors_of(const char *text)
     return diag_render(diag, false);
 }
 
+static char *engines_dir;
+
+void engine_there(const char *name, const char *json)
+{
+    engines_dir = g_dir_make_tmp("llem-test-XXXXXX", NULL);
+    g_autofree char *folder = g_build_filename(engines_dir, name, NULL);
+    g_autofree char *file = g_build_filename(folder, "engine.json", NULL);
+    g_autofree char *path = g_strdup_printf("%s:" LLEM_SOURCE_DIR "/engines", engines_dir);
+    g_assert_true(file_make_dirs(folder, NULL));
+    g_assert_true(g_file_set_contents(file, json, -1, NULL));
+    g_setenv("LLEM_ENGINES_PATH", path, TRUE);
+}
+
+void engines_away(void)
+{
+    g_setenv("LLEM_ENGINES_PATH", LLEM_SOURCE_DIR "/engines", TRUE);
+    file_remove_tree(engines_dir, NULL);
+    g_free(engines_dir);
+}
+
+struct config_table *whole_table(void)
+{
+    g_autoptr(owned_diag) diag = diag_new();
+    struct config_table *table = config_table_new(NULL, diag);
+    g_assert_cmpuint(diag_errors(diag), ==, 0);
+    return table;
+}
+
 char *temp_file(const char *suffix, const char *content)
 {
     g_autofree char *template = g_strdup_printf("llem-test-XXXXXX%s", suffix);
@@ -170,16 +198,18 @@ static void test_typed_by_field(void)
     }
 }
 
-/* The path of a GGUF file has no precision but one that was written, here as in the worker. */
 /* The configuration as the other end of an exchange makes it. */
 static struct config *sent(const struct config *config, GError **error)
 {
-    g_autoptr(json_t) tree = config_tree(config), origins = config_origins(config), digests = config_digests(config);
+    g_autoptr(json_t) tree = config_tree(config), origins = config_origins(config), roles = config_roles(config);
+    g_autoptr(json_t) hashed = config_hashed(config);
     g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
     g_autoptr(json_t) read = jsonx_parse(text, -1, "x", NULL);
-    return config_from_values(read, origins, digests, config_hash(config), error);
+    const struct config_parts parts = {.values = read, .hashed = hashed, .origins = origins, .roles = roles};
+    return config_from_values(&parts, config_hash(config), error);
 }
 
+/* The path of a GGUF file has no precision but one that was written, here as in the worker. */
 static void test_precision_of_a_file(void)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "llem-precision.gguf", NULL);
@@ -247,8 +277,9 @@ static void test_paths_are_relative_to_the_file(void)
     g_assert_nonnull(study);
     g_autoptr(owned_config) config = config_file_resolve(study, NULL, 0, diag);
     g_assert_cmpstr(config_string(config, FIELD_DATASET), ==, data);
-    g_autofree char *digest = file_sha256(data, NULL);
-    g_assert_cmpstr(config_digest(config, FIELD_DATASET), ==, digest);
+    g_auto(GStrv) files = config_files(config);
+    g_assert_cmpuint(g_strv_length(files), ==, 1);
+    g_assert_cmpstr(files[0], ==, "dataset");
     g_assert_null(config_digest(config, FIELD_MODEL));
     file_remove_tree(dir, NULL);
 }
@@ -281,20 +312,29 @@ static void test_exchange(void)
     }
 }
 
-static void test_exchange_keeps_digests(void)
+/* The worker trusts what was carried: it needs neither the files nor a descriptor. */
+static void test_exchange_needs_nothing(void)
 {
-    g_autofree char *data = temp_file(".jsonl", "{}\n");
-    g_autofree char *text = g_strdup_printf("model: m\ndataset: %s\n", data);
+    g_autofree char *data = temp_file(".jsonl", "{\"prompt\": \"x\"}\n"), *model = temp_file(".gguf", "GGUF");
+    g_autofree char *text = g_strdup_printf("model: %s\nbackend: llamacpp\ndataset: %s\n", model, data);
     g_autoptr(owned_config_file) study = NULL;
     g_autoptr(owned_config) config = config_of(text, NULL, &study);
-    unlink(data); /* the worker trusts the digest; it does not need the file to know the hash */
+    unlink(data);
+    unlink(model);
+    g_setenv("LLEM_ENGINES_PATH", "/nowhere", TRUE);
     g_autoptr(GError) error = NULL;
     g_autoptr(owned_config) back = sent(config, &error);
-    g_auto(GStrv) files = config_files(config);
-    g_assert_cmpstr(files[0], ==, "dataset");
-    g_assert_null(files[1]);
+    g_setenv("LLEM_ENGINES_PATH", LLEM_SOURCE_DIR "/engines", TRUE);
     g_assert_no_error(error);
-    g_assert_cmpstr(config_digest(back, FIELD_DATASET), ==, config_digest(config, FIELD_DATASET));
+    g_assert_cmpstr(config_hash(back), ==, config_hash(config));
+    g_assert_cmpint(json_integer_value(config_value_at(back, "llamacpp.n_threads")), ==, 1);
+    int64_t threads = 0;
+    g_assert_true(config_role_int(back, ROLE_THREADS, &threads));
+    g_assert_cmpint(threads, ==, 1);
+    g_assert_cmpstr(config_role_kv_type(back, 1), ==, "f16");
+    g_assert_cmpstr(config_role_kv_type(config, 1), ==, "f16");
+    g_assert_null(config_engine(back));
+    g_assert_cmpstr(backend_name(config_engine(config)), ==, "llamacpp");
 }
 
 static void test_exchange_refuses(void)
@@ -303,20 +343,23 @@ static void test_exchange_refuses(void)
         const char *path, *json, *said;
         int code;
     } changes[] = {
-        {"config.n", "7", "hashes to", LLEM_ERROR_DATA},
-        {"config.n", "0", "n: expected an integer from 1", LLEM_ERROR_CONFIG},
-        {"config.nn", "7", "unknown field 'nn'", LLEM_ERROR_CONFIG},
+        {"config.n", "7", "config.n is not what the hash was made of", LLEM_ERROR_DATA},
+        {"config.max_output_tokens", "7", "config.max_output_tokens is not what", LLEM_ERROR_DATA},
+        {"config.n", "\"7\"", "config.n: found a string", LLEM_ERROR_DATA},
+        {"hashed.fields.n", "7", "hashes to", LLEM_ERROR_DATA},
         {"hash", "\"0000000000000000\"", "not to 0000000000000000", LLEM_ERROR_DATA},
-        {"config", "{}", "model is missing", LLEM_ERROR_CONFIG},
+        {"config", "{}", "config.model is missing", LLEM_ERROR_DATA},
     };
     g_autoptr(owned_config_file) study = NULL;
-    g_autoptr(owned_config) config = config_of("model: m\n", NULL, &study);
+    g_autoptr(owned_config) config = config_of("model: m\nn: 20\n", NULL, &study);
     for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
-        g_autoptr(json_t) root = json_pack("{s:o, s:s}", "config", config_tree(config), "hash", config_hash(config));
+        g_autoptr(json_t) root = json_pack("{s:o, s:o, s:s}", "config", config_tree(config), "hashed",
+                                           config_hashed(config), "hash", config_hash(config));
         jsonx_set_at(root, changes[i].path, jsonx_parse(changes[i].json, -1, "x", NULL));
         g_autoptr(GError) error = NULL;
-        g_assert_null(config_from_values(json_object_get(root, "config"), NULL, NULL,
-                                         json_string_value(json_object_get(root, "hash")), &error));
+        const struct config_parts parts = {.values = json_object_get(root, "config"),
+                                           .hashed = json_object_get(root, "hashed")};
+        g_assert_null(config_from_values(&parts, json_string_value(json_object_get(root, "hash")), &error));
         g_assert_error(error, LLEM_ERROR, changes[i].code);
         if (!strstr(error->message, changes[i].said))
             g_error("%s", error->message);
@@ -328,6 +371,12 @@ int main(int argc, char **argv)
     /* The cache of the machine stays out of it. (G_TEST_OPTION_ISOLATE_DIRS leaks, which LeakSanitizer would report.) */
     g_autofree char *cache = g_dir_make_tmp("llem-test-XXXXXX", NULL);
     g_setenv("XDG_CACHE_HOME", cache, TRUE);
+    g_setenv("XDG_CONFIG_HOME", cache, TRUE);
+    g_setenv("LLEM_ENGINES_PATH", LLEM_SOURCE_DIR "/engines", TRUE);
+    /* A data set that is read quickly. */
+    g_autofree char *data = g_build_filename(cache, "aienergyscore.jsonl", NULL);
+    g_assert_true(g_file_set_contents(data, "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n", -1, NULL));
+    g_setenv("LLEM_DATA_DIR", cache, TRUE);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/config/precision of a file", test_precision_of_a_file);
     g_test_add_func("/config/defaults", test_defaults);
@@ -338,8 +387,9 @@ int main(int argc, char **argv)
     g_test_add_func("/config/overrides of axes", test_overrides_of_axes);
     g_test_add_func("/config/relative paths", test_paths_are_relative_to_the_file);
     g_test_add_func("/config/exchange", test_exchange);
-    g_test_add_func("/config/exchange digests", test_exchange_keeps_digests);
+    g_test_add_func("/config/exchange needs nothing", test_exchange_needs_nothing);
     g_test_add_func("/config/exchange refuses", test_exchange_refuses);
+    add_engine_tests();
     add_rows_tests();
     add_hash_tests();
     add_message_tests();

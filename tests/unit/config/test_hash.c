@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The hash: what changes it and what must not, over every row. */
+#include "config/internal.h"
 #include "help.h"
 
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
 
-static const unsigned backends[] = {CONFIG_LLAMACPP, CONFIG_PYTORCH, CONFIG_VLLM, CONFIG_SIM};
+static const char *const engines[] = {"llamacpp", "pytorch", "vllm", "sim"};
 
 /* What must stand beside a field so that it has a meaning, and a value other than the default where none can be made. */
 static const struct {
@@ -74,17 +75,15 @@ static char *other_value(const struct config_field *row)
     return NULL;
 }
 
-static char *with_line(unsigned backend, const char *path, const char *value)
+static char *with_line(const char *engine, const char *path, const char *value)
 {
     g_autofree char *model = strcmp(path, "model") ? g_strdup("model: m\n") : g_strdup("");
-    return g_strdup_printf("%sbackend: %s\n%s\n%s: %s\n", model, config_backend_name(backend), beside_of(path), path,
-                           value);
+    return g_strdup_printf("%sbackend: %s\n%s\n%s: %s\n", model, engine, beside_of(path), path, value);
 }
 
-static char *base_hash(unsigned backend, const char *path)
+static char *base_hash(const char *engine, const char *path)
 {
-    g_autofree char *text = g_strdup_printf("model: m\nbackend: %s\n%s\n", config_backend_name(backend),
-                                            beside_of(path));
+    g_autofree char *text = g_strdup_printf("model: m\nbackend: %s\n%s\n", engine, beside_of(path));
     return hash_of(text);
 }
 
@@ -96,23 +95,31 @@ static bool is_special(const char *path)
 }
 
 /* A rule refuses every value but the default one. */
-static bool is_refused(unsigned backend, const char *path)
+static bool is_refused(const char *engine, const char *path)
 {
-    return backend == CONFIG_LLAMACPP && !strcmp(path, "decoder.min_new_tokens");
+    return !strcmp(engine, "llamacpp") && !strcmp(path, "decoder.min_new_tokens");
+}
+
+/* Whether a row can stand in a file of this engine. */
+static bool is_of(const struct config_field *row, const char *engine)
+{
+    bool passes = !strcmp(engine, "pytorch") || !strcmp(engine, "vllm");
+    return row->engine ? !strcmp(backend_name(row->engine), engine) : passes || !(row->flags & CONFIG_PASSED);
 }
 
 static void test_every_row(void)
 {
+    g_autoptr(owned_config_table) table = whole_table();
     const struct config_field *rows;
-    size_t n = config_fields(&rows);
-    for (size_t b = 0; b < G_N_ELEMENTS(backends); b++) {
+    size_t n = config_table_fields(table, &rows);
+    for (size_t b = 0; b < G_N_ELEMENTS(engines); b++) {
         for (size_t i = 0; i < n; i++) {
             const struct config_field *row = &rows[i];
-            if (!(row->backends & backends[b]) || is_special(row->path) || is_refused(backends[b], row->path))
+            if (!is_of(row, engines[b]) || is_special(row->path) || is_refused(engines[b], row->path))
                 continue;
-            g_autofree char *before = base_hash(backends[b], row->path);
+            g_autofree char *before = base_hash(engines[b], row->path);
             g_autofree char *other = other_value(row);
-            g_autofree char *text = with_line(backends[b], row->path, other);
+            g_autofree char *text = with_line(engines[b], row->path, other);
             g_autofree char *after = hash_of(text);
             if (!!strcmp(before, after) != !!(row->flags & CONFIG_HASHED))
                 g_error("%s: %s, %s the hash", row->path, other, strcmp(before, after) ? "changes" : "does not change");
@@ -122,17 +129,18 @@ static void test_every_row(void)
 
 static void test_defaults_written_out(void)
 {
+    g_autoptr(owned_config_table) table = whole_table();
     const struct config_field *rows;
-    size_t n = config_fields(&rows);
-    for (size_t b = 0; b < G_N_ELEMENTS(backends); b++) {
+    size_t n = config_table_fields(table, &rows);
+    for (size_t b = 0; b < G_N_ELEMENTS(engines); b++) {
         g_autoptr(GString) all = g_string_new("");
         for (size_t i = 0; i < n; i++) {
             const struct config_field *row = &rows[i];
-            if (!(row->backends & backends[b]) || is_special(row->path) || !row->initial ||
+            if (!is_of(row, engines[b]) || is_special(row->path) || !row->initial ||
                 (row->flags & CONFIG_STUDY))
                 continue;
-            g_autofree char *before = base_hash(backends[b], row->path);
-            g_autofree char *text = with_line(backends[b], row->path, row->initial);
+            g_autofree char *before = base_hash(engines[b], row->path);
+            g_autofree char *text = with_line(engines[b], row->path, row->initial);
             g_autofree char *after = hash_of(text);
             g_assert_cmpstr(before, ==, after);
             g_string_append_printf(all, "%s: %s\n", row->path, row->initial);
@@ -143,65 +151,199 @@ static void test_defaults_written_out(void)
         for (size_t k = g_strv_length(lines); k-- > 0;)
             g_string_append_printf(text, "%s\n", lines[k]);
         g_string_append_printf(text, "backend: %s\nmodel: m\ndecoder.do_sample: false\n",
-                               config_backend_name(backends[b]));
+                               engines[b]);
         g_autofree char *whole = hash_of(text->str);
-        g_autofree char *plain = base_hash(backends[b], "");
+        g_autofree char *plain = base_hash(engines[b], "");
         g_assert_cmpstr(whole, ==, plain);
     }
 }
 
+/* Pairs of files, and whether they are the same work. DATA/x is a file of the test's own. */
+static const struct {
+    bool same;
+    const char *a, *b;
+} pairs[] = {
+    {true, "model: m\nn: 5\nprecision: fp16\n", "precision: fp16\nn: 5\nmodel: m\n"},
+    {true, "model: m\ndecoder: {temperature: 0}\n", "model: m\ndecoder.temperature: 0.0\n"},
+    {true, "model: m\n", "{\"model\": \"m\", \"backend\": \"pytorch\"}"},
+    {true, "model: m\ndecoder: {preset: deterministic}\n", "model: m\n"},
+    {true, "model: m\ndecoder: {preset: standard}\n",
+     "model: m\ndecoder: {temperature: 1, do_sample: true, top_p: 0.95}\n"},
+    {true, "model: m\ndecoder: {top_p: 0.3}\n", "model: m\n"}, /* greedy: no effect */
+    {true, "model: m\nwarmup: {enabled: false, n_warmup: 9}\n", "model: m\nwarmup: {enabled: false}\n"},
+    {true, "model: m\nbackend: llamacpp\nllamacpp: {n_threads: 2}\n",
+     "model: m\nbackend: llamacpp\nllamacpp: {n_threads: 2, n_threads_batch: 2}\n"},
+    {false, "model: m\nbackend: llamacpp\nllamacpp: {n_threads: 2}\n",
+     "model: m\nbackend: llamacpp\nllamacpp: {n_threads: 2, n_threads_batch: 1}\n"},
+    {true, "model: m\nbackend: llamacpp\nllamacpp: {quantization: null}\n", "model: m\nbackend: llamacpp\n"},
+    {false, "model: m\nbackend: llamacpp\nllamacpp: {quantization: q8_0}\n", "model: m\nbackend: llamacpp\n"},
+    {true, "model: m\noutput_dir: a\nname: x\nlimits: {timeout_seconds: 5}\n", "model: m\n"},
+    {true, "model: m\nn: 100\n", "model: m\nn: 1e2\n"},
+    {true, "model: m\nbackend: sim\nsim: {token_us: 5}\n", "model: m\nbackend: sim\nsim: {token_us: [5]}\n"},
+    {false, "model: m\nbackend: sim\n", "model: m\nbackend: pytorch\n"},
+    {false, "model: m\n", "model: other\n"},
+    /* A model of the catalogue is what its pin says, whatever it is called; the hub's own is another. */
+    {true, "model: smollm2-135m-instruct\nbackend: llamacpp\n",
+     "model: HuggingFaceTB/SmolLM2-135M-Instruct\nbackend: llamacpp\n"},
+    {false, "model: smollm2-135m-instruct\n", "model: HuggingFaceTB/SmolLM2-135M-Instruct\n"},
+    {false, "model: hub/x\npytorch: {revision: a}\n", "model: hub/x\npytorch: {revision: b}\n"},
+    /* Data sets are their prompts and sources. */
+    {true, "model: m\ndataset: DATA/one-two\n", "model: m\n"},
+    {true, "model: m\ndataset: DATA/one-two\n", "model: m\ndataset: DATA/other-keys\n"},
+    {false, "model: m\ndataset: DATA/one-two\n", "model: m\ndataset: DATA/two-one\n"},
+    {false, "model: m\ndataset: DATA/one-two\n", "model: m\ndataset: DATA/sources\n"},
+    /* What is handed on is what it is, wherever it is known from. */
+    {true, "model: m\nbackend: vllm\npassthrough_kwargs: {foo: 1, bar: x}\n",
+     "model: m\nbackend: vllm\npassthrough_kwargs: {bar: x, foo: 1}\n"},
+    {true, "model: m\nbackend: vllm\npassthrough_kwargs: {}\n", "model: m\nbackend: vllm\n"},
+    {false, "model: m\nbackend: vllm\npassthrough_kwargs: {foo: 1}\n", "model: m\nbackend: vllm\n"},
+    {false, "model: m\nbackend: vllm\npassthrough_kwargs: {foo: 1}\n",
+     "model: m\nbackend: vllm\npassthrough_kwargs: {foo: '1'}\n"},
+};
+
+static const struct {
+    const char *name, *lines;
+} data_files[] = {
+    {"one-two", "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n"},
+    {"other-keys", "{\"_provenance\": \"mine\"}\n\n{\"text\": \"one\", \"id\": 1}\n{\"question\": \"two\"}\n"},
+    {"two-one", "{\"prompt\": \"two\"}\n{\"prompt\": \"one\"}\n"},
+    {"sources", "{\"prompt\": \"one\", \"source\": \"a\"}\n{\"prompt\": \"two\"}\n"},
+};
+
+static char *with_data(const char *text, const char *folder)
+{
+    GString *out = g_string_new(text);
+    g_autofree char *name = g_strconcat(folder, "/", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(data_files); i++) {
+        g_autofree char *short_name = g_strdup_printf("DATA/%s", data_files[i].name);
+        g_autofree char *path = g_strdup_printf("%s%s.jsonl", name, data_files[i].name);
+        g_string_replace(out, short_name, path, 0);
+    }
+    return g_string_free(out, FALSE);
+}
+
 static void test_same_work_same_hash(void)
 {
-    static const char *const pairs[][2] = {
-        {"model: m\nn: 5\nprecision: fp16\n", "precision: fp16\nn: 5\nmodel: m\n"},
-        {"model: m\ndecoder: {temperature: 0}\n", "model: m\ndecoder.temperature: 0.0\n"},
-        {"model: m\n", "{\"model\": \"m\", \"backend\": \"pytorch\"}"},
-        {"model: m\ndecoder: {preset: deterministic}\n", "model: m\n"},
-        {"model: m\ndecoder: {preset: standard}\n",
-         "model: m\ndecoder: {temperature: 1, do_sample: true, top_p: 0.95}\n"},
-        {"model: m\ndecoder: {top_p: 0.3}\n", "model: m\n"},                              /* greedy: no effect */
-        {"model: m\nwarmup: {enabled: false, n_warmup: 9}\n", "model: m\nwarmup: {enabled: false}\n"},
-        {"model: m\nbackend: llamacpp\nllamacpp: {n_threads: 2}\n",
-         "model: m\nbackend: llamacpp\nllamacpp: {n_threads: 2, n_threads_batch: 2}\n"},
-        {"model: m\nbackend: llamacpp\nllamacpp: {quantization: null}\n", "model: m\nbackend: llamacpp\n"},
-        {"model: m\noutput_dir: a\nname: x\nlimits: {timeout_seconds: 5}\n", "model: m\n"},
-        {"model: m\nn: 100\n", "model: m\nn: 1e2\n"},
-        {"model: m\nbackend: sim\nsim: {token_us: 5}\n", "model: m\nbackend: sim\nsim: {token_us: [5]}\n"},
-    };
+    g_autofree char *folder = g_dir_make_tmp("llem-test-XXXXXX", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(data_files); i++) {
+        g_autofree char *path = g_strdup_printf("%s/%s.jsonl", folder, data_files[i].name);
+        g_assert_true(g_file_set_contents(path, data_files[i].lines, -1, NULL));
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
-        g_autofree char *a = hash_of(pairs[i][0]), *b = hash_of(pairs[i][1]);
-        g_test_message("%s", pairs[i][0]);
-        g_assert_cmpstr(a, ==, b);
+        g_autofree char *text_a = with_data(pairs[i].a, folder), *text_b = with_data(pairs[i].b, folder);
+        g_autofree char *a = hash_of(text_a), *b = hash_of(text_b);
+        if (!strcmp(a, b) != pairs[i].same)
+            g_error("%s\n%s are %s work", pairs[i].a, pairs[i].b, pairs[i].same ? "the same" : "other");
+    }
+    file_remove_tree(folder, NULL);
+}
+
+static char *hashed_text_of(const char *text)
+{
+    g_autoptr(owned_config_file) study = NULL;
+    g_autoptr(owned_config) config = config_of(text, NULL, &study);
+    g_autoptr(json_t) hashed = config_hashed(config);
+    g_autofree char *digest = jsonx_sha256(hashed);
+    digest[16] = '\0';
+    g_assert_cmpstr(config_hash(config), ==, digest);
+    return jsonx_dump(hashed, JSONX_CANONICAL);
+}
+
+/* The definition: what differs from its default, the data set, the engine, and two versions. */
+static void test_definition(void)
+{
+    g_autofree char *prompts = g_compute_checksum_for_string(G_CHECKSUM_SHA256, "[\"one\",\"two\"]", -1);
+    static const struct {
+        const char *text, *engine, *fields;
+    } rows[] = {
+        {"model: m\nbackend: sim\nsim: {jitter: 0.1, threads: 1}\n", "sim", "\"model\":\"m\",\"sim.jitter\":0.1"},
+        {"model: m\nbackend: vllm\npassthrough_kwargs: {a b: [1], zz: null}\n", "vllm",
+         "\"model\":\"m\",\"vllm.engine.a b\":[1],\"vllm.engine.zz\":null"},
+        {"model: smollm2-135m-instruct\nbackend: llamacpp\n", "llamacpp",
+         "\"model\":{\"pin\":\"b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53\"}"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = hashed_text_of(rows[i].text);
+        g_autofree char *wanted = g_strdup_printf(
+            "{\"backend\":{\"hash_version\":1,\"name\":\"%s\"},\"fields\":{\"dataset\":{\"prompts\":\"%s\"},%s},"
+            "\"hash_version\":1,\"schema\":2}",
+            rows[i].engine, prompts, rows[i].fields);
+        g_assert_cmpstr(text, ==, wanted);
     }
 }
 
-/* The definition, put together anew: canonical JSON of the hashed fields that apply, with the schema's version. */
-static void test_definition(void)
+/* --- What llem learns changes no hash --------------------------------------------------------------------------- */
+
+static const char small_engine[] =
+    "{\"format\": 1, \"name\": \"toy\", \"summary\": \"a stranger\", \"protocol\": 1, \"hash_version\": %d,"
+    " \"remedy\": \"none\", \"command\": [\"{dir}/toy\"], \"model\": {\"takes\": \"none\"}, \"modes\": [\"batch\"],"
+    " \"where\": [\"local\"], \"pass_through\": {}, \"options\": ["
+    "%s{\"name\": \"rows\", \"type\": \"integer\", \"default\": 1, \"help\": \"Rows.\"}]}";
+
+static char *hash_with_engine(int version, const char *more_options, const char *text)
 {
-    g_autoptr(owned_config_file) study = NULL;
-    g_autoptr(owned_config) config = config_of("model: m\nbackend: sim\nsim: {jitter: 0.1}\n", NULL, &study);
-    json_t *flat = json_object();
-    const struct config_field *rows;
-    size_t n = config_fields(&rows);
-    for (size_t i = 0; i < n; i++)
-        if ((rows[i].flags & CONFIG_HASHED) && config_value_at(config, rows[i].path))
-            json_object_set(flat, rows[i].path, config_value_at(config, rows[i].path));
-    g_autoptr(json_t) root = json_object();
-    json_object_set_new(root, "fields", flat);
-    json_object_set_new(root, "schema", json_integer(CONFIG_HASH_SCHEMA));
-    g_autofree char *digest = jsonx_sha256(root);
-    digest[16] = '\0';
-    g_assert_cmpstr(config_hash(config), ==, digest);
+    g_autofree char *json = g_strdup_printf(small_engine, version, more_options);
+    engine_there("toy", json);
+    char *hash = hash_of(text);
+    engines_away();
+    return hash;
+}
+
+static void test_more_is_known(void)
+{
+    static const char with_default[] = "{\"name\": \"extra\", \"type\": \"integer\", \"default\": 7, \"help\": \"E.\"},";
+    static const char without[] = "{\"name\": \"extra\", \"type\": \"integer\", \"help\": \"E.\"},";
+    static const char following[] =
+        "{\"name\": \"extra\", \"type\": \"integer\", \"follows\": \"rows\", \"help\": \"E.\"},";
+    static const char text[] = "model: m\nbackend: toy\ntoy: {rows: 3}\n";
+    g_autofree char *before = hash_with_engine(1, "", text);
+    g_autofree char *one_more = hash_with_engine(1, with_default, text);
+    g_autofree char *unset = hash_with_engine(1, without, text);
+    g_autofree char *follows = hash_with_engine(1, following, text);
+    g_autofree char *raised = hash_with_engine(2, "", text);
+    g_assert_cmpstr(before, ==, one_more);
+    g_assert_cmpstr(before, ==, unset);
+    g_assert_cmpstr(before, ==, follows);
+    g_assert_cmpstr(before, !=, raised);
+    /* What was handed on is hashed by the path that it has as an option. */
+    g_autofree char *passed = hash_with_engine(1, "", "model: m\nbackend: toy\npassthrough_kwargs: {extra: 5}\n");
+    g_autofree char *known = hash_with_engine(1, without, "model: m\nbackend: toy\ntoy: {extra: 5}\n");
+    g_assert_cmpstr(passed, ==, known);
+    /* Another engine is nobody's business. */
+    g_autofree char *ours = hash_of("model: m\nbackend: sim\n");
+    g_autofree char *still = hash_with_engine(1, "", "model: m\nbackend: sim\n");
+    g_assert_cmpstr(ours, ==, still);
+}
+
+/* The same with a shared field: a table with a row less hashes as before, for the row has its default. */
+static void test_a_shared_row_more(void)
+{
+    static const char text[] = "model: m\nbackend: sim\nmax_output_tokens: 9\n";
+    g_autoptr(owned_config_file) file = parse_ok(text, NULL);
+    g_autofree char *whole = hash_of(text);
+    struct config_table *table = file->table;
+    for (size_t drop = 0; drop < CONFIG_SHARED_FIELDS; drop++) {
+        unsigned flags = table->rows[drop].flags;
+        if (!(flags & CONFIG_HASHED) || drop == FIELD_MODEL || drop == FIELD_DATASET || drop == FIELD_MAX_OUTPUT_TOKENS)
+            continue;
+        size_t sorted = 0;
+        while (table->sorted[sorted] != drop)
+            sorted++;
+        memmove(&table->sorted[sorted], &table->sorted[sorted + 1], (--table->n_sorted - sorted) * sizeof *table->sorted);
+        g_autoptr(owned_diag) diag = diag_new();
+        g_autoptr(owned_config) config = config_file_resolve(file, NULL, 0, diag);
+        g_assert_cmpstr(config_hash(config), ==, whole);
+    }
 }
 
 static void test_files_by_content(void)
 {
-    g_autofree char *a = temp_file(".jsonl", "one\n"), *b = temp_file(".jsonl", "one\n");
-    g_autofree char *c = temp_file(".jsonl", "two\n");
+    g_autofree char *a = temp_file(".gguf", "one\n"), *b = temp_file(".gguf", "one\n");
+    g_autofree char *c = temp_file(".gguf", "two\n");
     char *hashes[3];
     const char *const paths[] = {a, b, c};
     for (int i = 0; i < 3; i++) {
-        g_autofree char *text = g_strdup_printf("model: m\ndataset: %s\n", paths[i]);
+        g_autofree char *text = g_strdup_printf("model: %s\n", paths[i]);
         hashes[i] = hash_of(text);
     }
     g_assert_cmpstr(hashes[0], ==, hashes[1]);
@@ -279,6 +421,8 @@ void add_hash_tests(void)
     g_test_add_func("/config/hash/defaults written out", test_defaults_written_out);
     g_test_add_func("/config/hash/same work", test_same_work_same_hash);
     g_test_add_func("/config/hash/definition", test_definition);
+    g_test_add_func("/config/hash/more is known", test_more_is_known);
+    g_test_add_func("/config/hash/a shared row more", test_a_shared_row_more);
     g_test_add_func("/config/hash/files by content", test_files_by_content);
     g_test_add_func("/config/hash/model folder", test_model_folder);
     g_test_add_func("/config/hash/large file", test_large_file);

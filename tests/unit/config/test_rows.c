@@ -8,23 +8,24 @@
 
 static void test_rows(void)
 {
+    g_autoptr(owned_config_table) table = whole_table();
     const struct config_field *rows;
-    size_t n = config_fields(&rows);
+    size_t n = config_table_fields(table, &rows);
+    g_assert_cmpuint(n, >, CONFIG_SHARED_FIELDS);
     for (size_t i = 0; i < n; i++) {
         const struct config_field *row = &rows[i];
-        g_assert_true(config_field(row->path) == row); /* paths are unique */
+        g_assert_true(config_table_field(table, row->path) == row); /* paths are unique */
         if (i < CONFIG_SHARED_FIELDS)
             g_assert_cmpstr(config_shared_rows[i].path, ==, row->path); /* the id is the index */
-        g_assert_false(field_is_section(row->path));
+        g_assert_false(table_is_section(table, row->path));
         g_assert_true(g_str_has_suffix(row->help, "."));
         g_assert_true(row->type != CONFIG_CHOICE || row->choices);
         g_assert_true(!row->choices || row->type == CONFIG_CHOICE || (row->flags & CONFIG_NAMED));
         g_assert_true(row->min <= row->max);
-        g_assert_true(row->backends != 0);
-        unsigned section = field_section_backend(row->path);
-        g_assert_true(section == 0 || section == row->backends);
+        g_assert_true((row->engine != NULL) == (i >= CONFIG_SHARED_FIELDS));
+        g_assert_true(table_section_engine(table, row->path) == row->engine);
         /* What is swept is work, and work is hashed; a preset is hashed through what it stands for. */
-        if ((row->flags & CONFIG_SWEEP) && strcmp(row->path, "decoder.preset"))
+        if ((row->flags & CONFIG_SWEEP) && i != FIELD_DECODER_PRESET)
             g_assert_true(row->flags & CONFIG_HASHED);
         if (row->flags & CONFIG_STUDY)
             g_assert_false(row->flags & (CONFIG_HASHED | CONFIG_SWEEP));
@@ -33,38 +34,25 @@ static void test_rows(void)
     }
 }
 
-/* Every row vllm.engine.* is an argument of the audited version, and every argument said to have a row has one. */
-static void test_vllm_audit(void)
+/* Descriptors may name these shared fields: they are rows, of the type that is said. */
+static void test_shared_fields_of_descriptors(void)
 {
-    const struct config_field *rows;
-    size_t n = config_fields(&rows), fields = 0, listed = 0, all = 0;
-    static const char prefix[] = "vllm.engine.";
-    for (size_t i = 0; i < n; i++) {
-        if (!g_str_has_prefix(rows[i].path, prefix))
-            continue;
-        fields++;
-        const struct vllm_arg *arg = vllm_arg_find(rows[i].path + strlen(prefix));
-        g_assert_nonnull(arg);
-        g_assert_cmpint(arg->treatment, ==, VLLM_FIELD);
+    for (const struct backend_shared_field *field = backend_shared; field->path; field++) {
+        size_t i = 0;
+        while (i < CONFIG_SHARED_FIELDS && strcmp(config_shared_rows[i].path, field->path))
+            i++;
+        g_assert_cmpuint(i, <, CONFIG_SHARED_FIELDS);
+        bool text = config_shared_rows[i].type == CONFIG_CHOICE && field->type == BACKEND_TEXT;
+        g_assert_true(text || (int)config_shared_rows[i].type == (int)field->type);
     }
-    for (const struct vllm_arg *arg = vllm_args; arg->name; arg++) {
-        g_autofree char *path = g_strconcat(prefix, arg->name, NULL);
-        all++;
-        listed += arg->treatment == VLLM_FIELD;
-        g_assert_true((arg->treatment == VLLM_OWNED) == (arg->note != NULL));
-        g_assert_null(retired_name_message(path));
-    }
-    g_assert_cmpuint(fields, ==, listed);
-    g_assert_cmpuint(all, ==, 257);
 }
 
-static void test_presets_name_fields(void)
+static void test_presets_name_choices(void)
 {
-    const struct config_field *preset = config_field("decoder.preset");
-    for (const struct preset_row *row = preset_rows; row->preset; row++) {
-        g_assert_nonnull(config_field(row->path));
+    const struct backend_choice *choices = config_shared_rows[FIELD_DECODER_PRESET].choices;
+    for (const struct shared_preset *row = config_presets; row->preset; row++) {
         bool known = false;
-        for (const struct config_choice *c = preset->choices; c->name; c++)
+        for (const struct backend_choice *c = choices; c->name; c++)
             known = known || !strcmp(c->name, row->preset);
         g_assert_true(known);
     }
@@ -73,9 +61,10 @@ static void test_presets_name_fields(void)
 /* Every field can be found in the schema of both kinds of file, with its default. */
 static void test_schema(void)
 {
-    g_autoptr(json_t) experiment = config_schema(false), study = config_schema(true);
+    g_autoptr(owned_config_table) table = whole_table();
+    g_autoptr(json_t) experiment = config_schema(table, false), study = config_schema(table, true);
     const struct config_field *rows;
-    size_t n = config_fields(&rows);
+    size_t n = config_table_fields(table, &rows);
     for (size_t i = 0; i < n; i++) {
         g_auto(GStrv) parts = g_strsplit(rows[i].path, ".", -1);
         json_t *at = study, *in_experiment = experiment;
@@ -94,7 +83,8 @@ static void test_schema(void)
 static void test_reference_is_current(void)
 {
     static const char path[] = LLEM_SOURCE_DIR "/docs/configuration.md";
-    g_autofree char *made = config_reference();
+    g_autoptr(owned_config_table) table = whole_table();
+    g_autofree char *made = config_reference(table);
     g_autofree char *kept = NULL;
     g_file_get_contents(path, &kept, NULL, NULL);
     if (g_strcmp0(made, kept) && g_getenv("LLEM_UPDATE_GOLDEN")) {
@@ -108,8 +98,8 @@ static void test_reference_is_current(void)
 void add_rows_tests(void)
 {
     g_test_add_func("/config/rows", test_rows);
-    g_test_add_func("/config/vllm audit", test_vllm_audit);
-    g_test_add_func("/config/presets", test_presets_name_fields);
+    g_test_add_func("/config/shared fields of descriptors", test_shared_fields_of_descriptors);
+    g_test_add_func("/config/presets", test_presets_name_choices);
     g_test_add_func("/config/schema", test_schema);
     g_test_add_func("/config/reference", test_reference_is_current);
 }

@@ -24,7 +24,8 @@ static struct made make_with_files(void)
 {
     g_autofree char *dir = g_dir_make_tmp("llem-files-XXXXXX", NULL);
     g_autofree char *model = g_build_filename(dir, "m.gguf", NULL), *data = g_build_filename(dir, "data.jsonl", NULL);
-    g_assert_true(g_file_set_contents(model, "GGUF", -1, NULL) && g_file_set_contents(data, "{}\n", -1, NULL));
+    static const char prompts[] = "{\"prompt\": \"x\"}\n{\"prompt\": \"y\"}\n";
+    g_assert_true(g_file_set_contents(model, "GGUF", -1, NULL) && g_file_set_contents(data, prompts, -1, NULL));
     g_autofree char *here = g_strdup_printf("model: %s\ndataset: %s\n", model, data);
     g_autofree char *text = g_strconcat(here, strstr(two_backends, "name:"), NULL);
     char *line = strstr(text, "dataset: ./data.jsonl\n");
@@ -43,6 +44,12 @@ static void assert_same_config(const struct config *a, const struct config *b)
     g_assert_true(json_equal(tree_a, tree_b));
     g_assert_true(json_equal(origins_a, origins_b));
     g_assert_true(json_equal(digests_a, digests_b));
+    g_autoptr(json_t) hashed_a = config_hashed(a), hashed_b = config_hashed(b);
+    g_autoptr(json_t) roles_a = config_roles(a), roles_b = config_roles(b);
+    g_auto(GStrv) files_a = config_files(a), files_b = config_files(b);
+    g_assert_true(json_equal(hashed_a, hashed_b));
+    g_assert_true(json_equal(roles_a, roles_b));
+    g_assert_cmpstrv(files_a, files_b);
 }
 
 static void test_a_moved_folder_is_the_study(void)

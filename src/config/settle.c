@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* What values mean for one another: presets, values that follow from others, values that replace others, and fields
+ * that have no meaning. */
+#include "config/internal.h"
+
+#include <string.h>
+
+bool condition_holds(const struct backend_condition *condition, const char *canonical)
+{
+    if (condition->n == 0)
+        return strcmp(canonical, "null") != 0;
+    for (size_t i = 0; i < condition->n; i++)
+        if (!strcmp(condition->values[i], canonical))
+            return !condition->negated;
+    return condition->negated;
+}
+
+/* --- Values that follow from others ---------------------------------------------------------------------------- */
+
+static void derive(struct config *config, size_t field, json_t *json, const char *note)
+{
+    struct config_value *value = value_make(json, LAYER_DERIVED, note);
+    if (!config->derived)
+        config->derived = g_ptr_array_new_with_free_func(value_free);
+    g_ptr_array_add(config->derived, value);
+    config->values[field] = value;
+}
+
+static bool is_default(const struct config *config, size_t field)
+{
+    return config->values[field]->layer == LAYER_DEFAULT;
+}
+
+static void expand_preset(struct config *config)
+{
+    const char *preset = json_string_value(config->values[FIELD_DECODER_PRESET]->json);
+    if (!preset)
+        return;
+    for (const struct shared_preset *row = config_presets; row->preset; row++)
+        if (!strcmp(row->preset, preset) && is_default(config, row->field))
+            derive(config, row->field, jsonx_parse(row->value, -1, row->preset, NULL),
+                   config_shared_rows[FIELD_DECODER_PRESET].path);
+}
+
+static void follow_option(struct config *config, size_t field)
+{
+    size_t other = config->table->info[field].follows;
+    if (other == NO_FIELD || config->table->rows[field].engine != config->engine || !is_default(config, field) ||
+        !value_is_set(config->values[other]))
+        return;
+    derive(config, field, json_incref(config->values[other]->json), config->table->info[field].follows_note);
+}
+
+static void follow(struct config *config)
+{
+    expand_preset(config);
+    bool hot = json_real_value(config->values[FIELD_DECODER_TEMPERATURE]->json) > 0;
+    if (hot && is_default(config, FIELD_DECODER_DO_SAMPLE))
+        derive(config, FIELD_DECODER_DO_SAMPLE, json_true(), "follows decoder.temperature");
+    for (size_t i = CONFIG_SHARED_FIELDS; i < config->table->n; i++)
+        follow_option(config, i);
+}
+
+/* --- Values that replace others: the one from the higher layer stands ------------------------------------------- */
+
+static bool names_the_file(const struct config *config, size_t option)
+{
+    const char *quantization = backend_model(config->engine)->quantization;
+    return quantization && !strcmp(quantization, config->table->rows[option].path);
+}
+
+static bool settle_pair(struct config *config, size_t option, size_t field, struct diag *diag)
+{
+    const struct config_value *chosen = config->values[option], *replaced = config->values[field];
+    if (!value_is_set(chosen) || replaced->layer <= LAYER_DERIVED || replaced->layer < chosen->layer)
+        return true;
+    const struct config_field *rows = config->table->rows;
+    if (replaced->layer > chosen->layer) {
+        derive(config, option, json_null(), rows[field].path);
+        return true;
+    }
+    g_autofree char *a = plain_words(chosen->canonical), *b = plain_words(replaced->canonical);
+    diag_add(diag, DIAG_ERROR, value_place(chosen), "%s: %s and %s: %s exclude each other", rows[option].path, a,
+             rows[field].path, b);
+    diag_hint(diag, "%skeep one of them", names_the_file(config, option) ? "each names the file of the model; " : "");
+    return false;
+}
+
+static bool settle_pairs(struct config *config, struct diag *diag)
+{
+    bool ok = true;
+    const struct config_table *table = config->table;
+    for (size_t i = CONFIG_SHARED_FIELDS; i < table->n; i++)
+        if (table->info[i].replaces != NO_FIELD && table->rows[i].engine == config->engine)
+            ok = settle_pair(config, i, table->info[i].replaces, diag) && ok;
+    return ok;
+}
+
+/* --- What applies ------------------------------------------------------------------------------------------------ */
+
+/* A GGUF file holds what it holds: a precision that nobody wrote would be a label that may be wrong. One that was
+ * written is held against the file before anything runs. */
+static bool is_of_the_file(const struct config *config, size_t field)
+{
+    const struct backend_model *model = backend_model(config->engine);
+    return field == FIELD_PRECISION && model->takes == BACKEND_TAKES_GGUF && model->precision == BACKEND_PICKS_FILE &&
+           config->values[FIELD_MODEL]->file && config->values[field]->layer <= LAYER_DERIVED;
+}
+
+static bool gates_open(const struct config *config, const struct field_info *info)
+{
+    for (size_t g = 0; g < info->n_gates; g++) {
+        const struct gate *gate = &info->gates[g];
+        if (gate->engine && gate->engine != config->engine)
+            continue;
+        if (!condition_holds(&gate->condition, config->values[gate->field]->canonical))
+            return false;
+    }
+    return true;
+}
+
+static bool applies(const struct config *config, size_t i)
+{
+    const struct config_field *row = &config->table->rows[i];
+    if (row->engine ? row->engine != config->engine : (row->flags & CONFIG_STUDY) != 0)
+        return false;
+    if ((row->flags & CONFIG_PASSED) && !backend_passes_through(config->engine, &(const char *){NULL}))
+        return false;
+    return value_is_set(config->values[i]) && gates_open(config, &config->table->info[i]) &&
+           !is_of_the_file(config, i);
+}
+
+bool config_settle(struct config *config, struct diag *diag)
+{
+    const char *name = json_string_value(config->values[FIELD_BACKEND]->json);
+    config->engine = table_engine(config->table, name);
+    if (!config->engine) {
+        diag_add(diag, DIAG_ERROR, value_place(config->values[FIELD_BACKEND]), "backend: the engine %s cannot be used",
+                 name);
+        return false;
+    }
+    follow(config);
+    bool ok = settle_pairs(config, diag);
+    for (size_t i = 0; i < config->table->n; i++)
+        config->applies[i] = applies(config, i);
+    return ok;
+}
+
+/* --- Words -------------------------------------------------------------------------------------------------------- */
+
+static char *gate_words(const struct gate *gate)
+{
+    const struct backend_condition *c = &gate->condition;
+    if (c->n == 0)
+        return g_strdup_printf("%s is set", c->field);
+    GString *out = g_string_new(c->field);
+    for (size_t i = 0; i < c->n; i++) {
+        bool null = !strcmp(c->values[i], "null");
+        g_autofree char *value = null ? g_strdup("set") : plain_words(c->values[i]);
+        bool negated = c->negated != null; /* what is null is not set */
+        g_string_append_printf(out, "%s%s%s", i == 0 ? " is " : " or ", i == 0 && negated ? "not " : "", value);
+    }
+    return g_string_free(out, FALSE);
+}
+
+char *gates_describe(const struct field_info *info)
+{
+    GString *out = g_string_new(NULL);
+    for (size_t i = 0; i < info->n_gates; i++) {
+        g_autofree char *words = gate_words(&info->gates[i]);
+        g_string_append_printf(out, "%s%s", i ? " and " : "", words);
+    }
+    return g_string_free(out, FALSE);
+}
+
+/* --- Values without an effect ----------------------------------------------------------------------------------- */
+
+void config_mark_used(const struct config *config, bool *used)
+{
+    for (size_t i = 0; i < config->table->n; i++)
+        used[i] |= config->applies[i];
+}
+
+void config_file_warn_unused(const struct config_file *file, const bool *used, struct diag *diag)
+{
+    const struct config_table *table = file->table;
+    for (size_t i = 0; i < table->n; i++) {
+        const struct config_value *value = file->layers.values[i];
+        if (used[i] || value->layer < LAYER_FILE || !value_is_set(value) || (table->rows[i].flags & CONFIG_STUDY))
+            continue;
+        g_autofree char *words = gates_describe(&table->info[i]);
+        diag_add(diag, DIAG_WARNING, value_place(value), "%s has no effect here", table->rows[i].path);
+        if (*words)
+            diag_hint(diag, "it has one while %s", words);
+    }
+}
