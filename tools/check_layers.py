@@ -13,7 +13,7 @@ from pathlib import Path
 # Folders that hold programs, and the rooms they may include. Nothing includes them.
 PROGRAMS = {"src/worker": {"base", "experiment"}, "engines": {"base", "engine", "workload"}, "sim": {"base", "meter"}}
 # Headers another room may include besides ROOM/ROOM.h. Everything in base is public.
-EXTRA_PUBLIC = {"energy": {"scopes.h"}, "meter": {"sampler.h", "nvml_abi.h"}}
+EXTRA_PUBLIC = {"energy": {"scopes.h"}, "meter": {"channel.h", "sampler.h", "nvml_abi.h"}}
 # Headers made by the build.
 GENERATED = {"version.h"}
 

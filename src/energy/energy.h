@@ -22,7 +22,7 @@
 #pragma once
 
 #include "base/base.h"
-#include "meter/meter.h"
+#include "meter/channel.h"
 
 #include <stdint.h>
 

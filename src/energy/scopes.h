@@ -18,6 +18,7 @@
 #pragma once
 
 #include "energy/energy.h"
+#include "meter/meter.h"
 
 /* --- what is known beforehand -------------------------------------------------------------------------------------- */
 

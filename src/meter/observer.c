@@ -51,8 +51,8 @@ static bool between(const struct meter_channel *c, const struct meter_reading *f
     return *ret_s > 0;
 }
 
-/* Works for busy_ns of CPU time and waits, with the sampler on or off. The edges are read outside: two threads must not
- * read a source at once. Off: one reading at the end of the work, for sources that learn of it when they are read. */
+/* Works for busy_ns of CPU time and waits, with the sampler on or off. Off: one reading at the end of the work, for sources
+ * that learn of it when they are read. */
 static bool work(struct meter *meter, struct meter_load *load, int state, int64_t busy_ns, int64_t wait_ns, GError **error)
 {
     g_autoptr(sampler_handle) sampler = NULL;

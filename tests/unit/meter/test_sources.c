@@ -157,6 +157,28 @@ static void check_ticks(struct meter *meter)
     }
 }
 
+/* One channel alone may be read while the sampler reads them all (the sanitizer looks on): no point of it is lost. */
+static void check_ticks_beside_sampler(struct meter *meter)
+{
+    g_autoptr(GError) error = NULL;
+    struct sampler *sampler = sampler_new(meter, &(struct sampler_options){.step_ns = 2 * MS, .slow_step_ns = 4 * MS}, &error);
+    g_assert_true(sampler && sampler_start(sampler, &error));
+    for (int64_t end_ns = clock_mono_ns() + 40 * MS; clock_mono_ns() < end_ns;)
+        for (size_t i = 0; i < meter_channel_count(meter); i++) {
+            struct meter_reading one;
+            meter_read_tick(meter, i, 0, &one);
+        }
+    g_assert_true(sampler_stop(sampler, &error));
+    struct sampler_stats stats;
+    sampler_stats(sampler, &stats);
+    g_assert_cmpint(stats.dropped, ==, 0);
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        g_autoptr(GArray) points = sampler_series(sampler, i, 0, INT64_MAX);
+        g_assert_true((points->len > 0) == (meter_channel_at(meter, i)->status != QUANTITY_ABSENT));
+    }
+    sampler_free(sampler);
+}
+
 /* What joules need of a channel: a class with a row, and a scope that says what is outside. */
 static void check_rows(struct meter *meter, const struct meter_source_row *row)
 {
@@ -217,6 +239,7 @@ static void test_conformance(void)
         check_channels(meter);
         check_readings(meter);
         check_ticks(meter);
+        check_ticks_beside_sampler(meter);
         check_rows(meter, row);
         g_autoptr(json_t) tree = meter_json(meter);
         g_assert_cmpint(json_array_size(json_object_get(tree, "channels")), ==, meter_channel_count(meter));
