@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * members: one table for a struct that is also an object of JSON; one writer and one reader go over its rows, so that what
- * is written and what is read back cannot part.
+ * members: one table for a struct that is also an object of JSON; one writer and one reader go over its rows, so that
+ * what is written and what is read back cannot part.
  *
  *     static const struct member_row rows[] = {
  *         MEMBER(struct meter_sensor, period_ns, "period_ns", MEMBER_REQUIRED),
@@ -29,12 +29,16 @@ struct member_row {
     const char *reason; /* of a real: why it is null where it is NaN, as KEY_reason; NULL: null alone */
 };
 
-#define MEMBER_TYPE(type, member)                                                                                      \
-    _Generic(((const type *)0)->member, int64_t: MEMBER_INT, double: MEMBER_REAL, bool: MEMBER_BOOL,                   \
-             const char *: MEMBER_TEXT)
+#define MEMBER_TYPE(type, member)                                                                                    \
+    _Generic(((const type *)0)->member,                                                                              \
+        int64_t: MEMBER_INT,                                                                                         \
+        double: MEMBER_REAL,                                                                                         \
+        bool: MEMBER_BOOL,                                                                                           \
+        const char *: MEMBER_TEXT)
 #define MEMBER(type, member, key, need) {key, MEMBER_TYPE(type, member), need, offsetof(type, member), NULL}
 /* A real that may be NaN, and why. */
-#define MEMBER_OR(type, member, key, reason) {key, MEMBER_TYPE(type, member), MEMBER_OPTIONAL, offsetof(type, member), reason}
+#define MEMBER_OR(type, member, key, reason)                                                                         \
+    {key, MEMBER_TYPE(type, member), MEMBER_OPTIONAL, offsetof(type, member), reason}
 
 /* Adds a member to the object for each row, in their order; a text that is NULL is null. */
 void members_write(json_t *object, const void *from, const struct member_row *rows, size_t n);

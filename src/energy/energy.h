@@ -15,9 +15,9 @@
  *   energy_net()              less a baseline
  *   energy_estimate_json()    for the record
  *
- * Ownership: estimates borrow `sensor` and `device` from the channels given; `reason` texts are their own and freed by
- * energy_estimate_clear(). Threading: no mutable state; any thread. A number or a reason: what cannot be estimated is
- * absent with a reason; what was estimated under doubt has a flag.
+ * Ownership: estimates borrow `sensor` and `device` from the channels given; `reason` texts are their own and freed
+ * by energy_estimate_clear(). Threading: no mutable state; any thread. A number or a reason: what cannot be estimated
+ * is absent with a reason; what was estimated under doubt has a flag.
  */
 #pragma once
 
@@ -91,8 +91,8 @@ struct energy_channel {
     const struct meter_reading *tick0, *tick1;
 };
 
-/* What is assumed of a sensor nobody calibrated: the row of its class, or the widest row of what measures when the class
- * is unknown. Never NULL. */
+/* What is assumed of a sensor nobody calibrated: the row of its class, or the widest row of what measures when the
+ * class is unknown. Never NULL. */
 const struct meter_class *energy_prior_find(const char *sensor_class);
 
 /* A calibration of one board against a meter: reading = gain × true + offset. */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- what is known beforehand -------------------------------------------------------------------------------------- */
+/* --- what is known beforehand ------------------------------------------------------------------------------------ */
 
 bool energy_kind_gives_joules(enum meter_kind kind)
 {
@@ -23,8 +23,8 @@ bool energy_channel_is_ours(const struct energy_known *known, const struct meter
     return known->on_boards && (!known->boards || g_strv_contains(known->boards, channel->device));
 }
 
-/* What watching showed of a channel; usable, with nothing known, where nobody watched. CPU time of an engine that was not
- * there yet stood still when it was watched: that says nothing of a model. */
+/* What watching showed of a channel; usable, with nothing known, where nobody watched. CPU time of an engine that was
+ * not there yet stood still when it was watched: that says nothing of a model. */
 static struct meter_sensor seen_of(const struct energy_known *known, size_t index)
 {
     bool modelled = known->channels[index]->status == QUANTITY_MODELLED;
@@ -38,7 +38,7 @@ static const char *fault_of(const struct meter_sensor *seen)
                               : "its readings are implausible";
 }
 
-/* --- what was read -------------------------------------------------------------------------------------------------- */
+/* --- what was read ----------------------------------------------------------------------------------------------- */
 
 /* What one channel showed. */
 struct series {
@@ -117,7 +117,7 @@ static void show(const struct energy_readings *readings, struct energy_channel *
     }
 }
 
-/* --- which channels make which board of which scope ---------------------------------------------------------------- */
+/* --- which channels make which board of which scope -------------------------------------------------------------- */
 
 static void scope_free(gpointer data)
 {
@@ -209,8 +209,8 @@ static void board_add(struct energy_scope_board *b, const struct meter_channel *
         b->board.limit_w = c->max_power_w / METER_PLAUSIBLE_SHARE;
     if (channel->info)
         return;
-    *channel = (struct energy_channel){
-        .info = c, .period_ns = seen->period_ns, .follows_average = seen->follows_average};
+    *channel =
+        (struct energy_channel){.info = c, .period_ns = seen->period_ns, .follows_average = seen->follows_average};
     show(readings, channel);
     *places[slot] = channel;
 }
@@ -262,7 +262,7 @@ static void add_warnings(const struct energy_known *known, struct energy_scopes 
     }
 }
 
-/* --- the scope that counts ------------------------------------------------------------------------------------------ */
+/* --- the scope that counts --------------------------------------------------------------------------------------- */
 
 /* A scope begins with a channel. */
 static const struct meter_channel *channel_of(const struct energy_scope *scope)
@@ -330,7 +330,7 @@ void energy_scopes_free(struct energy_scopes *scopes)
     g_free(scopes);
 }
 
-/* --- joules and levels ---------------------------------------------------------------------------------------------- */
+/* --- joules and levels ------------------------------------------------------------------------------------------- */
 
 void energy_scope_estimate(const struct energy_scope *scope, const struct energy_window *window,
                            const struct energy_options *options, struct energy_estimate *ret,
@@ -380,7 +380,7 @@ void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_
     *ret = sum;
 }
 
-/* --- over all boards of all scopes ---------------------------------------------------------------------------------- */
+/* --- over all boards of all scopes ------------------------------------------------------------------------------- */
 
 GArray *energy_scopes_channels(const struct energy_scopes *scopes)
 {
@@ -436,7 +436,7 @@ GArray *energy_scopes_calibrations(const struct energy_scopes *scopes, const cha
     return list;
 }
 
-/* --- what readings show of sensors ---------------------------------------------------------------------------------- */
+/* --- what readings show of sensors ------------------------------------------------------------------------------- */
 
 static bool follows(const struct energy_scope_board *b)
 {

@@ -2,11 +2,11 @@
 /*
  * scopes: from what the sensors of a machine showed to the joules of every scope. Part of the room energy.
  *
- * A scope (METER_SCOPE_…) is a set of boards or packages whose energies may be added; a board has up to three channels
- * that cover it: a counter, average power, instant power. Which channels make which board of which scope, which scope is
- * *the* energy of the work, and what each came to is found from values alone: what is known beforehand (struct
- * energy_known) and what was read in a stretch of time (struct energy_readings). Nothing here reads a sensor, knows of an
- * experiment or remembers a call; what a reader should know is returned as warnings.
+ * A scope (METER_SCOPE_…) is a set of boards or packages whose energies may be added; a board has up to three
+ * channels that cover it: a counter, average power, instant power. Which channels make which board of which scope,
+ * which scope is *the* energy of the work, and what each came to is found from values alone: what is known beforehand
+ * (struct energy_known) and what was read in a stretch of time (struct energy_readings). Nothing here reads a sensor,
+ * knows of an experiment or remembers a call; what a reader should know is returned as warnings.
  *
  *   readings = energy_readings_take(&known, sampler, from, to, ticks)     or energy_readings_add() by hand
  *   scopes = energy_scopes_new(&known, readings)
@@ -20,7 +20,7 @@
 #include "energy/energy.h"
 #include "meter/meter.h"
 
-/* --- what is known beforehand -------------------------------------------------------------------------------------- */
+/* --- what is known beforehand ------------------------------------------------------------------------------------ */
 
 /* What a board draws at least: its level in a stretch in which nothing worked. */
 struct energy_level {
@@ -48,7 +48,7 @@ bool energy_channel_usable(const struct meter_channel *channel);
 /* The channel is of a board the work runs on; channels that belong to no accelerator always are. */
 bool energy_channel_is_ours(const struct energy_known *known, const struct meter_channel *channel);
 
-/* --- what was read -------------------------------------------------------------------------------------------------- */
+/* --- what was read ----------------------------------------------------------------------------------------------- */
 
 /* Counters read on the spot at the edges of a stretch: meter_channel_count() of each; NONE where it was not. */
 struct energy_ticks {
@@ -67,13 +67,13 @@ void energy_readings_add(struct energy_readings *readings, const struct meter_ch
 struct energy_readings *energy_readings_take(const struct energy_known *known, struct sampler *sampler,
                                              int64_t from_ns, int64_t to_ns, const struct energy_ticks *ticks);
 
-/* --- scopes ---------------------------------------------------------------------------------------------------------- */
+/* --- scopes ------------------------------------------------------------------------------------------------------ */
 
 enum energy_slot { ENERGY_COUNTER, ENERGY_AVERAGE, ENERGY_INSTANT, ENERGY_SLOT_COUNT };
 
 struct energy_scope_board {
     const char *scope, *device;
-    const char *why;                                   /* no channel of it can be used: why. It makes the sum absent */
+    const char *why; /* no channel of it can be used: why. It makes the sum absent */
     struct energy_channel channels[ENERGY_SLOT_COUNT]; /* info NULL: it has none */
     struct energy_board board;                         /* points to them */
 };
@@ -105,16 +105,15 @@ void energy_scope_estimate(const struct energy_scope *scope, const struct energy
                            const struct energy_options *options, struct energy_estimate *ret,
                            struct energy_estimate *ret_boards);
 /* The idle level of the sum over the boards; absent with the reason of the first board that has none. */
-void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_t to_ns,
-                       struct energy_baseline *ret);
+void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_t to_ns, struct energy_baseline *ret);
 
 /* The measured channels of all scopes: those that guards serve. New array of struct energy_channel, whose points live
  * as long as the scopes. */
 GArray *energy_scopes_channels(const struct energy_scopes *scopes);
 /* For energy_known.levels, from readings of a stretch in which nothing worked. New array of struct energy_level. */
 GArray *energy_scopes_levels(const struct energy_scopes *scopes, int64_t from_ns, int64_t to_ns);
-/* For energy_known.calibrations: the files of the boards in a place (energy_calibration_load()). What is wrong with one
- * is a warning (char *, added). New array of struct energy_calibration. */
+/* For energy_known.calibrations: the files of the boards in a place (energy_calibration_load()). What is wrong with
+ * one is a warning (char *, added). New array of struct energy_calibration. */
 GArray *energy_scopes_calibrations(const struct energy_scopes *scopes, const char *place, GPtrArray *warnings);
 
 /* What readings show of a sensor that watching had not: to be kept with the characterisation. */

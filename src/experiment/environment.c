@@ -52,7 +52,8 @@ static json_t *memory_facts(void)
     g_autofree char *text = file_read("/proc/meminfo", FACT_BYTES, NULL, NULL);
     g_autofree char *total = text ? proc_value(text, "MemTotal") : NULL;
     g_autofree char *available = text ? proc_value(text, "MemAvailable") : NULL;
-    json_object_set_new(memory, "total_bytes", total ? json_integer(g_ascii_strtoll(total, NULL, 10) * 1024) : json_null());
+    json_object_set_new(memory, "total_bytes",
+                        total ? json_integer(g_ascii_strtoll(total, NULL, 10) * 1024) : json_null());
     json_object_set_new(memory, "available_bytes",
                         available ? json_integer(g_ascii_strtoll(available, NULL, 10) * 1024) : json_null());
     return memory;

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* --- the phases: each names what it reads, and the one part it fills ------------------------------------------------ */
+/* --- the phases: each names what it reads, and the one part it fills --------------------------------------------- */
 
 static bool open_sensors(struct experiment *x, GError **error)
 {
@@ -133,7 +133,7 @@ static const struct phase {
     {"estimate", estimate},
 };
 
-/* --- the run ---------------------------------------------------------------------------------------------------------- */
+/* --- the run ----------------------------------------------------------------------------------------------------- */
 
 static char *file_of(const struct experiment *x, const char *name)
 {
@@ -194,7 +194,8 @@ static void explain_timeout(const struct experiment *x, GError **failure)
 
 /* After a failure the engine is hung or unwanted: a short word, then signals. Engines of several processes need some
  * seconds after SIGTERM to end their children. */
-static const struct engine_stop_waits hurried = {.shutdown_ns = NS_PER_S, .term_ns = 8 * NS_PER_S, .kill_ns = 3 * NS_PER_S};
+static const struct engine_stop_waits hurried = {
+    .shutdown_ns = NS_PER_S, .term_ns = 8 * NS_PER_S, .kill_ns = 3 * NS_PER_S};
 
 /* Brings everything down and leaves the record of why. The sampler is stopped too, so that the trace is whole. */
 static void record_failure(struct experiment *x, GError **failure)
@@ -213,7 +214,8 @@ static void record_failure(struct experiment *x, GError **failure)
     if (x->environment && !x->session.load.t1_ns)
         save_environment(x, NULL); /* what matters now is the failure */
     g_autofree char *path = file_of(x, "error.json");
-    if (!result_error_write(path, &x->inputs.exchange, *failure, x->pace.phase, engine_error, x->inputs.log_path, &second))
+    if (!result_error_write(path, &x->inputs.exchange, *failure, x->pace.phase, engine_error, x->inputs.log_path,
+                            &second))
         g_prefix_error(failure, "(no error record: %s) ", second->message);
 }
 

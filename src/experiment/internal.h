@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Internal to experiment: the parts of a run. Each is filled by one phase and const to those that follow; the last phase
- * reads them all and writes the record.
+ * Internal to experiment: the parts of a run. Each is filled by one phase and const to those that follow; the last
+ * phase reads them all and writes the record.
  *
  *   inputs    what the run is told                       inputs.c
  *   pace      its deadline, interrupts, progress         pace.c
@@ -22,7 +22,7 @@
 #include "meter/meter.h"
 #include "result/result.h"
 
-/* --- inputs ------------------------------------------------------------------------------------------------------- */
+/* --- inputs ------------------------------------------------------------------------------------------------------ */
 
 struct inputs {
     struct exchange exchange;
@@ -37,7 +37,7 @@ void inputs_clear(struct inputs *inputs);
 size_t inputs_batch_size(const struct inputs *inputs);
 size_t inputs_concurrency(const struct inputs *inputs);
 
-/* --- pace --------------------------------------------------------------------------------------------------------- */
+/* --- pace -------------------------------------------------------------------------------------------------------- */
 
 struct pace {
     int interrupt_fd;
@@ -53,7 +53,7 @@ bool pace_wait_until(const struct pace *pace, int64_t until_ns, GError **error);
 /* Tells whoever follows progress.jsonl; detail may be NULL. */
 void pace_say(const struct pace *pace, const char *detail);
 
-/* --- stretches ---------------------------------------------------------------------------------------------------- */
+/* --- stretches --------------------------------------------------------------------------------------------------- */
 
 /* A stretch of the run with energy of its own: load, warm-up, the measured block. */
 struct stretch {
@@ -69,18 +69,18 @@ struct idle {
     const char *reason; /* why it was not taken */
 };
 
-/* --- sensors ------------------------------------------------------------------------------------------------------ */
+/* --- sensors ----------------------------------------------------------------------------------------------------- */
 
 struct sensors {
     struct meter *meter;
     struct sampler *sampler;  /* NULL: no channel to read */
     json_t *characterisation; /* what watching the sensors and the run itself showed, or NULL */
-    bool need_quiet;          /* guards and idle levels have a sensor to serve: of what the engine works on, and before it
-                                 has loaded of anything */
+    /* Guards and idle levels have a sensor to serve: of what the engine works on, and before it has loaded of anything. */
+    bool need_quiet;
     const struct meter_channel **channels; /* the meter's, in its order */
     struct meter_sensor *seen;             /* of each: the characterisation */
     GArray *calibrations, *levels;
-    GPtrArray *warnings; /* char *: calibrations that were not used */
+    GPtrArray *warnings;       /* char *: calibrations that were not used */
     struct energy_known known; /* points to all of these */
 };
 
@@ -103,13 +103,14 @@ GArray *sensors_channels(const struct sensors *sensors);
 /* Counters that can be read on the spot (fast ones on their own ticks, the model at once), read close to an edge of a
  * stretch: n ticks, the last one is kept. New array of meter_channel_count(); the others are NONE. */
 struct meter_reading *sensors_ticks(const struct sensors *sensors, int n);
-/* What a channel showed between two moments; NULL: no channel of that kind at this index that is of the run's boards. New
- * array of struct meter_point. */
-GArray *sensors_series(const struct sensors *sensors, size_t index, enum meter_kind kind, int64_t from_ns, int64_t to_ns);
+/* What a channel showed between two moments; NULL: no channel of that kind at this index that is of the run's boards.
+ * New array of struct meter_point. */
+GArray *sensors_series(const struct sensors *sensors, size_t index, enum meter_kind kind, int64_t from_ns,
+                       int64_t to_ns);
 /* Marks a moment in the trace. */
 void sensors_mark(const struct sensors *sensors, const char *name, int64_t t_ns);
 
-/* --- session ------------------------------------------------------------------------------------------------------ */
+/* --- session ----------------------------------------------------------------------------------------------------- */
 
 struct session {
     struct engine *engine;
@@ -130,8 +131,9 @@ bool session_tokenize(const struct inputs *inputs, const struct pace *pace, stru
 bool session_stop(struct session *session, const struct engine_stop_waits *waits, GError **error);
 void session_clear(struct session *session);
 /* Hands a batch over. ret_quiescent may be NULL. */
-bool session_prepare(const struct inputs *inputs, const struct pace *pace, const struct session *session, int64_t batch,
-                     const struct engine_tokens *tokens, size_t n, bool *ret_quiescent, GError **error);
+bool session_prepare(const struct inputs *inputs, const struct pace *pace, const struct session *session,
+                     int64_t batch, const struct engine_tokens *tokens, size_t n, bool *ret_quiescent,
+                     GError **error);
 /* Digest of token ids: equal in cells of equal work. New string. */
 char *session_tokens_sha256(const struct engine_tokens *tokens, size_t n);
 /* What the engine is, for record and environment. New reference. */
@@ -139,7 +141,7 @@ json_t *session_json(const struct inputs *inputs, const struct session *session)
 /* What a figure of the engine's own is: scripted figures are not measured. */
 enum quantity_status session_status(const struct session *session);
 
-/* --- idle, warm-up, measured block -------------------------------------------------------------------------------- */
+/* --- idle, warm-up, measured block ------------------------------------------------------------------------------- */
 
 /* share: of baseline.duration_seconds. mark: what its ends are called in the trace. */
 bool idle_take(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors, double share,
@@ -173,7 +175,8 @@ struct block {
     struct energy_window window;
     struct stretch at; /* t0 and t1 of the window, with its ticks */
     struct engine_generation generation;
-    struct machine_use use_pre, use_before, use_after, use_post; /* start of the guard, around the work, end of the guard */
+    /* at the start of the guard, around the work, at the end of the guard */
+    struct machine_use use_pre, use_before, use_after, use_post;
     bool guard_gave_up;
     bool not_quiescent;  /* the engine worked while it had no requests */
     bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
@@ -188,7 +191,7 @@ struct machine;
 bool block_measure(const struct inputs *inputs, const struct pace *pace, const struct session *session,
                    struct sensors *sensors, struct machine *machine, struct block *ret, GError **error);
 
-/* --- the run ------------------------------------------------------------------------------------------------------ */
+/* --- the run ----------------------------------------------------------------------------------------------------- */
 
 struct experiment {
     struct inputs inputs;
@@ -196,14 +199,14 @@ struct experiment {
     struct sensors sensors;
     struct session session;
     struct machine *machine;
-    struct idle idle_cold, idle_context, idle_after; /* the last two with the engine loaded, before and after the work */
+    struct idle idle_cold, idle_context, idle_after; /* the last two with the engine loaded, around the work */
     struct warmup warmup;
     struct block block;
     json_t *environment;
     struct result *result; /* of the last phase alone */
 };
 
-/* --- the record: each writes its parts and figures; report_work() first ----------------------------------------------- */
+/* --- the record: each writes its parts and figures; report_work() first ------------------------------------------ */
 
 void report_engine(const struct experiment *x, struct result *r);
 void report_work(const struct experiment *x, struct result *r);

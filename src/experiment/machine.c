@@ -38,7 +38,7 @@ void machine_free(struct machine *machine)
     g_free(machine);
 }
 
-/* --- boards --------------------------------------------------------------------------------------------------------- */
+/* --- boards ------------------------------------------------------------------------------------------------------ */
 
 /* A channel of a board that has readings. */
 static bool is_board(const struct meter_channel *c)
@@ -140,7 +140,7 @@ const char *const *machine_boards(const struct machine *machine)
     return (const char *const *)machine->boards;
 }
 
-/* --- CPU time ------------------------------------------------------------------------------------------------------- */
+/* --- CPU time ---------------------------------------------------------------------------------------------------- */
 
 /* user, nice, system, (idle, iowait,) irq, softirq of the first line of /proc/stat, in clock ticks (proc(5)). */
 static int64_t machine_busy_ns(void)
@@ -167,7 +167,8 @@ static int64_t process_cpu_ns(pid_t pid)
 
 struct machine_use machine_use_now(const struct engine_loaded *loaded)
 {
-    struct machine_use use = {.busy_ns = machine_busy_ns(), .own_ns = clock_process_cpu_ns(), .t_ns = clock_mono_ns()};
+    struct machine_use use = {
+        .busy_ns = machine_busy_ns(), .own_ns = clock_process_cpu_ns(), .t_ns = clock_mono_ns()};
     for (size_t i = 0; i < loaded->n_pids; i++)
         use.own_ns += process_cpu_ns((pid_t)loaded->pids[i]);
     return use;
@@ -217,7 +218,7 @@ static void report_guards(const struct block *block, struct result *r)
         flag_raise(r, FLAG_GUARD_CPU_DRIFT);
 }
 
-/* --- who else is there ---------------------------------------------------------------------------------------------- */
+/* --- who else is there ------------------------------------------------------------------------------------------- */
 
 static void note_stranger(struct machine *machine, pid_t pid)
 {
@@ -264,7 +265,7 @@ static void report_strangers(const struct experiment *x, struct result *r)
     result_put_json(r, PART_MACHINE_FOREIGN_GPU_PIDS, foreign);
 }
 
-/* --- what the boards did -------------------------------------------------------------------------------------------- */
+/* --- what the boards did ----------------------------------------------------------------------------------------- */
 
 /* Mean over time of a board's channel between two moments; NaN without a reading. ret_highest: its largest value. */
 static double mean_of(const struct sensors *sensors, const char *uuid, enum meter_kind kind, int64_t from_ns,

@@ -23,7 +23,7 @@ void block_clear(struct block *block)
     *block = (struct block){0};
 }
 
-/* --- guards --------------------------------------------------------------------------------------------------------- */
+/* --- guards ------------------------------------------------------------------------------------------------------ */
 
 static enum energy_guard_state guard_state(const struct sensors *sensors, const struct block *block)
 {
@@ -60,7 +60,7 @@ static bool keep_quiet_after(const struct setting *s, struct block *block, GErro
     }
 }
 
-/* --- batches -------------------------------------------------------------------------------------------------------- */
+/* --- batches ----------------------------------------------------------------------------------------------------- */
 
 static int64_t gaps_of(const struct engine_generation *g)
 {
@@ -70,16 +70,17 @@ static int64_t gaps_of(const struct engine_generation *g)
     return gap;
 }
 
-/* Releases the batches back to back; where a sensor sees only a part of each period, each repeat after a seeded pause of up
- * to one period, so that the work does not meet the sensor always in the same phase. Not each batch: the pauses would then
- * weigh on small batches alone, and a sweep over their size would compare pauses. */
+/* Releases the batches back to back; where a sensor sees only a part of each period, each repeat after a seeded pause
+ * of up to one period, so that the work does not meet the sensor always in the same phase. Not each batch: the pauses
+ * would then weigh on small batches alone, and a sweep over their size would compare pauses. */
 static bool release(const struct setting *s, const GArray *batches, struct block *block, GError **error)
 {
     const int64_t *numbers = (const int64_t *)(const void *)batches->data;
     const struct block_plan *plan = &block->plan;
     size_t per_repeat = batches->len / (size_t)plan->repeats;
     if (plan->dither_ns == 0 || plan->repeats == 1)
-        return engine_generate(s->session->engine, numbers, batches->len, s->pace->deadline_ns, &block->generation, error);
+        return engine_generate(s->session->engine, numbers, batches->len, s->pace->deadline_ns, &block->generation,
+                               error);
     g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(s->in->config, FIELD_RANDOM_SEED));
     for (size_t i = 0; i < batches->len; i += per_repeat) {
         struct engine_generation one = {0};
@@ -92,8 +93,8 @@ static bool release(const struct setting *s, const GArray *batches, struct block
     return true;
 }
 
-/* The prompts of a repeat. With a prefix cache the later ones would not be computed again, so each repeat then has a set
- * of its own, of the same lengths. New array, freed with engine_tokens_free(…, session->n_prompts). */
+/* The prompts of a repeat. With a prefix cache the later ones would not be computed again, so each repeat then has a
+ * set of its own, of the same lengths. New array, freed with engine_tokens_free(…, session->n_prompts). */
 static struct engine_tokens *set_of_repeat(const struct session *session, int64_t repeat)
 {
     struct engine_tokens *set = g_new0(struct engine_tokens, session->n_prompts);
@@ -106,8 +107,8 @@ static struct engine_tokens *set_of_repeat(const struct session *session, int64_
 }
 
 /* Hands the set over in batches, whose numbers are added to the list. */
-static bool prepare_set(const struct setting *s, const struct engine_tokens *set, GArray *batches, struct block *block,
-                        GError **error)
+static bool prepare_set(const struct setting *s, const struct engine_tokens *set, GArray *batches,
+                        struct block *block, GError **error)
 {
     size_t size = inputs_batch_size(s->in), n = s->session->n_prompts;
     for (size_t at = 0; at < n; at += size) {
@@ -135,7 +136,7 @@ static GArray *prepare_all(const struct setting *s, struct block *block, GError 
     return g_steal_pointer(&batches);
 }
 
-/* --- one block ------------------------------------------------------------------------------------------------------ */
+/* --- one block --------------------------------------------------------------------------------------------------- */
 
 /* The quiet before, the work, the quiet after: their order is all that matters here. */
 static bool work_between_guards(const struct setting *s, const GArray *batches, struct block *block, GError **error)
@@ -183,7 +184,7 @@ static bool measure_once(const struct setting *s, const struct block_plan *plan,
     return true;
 }
 
-/* --- how it is to be measured --------------------------------------------------------------------------------------- */
+/* --- how it is to be measured ------------------------------------------------------------------------------------ */
 
 /* The longest period of a sensor that sees only a part of it; 0: none. */
 static int64_t dither(const GArray *channels)
@@ -209,8 +210,8 @@ static struct block_plan plan_for(const struct setting *s, int64_t repeats)
     return plan;
 }
 
-/* How many repeats, with their guards, the time that is left allows. A block that could not end would cost the one that
- * is there. */
+/* How many repeats, with their guards, the time that is left allows. A block that could not end would cost the one
+ * that is there. */
 static int64_t affordable_repeats(const struct pace *pace, const struct block_plan *plan, const struct block *block)
 {
     int64_t guards_ns = plan->guard.pre_ns + plan->guard.post_ns + plan->guard.limit_ns + TEARDOWN_NS;

@@ -7,8 +7,8 @@ void pace_say(const struct pace *pace, const char *detail)
 {
     if (!pace->progress)
         return;
-    g_autoptr(json_t) line = json_pack("{s:I, s:s, s:s*}", "t_ns", (json_int_t)clock_mono_ns(), "phase", pace->phase,
-                                       "detail", detail);
+    g_autoptr(json_t) line =
+        json_pack("{s:I, s:s, s:s*}", "t_ns", (json_int_t)clock_mono_ns(), "phase", pace->phase, "detail", detail);
     g_autofree char *text = jsonx_dump(line, JSONX_COMPACT);
     fprintf(pace->progress, "%s\n", text);
     fflush(pace->progress);

@@ -8,7 +8,7 @@
 
 #define MARGIN_NS NS_PER_S /* the edges around a stretch, to interpolate between */
 
-/* --- figures of the scope that counts ------------------------------------------------------------------------------- */
+/* --- figures of the scope that counts ---------------------------------------------------------------------------- */
 
 /* q ÷ by, with its interval; a reason where either is missing. */
 static struct quantity over(struct quantity q, double by, const char *denominator_is_zero)
@@ -33,8 +33,9 @@ static double value_of(const struct result *r, enum result_metric metric)
 static struct quantity per_work(const struct experiment *x, struct quantity q, double by, const char *zero)
 {
     if (q.status != QUANTITY_ABSENT && report_work_is_unequal(&x->session, &x->block))
-        return quantity_absent("the repeats in the window differ in what was computed or put out (flag unequal_work): "
-                               "switch the prefix cache off, keep decoder.ignore_eos, or set energy.max_repeats: 1");
+        return quantity_absent(
+            "the repeats in the window differ in what was computed or put out (flag unequal_work): "
+            "switch the prefix cache off, keep decoder.ignore_eos, or set energy.max_repeats: 1");
     return over(q, by, zero);
 }
 
@@ -55,7 +56,8 @@ static void set_energy(const struct experiment *x, const struct energy_estimate 
     result_set(r, METRIC_J_TOTAL, per_work(x, e->joules, in + out, "no tokens"));
     result_set(r, METRIC_J_REQUEST, per_work(x, e->joules, value_of(r, METRIC_REQUESTS), "no requests"));
     result_set(r, METRIC_POWER_MEAN, over(e->joules, window_s, "the window has no length"));
-    result_set(r, METRIC_POWER_PEAK, modelled ? quantity_absent("a model of CPU time has no power peaks") : e->peak_w);
+    result_set(r, METRIC_POWER_PEAK,
+               modelled ? quantity_absent("a model of CPU time has no power peaks") : e->peak_w);
     result_set(r, METRIC_TAIL, e->tail_j);
     double flops = value_of(r, METRIC_FLOPS), joules = value_of(r, METRIC_ENERGY);
     result_set(r, METRIC_FLOPS_PER_J,
@@ -80,10 +82,12 @@ static const struct energy_scope *same_scope(const struct energy_scopes *scopes,
 }
 
 /* The idle level of one scope: the sum over its boards. */
-static struct energy_baseline idle_of(const struct experiment *x, const struct energy_scope *scope, const struct idle *idle)
+static struct energy_baseline idle_of(const struct experiment *x, const struct energy_scope *scope,
+                                      const struct idle *idle)
 {
     bool modelled = energy_scope_status(scope) == QUANTITY_MODELLED;
-    struct energy_baseline level = {.watts = quantity_absent(idle->reason ? idle->reason : "not taken"), .u_w = NAN, .df = NAN};
+    struct energy_baseline level = {
+        .watts = quantity_absent(idle->reason ? idle->reason : "not taken"), .u_w = NAN, .df = NAN};
     if (modelled && idle->at.t1_ns)
         level.watts = quantity_absent(NO_IDLE_LEVEL);
     if (modelled || idle->at.t1_ns == 0)
@@ -98,7 +102,8 @@ static struct energy_baseline idle_context_of(const struct experiment *x, const 
                                               struct result *r)
 {
     const struct energy_window *w = &x->block.window;
-    struct energy_baseline before = idle_of(x, scope, &x->idle_context), after = idle_of(x, scope, &x->idle_after), level;
+    struct energy_baseline before = idle_of(x, scope, &x->idle_context), after = idle_of(x, scope, &x->idle_after);
+    struct energy_baseline level;
     bool drift;
     energy_baseline_between(&before, &after, w->t0_ns + (w->t1_ns - w->t0_ns) / 2, &level, &drift);
     raise_sensor_flag(r, ENERGY_FLAG_BASELINE_DRIFT, drift);
@@ -135,8 +140,8 @@ static void set_stretch(const struct experiment *x, const struct energy_scope *s
     result_set(r, metric, e.joules);
 }
 
-static void report_primary(const struct experiment *x, const struct energy_scope *scope, const struct energy_estimate *e,
-                           struct result *r)
+static void report_primary(const struct experiment *x, const struct energy_scope *scope,
+                           const struct energy_estimate *e, struct result *r)
 {
     set_energy(x, e, r);
     struct energy_baseline context = idle_context_of(x, scope, r), cold = idle_of(x, scope, &x->idle_cold);
@@ -147,7 +152,7 @@ static void report_primary(const struct experiment *x, const struct energy_scope
     set_stretch(x, scope, &x->warmup.at, METRIC_WARMUP_ENERGY, r);
 }
 
-/* --- every scope ---------------------------------------------------------------------------------------------------- */
+/* --- every scope ------------------------------------------------------------------------------------------------- */
 
 /* The scope that counts has no value, another has: say so, do not swap them. */
 static void mention_other_scope(const struct energy_scope *other, const struct energy_estimate *e, struct result *r)
@@ -206,7 +211,7 @@ static json_t *report_scopes(const struct experiment *x, const struct energy_sco
     return all;
 }
 
-/* --- sources -------------------------------------------------------------------------------------------------------- */
+/* --- sources ----------------------------------------------------------------------------------------------------- */
 
 /* The channels of a source that would give joules and do not, each with its reason. */
 static json_t *absent_channels(const struct sensors *sensors, const char *source)
@@ -226,8 +231,9 @@ static json_t *sources_json(const struct sensors *sensors)
     for (size_t i = 0; i < meter_source_count(sensors->meter); i++) {
         const struct meter_source_state *s = meter_source_at(sensors->meter, i);
         if (s->asked)
-            json_array_append_new(list, json_pack("{s:s, s:b, s:s*, s:o}", "name", s->row->name, "open", s->open, "reason",
-                                                  s->reason, "absent", absent_channels(sensors, s->row->name)));
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:b, s:s*, s:o}", "name", s->row->name, "open", s->open, "reason",
+                                            s->reason, "absent", absent_channels(sensors, s->row->name)));
     }
     return list;
 }
@@ -275,20 +281,21 @@ static char *no_energy_reason(const struct experiment *x)
         if (on_gpu && ours && meter_channel_of_board(c) && energy_kind_gives_joules(c->kind))
             return g_strdup_printf("%s: %s", c->device, c->reason ? c->reason : "no channel of it can be used");
     }
-    return g_strdup_printf("%s and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a modelled "
-                           "value",
-                           boards ? "the engine works on the CPU, whose energy no sensor here counts (a GPU's is not its),"
-                                  : "no sensor");
+    return g_strdup_printf(
+        "%s and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a modelled value",
+        boards ? "the engine works on the CPU, whose energy no sensor here counts (a GPU's is not its),"
+               : "no sensor");
 }
 
-/* --- the part ------------------------------------------------------------------------------------------------------- */
+/* --- the part ---------------------------------------------------------------------------------------------------- */
 
 static struct quantity throttle(const struct experiment *x)
 {
     struct quantity worst = quantity_absent("no device of this run that counts throttled time");
     int64_t t0_ns = x->block.window.t0_ns, t1_ns = x->block.window.t1_ns;
     for (size_t i = 0; i < x->sensors.known.channel_count; i++) {
-        g_autoptr(GArray) points = sensors_series(&x->sensors, i, METER_THROTTLE, t0_ns - MARGIN_NS, t1_ns + MARGIN_NS);
+        g_autoptr(GArray) points =
+            sensors_series(&x->sensors, i, METER_THROTTLE, t0_ns - MARGIN_NS, t1_ns + MARGIN_NS);
         if (!points)
             continue;
         struct energy_channel channel = {.info = x->sensors.channels[i],

@@ -36,7 +36,8 @@ static void put_steadiness(const struct warmup *warmup, struct result *r)
     result_put_real(r, PART_STEADINESS_CV, some ? s->cv : NAN, few);
     result_put_real(r, PART_STEADINESS_SLOPE, some ? s->slope : NAN, few);
     result_put_real(r, PART_STEADINESS_TEMPERATURE_SLOPE_C_PER_MIN, some ? s->temperature_slope : NAN,
-                    some ? "no sensor of temperature, not seen for half a minute, or no longer waited for" : NO_WARMUP);
+                    some ? "no sensor of temperature, not seen for half a minute, or no longer waited for"
+                         : NO_WARMUP);
 }
 
 void report_timing(const struct experiment *x, struct result *r)

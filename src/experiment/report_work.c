@@ -10,7 +10,7 @@
 
 #define MB 1e6
 
-/* --- engine --------------------------------------------------------------------------------------------------------- */
+/* --- engine ------------------------------------------------------------------------------------------------------ */
 
 /* What the phases before the record found doubtful, in their order. */
 static void raise_flags(const struct experiment *x, struct result *r)
@@ -37,7 +37,7 @@ void report_engine(const struct experiment *x, struct result *r)
         result_warn(r, "the engine did not end by itself; it took: %s", engine_stop_stage_name(stopped->stage));
 }
 
-/* --- work ----------------------------------------------------------------------------------------------------------- */
+/* --- work -------------------------------------------------------------------------------------------------------- */
 
 static char *outputs_sha256(const struct engine_generation *g, size_t n)
 {
@@ -138,7 +138,7 @@ void report_work(const struct experiment *x, struct result *r)
     report_flops(x, r);
 }
 
-/* --- memory --------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------ */
 
 /* A figure of the protocol and the row it fills. */
 static const struct {

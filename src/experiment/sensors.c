@@ -7,7 +7,7 @@
 #define TICK_TIMEOUT_NS (20 * NS_PER_MS) /* fast counters tick every ms or so */
 #define FAST_PERIOD_NS  (2 * NS_PER_MS)
 
-/* --- opening -------------------------------------------------------------------------------------------------------- */
+/* --- opening ----------------------------------------------------------------------------------------------------- */
 
 static bool open_meter(const struct inputs *in, struct sensors *ret, GError **error)
 {
@@ -30,8 +30,8 @@ static void list_channels(const struct inputs *in, struct sensors *ret)
     ret->seen = g_new0(struct meter_sensor, n + 1);
     for (size_t i = 0; i < n; i++) {
         ret->channels[i] = meter_channel_at(ret->meter, i);
-        ret->need_quiet = ret->need_quiet || (energy_channel_usable(ret->channels[i]) &&
-                                              ret->channels[i]->status != QUANTITY_MODELLED);
+        ret->need_quiet = ret->need_quiet ||
+                          (energy_channel_usable(ret->channels[i]) && ret->channels[i]->status != QUANTITY_MODELLED);
     }
     ret->calibrations = g_array_new(FALSE, FALSE, sizeof(struct energy_calibration));
     ret->levels = g_array_new(FALSE, FALSE, sizeof(struct energy_level));
@@ -98,7 +98,7 @@ void sensors_clear(struct sensors *sensors)
     g_clear_pointer(&sensors->warnings, g_ptr_array_unref);
 }
 
-/* --- what is known -------------------------------------------------------------------------------------------------- */
+/* --- what is known ----------------------------------------------------------------------------------------------- */
 
 void sensors_bind(struct sensors *sensors, bool on_boards, const char *const *boards)
 {
@@ -139,11 +139,12 @@ bool sensors_learn(struct sensors *sensors, const GArray *findings)
     if (findings->len == 0)
         return false;
     read_characterisation(sensors);
-    meter_characterisation_save(sensors->meter, sensors->characterisation, NULL); /* else the next run may learn it again */
+    /* What cannot be kept the next run may learn again. */
+    meter_characterisation_save(sensors->meter, sensors->characterisation, NULL);
     return true;
 }
 
-/* --- what was read -------------------------------------------------------------------------------------------------- */
+/* --- what was read ----------------------------------------------------------------------------------------------- */
 
 struct energy_scopes *sensors_scopes(const struct sensors *sensors, int64_t from_ns, int64_t to_ns,
                                      const struct stretch *ticks)
@@ -177,7 +178,8 @@ struct meter_reading *sensors_ticks(const struct sensors *sensors, int n)
     return ticks;
 }
 
-GArray *sensors_series(const struct sensors *sensors, size_t index, enum meter_kind kind, int64_t from_ns, int64_t to_ns)
+GArray *sensors_series(const struct sensors *sensors, size_t index, enum meter_kind kind, int64_t from_ns,
+                       int64_t to_ns)
 {
     const struct meter_channel *c = sensors->channels[index];
     if (!sensors->sampler || c->kind != kind || c->status == QUANTITY_ABSENT ||

@@ -167,9 +167,9 @@ static void set_latencies(const struct sink *to, const struct engine_generation 
         }
     }
     static const char none[] = "no request produced a token", single[] = "no request produced more than one token";
-    set_distribution(to, ttft,
-                     (struct distribution_rows){METRIC_TTFT_MEAN, METRIC_TTFT_P50, METRIC_TTFT_P95, METRIC_TTFT_P99, -1},
-                     none);
+    set_distribution(
+        to, ttft, (struct distribution_rows){METRIC_TTFT_MEAN, METRIC_TTFT_P50, METRIC_TTFT_P95, METRIC_TTFT_P99, -1},
+        none);
     set_distribution(to, tpot, (struct distribution_rows){METRIC_TPOT_MEAN, METRIC_TPOT_P50, METRIC_TPOT_P95, -1, -1},
                      single);
     set_distribution(to, whole,

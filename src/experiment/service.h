@@ -5,8 +5,8 @@
 #include "engine/engine.h"
 #include "result/result.h"
 
-/* Sets the tokens, latency and throughput rows and window_s. All times are the adapter's own stamps; status is what they
- * are: measured, or simulated where the engine is scripted. */
+/* Sets the tokens, latency and throughput rows and window_s. All times are the adapter's own stamps; status is what
+ * they are: measured, or simulated where the engine is scripted. */
 void service_metrics(struct result *r, const struct engine_generation *g, enum quantity_status status);
 /* All gaps between successive tokens, ns; gaps inside a merged chunk are left out. New array of int64_t. */
 GArray *service_token_gaps(const struct engine_generation *g);

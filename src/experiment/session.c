@@ -3,7 +3,7 @@
 #include "experiment/internal.h"
 #include "workload/workload.h"
 
-/* --- start and load ------------------------------------------------------------------------------------------------- */
+/* --- start and load ---------------------------------------------------------------------------------------------- */
 
 /* "NAME=value" of an object of texts. New vector. */
 static char **assignments_of(json_t *object)
@@ -17,8 +17,8 @@ static char **assignments_of(json_t *object)
     return rows;
 }
 
-bool session_start(const struct inputs *in, const struct pace *pace, const struct sensors *sensors, struct session *ret,
-                   GError **error)
+bool session_start(const struct inputs *in, const struct pace *pace, const struct sensors *sensors,
+                   struct session *ret, GError **error)
 {
     g_auto(GStrv) env = assignments_of(in->exchange.environment);
     if (!in->exchange.command || !in->exchange.command[0]) {
@@ -112,18 +112,18 @@ json_t *session_json(const struct inputs *in, const struct session *session)
     const struct engine_loaded *loaded = &session->loaded;
     const char *version = loaded->engine_version ? loaded->engine_version : identity->engine_version;
     json_t *none = json_array();
-    json_t *tree = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s*, s:s*, s:o, s:O*, s:O, s:O*, s:O}", "backend",
-                             config_string(in->config, FIELD_BACKEND), "name", identity->engine, "version", version,
-                             "adapter", identity->adapter, "adapter_version", identity->adapter_version,
-                             "descriptor_sha256", in->exchange.descriptor_sha256, "program_sha256",
-                             in->exchange.program_sha256, "variables", variables_json(&in->exchange), "libraries",
-                             identity->libraries, "resolved", loaded->resolved, "facts", loaded->facts,
-                             "substitutions", loaded->substitutions ? loaded->substitutions : none);
+    json_t *tree =
+        json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s*, s:s*, s:o, s:O*, s:O, s:O*, s:O}", "backend",
+                  config_string(in->config, FIELD_BACKEND), "name", identity->engine, "version", version, "adapter",
+                  identity->adapter, "adapter_version", identity->adapter_version, "descriptor_sha256",
+                  in->exchange.descriptor_sha256, "program_sha256", in->exchange.program_sha256, "variables",
+                  variables_json(&in->exchange), "libraries", identity->libraries, "resolved", loaded->resolved,
+                  "facts", loaded->facts, "substitutions", loaded->substitutions ? loaded->substitutions : none);
     json_decref(none);
     return tree;
 }
 
-/* --- token ids ------------------------------------------------------------------------------------------------------ */
+/* --- token ids --------------------------------------------------------------------------------------------------- */
 
 static bool tokenize(const struct inputs *in, const struct pace *pace, const struct session *session,
                      const struct exchange_prompts *prompts, struct engine_tokens **ret, size_t *ret_truncated,
@@ -138,8 +138,8 @@ static bool tokenize(const struct inputs *in, const struct pace *pace, const str
         *ret_truncated += t->n > longest;
         t->n = MIN(t->n, longest);
         if (t->n == 0) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the prompt in line %" G_GINT64_FORMAT
-                        " of the data set has no tokens", prompts->line[i]);
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                        "the prompt in line %" G_GINT64_FORMAT " of the data set has no tokens", prompts->line[i]);
             return false;
         }
     }
@@ -185,7 +185,7 @@ bool session_prepare(const struct inputs *in, const struct pace *pace, const str
     return engine_prepare(session->engine, batch, prompts, n, pace->deadline_ns, ret_quiescent, error);
 }
 
-/* --- end ------------------------------------------------------------------------------------------------------------- */
+/* --- end --------------------------------------------------------------------------------------------------------- */
 
 bool session_stop(struct session *session, const struct engine_stop_waits *waits, GError **error)
 {

@@ -24,8 +24,8 @@ static GArray *temperatures(const struct sensors *sensors, int64_t from_ns)
     return list;
 }
 
-/* One iteration: as many prompts of the warm-up set, in turn, as the engine will work on at once. Its measure is the time
- * of a decode step (prompts differ in length, steps do not). */
+/* One iteration: as many prompts of the warm-up set, in turn, as the engine will work on at once. Its measure is the
+ * time of a decode step (prompts differ in length, steps do not). */
 static bool iterate(const struct inputs *in, const struct pace *pace, const struct session *session, size_t iteration,
                     double *ret_per_token_s, GError **error)
 {

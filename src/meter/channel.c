@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* Members that are written and read alike. Others stand between them: the source (a trace's channel has another one when it
- * is played), names of enumerations, the unit. */
+/* Members that are written and read alike. Others stand between them: the source (a trace's channel has another one
+ * when it is played), names of enumerations, the unit. */
 static const struct member_row who[] = {MEMBER(struct meter_channel, id, "id", MEMBER_REQUIRED)};
 static const struct member_row where[] = {
     MEMBER(struct meter_channel, device, "device", MEMBER_REQUIRED),
@@ -62,14 +62,12 @@ bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError *
     struct meter_channel c = {.source = meter_replay.name, .scale = 1, .low_ratio = 1, .high_ratio = 1};
     const char *kind_name = NULL, *status_name = NULL;
     int64_t rate = METER_FAST;
-    if (!read_members(tree, &c, error) ||
-        !jsonx_get_string(tree, "kind", true, &kind_name, error) ||
+    if (!read_members(tree, &c, error) || !jsonx_get_string(tree, "kind", true, &kind_name, error) ||
         !jsonx_get_string(tree, "status", true, &status_name, error) ||
         !jsonx_get_int(tree, "rate", false, &rate, error))
         return false;
     int kind = kind_from_name(kind_name), status = quantity_status_from_name(status_name);
-    if (kind < 0 || status < 0 || c.wrap < 0 ||
-        (rate != METER_FAST && rate != METER_MEDIUM && rate != METER_SLOW)) {
+    if (kind < 0 || status < 0 || c.wrap < 0 || (rate != METER_FAST && rate != METER_MEDIUM && rate != METER_SLOW)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "the channel's kind, status, wrap or rate is unknown");
         return false;
     }

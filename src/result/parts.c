@@ -21,7 +21,7 @@ bool result_part_may_be_null(const struct result_part_row *row)
     return row->type == RESULT_REAL || row->type == RESULT_LIST_OR_NULL || row->type == RESULT_STRETCH;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------------------------------------------- */
 
 /* The object that holds the last name of a row's path, made when it is not there. Borrowed, as *ret_name. */
 static json_t *holder_of(json_t *root, const struct result_part_row *row, const char **ret_name)
@@ -54,7 +54,7 @@ void result_parts_write(json_t *root, const struct result_value *values)
     }
 }
 
-/* --- schema ---------------------------------------------------------------------------------------------------------- */
+/* --- schema ------------------------------------------------------------------------------------------------------ */
 
 static json_t *type_schema(enum result_part_type type)
 {
@@ -114,9 +114,9 @@ void result_parts_schema(json_t *root, json_t *defs)
     json_array_extend(json_object_get(root, "required"), json_object_get(rows, "required"));
     json_object_set(defs, "estimate", json_object_get(json_object_get(estimates, "properties"), "estimate"));
     json_object_set_new(defs, "stretch",
-                        json_pack("{s:s, s:{s:{s:s}, s:{s:s}}, s:[s,s], s:b}", "type", "object", "properties", "t0_ns",
-                                  "type", "integer", "t1_ns", "type", "integer", "required", "t0_ns", "t1_ns",
-                                  "additionalProperties", 0));
+                        json_pack("{s:s, s:{s:{s:s}, s:{s:s}}, s:[s,s], s:b}", "type", "object", "properties",
+                                  "t0_ns", "type", "integer", "t1_ns", "type", "integer", "required", "t0_ns",
+                                  "t1_ns", "additionalProperties", 0));
     json_decref(rows);
     json_decref(estimates);
 }

@@ -9,13 +9,13 @@ enum result_part_type {
     RESULT_TEXT_OR_NULL,
     RESULT_INTEGER,
     RESULT_BOOLEAN,
-    RESULT_OBJECT,       /* of someone else's making: an adapter, a driver */
+    RESULT_OBJECT, /* of someone else's making: an adapter, a driver */
     RESULT_LIST,
     RESULT_LIST_OR_NULL, /* a list, or null with the reason in NAME_reason */
     RESULT_REAL,         /* a number, or null with the reason in NAME_reason */
     RESULT_STRETCH,      /* {t0_ns, t1_ns}, or null with the reason in NAME_reason */
     RESULT_QUANTITY,
-    RESULT_ESTIMATES,    /* a list of the objects that the rows `estimate.*` describe */
+    RESULT_ESTIMATES, /* a list of the objects that the rows `estimate.*` describe */
 };
 
 enum result_part_need {

@@ -18,7 +18,8 @@ struct result {
 
 static json_t *identity_of(const struct exchange *x)
 {
-    return json_pack("{s:s, s:I, s:s*}", "config_hash", x->config_hash, "cycle", (json_int_t)x->cycle, "study", x->study);
+    return json_pack("{s:s, s:I, s:s*}", "config_hash", x->config_hash, "cycle", (json_int_t)x->cycle, "study",
+                     x->study);
 }
 
 static json_t *program(void)
@@ -83,7 +84,7 @@ void result_absent_group(struct result *r, const char *group, const char *reason
             result_set(r, i, quantity_absent(reason));
 }
 
-/* --- parts ----------------------------------------------------------------------------------------------------------- */
+/* --- parts ------------------------------------------------------------------------------------------------------- */
 
 /* Takes over value; reason: of a null. */
 static void put(struct result *r, enum result_part part, json_t *value, const char *reason)

@@ -7,13 +7,13 @@
  * documentation are made from the same rows.
  *
  * Calling sequence, in the worker:
+ *
  *     r = result_new(exchange);           identity, configuration and context are copied from the exchange file
  *     result_set(r, METRIC_…, quantity);  any order, the last word counts
  *     result_put_real(r, PART_…, value, reason);   the parts beside the figures: rows of parts.def
  *     result_warn(r, "…");
  *     result_write(r, path, &error);      refuses nothing: a row that was never set is absent, "not collected"
  * A run that failed writes an error record instead (result_error_write()).
- *
  * In the parent: room store moves what the worker left into the folder of the run; the files are the truth and nobody
  * rewrites result.json. result_load() joins what lies in a run folder.
  *
@@ -117,8 +117,8 @@ struct result;
 /* x is borrowed during the call. */
 struct result *result_new(const struct exchange *x);
 void result_free(struct result *r);
-typedef struct result result_handle;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(result_handle, result_free)
+typedef struct result owned_result; /* for g_autoptr(owned_result) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_result, result_free)
 void result_set(struct result *r, enum result_metric metric, struct quantity q);
 struct quantity result_get(const struct result *r, enum result_metric metric);
 /* Every row of a group that was not set yet becomes absent for this reason. */

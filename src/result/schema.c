@@ -7,7 +7,8 @@ static json_t *quantity_schema(void)
     json_t *statuses = json_array();
     for (int i = 0; i < QUANTITY_STATUS_COUNT; i++)
         json_array_append_new(statuses, json_string(quantity_status_name(i)));
-    json_t *absent = json_pack("{s:{s:{s:s}}, s:[s]}", "properties", "status", "const", "absent", "required", "status");
+    json_t *absent =
+        json_pack("{s:{s:{s:s}}, s:[s]}", "properties", "status", "const", "absent", "required", "status");
     json_t *then = json_pack("{s:{s:{s:s}}, s:[s]}", "properties", "value", "type", "null", "required", "reason");
     json_t *otherwise = json_pack("{s:{s:{s:s}}}", "properties", "value", "type", "number");
     static const char *const numbers[] = {"low", "high"}, *const texts[] = {"reason", "method", "sensor", "unit"};
@@ -46,8 +47,9 @@ static json_t *identity_schema(void)
 
 static json_t *program_schema(void)
 {
-    return json_pack("{s:s, s:{s:o, s:o}, s:[s,s]}", "type", "object", "properties", "version", schema_typed("string", false),
-                     "revision", schema_typed("string", false), "required", "version", "revision");
+    return json_pack("{s:s, s:{s:o, s:o}, s:[s,s]}", "type", "object", "properties", "version",
+                     schema_typed("string", false), "revision", schema_typed("string", false), "required", "version",
+                     "revision");
 }
 
 static json_t *strings_schema(void)
@@ -64,7 +66,7 @@ static json_t *document(const char *title)
 
 json_t *result_schema(void)
 {
-    static const char *const copied[] = {"config", "origins", "context"}; /* from the exchange file, with its own schema */
+    static const char *const copied[] = {"config", "origins", "context"}; /* from the exchange file: its own schema */
     json_t *root = document("llem result of one run");
     schema_add(root, "schema", json_pack("{s:s}", "const", RESULT_SCHEMA), true);
     schema_add(root, "llem", program_schema(), true);
@@ -73,7 +75,8 @@ json_t *result_schema(void)
         schema_add(root, copied[i], schema_typed("object", false), true);
     schema_add(root, "flags", strings_schema(), true);
     schema_add(root, "flag_meanings",
-               json_pack("{s:s, s:o}", "type", "object", "additionalProperties", schema_typed("string", false)), true);
+               json_pack("{s:s, s:o}", "type", "object", "additionalProperties", schema_typed("string", false)),
+               true);
     schema_add(root, "warnings", strings_schema(), true);
     schema_add(root, "metrics", metrics_schema(), true);
     schema_add(root, "simulated", schema_typed("boolean", false), true);

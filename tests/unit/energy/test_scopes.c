@@ -55,7 +55,8 @@ static struct energy_scopes *machine_scopes(const struct machine *m, int64_t fro
     struct energy_readings *readings = energy_readings_new();
     for (size_t i = 0; i < m->known.channel_count; i++)
         if (energy_channel_usable(m->listed[i]))
-            energy_readings_add(readings, m->listed[i], scene_points(&m->scene, m->listed[i], from_ns, to_ns), NULL, NULL);
+            energy_readings_add(readings, m->listed[i], scene_points(&m->scene, m->listed[i], from_ns, to_ns), NULL,
+                                NULL);
     return energy_scopes_new(&m->known, readings);
 }
 
@@ -72,7 +73,7 @@ static double joules_of(const struct machine *m, const struct energy_scope *scop
     return e.joules.value;
 }
 
-/* --- which scope, which board -------------------------------------------------------------------------------------- */
+/* --- which scope, which board ------------------------------------------------------------------------------------ */
 
 static const char *const second_only[] = {"GPU-2", NULL};
 
@@ -165,7 +166,7 @@ static void test_left_out(void)
     }
 }
 
-/* --- joules --------------------------------------------------------------------------------------------------------- */
+/* --- joules ------------------------------------------------------------------------------------------------------ */
 
 static void test_sum(void)
 {
@@ -208,8 +209,10 @@ static void test_ticks(void)
     struct meter_channel *c = machine_add(&m, "d:p:energy", "package-0", METER_SCOPE_PACKAGE, METER_ENERGY);
     c->sensor_class = "rapl.intel";
     int64_t a = m.scene.t0_ns - 2 * MS, b = m.scene.t1_ns + 2 * MS;
-    struct meter_reading tick0 = {a, a + 1000, llround(scene_reading(&m.scene, METER_ENERGY, a) / 1e-6), METER_READ_OK};
-    struct meter_reading tick1 = {b, b + 1000, llround(scene_reading(&m.scene, METER_ENERGY, b) / 1e-6), METER_READ_OK};
+    struct meter_reading tick0 = {a, a + 1000, llround(scene_reading(&m.scene, METER_ENERGY, a) / 1e-6),
+                                  METER_READ_OK};
+    struct meter_reading tick1 = {b, b + 1000, llround(scene_reading(&m.scene, METER_ENERGY, b) / 1e-6),
+                                  METER_READ_OK};
     struct meter_reading failed = {b, b, 0, METER_READ_ERROR};
     const struct meter_reading *ends[] = {&tick1, &failed, NULL};
     for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
@@ -253,7 +256,8 @@ static void test_calibrations(void)
     struct machine m;
     two_boards_and_a_package(&m);
     g_autofree char *place = g_dir_make_tmp("llem-XXXXXX", NULL);
-    g_autofree char *good = g_build_filename(place, "GPU-2.json", NULL), *bad = g_build_filename(place, "package-0.json", NULL);
+    g_autofree char *good = g_build_filename(place, "GPU-2.json", NULL),
+                    *bad = g_build_filename(place, "package-0.json", NULL);
     g_file_set_contents(good, "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u\":0.01}", -1, NULL);
     g_file_set_contents(bad, "{\"uuid\":\"package-0\",\"gain\":95,\"offset_w\":0,\"u\":0.01}", -1, NULL);
     g_autoptr(owned_scopes) scopes = energy_scopes_new(&m.known, NULL);
@@ -268,7 +272,7 @@ static void test_calibrations(void)
     g_rmdir(place);
 }
 
-/* --- what readings show of sensors ---------------------------------------------------------------------------------- */
+/* --- what readings show of sensors ------------------------------------------------------------------------------- */
 
 static void test_slower(void)
 {

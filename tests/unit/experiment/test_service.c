@@ -101,7 +101,7 @@ static void test_case(gconstpointer data)
 {
     size_t i = GPOINTER_TO_SIZE(data);
     struct engine_generation g = generation_of(cases[i].requests, cases[i].n, cases[i].t1_ms);
-    g_autoptr(result_handle) r = figures_of(&g);
+    g_autoptr(owned_result) r = figures_of(&g);
     for (size_t k = 0; k < G_N_ELEMENTS(cases[i].expected); k++) {
         struct quantity q = result_get(r, cases[i].expected[k].metric);
         double want = cases[i].expected[k].value;
@@ -123,7 +123,7 @@ static void test_merged_chunks(void)
     const struct scripted request = {0, 5, 0, {40, 60, 60, 80}};
     struct engine_generation g = generation_of(&request, 1, 80);
     g.merged_chunks = 1;
-    g_autoptr(result_handle) r = figures_of(&g);
+    g_autoptr(owned_result) r = figures_of(&g);
     g_assert_cmpint(result_get(r, METRIC_ITL_P95).status, ==, QUANTITY_ABSENT);
     g_assert_nonnull(result_get(r, METRIC_ITL_P95).reason);
     g_assert_cmpfloat_with_epsilon(result_get(r, METRIC_TPOT_MEAN).value, 0.04 / 3, 1e-12);

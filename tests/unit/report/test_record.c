@@ -23,7 +23,7 @@ static json_t *record_new(void)
                              "llamacpp.n_threads", "command line"),
         .cycle = 1,
         .study = g_strdup("s")};
-    g_autoptr(result_handle) r = result_new(&exchange);
+    g_autoptr(owned_result) r = result_new(&exchange);
     struct quantity energy = quantity_of(QUANTITY_MEASURED, 123.4, "padded_counter", "nvml:0:energy");
     energy.low = 121;
     energy.high = 125.5;

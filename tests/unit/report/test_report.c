@@ -24,7 +24,7 @@ static json_t *record_with(struct quantity joules, const char *scope, const char
 {
     g_auto(owned_exchange) exchange = {
         .config_hash = g_strdup("0123456789abcdef"), .config = json_object(), .cycle = 1};
-    g_autoptr(result_handle) r = result_new(&exchange);
+    g_autoptr(owned_result) r = result_new(&exchange);
     result_set(r, METRIC_OUTPUT_RATE, quantity_of(QUANTITY_MEASURED, 48.25, NULL, NULL));
     result_set(r, METRIC_TTFT_MEAN, quantity_of(QUANTITY_MEASURED, 0.2041, NULL, NULL));
     result_set(r, METRIC_TPOT_MEAN, quantity_of(QUANTITY_MEASURED, 0.01833, NULL, NULL));

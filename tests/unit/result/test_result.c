@@ -18,7 +18,7 @@ static struct exchange exchange(void)
 static void test_every_row_is_present(void)
 {
     g_auto(owned_exchange) ex = exchange();
-    g_autoptr(result_handle) r = result_new(&ex);
+    g_autoptr(owned_result) r = result_new(&ex);
     result_set(r, METRIC_TOKENS_OUT, quantity_of(QUANTITY_MEASURED, 64, NULL, NULL));
     result_set(r, METRIC_TTFT_MEAN, quantity_of(QUANTITY_MEASURED, NAN, NULL, NULL));
     result_absent_group(r, "energy", "no sensor: see llem meter");
@@ -40,7 +40,7 @@ static void test_every_row_is_present(void)
 static void test_simulated_shows(void)
 {
     g_auto(owned_exchange) ex = exchange();
-    g_autoptr(result_handle) r = result_new(&ex);
+    g_autoptr(owned_result) r = result_new(&ex);
     result_set(r, METRIC_ENERGY, quantity_of(QUANTITY_SIMULATED, 1, "padded_counter", "nvml-sim"));
     g_autoptr(json_t) root = result_json(r);
     g_assert_true(json_is_true(json_object_get(root, "simulated")));
@@ -73,7 +73,7 @@ static void test_parts_by_their_rows(void)
         {"model", NULL},
     };
     g_auto(owned_exchange) ex = exchange();
-    g_autoptr(result_handle) r = result_new(&ex);
+    g_autoptr(owned_result) r = result_new(&ex);
     result_put_int(r, PART_TIMING_ENGINE_STOP_NS, 11);
     result_put_int(r, PART_TIMING_ENGINE_STOP_NS, 12);
     result_put_stretch(r, PART_TIMING_LOAD, 1, 5, "unused");
