@@ -48,7 +48,7 @@ struct study_lock *study_lock_new(void)
     return lock;
 }
 
-/* Whether whoever made the file lives: the kernel drops the lock with its holder. */
+/* True while the study that made the file lives: the kernel drops the lock with its holder. */
 static bool is_held(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -11,6 +11,6 @@ struct study_lock;
 
 /* Says that a study is at work. */
 struct study_lock *study_lock_new(void);
-/* Whether another study of this user is at work now, and its pid. A machine without a place for the files never has one. */
+/* True if another study of this user is at work now, with its pid; never where there is no place for the files. */
 bool study_lock_is_elsewhere(struct study_lock *lock, pid_t *ret_pid);
 void study_lock_free(struct study_lock *lock);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "study/study.h"
 
-#include "backend/backend.h"
 #include "runner/runner.h"
 #include "study/lock.h"
+#include "study/slots.h"
 #include "study/work.h"
 
-#include <poll.h>
-#include <string.h>
+#include <signal.h>
 
 /* Past the deadline the worker's hurried ladder for its engine needs up to 12 s: only then its runner steps in. */
 #define SLACK_NS (15 * NS_PER_S)
@@ -22,232 +21,231 @@ struct loop {
     struct workload_library *library;
     struct study_lock *lock;
     pid_t told_of; /* the other study that was warned of; -1: none yet */
-    int interrupted;
+    struct slots slots;
+    size_t next;     /* the first run that is planned; the number of runs when there is none */
+    int interrupted; /* the last signal that came, or 0 */
+    bool failed;     /* the study's own files could not be written, or the machine is not fit to go on */
 };
 
-static void tell(struct loop *loop, struct study_event event)
+/* A run that is begun. */
+struct run {
+    struct loop *loop;
+    size_t index;
+    const struct store_run *in_store;
+    struct store_cell cell;
+    struct config *config;
+    char *dir; /* its exchange folder */
+};
+
+static void loop_tell(struct loop *loop, struct study_event event)
 {
     if (loop->job->event)
         loop->job->event(&event, loop->job->event_data);
 }
 
-G_GNUC_PRINTF(3, 4) static void warn(struct loop *loop, size_t index, const char *format, ...)
+static void run_tell(const struct run *run, struct study_event event)
+{
+    event.index = run->index;
+    event.total = store_runs(run->loop->store);
+    event.cycle = run->in_store->cycle;
+    event.label = run->cell.label;
+    loop_tell(run->loop, event);
+}
+
+G_GNUC_PRINTF(2, 3) static void run_warn(const struct run *run, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    tell(loop, (struct study_event){
-                   .kind = STUDY_EVENT_WARNING, .index = index, .total = store_runs(loop->store), .message = text});
-    store_run_warn(loop->store, index, text);
-}
-
-/* --- What a worker is told ------------------------------------------------------------------------------------------ */
-
-static bool add_model(const struct config *config, struct exchange *x, GError **error)
-{
-    g_auto(workload_resolved) model = {0};
-    if (!config_model(config, &model, error))
-        return false;
-    x->model_path = g_steal_pointer(&model.path);
-    return true;
+    run_tell(run, (struct study_event){.kind = STUDY_EVENT_WARNING, .message = text});
+    store_run_warn(run->loop->store, run->index, text);
 }
 
 /* True if another study measures here too; said once of each. */
-static bool is_disturbed(struct loop *loop, size_t index)
+static bool run_is_disturbed(const struct run *run)
 {
+    struct loop *loop = run->loop;
     pid_t other;
     if (!study_lock_is_elsewhere(loop->lock, &other))
         return false;
     if (other != loop->told_of)
-        warn(loop, index, "another llem study is at work on this machine (process %d): both disturb each other's figures",
-             (int)other);
+        run_warn(run, "another llem study is at work on this machine (process %d): both disturb each other's figures",
+                 (int)other);
     loop->told_of = other;
     return true;
 }
 
-static void add_config(const struct config *config, struct exchange *x)
+/* What its worker is told; false with why it cannot run here. */
+static bool run_prepare(const struct run *run, struct exchange *ret, GError **error)
 {
-    x->config_hash = g_strdup(config_hash(config));
-    x->config = config_tree(config);
-    x->hashed = config_hashed(config);
-    x->origins = config_origins(config);
-    x->roles = config_roles(config);
-    x->digests = config_digests(config);
-    x->files = config_files(config);
-}
-
-/* What the worker starts, with which environment, and what it is; false where it is not there. */
-static bool add_engine(const struct config *config, struct exchange *x, GError **error)
-{
-    const struct backend *backend = backend_find(config_string(config, FIELD_BACKEND), error);
-    x->command = backend ? backend_command(backend, error) : NULL;
-    if (!x->command)
+    const struct loop *loop = run->loop;
+    if (!work_fill(loop->store, run->index, run->config, loop->library, ret, error))
         return false;
-    x->environment = json_object();
-    for (const char *const *row = backend_env(backend); *row; row++) {
-        g_auto(GStrv) parts = g_strsplit(*row, "=", 2);
-        json_object_set_new(x->environment, parts[0], json_string(parts[1]));
-    }
-    x->record_env = g_strdupv((char **)(uintptr_t)backend_record_env(backend));
-    x->descriptor_sha256 = g_strdup(backend_digest(backend));
-    x->program_sha256 = file_sha256_cached(backend_program(backend, (const char *const *)x->command), error);
-    return x->program_sha256 != NULL;
-}
-
-/* What the worker of a run is told; false with why it cannot run here. */
-static bool prepare(struct loop *loop, size_t index, const struct config *config, struct exchange *ret, GError **error)
-{
-    add_config(config, ret);
-    ret->cycle = store_run(loop->store, index)->cycle;
-    ret->study = g_strdup(store_name(loop->store));
-    ret->study_hash = g_strdup(store_hash(loop->store));
     ret->runner = g_strdup(loop->job->runner->ops->name);
     ret->runner_source = g_strdup(loop->job->runner->source);
-    if (!work_fill(loop->library, config, ret, error) || !add_engine(config, ret, error))
+    ret->concurrent_study = run_is_disturbed(run);
+    return true;
+}
+
+/* --- One run: planned, running, ended ----------------------------------------------------------------------------- */
+
+static void run_free(struct run *run)
+{
+    config_free(run->config);
+    store_cell_clear(&run->cell);
+    g_free(run->dir);
+    g_free(run);
+}
+
+static struct run *run_new(struct loop *loop, size_t index, GError **error)
+{
+    struct run *run = g_new0(struct run, 1);
+    run->loop = loop;
+    run->index = index;
+    run->in_store = store_run(loop->store, index);
+    run->config = store_cell_config(loop->store, run->in_store->cell, error);
+    if (run->config && store_cell_read(loop->store, run->in_store->cell, &run->cell, error))
+        return run;
+    run_free(run);
+    return NULL;
+}
+
+static void run_forward_progress(const json_t *progress, void *data)
+{
+    run_tell(data, (struct study_event){.kind = STUDY_EVENT_PROGRESS, .progress = progress});
+}
+
+static struct flight *run_start(struct run *run)
+{
+    struct runner_job job = {.exchange_dir = run->dir,
+                             .config_hash = config_hash(run->config),
+                             .timeout_ns = config_ns(run->config, FIELD_LIMITS_TIMEOUT_SECONDS),
+                             .slack_ns = SLACK_NS,
+                             .grace_ns = GRACE_NS,
+                             .sweep_ns = SWEEP_NS,
+                             .progress = run_forward_progress,
+                             .progress_data = run};
+    return flight_start(run->loop->job->runner, &job);
+}
+
+/* Puts a prepared run into a slot. The journal names its exchange folder before it begins. */
+static bool run_launch(struct run *run, const struct exchange *exchange, struct slot *slot, GError **error)
+{
+    struct store *store = run->loop->store;
+    run->dir = exchange_folder_new(store_folder(store), exchange, NULL, error);
+    if (!run->dir)
         return false;
-    ret->concurrent_study = is_disturbed(loop, index);
-    return add_model(config, ret, error);
-}
-
-/* --- One run -------------------------------------------------------------------------------------------------------- */
-
-struct forward {
-    struct loop *loop;
-    struct study_event event;
-};
-
-static void forward_progress(const json_t *progress, void *data)
-{
-    struct forward *f = data;
-    f->event.progress = progress;
-    tell(f->loop, f->event);
-}
-
-/* What a run left behind. A process that cannot be ended would draw power in every run to come. */
-static bool check_leftovers(struct loop *loop, size_t index, const struct runner_report *report, GError **error)
-{
-    const struct runner_leftovers *left = &report->leftovers;
-    if (left->n)
-        warn(loop, index, "%d process%s of run %zu had to be killed after its worker ended",
-             left->n, left->n == 1 ? "" : "es", index + 1);
-    if (!left->survivors)
-        return true;
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER,
-                "run %zu left processes that SIGKILL does not end (pid %s): the study stops, for they would disturb all "
-                "that follows; they are stuck in the kernel, and a reboot may be needed",
-                index + 1, left->survivors);
-    return false;
+    if (!store_run_begin(store, run->index, run->dir, error)) {
+        file_remove_tree(run->dir, NULL);
+        return false;
+    }
+    *slot = (struct slot){.flight = run_start(run), .run = run};
+    return true;
 }
 
 /* How a run ended, by its failure (NULL: it did not fail), which must outlive it. */
-static struct store_end end_of(const struct loop *loop, const GError *failure)
+static struct store_end end_of(const GError *failure, bool interrupted)
 {
     if (!failure)
         return (struct store_end){.state = STORE_OK};
     return (struct store_end){
-        .state = loop->interrupted ? STORE_INTERRUPTED : store_state_of_failure(failure),
+        .state = interrupted ? STORE_INTERRUPTED : store_state_of_failure(failure),
         .message = store_message_of_failure(failure),
     };
 }
 
-static struct flight *start_flight(struct loop *loop, const struct config *config, const char *dir, struct forward *forward)
-{
-    return flight_start(loop->job->runner, &(struct runner_job){.exchange_dir = dir,
-                                                                .config_hash = config_hash(config),
-                                                                .timeout_ns = config_ns(config, FIELD_LIMITS_TIMEOUT_SECONDS),
-                                                                .slack_ns = SLACK_NS,
-                                                                .grace_ns = GRACE_NS,
-                                                                .sweep_ns = SWEEP_NS,
-                                                                .progress = forward_progress,
-                                                                .progress_data = forward});
-}
-
-/* Runs one prepared experiment in its own worker and keeps what it left. Failures of the run are noted of it; failures of
- * the study's own files are returned, and the journal is told what can be told all the same. */
-static bool fly(struct loop *loop, size_t index, const struct config *config, const char *dir, struct forward *forward,
-                GError **error)
-{
-    struct runner_report report;
-    struct flight *flight = start_flight(loop, config, dir, forward);
-    while (!flight_wait(&flight, 1, loop->job->interrupt_fd, INT64_MAX)) {
-        loop->interrupted = interrupt_take(loop->job->interrupt_fd);
-        flight_interrupt(flight, loop->interrupted);
-    }
-    flight_finish(flight, &report);
-    g_autoptr(GError) failure = report.failure;
-    g_autofree char *survivors = report.leftovers.survivors;
-    struct store_end end = end_of(loop, failure);
-    end.exchange_dir = dir;
-    end.wall_ns = report.wall_ns;
-    is_disturbed(loop, index); /* one that began meanwhile: this run has its warning, the next its flag */
-    bool clear = check_leftovers(loop, index, &report, error);
-    return store_run_end(loop->store, index, &end, clear ? error : NULL) && clear;
-}
-
-static bool execute(struct loop *loop, size_t index, const struct config *config, const struct exchange *exchange,
-                    struct forward *forward, GError **error)
-{
-    g_autoptr(GError) removal = NULL;
-    g_autofree char *dir = exchange_folder_new(store_folder(loop->store), exchange, NULL, error);
-    if (!dir)
-        return false;
-    if (!store_run_begin(loop->store, index, dir, error)) {
-        file_remove_tree(dir, NULL);
-        return false;
-    }
-    bool ok = fly(loop, index, config, dir, forward, error);
-    if (store_run(loop->store, index)->folder && !file_remove_tree(dir, &removal))
-        warn(loop, index, "%s (it holds nothing that is needed)", removal->message);
-    return ok;
-}
-
 /* A run that is not begun: something is missing here, or what it asks for cannot be had. */
-static bool turn_down(struct loop *loop, size_t index, const GError *why, GError **error)
+static bool run_turn_down(const struct run *run, const GError *why, GError **error)
 {
-    struct store_end end = end_of(loop, why);
+    struct store_end end = end_of(why, false);
     if (end.state == STORE_FAILED)
         end.state = STORE_REFUSED;
-    return store_run_end(loop->store, index, &end, error);
+    return store_run_end(run->loop->store, run->index, &end, error);
 }
 
-/* A gap between runs that an interrupt ends. */
-static void wait_gap(struct loop *loop, int64_t wait_ns)
+static void run_tell_end(const struct run *run)
 {
-    if (wait_ns <= 0)
-        return;
-    tell(loop, (struct study_event){.kind = STUDY_EVENT_GAP, .wait_ns = wait_ns});
-    struct pollfd fd = {.fd = loop->job->interrupt_fd, .events = POLLIN};
-    poll(&fd, 1, (int)MIN(wait_ns / NS_PER_MS, G_MAXINT));
-    loop->interrupted = interrupt_take(loop->job->interrupt_fd);
+    const struct store_run *end = run->in_store;
+    run_tell(run, (struct study_event){.kind = STUDY_EVENT_DONE,
+                                       .state = end->state,
+                                       .message = end->message,
+                                       .wall_ns = end->wall_ns});
 }
 
-static bool step(struct loop *loop, size_t index, GError **error)
+/* Begins a run in a free slot; one that cannot run here ends at once, and its slot stays free and does not rest. */
+static bool run_begin(struct loop *loop, size_t index, struct slot *slot, GError **error)
 {
-    const struct store_run *run = store_run(loop->store, index);
-    g_auto(owned_store_cell) cell = {0};
-    g_autoptr(owned_config) config = store_cell_config(loop->store, run->cell, error);
-    if (!config || !store_cell_read(loop->store, run->cell, &cell, error))
-        return false;
-    struct study_event event = {
-        .index = index, .total = store_runs(loop->store), .cycle = run->cycle, .label = cell.label};
-    struct forward forward = {loop, event};
-    forward.event.kind = STUDY_EVENT_PROGRESS;
-    event.kind = STUDY_EVENT_RUN;
-    tell(loop, event);
     g_autoptr(GError) why = NULL;
     g_auto(owned_exchange) exchange = {0};
-    bool ok = prepare(loop, index, config, &exchange, &why) ? execute(loop, index, config, &exchange, &forward, error)
-                                                            : turn_down(loop, index, why, error);
-    event.kind = STUDY_EVENT_DONE;
-    event.state = run->state;
-    event.message = run->message;
-    event.wall_ns = run->wall_ns;
-    tell(loop, event);
+    struct run *run = run_new(loop, index, error);
+    if (!run)
+        return false;
+    run_tell(run, (struct study_event){.kind = STUDY_EVENT_RUN});
+    bool ok = run_prepare(run, &exchange, &why) ? run_launch(run, &exchange, slot, error)
+                                                : run_turn_down(run, why, error);
+    if (slot->flight)
+        return true;
+    run_tell_end(run);
+    run_free(run);
     return ok;
 }
 
-/* The next run that is planned, from `index` on; the number of runs when there is none. */
+/* A process that cannot be ended would draw power in every run to come. */
+static bool run_check_leftovers(const struct run *run, const struct runner_leftovers *left, GError **error)
+{
+    if (left->n)
+        run_warn(run, "%d process%s of run %zu had to be killed after its worker ended", left->n,
+                 left->n == 1 ? "" : "es", run->index + 1);
+    if (!left->survivors)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER,
+                "run %zu left processes that SIGKILL does not end (pid %s): the study stops, for they would disturb "
+                "all that follows; they are stuck in the kernel, and a reboot may be needed",
+                run->index + 1, left->survivors);
+    return false;
+}
+
+/* Keeps what a run left. Failures of the run are noted of it; failures of the study's own files are returned, and the
+ * journal is told what can be told all the same. */
+static bool run_keep(const struct run *run, const struct runner_report *report, GError **error)
+{
+    struct store *store = run->loop->store;
+    struct store_end end = end_of(report->failure, report->interrupted);
+    g_autoptr(GError) removal = NULL;
+    end.exchange_dir = run->dir;
+    end.wall_ns = report->wall_ns;
+    run_is_disturbed(run); /* by one that began meanwhile: this run has its warning, the next its flag */
+    bool clear = run_check_leftovers(run, &report->leftovers, error);
+    bool ok = store_run_end(store, run->index, &end, clear ? error : NULL) && clear;
+    if (run->in_store->folder && !file_remove_tree(run->dir, &removal))
+        run_warn(run, "%s (it holds nothing that is needed)", removal->message);
+    return ok;
+}
+
+/* Takes a run that has ended out of its slot. */
+static bool run_end(struct slot *slot, GError **error)
+{
+    struct run *run = slot->run;
+    struct runner_report report;
+    flight_finish(slot->flight, &report);
+    *slot = (struct slot){0};
+    bool ok = run_keep(run, &report, error);
+    run_tell_end(run);
+    run_free(run);
+    g_clear_error(&report.failure);
+    g_free(report.leftovers.survivors);
+    return ok;
+}
+
+/* --- All runs ----------------------------------------------------------------------------------------------------- */
+
+static bool loop_has_more(const struct loop *loop)
+{
+    return !loop->failed && !loop->interrupted && loop->next < store_runs(loop->store);
+}
+
+/* The next run that is planned, from `index` on. */
 static size_t next_planned(const struct store *store, size_t index)
 {
     while (index < store_runs(store) && store_run(store, index)->state != STORE_PLANNED)
@@ -255,23 +253,81 @@ static size_t next_planned(const struct store *store, size_t index)
     return index;
 }
 
+/* The first signal asks all runs to stop, and no other begins; a second one kills them. */
+static void loop_heed_signal(struct loop *loop)
+{
+    int signal_number = interrupt_take(loop->job->interrupt_fd);
+    if (!signal_number)
+        return;
+    loop->interrupted = signal_number;
+    slots_interrupt(&loop->slots, signal_number);
+}
+
+/* No other run begins; those in flight are asked to stop, and what can be kept of them is kept. */
+static void loop_note_failure(struct loop *loop)
+{
+    if (!loop->failed)
+        slots_interrupt(&loop->slots, SIGTERM);
+    loop->failed = true;
+}
+
+/* The pause that the study asks for after a run is its slot's. */
+static void slot_rest(struct loop *loop, struct slot *slot, size_t index)
+{
+    int64_t wait_ns = loop_has_more(loop) ? store_gap_ns(loop->store, index) : 0;
+    if (wait_ns <= 0)
+        return;
+    slot->rests_until_ns = clock_mono_ns() + wait_ns;
+    loop_tell(loop, (struct study_event){.kind = STUDY_EVENT_GAP, .wait_ns = wait_ns});
+}
+
+static void loop_begin_next(struct loop *loop, struct slot *slot, GError **error)
+{
+    size_t index = loop->next;
+    loop->next = next_planned(loop->store, index + 1);
+    if (!run_begin(loop, index, slot, error))
+        loop_note_failure(loop);
+}
+
+static void loop_wait(struct loop *loop, GError **error)
+{
+    struct slot *slot = slots_wait(&loop->slots, loop->job->interrupt_fd, loop_has_more(loop));
+    if (!slot)
+        return;
+    size_t index = ((const struct run *)slot->run)->index;
+    if (!run_end(slot, loop->failed ? NULL : error))
+        loop_note_failure(loop);
+    slot_rest(loop, slot, index);
+}
+
+/* Of several failures the first is reported. */
+static void loop_run_all(struct loop *loop, GError **error)
+{
+    for (;;) {
+        loop_heed_signal(loop);
+        struct slot *slot = loop_has_more(loop) ? slots_free_one(&loop->slots) : NULL;
+        if (slot)
+            loop_begin_next(loop, slot, error);
+        else if (loop_has_more(loop) || !slots_empty(&loop->slots))
+            loop_wait(loop, error);
+        else
+            return;
+    }
+}
+
 bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
 {
-    struct loop loop = {
-        .job = job, .store = job->store, .library = workload_library_new(), .lock = study_lock_new(), .told_of = -1};
-    size_t n = store_runs(job->store), next;
-    bool ok = true;
-    for (size_t i = next_planned(job->store, 0); ok && i < n && !loop.interrupted; i = next) {
-        loop.interrupted = interrupt_take(job->interrupt_fd); /* one that came while nothing waited */
-        if (loop.interrupted)
-            break;
-        ok = step(&loop, i, error);
-        next = next_planned(job->store, i + 1);
-        if (ok && next < n && !loop.interrupted && store_run(job->store, i)->folder)
-            wait_gap(&loop, store_gap_ns(job->store, i));
-    }
+    struct loop loop = {.job = job,
+                        .store = job->store,
+                        .library = workload_library_new(),
+                        .lock = study_lock_new(),
+                        .told_of = -1,
+                        .next = next_planned(job->store, 0)};
+    slots_init(&loop.slots, (size_t)job->runner->max_in_flight);
+    loop_run_all(&loop, error);
+    slots_clear(&loop.slots);
     workload_library_free(loop.library);
     study_lock_free(loop.lock);
     *ret_signal = loop.interrupted;
-    return ok;
+    return !loop.failed;
 }

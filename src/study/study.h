@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * study: the loop over a store. Each run that is planned gets a worker of its own through a runner; its files become its
- * folder in the store; a run that fails, or whose model is not there, is recorded and the loop goes on; an interrupt ends
- * the loop after the run in flight was brought down.
+ * study: the loop over a store. Each run that is planned gets a worker of its own through a runner, as many at once
+ * as the runner takes; what a worker leaves becomes the run's folder in the store. A run that fails, or whose model
+ * is not there, is recorded and the loop goes on. The pause that a study asks for between runs is kept by each slot
+ * after its run: with one run at a time between a run and the next, with several on the machine of each. A signal
+ * ends the loop after all runs in flight were brought down; a second one kills them.
  *
- * Calling sequence: store_create() or store_open(folder, STORE_WRITE); study_execute(&job, &signal, &error); what became of
- * the runs is in the store. The caller is a subreaper (room runner). Threading: one study at a time in a process. Another
- * study of the same user on this machine is a warning, and marked in the exchange file ("concurrent_study" in its context).
+ * Calling sequence: store_create() or store_open(folder, STORE_WRITE); study_execute(&job, &signal, &error); what
+ * became of the runs is in the store, whose journal has the transitions in the order in which they came about. The
+ * caller is a subreaper (room runner). Threading: one study at a time in a process. Another study of the same user on
+ * this machine is a warning, and marked in the exchange file ("concurrent_study" in its context).
  */
 #pragma once
 
@@ -41,6 +44,6 @@ struct study_job {
     void *event_data;
 };
 
-/* Runs what is planned. False only when the files of the study could not be written, or the machine is not fit to go on.
- * ret_signal: the signal that ended it, or 0. */
+/* Runs what is planned. False only when the study's own files could not be written, or the machine is not fit to go
+ * on: the other runs in flight are then asked to stop, and kept. ret_signal: the last signal that came, or 0. */
 bool study_execute(const struct study_job *job, int *ret_signal, GError **error);

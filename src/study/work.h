@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to study: the prompts of a run, picked here so that the worker needs nothing but its exchange file. */
+/* Internal to study: what the worker of a run is told, its prompts among it, so that it needs nothing but its exchange
+ * file. */
 #pragma once
 
-#include "config/config.h"
 #include "exchange/exchange.h"
+#include "store/store.h"
 #include "workload/workload.h"
 
-/* Fills in the work of an experiment: the n measured prompts in their order, and others for the warm-up. Errors: those of
- * the data set. */
-bool work_fill(struct workload_library *library, const struct config *config, struct exchange *ret, GError **error);
+/* Fills in all that follows from the run and its configuration: not the runner, and not who else is at work. False with
+ * why the run cannot be done here. */
+bool work_fill(const struct store *store, size_t run, const struct config *config, struct workload_library *library,
+               struct exchange *ret, GError **error);
