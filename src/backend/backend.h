@@ -245,6 +245,9 @@ struct backend_shared_field {
 };
 extern const struct backend_shared_field backend_shared[]; /* ended by {0} */
 
+/* True for what every configuration has ("decoder", "energy", "n"): no engine can be called so. */
+bool backend_name_is_reserved(const char *name);
+
 struct backend_found {
     char *name;
     char *folder; /* of the one that counts */
@@ -254,7 +257,7 @@ struct backend_found {
 char **backend_search_path(void);
 /* Every engine there is, by name; no descriptor is read. Array of struct backend_found *, freed with it. */
 GPtrArray *backend_search(void);
-/* The names alone, sorted. New vector. */
+/* The names that can be written as `backend:`, sorted. New vector. */
 char **backend_names(void);
 /* Whether an engine of that name is there; its descriptor is not read. */
 bool backend_exists(const char *name);

@@ -196,6 +196,8 @@ static void read_all(struct backend *b, const struct doc *doc, struct diag *diag
         read_error(&r, doc_root(doc), NULL,
                    "the folder '%s' is no name of an engine: a lower-case letter, then letters, digits and '_', at most %d",
                    b->name, LIMIT_BACKEND_NAME);
+    if (backend_name_is_reserved(b->name))
+        read_error(&r, doc_root(doc), NULL, "no engine can be called '%s': every configuration has that", b->name);
     read_members(&r, doc_root(doc), "the descriptor", members, b);
     g_array_unref(r.option_nodes);
 }

@@ -106,8 +106,11 @@ char **backend_names(void)
 {
     g_autoptr(GPtrArray) all = backend_search();
     char **names = g_new0(char *, all->len + 1);
-    for (unsigned i = 0; i < all->len; i++)
-        names[i] = g_strdup(((const struct backend_found *)all->pdata[i])->name);
+    for (unsigned i = 0, n = 0; i < all->len; i++) {
+        const struct backend_found *found = all->pdata[i];
+        if (!backend_name_is_reserved(found->name))
+            names[n++] = g_strdup(found->name);
+    }
     return names;
 }
 
@@ -125,7 +128,7 @@ static char *find_file(const char *name)
 
 bool backend_exists(const char *name)
 {
-    g_autofree char *file = find_file(name);
+    g_autofree char *file = backend_name_is_reserved(name) ? NULL : find_file(name);
     return file != NULL;
 }
 

@@ -349,6 +349,22 @@ static void test_search(void)
     g_assert_cmpstr(error->message, ==, "no backend is called 'toy'; there are llamacpp, pytorch, sim, vllm");
 }
 
+/* Every configuration has a section `energy`: an engine of that name is shown as a mistake, and never taken for it. */
+static void test_reserved(void)
+{
+    put_engine("reserved", "energy", "");
+    g_autofree char *path = g_build_filename(root, "reserved", NULL);
+    g_setenv("LLEM_ENGINES_PATH", path, TRUE);
+    g_autoptr(GPtrArray) all = backend_search();
+    g_auto(GStrv) names = backend_names();
+    g_assert_nonnull(found_of(all, "energy"));
+    g_assert_false(g_strv_contains((const char *const *)names, "energy") || backend_exists("energy"));
+    g_autoptr(GError) error = NULL;
+    g_assert_null(backend_find("energy", &error));
+    g_assert_nonnull(strstr(error->message, "engine.json:1:1: error: no engine can be called 'energy'"));
+    g_unsetenv("LLEM_ENGINES_PATH");
+}
+
 /* One engine is read without looking into another's descriptor. */
 static void test_reads_one(void)
 {
@@ -494,6 +510,7 @@ int main(int argc, char **argv)
     g_test_add_func("/backend/all-at-once", test_all_at_once);
     g_test_add_func("/backend/bad-folders", test_bad_folders);
     g_test_add_func("/backend/search", test_search);
+    g_test_add_func("/backend/reserved", test_reserved);
     g_test_add_func("/backend/reads-one", test_reads_one);
     g_test_add_func("/backend/command", test_command);
     g_test_add_func("/backend/python", test_python);

@@ -47,6 +47,17 @@ static void test_shared_fields_of_descriptors(void)
     }
 }
 
+/* No engine's section can be called as a section or field that every configuration has. */
+static void test_reserved_names(void)
+{
+    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++) {
+        g_auto(GStrv) parts = g_strsplit(config_shared_rows[i].path, ".", 2);
+        if (!backend_name_is_reserved(parts[0]))
+            g_error("'%s' is missing in backend_name_is_reserved()", parts[0]);
+    }
+    g_assert_true(backend_name_is_reserved("sweep"));
+}
+
 static void test_presets_name_choices(void)
 {
     const struct backend_choice *choices = config_shared_rows[FIELD_DECODER_PRESET].choices;
@@ -100,6 +111,7 @@ void add_rows_tests(void)
     g_test_add_func("/config/rows", test_rows);
     g_test_add_func("/config/shared fields of descriptors", test_shared_fields_of_descriptors);
     g_test_add_func("/config/presets", test_presets_name_choices);
+    g_test_add_func("/config/reserved-names", test_reserved_names);
     g_test_add_func("/config/schema", test_schema);
     g_test_add_func("/config/reference", test_reference_is_current);
 }
