@@ -296,6 +296,21 @@ static void test_levels(void)
     g_assert_cmpint(frame_cell(frame, 0), !=, frame_cell(frame, 1));
 }
 
+/* Axes that were named before have that order, whatever the first run has. */
+static void test_axes_have_the_order_of_the_plan(void)
+{
+    g_autoptr(owned_frame) frame = frame_new();
+    g_autoptr(json_t) b = parse("{'b': 1}"), ab = parse("{'a': 2, 'b': 1}");
+    frame_add_axis(frame, "a");
+    frame_add_axis(frame, "b");
+    frame_add(frame, &(struct frame_run){1, 1, b, "ok", NULL}, NULL);
+    frame_add(frame, &(struct frame_run){2, 1, ab, "ok", NULL}, NULL);
+    g_assert_cmpint(frame_axes(frame), ==, 2);
+    g_assert_cmpstr(frame_axis(frame, 0), ==, "a");
+    g_assert_null(frame_level(frame, 0, 0));
+    g_assert_cmpstr(frame_level(frame, 1, 0), ==, "2");
+}
+
 /* Figures come out as they went in. */
 static void test_figures(void)
 {
@@ -376,6 +391,7 @@ int main(int argc, char **argv)
     g_test_add_func("/analysis/mean", test_only_one_group_is_averaged);
     g_test_add_func("/analysis/order", test_order);
     g_test_add_func("/analysis/levels", test_levels);
+    g_test_add_func("/analysis/axes", test_axes_have_the_order_of_the_plan);
     g_test_add_func("/analysis/figures", test_figures);
     g_test_add_func("/analysis/size", test_a_run_takes_less_than_2_kb);
     g_test_add_func("/analysis/notes", test_notes_name_their_runs);

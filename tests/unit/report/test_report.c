@@ -184,6 +184,46 @@ static void test_unequal_work_is_said(void)
     show("unequal", runs, G_N_ELEMENTS(runs));
 }
 
+/* Columns that were asked for, in their order: groups, levels, a figure under its own name; sorted by it. */
+static void test_columns_and_order(void)
+{
+    struct quantity low = with_interval(QUANTITY_MEASURED, 0.5, 0.4, 0.6);
+    struct report_run runs[] = {
+        {1, 1, levels("q4_1", 1), record_of(with_interval(QUANTITY_MEASURED, 0.8, 0.7, 0.9), "GPU board", NULL), "ok", NULL},
+        {2, 1, levels("q8_0", 1), record_with(low, "GPU board", NULL, "beef", 24), "ok", NULL},
+        {3, 1, levels("q8_0", 4), record_of(with_interval(QUANTITY_MEASURED, 0.6, 0.5, 0.7), "GPU board", NULL), "ok", NULL},
+        {4, 1, levels("f16", 4), NULL, "failed", "the engine died"},
+    };
+    show_with("columns", runs, G_N_ELEMENTS(runs),
+              &(struct report_options){.columns = "run, group,levels,energy_j,state", .sort = "energy_j"});
+}
+
+static void test_options_are_checked(void)
+{
+    static const struct {
+        const char *columns, *sort, *said; /* NULL: fine */
+    } cases[] = {
+        {NULL, NULL, NULL},
+        {"run,levels,j_token", "run", NULL},
+        {"window_s", "tail_energy_j", NULL},
+        {"run,", NULL, "--columns: no column ''"},
+        {"run,statt", NULL, "did you mean 'stat'?"},
+        {NULL, "levels", "--sort: nothing is sorted by 'levels'"},
+        {NULL, "group", "there are: run, tokens_per_s, ttft_ms, tpot_ms, peak_mb, j_token, and"},
+        {NULL, "j_tokens", "did you mean 'j_token'?"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        struct report_options options = {.columns = cases[i].columns, .sort = cases[i].sort};
+        g_test_message("%s, %s", cases[i].columns, cases[i].sort);
+        g_assert_true(report_options_check(&options, &error) == !cases[i].said);
+        if (cases[i].said) {
+            g_assert_error(error, LLEM_ERROR, LLEM_ERROR_USAGE);
+            g_assert_nonnull(strstr(error->message, cases[i].said));
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -193,6 +233,8 @@ int main(int argc, char **argv)
     g_test_add_func("/report/mixed", test_mixed_status_is_said_per_row);
     g_test_add_func("/report/scopes", test_unlike_scopes_are_said_per_row);
     g_test_add_func("/report/unequal-work", test_unequal_work_is_said);
+    g_test_add_func("/report/columns-and-order", test_columns_and_order);
+    g_test_add_func("/report/options", test_options_are_checked);
     g_test_add_func("/report/notes-are-wrapped", test_notes_are_wrapped);
     return g_test_run();
 }
