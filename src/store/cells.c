@@ -150,7 +150,11 @@ bool store_cells_read(struct store *store, GError **error)
         return false;
     }
     index_lines(store);
-    return true;
+    if ((json_int_t)store->lines->len == json_integer_value(json_object_get(store->head, "cells")))
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s has %u lines; study.json has another number of cells", path,
+                store->lines->len);
+    return false;
 }
 
 size_t store_cells(const struct store *store)

@@ -55,24 +55,36 @@ static bool check_schema(const struct store *store, GError **error)
     return false;
 }
 
+/* A list whose items are all of one type. */
+static bool check_list(const json_t *head, const char *key, json_type type, GError **error)
+{
+    json_t *list = NULL;
+    if (!jsonx_get_array(head, key, true, &list, error))
+        return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        if (json_typeof(item) == type)
+            continue;
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "member '%s[%zu]': it is %s", key, i, jsonx_type_name(item));
+        return false;
+    }
+    return true;
+}
+
 /* Texts and numbers that are read later without a look. */
 static bool check_members(const json_t *head, int64_t *ret_cells, GError **error)
 {
     static const char *const texts[] = {"name", "study_hash", "order", "cells_sha256"};
     static const char *const numbers[] = {"seed", "cycles"};
-    static const char *const lists[] = {"axes", "shared"};
     const char *text;
-    json_t *list;
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         if (!jsonx_get_string(head, texts[i], true, &text, error))
             return false;
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
         if (!jsonx_get_int(head, numbers[i], true, ret_cells, error))
             return false;
-    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
-        if (!jsonx_get_array(head, lists[i], true, &list, error))
-            return false;
-    return jsonx_get_int(head, "cells", true, ret_cells, error);
+    return check_list(head, "axes", JSON_STRING, error) && check_list(head, "shared", JSON_OBJECT, error) &&
+           jsonx_get_int(head, "cells", true, ret_cells, error);
 }
 
 static bool read_runs(struct store *store, size_t n_cells, GError **error)

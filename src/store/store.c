@@ -149,7 +149,7 @@ int64_t store_gap_ns(const struct store *store, size_t run)
         return 0;
     bool cycle_ends = store_run_at(store, run)->cycle != store_run_at(store, run + 1)->cycle;
     const char *path = cycle_ends ? "study.execution.cycle_gap_seconds" : "study.execution.experiment_gap_seconds";
-    return (int64_t)(json_number_value(jsonx_at(store->head, path)) * (double)NS_PER_S);
+    return (int64_t)(MAX(json_number_value(jsonx_at(store->head, path)), 0) * (double)NS_PER_S);
 }
 
 bool store_is_at_work(const struct store *store)

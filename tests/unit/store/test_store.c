@@ -140,6 +140,9 @@ static const struct {
     {"cut off", "study.json", "\"seed\"", NULL, LLEM_ERROR_DATA, "study.json:"},
     {"a run of no cell", "study.json", "\"runs\": [\n    0", "\"runs\": [\n    9", LLEM_ERROR_DATA,
      "runs[0] is not the number of a cell"},
+    {"an axis that is no text", "study.json", "\"sim.threads\"\n", "7\n", LLEM_ERROR_DATA,
+     "member 'axes[0]': it is an integer"},
+    {"another number of cells", "study.json", "\"cells\": 2", "\"cells\": 3", LLEM_ERROR_DATA, "has 2 lines"},
     {"cells cut off", "cells.jsonl", "\n{", NULL, LLEM_ERROR_DATA, "it was changed or cut off"},
     {"a cell changed", "cells.jsonl", "sim.threads=1", "sim.threads=7", LLEM_ERROR_DATA, "it was changed or cut off"},
 };
