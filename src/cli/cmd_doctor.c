@@ -2,12 +2,11 @@
 /* llem doctor: what this machine has and lacks, for everything or for one file. */
 #include "cli/cli.h"
 
+#include "cli/columns.h"
 #include "cli/plan.h"
 #include "cli/runner.h"
-#include "cli/table.h"
 #include "preflight/preflight.h"
 
-#include <libsmartcols.h>
 #include <string.h>
 
 static char *option_output;
@@ -21,21 +20,12 @@ static const GOptionEntry options[] = {
 
 static void print_table(const struct preflight *p, const struct preflight_finding *const *findings, size_t n)
 {
-    static const struct {
-        const char *name;
-        int flags;
-    } columns[] = {{"CHECK", 0}, {"OF", 0}, {"STATE", 0}, {"FOUND", SCOLS_FL_WRAP}};
-    struct libscols_table *table = scols_new_table();
-    for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
-        scols_table_new_column(table, columns[i].name, 0, columns[i].flags);
-    for (size_t i = 0; i < n; i++) {
-        const char *const cells[] = {findings[i]->id, findings[i]->about, cli_finding_state(p, findings[i]), findings[i]->text};
-        struct libscols_line *line = scols_table_new_line(table, NULL);
-        for (size_t k = 0; k < G_N_ELEMENTS(columns); k++)
-            scols_line_set_data(line, k, cells[k] ? cells[k] : "");
-    }
-    scols_print_table(table);
-    scols_unref_table(table);
+    static const struct cli_column columns[] = {{"CHECK", 0}, {"OF", 0}, {"STATE", 0}, {"FOUND", CLI_WORDS}};
+    struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
+    for (size_t i = 0; i < n; i++)
+        cli_columns_row(table, (const char *const[]){findings[i]->id, findings[i]->about, cli_finding_state(p, findings[i]),
+                                                     findings[i]->text});
+    cli_columns_print(table);
 }
 
 /* A remedy that several findings share is said once. */

@@ -2,10 +2,10 @@
 /* llem meter: what sensors there are, why others are not, how they behave, and what they show now. */
 #include "cli/cli.h"
 
+#include "cli/columns.h"
 #include "meter/meter.h"
 
 #include <errno.h>
-#include <libsmartcols.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -61,33 +61,7 @@ static const GOptionEntry selftest_options[] = {
     {0},
 };
 
-/* --- tables ------------------------------------------------------------------------------------------------------- */
-
-struct column {
-    const char *name;
-    int flags;
-};
-
-static struct libscols_table *table_new(const struct column *columns, size_t count)
-{
-    struct libscols_table *table = scols_new_table();
-    for (size_t i = 0; i < count; i++)
-        scols_table_new_column(table, columns[i].name, 0, columns[i].flags);
-    return table;
-}
-
-static void table_row(struct libscols_table *table, const char *const *cells, size_t count)
-{
-    struct libscols_line *line = scols_table_new_line(table, NULL);
-    for (size_t i = 0; i < count; i++)
-        scols_line_set_data(line, i, cells[i] ? cells[i] : "");
-}
-
-static void table_print(struct libscols_table *table)
-{
-    scols_print_table(table);
-    scols_unref_table(table);
-}
+/* --- list ---------------------------------------------------------------------------------------------------------- */
 
 static const char *state_word(const struct meter_source_state *state)
 {
@@ -96,14 +70,14 @@ static const char *state_word(const struct meter_source_state *state)
 
 static void print_sources(const struct meter *meter)
 {
-    static const struct column columns[] = {{"SOURCE", 0}, {"STATE", 0}, {"WHAT IT IS, OR WHY IT IS NOT THERE", SCOLS_FL_WRAP}};
-    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    static const struct cli_column columns[] = {{"SOURCE", 0}, {"STATE", 0}, {"WHAT IT IS, OR WHY IT IS NOT THERE", CLI_WORDS}};
+    struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (size_t i = 0; i < meter_source_count(meter); i++) {
         const struct meter_source_state *state = meter_source_at(meter, i);
         const char *text = state->reason ? state->reason : state->row->summary;
-        table_row(table, (const char *const[]){state->row->name, state_word(state), text}, G_N_ELEMENTS(columns));
+        cli_columns_row(table, (const char *const[]){state->row->name, state_word(state), text});
     }
-    table_print(table);
+    cli_columns_print(table);
 }
 
 /* True if any channel has values; says on stderr why none has. */
@@ -150,31 +124,30 @@ static char *time_text(int64_t ns)
 
 static void print_channels(struct meter *meter)
 {
-    static const struct column columns[] = {{"CHANNEL", 0},
+    static const struct cli_column columns[] = {{"CHANNEL", 0},
                                             {"SCOPE", 0},
                                             {"STATUS", 0},
-                                            {"NOW", SCOLS_FL_RIGHT},
-                                            {"REFRESH", SCOLS_FL_RIGHT},
-                                            {"WINDOW", SCOLS_FL_RIGHT},
-                                            {"REMARK", SCOLS_FL_WRAP}};
+                                            {"NOW", CLI_RIGHT},
+                                            {"REFRESH", CLI_RIGHT},
+                                            {"WINDOW", CLI_RIGHT},
+                                            {"REMARK", CLI_WORDS}};
     size_t count = meter_channel_count(meter);
     if (!count)
         return;
     g_autofree struct meter_reading *readings = g_new0(struct meter_reading, count);
     meter_read(meter, METER_ALL_RATES, readings);
-    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (size_t i = 0; i < count; i++) {
         const struct meter_channel *c = meter_channel_at(meter, i);
         g_autofree char *now = value_text(c, &readings[i]);
         bool sensor = strcmp(c->sensor_class, METER_CLASS_NONE) != 0 && c->status != QUANTITY_ABSENT;
         g_autofree char *refresh = sensor ? time_text(c->refresh_ns) : g_strdup("");
         g_autofree char *window = sensor ? time_text(c->window_ns) : g_strdup("");
-        table_row(table,
-                  (const char *const[]){c->id, c->scope, quantity_status_name(c->status), now, refresh, window, c->reason},
-                  G_N_ELEMENTS(columns));
+        cli_columns_row(table,
+                  (const char *const[]){c->id, c->scope, quantity_status_name(c->status), now, refresh, window, c->reason});
     }
     puts("");
-    table_print(table);
+    cli_columns_print(table);
     puts("\nREFRESH and WINDOW are assumed from the architecture; 'llem meter characterise' measures the refresh.");
 }
 
@@ -199,14 +172,14 @@ static int characterise_with(struct meter *meter)
         fprintf(stderr, "llem: not kept for the next runs: %s\n", error->message);
     if (option_json)
         return cli_print_json(tree);
-    static const struct column columns[] = {{"CHANNEL", 0},
-                                            {"PERIOD", SCOLS_FL_RIGHT},
-                                            {"PERIOD P95", SCOLS_FL_RIGHT},
-                                            {"READ P50", SCOLS_FL_RIGHT},
-                                            {"READ P99", SCOLS_FL_RIGHT},
-                                            {"COUNTER/POWER", SCOLS_FL_RIGHT},
+    static const struct cli_column columns[] = {{"CHANNEL", 0},
+                                            {"PERIOD", CLI_RIGHT},
+                                            {"PERIOD P95", CLI_RIGHT},
+                                            {"READ P50", CLI_RIGHT},
+                                            {"READ P99", CLI_RIGHT},
+                                            {"COUNTER/POWER", CLI_RIGHT},
                                             {"VERDICT", 0}};
-    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (size_t i = 0; i < meter_channel_count(meter); i++) {
         struct meter_sensor s;
         const char *id = meter_channel_at(meter, i)->id;
@@ -217,9 +190,9 @@ static int characterise_with(struct meter *meter)
         g_autofree char *r50 = g_strdup_printf("%.1f us", (double)s.read_p50_ns * 1e-3);
         g_autofree char *r99 = g_strdup_printf("%.1f us", (double)s.read_p99_ns * 1e-3);
         g_autofree char *ratio = isnan(s.power_ratio) ? g_strdup("") : g_strdup_printf("%.3f", s.power_ratio);
-        table_row(table, (const char *const[]){id, period, p95, r50, r99, ratio, verdict_of(&s)}, G_N_ELEMENTS(columns));
+        cli_columns_row(table, (const char *const[]){id, period, p95, r50, r99, ratio, verdict_of(&s)});
     }
-    table_print(table);
+    cli_columns_print(table);
     json_decref(tree);
     return CLI_OK;
 }
@@ -269,22 +242,21 @@ static void watch_json(struct sampler *sampler, struct meter *meter, int64_t now
 
 static void watch_table(struct sampler *sampler, struct meter *meter, int64_t now_ns)
 {
-    static const struct column columns[] = {{"CHANNEL", 0}, {"SCOPE", 0}, {"STATUS", 0}, {"LAST SECOND", SCOLS_FL_RIGHT}, {"", 0}};
-    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    static const struct cli_column columns[] = {{"CHANNEL", 0}, {"SCOPE", 0}, {"STATUS", 0}, {"LAST SECOND", CLI_RIGHT}, {"", 0}};
+    struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (size_t i = 0; i < meter_channel_count(meter); i++) {
         const struct meter_channel *c = meter_channel_at(meter, i);
         if (c->status == QUANTITY_ABSENT)
             continue;
         struct quantity q = last_second(sampler, meter, i, now_ns);
         g_autofree char *number = q.status == QUANTITY_ABSENT ? g_strdup("-") : num_format_3(q.value);
-        table_row(table,
+        cli_columns_row(table,
                   (const char *const[]){c->id, c->scope, quantity_status_name(q.status), number,
-                                        q.status == QUANTITY_ABSENT ? q.reason : shown_unit(c)},
-                  G_N_ELEMENTS(columns));
+                                        q.status == QUANTITY_ABSENT ? q.reason : shown_unit(c)});
     }
     if (isatty(STDOUT_FILENO))
         fputs("\033[H\033[J", stdout);
-    table_print(table);
+    cli_columns_print(table);
     cli_flush_stdout();
 }
 
@@ -335,9 +307,9 @@ static char *share_text(json_t *value)
 
 static int selftest_table(json_t *tree)
 {
-    static const struct column columns[] = {{"CHANNEL", 0},           {"STATUS", 0}, {"CHECK", 0}, {"VALUE", SCOLS_FL_RIGHT},
-                                            {"LIMIT", SCOLS_FL_RIGHT}, {"VERDICT", 0}, {"WHAT IT IS", SCOLS_FL_WRAP}};
-    struct libscols_table *table = table_new(columns, G_N_ELEMENTS(columns));
+    static const struct cli_column columns[] = {{"CHANNEL", 0},           {"STATUS", 0}, {"CHECK", 0}, {"VALUE", CLI_RIGHT},
+                                            {"LIMIT", CLI_RIGHT}, {"VERDICT", 0}, {"WHAT IT IS", CLI_WORDS}};
+    struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     json_t *row;
     size_t index;
     int failed = 0;
@@ -349,10 +321,10 @@ static int selftest_table(json_t *tree)
         const char *words = json_string_value(json_object_get(row, "words"));
         g_autofree char *value = share_text(json_object_get(row, "value"));
         g_autofree char *limit = share_text(json_object_get(row, "limit"));
-        table_row(table, (const char *const[]){channel, status, check, value, limit, verdict, words}, G_N_ELEMENTS(columns));
+        cli_columns_row(table, (const char *const[]){channel, status, check, value, limit, verdict, words});
         failed += !strcmp(verdict, "fail");
     }
-    table_print(table);
+    cli_columns_print(table);
     if (json_is_false(json_object_get(tree, "quiet")))
         printf("\nThe machine was busy: the load got %.0f %% of a CPU. Repeat it when nothing else runs.\n",
                100 * json_number_value(json_object_get(tree, "load_cpu_share")));

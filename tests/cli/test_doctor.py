@@ -1,7 +1,13 @@
 """llem doctor: the checks of preflight, listed and run, for the machine or for one file."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
+import subprocess
 import sys
+import termios
 
 import pytest
 from studies import write
@@ -91,3 +97,29 @@ def test_the_interpreter_of_an_engine_is_asked(llem, tmp_path, least, module, st
     done = llem.run("doctor", "--json", env={**NOTHING, "LLEM_ENGINES_PATH": str(tmp_path / "e"), "MY_PYTHON": sys.executable})
     row = {(row["check"], row["of"]): row for row in json.loads(done.stdout)}["engine.python", "snake"]
     assert row["state"] == state and found in row["found"]
+
+
+def on_terminal(llem, columns, *arguments):
+    """What a terminal of that width gets."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    process = subprocess.Popen(llem.command(*arguments), env=llem.env | NOTHING, stdout=slave, stderr=slave, cwd=llem.folder)
+    os.close(slave)
+    text = b""
+    try:
+        while piece := os.read(master, 4096):
+            text += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(master)
+    assert process.wait(60) == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("meter", "list")], ids=" ".join)
+def test_a_terminal_gets_whole_words(llem, command):
+    narrow, wide = on_terminal(llem, 100, *command), on_terminal(llem, 2000, *command)
+    assert len(narrow.splitlines()) > len(wide.splitlines())
+    assert narrow.split() == wide.split()
+    words = max(map(len, wide.split()))
+    assert all(len(line) <= max(100, words + 40) for line in narrow.splitlines())
