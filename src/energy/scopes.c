@@ -103,6 +103,16 @@ struct energy_readings *energy_readings_take(const struct energy_known *known, s
     return readings;
 }
 
+struct energy_readings *energy_readings_replay(const struct energy_known *known, const struct meter_trace *trace,
+                                               int64_t from_ns, int64_t to_ns)
+{
+    struct energy_readings *readings = energy_readings_new();
+    for (size_t i = 0; i < known->channel_count; i++)
+        if (energy_channel_usable(known->channels[i]) && energy_channel_is_ours(known, known->channels[i]))
+            energy_readings_add(readings, known->channels[i], meter_trace_series(trace, i, from_ns, to_ns), NULL, NULL);
+    return readings;
+}
+
 static void show(const struct energy_readings *readings, struct energy_channel *channel)
 {
     for (guint i = 0; readings && i < readings->all->len; i++) {

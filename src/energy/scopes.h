@@ -8,7 +8,7 @@
  * (struct energy_known) and what was read in a stretch of time (struct energy_readings). Nothing here reads a sensor,
  * knows of an experiment or remembers a call; what a reader should know is returned as warnings.
  *
- *   readings = energy_readings_take(&known, sampler, from, to, ticks)     or energy_readings_add() by hand
+ *   readings = energy_readings_take(&known, sampler, from, to, ticks)     or of a trace, or energy_readings_add() by hand
  *   scopes = energy_scopes_new(&known, readings)
  *   scopes->primary, scopes->all → energy_scope_estimate(), energy_scope_idle()
  *
@@ -66,6 +66,9 @@ void energy_readings_add(struct energy_readings *readings, const struct meter_ch
 /* What a sampler saw of the work's channels between two moments. ticks: NULL, none. */
 struct energy_readings *energy_readings_take(const struct energy_known *known, struct sampler *sampler,
                                              int64_t from_ns, int64_t to_ns, const struct energy_ticks *ticks);
+/* The same of a trace, whose channels are known->channels in their order. */
+struct energy_readings *energy_readings_replay(const struct energy_known *known, const struct meter_trace *trace,
+                                               int64_t from_ns, int64_t to_ns);
 
 /* --- scopes ------------------------------------------------------------------------------------------------------ */
 

@@ -30,7 +30,7 @@ struct sensor sensor_of(const struct energy_channel *channel)
     if (!s.modelled && !s.sees_all) /* watching is faster than sampling: refreshes show no faster than reads */
         s.period = MAX(s.period, s.step);
     s.window = info->window_ns > 0 ? clock_seconds(info->window_ns) : s.period;
-    if (s.sees_all) /* a period seen by watching may be the watcher's own step; the register is refreshed all the time */
+    if (s.sees_all) /* a period seen by watching may be the watcher's own step; the register is refreshed always */
         s.period = s.window = MIN(s.period, s.window);
     s.unseen = s.window < s.period ? 1 - s.window / s.period : 0;
     if (info->kind == METER_POWER_AVERAGE || channel->follows_average)

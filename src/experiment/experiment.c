@@ -54,7 +54,7 @@ static bool warm_up(struct experiment *x, GError **error)
     return warmup_run(&x->inputs, &x->pace, &x->sensors, &x->session, &x->warmup, error);
 }
 
-/* Half of the time before the work and half after it: the level during the work lies between the two, and a drift shows. */
+/* Half of the time before the work and half after it: the level during the work lies between, and a drift shows. */
 static bool take_idle_context(struct experiment *x, GError **error)
 {
     return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, "idle_context", &x->idle_context, error);

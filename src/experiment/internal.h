@@ -75,7 +75,7 @@ struct sensors {
     struct meter *meter;
     struct sampler *sampler;  /* NULL: no channel to read */
     json_t *characterisation; /* what watching the sensors and the run itself showed, or NULL */
-    /* Guards and idle levels have a sensor to serve: of what the engine works on, and before it has loaded of anything. */
+    /* Guards and idle levels have a sensor to serve: of what the engine works on; before it has loaded, of anything. */
     bool need_quiet;
     const struct meter_channel **channels; /* the meter's, in its order */
     struct meter_sensor *seen;             /* of each: the characterisation */

@@ -174,7 +174,7 @@ struct machine_use machine_use_now(const struct engine_loaded *loaded)
     return use;
 }
 
-/* The kernel counts the machine in ticks, processes in ns: at either end of the window each CPU may be off by a tick. */
+/* The kernel counts the machine in ticks, processes in ns: at each end of the window a CPU may be off by a tick. */
 static double tick_noise(int64_t window_ns)
 {
     double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK);

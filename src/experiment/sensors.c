@@ -50,7 +50,7 @@ static void read_characterisation(struct sensors *sensors)
     }
 }
 
-/* Watches the sensors once per host, set of boards and driver: refresh periods, read costs, counters that stand still. */
+/* Watches the sensors once per host, set of boards and driver: periods, read costs, counters that stand still. */
 static void characterise(const struct pace *pace, struct sensors *ret)
 {
     ret->characterisation = meter_characterisation_load(ret->meter);

@@ -5,6 +5,7 @@ import ctypes
 import itertools
 import json
 import os
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -283,6 +284,18 @@ def test_calibration_keeps_both(boards, tmp_path):
     assert scope["raw_j"] == pytest.approx(truth_j(record), rel=0.005)
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record) / 1.25, rel=0.005)
     assert "uncalibrated" not in record["flags"]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_joules_come_from_the_folder_alone(boards, build_dir, tmp_path, devices):
+    """The energy of a scope is a function of what was read: no meter, sampler or experiment is needed to have it again."""
+    uuids = [UUID, "GPU-11111111-0000-4000-8000-000000000000"]
+    record, _ = boards([board(uuid=uuid) for uuid in uuids[:devices]])
+    run = the_study(tmp_path / "results").runs[0]
+    again = json.loads(subprocess.check_output([build_dir / "tests" / "joules-of-trace", run]))
+    scopes = {scope["scope"]: scope["joules"]["value"] for scope in record["energy"]["scopes"]}
+    assert set(again) == set(scopes) == {"GPU board"}
+    assert again["GPU board"] == pytest.approx(scopes["GPU board"], rel=1e-5)
 
 
 def test_broken_calibration_is_told_once(boards, tmp_path):
