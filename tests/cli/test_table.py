@@ -6,6 +6,8 @@ import pytest
 
 from studies import the_study, write
 
+pytestmark = pytest.mark.timing
+
 # Fast cells of unequal speed, and unequal work: two groups of two runs.
 SWEEP = {"sim.token_us": [4000, 1000, 2000], "max_output_tokens": [4, 8]}
 
@@ -14,7 +16,7 @@ def rows(text):
     """The table as dicts by heading, and the notes."""
     table, _, notes = text.partition("\n\n")
     head, *lines = [line.split() for line in table.splitlines()]
-    return [dict(zip(head, line)) for line in lines], notes
+    return [dict(zip(head, line, strict=False)) for line in lines], notes
 
 
 @pytest.fixture

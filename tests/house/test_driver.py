@@ -16,7 +16,10 @@ case "$2" in build/release) printf '3:unit.first\\n17:unit.second\\n' > build/re
 """
 PYTHON = """\
 #!/bin/sh
-case "$*" in *pytest*) echo 'FAILED tests/cli/test_x.py::test_y - assert 1 == 2'; exit 1;; esac
+case "$*" in
+    *"-m timing"*) echo 'FAILED tests/cli/test_z.py::test_t - late'; exit 1;;
+    *pytest*) echo 'FAILED tests/cli/test_x.py::test_y - assert 1 == 2'; exit 1;;
+esac
 """
 CMAKE = '#!/bin/sh\necho "$@" >> calls\n'
 
@@ -53,6 +56,7 @@ def test_failed_tests_are_named_at_the_end(checkout):
     assert done.returncode == 1
     assert done.stdout.split("== failed tests\n")[1].splitlines() == [
         "release: unit.first", "release: unit.second", "pytest: tests/cli/test_x.py::test_y",
+        "pytest: tests/cli/test_z.py::test_t",
     ]
 
 
