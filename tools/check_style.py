@@ -26,6 +26,13 @@ LINE_RULES = [
         "unsafe, locale-bound or shell; base and GLib have the piece to call",
     ),
     (
+        "spawner",
+        r"^(src|engines)/.*" + C,
+        r"^src/base/spawn\.c$|^engines/sim/fault\.c$",
+        r"(?<![\w.>])(fork|vfork|posix_spawnp?|g_spawn_\w+|exec(v|ve|vp|vpe|l|lp|le))\s*\(",
+        "use base/spawn.h, whose errors name the step that failed",
+    ),
+    (
         "number parsing",
         OURS + r".*" + C,
         r"^src/base/",

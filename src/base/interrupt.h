@@ -14,7 +14,7 @@
 int interrupt_open(void);
 /* Takes one waiting signal off; its number, or 0 when none waits. fd -1 is fine: 0. */
 int interrupt_take(int fd);
-/* Whether a signal waits, without taking it. */
+/* True if a signal waits; it is not taken. */
 bool interrupt_pending(int fd);
 /* Between fork and exec: unblocks every signal and restores SIGPIPE, SIGCHLD (a child must learn how its own children
  * end) and SIGTERM, by which a parent ends its child whatever it was told to ignore itself. Async-signal-safe. */

@@ -16,7 +16,7 @@
 bool proc_become_subreaper(void);
 /* A pidfd (poll it for the end of the process), or -1 with errno (ENOSYS before Linux 5.3). */
 int proc_pidfd(pid_t pid);
-/* Whether this process has no child at all, dead ones included. For a subreaper: no descendant either, so that the
+/* True if this process has no child at all, not even a dead one. For a subreaper: no descendant either, so that the
  * usual end of a run costs one system call instead of a walk through /proc. */
 bool proc_childless(void);
 /* All living (not zombie) descendants of pid, pid itself left out. New array of pid_t. */

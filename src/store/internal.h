@@ -46,8 +46,6 @@ struct journal *journal_open(const char *path, GError **error);
 /* Adds version and checksum. One write, one sync, whatever the size of the study. Takes over the reference. */
 bool journal_append(struct journal *journal, json_t *line, GError **error);
 void journal_close(struct journal *journal);
-/* True if somebody has it open for writing. */
-bool journal_is_being_written(const char *path);
 /* Hands over each line that is whole and right; one that is not is said in doubts (char *). A journal that is not there
  * has no lines. */
 typedef void journal_line_fn(const json_t *line, void *data);

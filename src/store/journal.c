@@ -112,16 +112,6 @@ void journal_close(struct journal *journal)
     g_free(journal);
 }
 
-bool journal_is_being_written(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool written = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return written;
-}
-
 /* --- Reading -------------------------------------------------------------------------------------------------------- */
 
 /* Why a line cannot be heeded, or NULL and the line. */

@@ -160,7 +160,7 @@ static bool complete_run(const struct store *store, struct store_run *run, const
 bool store_recover(struct store *store, GError **error)
 {
     g_autofree char *path = g_build_filename(store->folder, "journal.jsonl", NULL);
-    store->at_work = !store->journal && journal_is_being_written(path); /* before it is read: an end in between is read */
+    store->at_work = !store->journal && file_is_locked(path); /* before it is read: an end in between is read */
     if (!journal_read(path, apply_line, store, store->doubts, error))
         return false;
     if (store->at_work)

@@ -48,17 +48,6 @@ struct study_lock *study_lock_new(void)
     return lock;
 }
 
-/* True while the study that made the file lives: the kernel drops the lock with its holder. */
-static bool is_held(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return false;
-    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return held;
-}
-
 bool study_lock_is_elsewhere(struct study_lock *lock, pid_t *ret_pid)
 {
     *ret_pid = 0;
@@ -69,7 +58,7 @@ bool study_lock_is_elsewhere(struct study_lock *lock, pid_t *ret_pid)
         g_autofree char *path = g_build_filename(lock->folder, name, NULL);
         if (!number || !num_parse_int(number, 1, G_MAXINT, &pid, NULL) || !g_strcmp0(path, lock->own))
             continue;
-        if (is_held(path))
+        if (file_is_locked(path)) /* its study lives: the kernel drops the lock with its holder */
             *ret_pid = (pid_t)pid;
         else if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
             unlink(path); /* of one that was killed */

@@ -4,7 +4,10 @@ import csv
 import gzip
 import json
 import re
+import signal
 import subprocess
+import time
+from datetime import datetime
 
 import pytest
 
@@ -73,6 +76,31 @@ def test_batch_size_is_the_engine_s_batch(llem, tmp_path):
     study = the_study(tmp_path / "results")
     together, single = (metric(study.result(i), "window_s")["value"] for i in (0, 1))
     assert 0.055 < together < single and single > 0.115
+
+
+def test_pause_between_runs(llem, tmp_path):
+    """As long as the study asks for, and a longer one where a cycle ends; none after the last run."""
+    run(llem, write(tmp_path / "p.yaml", sweep={"sim.threads": [1, 2]},
+                    execution={"n_cycles": 2, "experiment_gap_seconds": 0.3, "cycle_gap_seconds": 0.9}))
+    journal = the_study(tmp_path / "results").journal
+    assert [line["state"] for line in journal] == ["running", "ok"] * 4
+    times = [datetime.fromisoformat(line["utc"].replace("Z", "+00:00")) for line in journal]
+    first, between_cycles, last = [(times[i + 1] - times[i]).total_seconds() for i in (1, 3, 5)]
+    assert min(first, last) >= 0.3 and between_cycles >= 0.9
+    assert min(first, last) < 0.9  # the shorter one is another
+
+
+def test_interrupt_ends_a_pause(llem, tmp_path):
+    process = llem.start("run", write(tmp_path / "p.yaml", sweep={"sim.threads": [1, 2]},
+                                      execution={"n_cycles": 1, "experiment_gap_seconds": 600}),
+                         "-o", tmp_path / "results")
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not any('"ok"' in j.read_text() for j in tmp_path.rglob("journal.jsonl")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, (out, err)
+    assert the_study(tmp_path / "results").states() == ["ok"]
 
 
 def test_closed_descriptors_do_not_reach_the_files(llem, tmp_path):

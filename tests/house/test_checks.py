@@ -160,6 +160,8 @@ HEAD = "/* SPDX-License-Identifier: MIT */\n"
     [
         ("src/x/a.c", HEAD + "void f(char *s) { strcpy(s, t); }\n", "banned function"),
         ("src/x/a.c", HEAD + "int f(void) { return system(c); }\n", "banned function"),
+        ("src/x/a.c", HEAD + "int f(void) { return fork(); }\n", "spawner"),
+        ("engines/x/a.c", HEAD + "int f(void) { return g_spawn_sync(NULL); }\n", "spawner"),
         ("src/x/a.c", HEAD + "long f(void) { return strtol(s, NULL, 10); }\n", "number parsing"),
         ("src/x/a.c", HEAD + "static gchar *name;\n", "GLib type"),
         ("src/x/a.c", HEAD + "#include <gio/gio.h>\n", "GObject or gio"),
@@ -187,6 +189,7 @@ def test_style_refuses(tree, path, text, complaint):
     [
         HEAD + "int a;\n",
         HEAD + "double f(void) { return x->system(c) + my_strtol(s) + o.rand(); }\n",
+        HEAD + "int f(void) { return run->exec(x) + refork(y); }\n",
         HEAD + '    {"row", "a row of a table may be longer", ' + "1, " * 40 + "},\n",
         HEAD + 'const char *template = "/x/XX' + 'XXXX";\n',
     ],

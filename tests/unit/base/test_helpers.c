@@ -2,8 +2,10 @@
 /* What the rooms share: random numbers of a seed, remembered digests, JSON Schemas, structs as JSON. */
 #include "base/base.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utime.h>
@@ -113,6 +115,23 @@ static void test_digest_is_remembered(void)
     g_assert_true(file_remove_tree(dir, NULL));
 }
 
+/* A lock counts whoever holds it, and ends with its descriptor. */
+static void test_locked_file(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("llem-lock-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "file", NULL), *link = g_build_filename(dir, "link", NULL);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    g_assert_cmpint(symlink(path, link), ==, 0);
+    g_assert_false(file_is_locked(path));
+    g_assert_cmpint(flock(fd, LOCK_EX), ==, 0);
+    g_assert_true(file_is_locked(path));
+    g_assert_false(file_is_locked(link));
+    close(fd);
+    g_assert_false(file_is_locked(path));
+    g_assert_true(file_remove_tree(dir, NULL));
+    g_assert_false(file_is_locked(path));
+}
+
 static void test_schema(void)
 {
     g_autoptr(json_t) root = schema_document("a title");
@@ -190,6 +209,7 @@ int main(int argc, char **argv)
     g_test_add_func("/random/shuffle", test_shuffle);
     g_test_add_func("/digest/follows_the_file", test_digest_follows_the_file);
     g_test_add_func("/digest/is_remembered", test_digest_is_remembered);
+    g_test_add_func("/file/locked", test_locked_file);
     g_test_add_func("/schema", test_schema);
     g_test_add_func("/members", test_members);
     g_test_add_func("/install", test_install);
