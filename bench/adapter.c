@@ -139,7 +139,7 @@ int main(int argc, char **argv)
 {
     int rounds = bench_rounds(argc, argv, 30);
     g_autoptr(GError) error = NULL;
-    g_auto(workload_resolved) model = {0};
+    g_auto(owned_resolved) model = {0};
     if (!workload_model_resolve("smollm2-135m-instruct", backend_find("llamacpp", NULL), NULL, NULL, &model, &error))
         give_up(error->message);
     struct plain plain = {0};

@@ -132,7 +132,7 @@ int main(int argc, char **argv)
 {
     int rounds = bench_rounds(argc, argv, 30);
     g_autoptr(GError) error = NULL;
-    g_auto(workload_resolved) model = {0};
+    g_auto(owned_resolved) model = {0};
     g_autofree const char **sources = meter_sources_asked(NULL, SOURCE_BY_AUTO | SOURCE_MODEL);
     struct set_up s = {0};
     struct arm off = {g_new(double, rounds), g_new(double, rounds)},

@@ -6,7 +6,7 @@
 static bool take_data(struct config_value *value, GError **error)
 {
     g_autofree char *path = workload_dataset_path(json_string_value(value->json), error);
-    g_autoptr(workload_dataset) dataset = path ? workload_dataset_open(path, error) : NULL;
+    g_autoptr(owned_dataset) dataset = path ? workload_dataset_open(path, error) : NULL;
     if (!dataset)
         return false;
     g_autoptr(json_t) identity = workload_dataset_identity(dataset);

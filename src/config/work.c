@@ -9,7 +9,7 @@ bool config_work(const struct config *config, struct workload_library *library, 
     const struct workload_dataset *dataset = path ? workload_library_open(library, path, error) : NULL;
     if (!dataset)
         return false;
-    g_auto(workload_work) work = {0};
+    g_auto(owned_work) work = {0};
     int order = workload_order_from_name(config_string(config, FIELD_DATASET_ORDER));
     size_t n_warmup = config_bool(config, FIELD_WARMUP_ENABLED) ? (size_t)config_int(config, FIELD_WARMUP_MAX_PROMPTS) : 0;
     if (!workload_dataset_select(dataset, (size_t)config_int(config, FIELD_N), (enum workload_order)order,

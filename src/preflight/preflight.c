@@ -98,8 +98,8 @@ char *preflight_model_name(const struct config *config)
 static struct preflight_model *model_read(const struct config *config)
 {
     struct preflight_model *model = g_new0(struct preflight_model, 1);
-    g_auto(workload_resolved) resolved = {0};
-    g_auto(workload_facts) facts = {0};
+    g_auto(owned_resolved) resolved = {0};
+    g_auto(owned_facts) facts = {0};
     if (!config_model(config, &resolved, &model->error))
         return model;
     model->path = g_strdup(resolved.path);

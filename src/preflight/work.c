@@ -19,7 +19,7 @@ static char *data_key(struct preflight *p, const struct config *config, size_t n
 static void probe_data(const struct preflight_question *q, struct preflight_finding *ret)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(workload_work) work = {0};
+    g_auto(owned_work) work = {0};
     const struct diag_span *at = config_place(q->config, FIELD_DATASET);
     if (config_work(q->config, preflight_library(q->preflight), &work, &error))
         preflight_find(ret, PREFLIGHT_OK, NULL, "%s", work.dataset);

@@ -16,7 +16,7 @@ static void take_prompts(const struct workload_prompts *prompts, struct exchange
 static bool add_prompts(struct workload_library *library, const struct config *config, struct exchange *ret,
                         GError **error)
 {
-    g_auto(workload_work) work = {0};
+    g_auto(owned_work) work = {0};
     if (!config_work(config, library, &work, error))
         return false;
     ret->dataset = g_steal_pointer(&work.dataset);
@@ -58,7 +58,7 @@ static bool add_engine(const struct config *config, struct exchange *x, GError *
 
 static bool add_model(const struct config *config, struct exchange *x, GError **error)
 {
-    g_auto(workload_resolved) model = {0};
+    g_auto(owned_resolved) model = {0};
     if (!config_model(config, &model, error))
         return false;
     x->model_path = g_steal_pointer(&model.path);

@@ -21,8 +21,7 @@ static const struct workload_model models[] = {
         .hub_id = "HuggingFaceTB/SmolLM2-135M-Instruct",
         .summary = "SmolLM2, 135 million parameters, tuned to follow instructions",
         .licence = "Apache-2.0",
-        .note = "Every other form is made from the 4-bit one (q4_1). They have the right sizes and "
-                "so serve studies of "
+        .note = "Every other form is made from the 4-bit one (q4_1). They have the right sizes and so serve studies of "
                 "speed and energy; they do not have the quality of the original weights.",
         .forms = smollm2_forms,
         .n_forms = G_N_ELEMENTS(smollm2_forms),
@@ -42,14 +41,12 @@ const struct workload_model *workload_catalogue(size_t *ret_n)
 const struct workload_model *workload_catalogue_find(const char *name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(models); i++)
-        if (!g_ascii_strcasecmp(models[i].name, name) ||
-            !g_ascii_strcasecmp(models[i].hub_id, name))
+        if (!g_ascii_strcasecmp(models[i].name, name) || !g_ascii_strcasecmp(models[i].hub_id, name))
             return &models[i];
     return NULL;
 }
 
-const struct workload_form *workload_model_form(const struct workload_model *model,
-                                                const char *form)
+const struct workload_form *workload_model_form(const struct workload_model *model, const char *form)
 {
     for (size_t i = 0; i < model->n_forms; i++)
         if (!g_ascii_strcasecmp(model->forms[i].name, form))
@@ -88,7 +85,7 @@ bool workload_form_present(const struct workload_model *model, const struct work
     return form->derived ? st.st_size > 0 : st.st_size == form->bytes;
 }
 
-/* ---- which file is meant ---- */
+/* --- which file is meant ---------------------------------------------------------------------------------------- */
 
 static bool wants_folder(const struct backend *backend)
 {
@@ -123,13 +120,12 @@ static const struct workload_form *pick_form(const struct workload_model *model,
 }
 
 static bool resolve_catalogue(const struct workload_model *model, const struct backend *backend,
-                              const char *precision, const char *quantization,
-                              struct workload_resolved *ret, GError **error)
+                              const char *precision, const char *quantization, struct workload_resolved *ret,
+                              GError **error)
 {
     if (wants_folder(backend)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                    "%s: the catalogue has no Hugging Face folder of it for %s yet; write the path "
-                    "of a folder with "
+                    "%s: the catalogue has no Hugging Face folder of it for %s yet; write the path of a folder with "
                     "config.json as model",
                     model->name, backend_name(backend));
         return false;
@@ -139,9 +135,8 @@ static bool resolve_catalogue(const struct workload_model *model, const struct b
         return false;
     if (!workload_form_present(model, form)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                    "the %s form of %s is not here; get it with: llem model pull %s%s%s",
-                    form->name, model->name, model->name, form->derived ? " --form " : "",
-                    form->derived ? form->name : "");
+                    "the %s form of %s is not here; get it with: llem model pull %s%s%s", form->name, model->name,
+                    model->name, form->derived ? " --form " : "", form->derived ? form->name : "");
         return false;
     }
     *ret = (struct workload_resolved){.path = workload_form_path(model, form),
@@ -168,15 +163,14 @@ static const char *form_of_label(const char *precision, const char *quantization
 static bool check_file(const char *path, const struct backend *backend, const char *precision,
                        const char *quantization, GError **error)
 {
-    g_auto(workload_facts) facts = {0};
+    g_auto(owned_facts) facts = {0};
     if (!workload_facts_read(path, &facts, error))
         return false;
     const char *wanted = form_of_label(precision, quantization);
     if (!wanted || !g_ascii_strcasecmp(facts.form, wanted))
         return true;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: %s, but %s holds %s weights; leave it out",
-                picking_field(backend, quantization), quantization ? quantization : precision, path,
-                facts.form);
+                picking_field(backend, quantization), quantization ? quantization : precision, path, facts.form);
     return false;
 }
 
@@ -233,8 +227,8 @@ bool workload_model_resolve(const char *name, const struct backend *backend, con
     }
     if (precision && quantization) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                    "precision %s and quantization %s exclude each other: each picks the file",
-                    precision, quantization);
+                    "precision %s and quantization %s exclude each other: each picks the file", precision,
+                    quantization);
         return false;
     }
     const struct workload_model *model = workload_catalogue_find(name);

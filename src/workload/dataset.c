@@ -20,7 +20,7 @@ struct workload_dataset {
 
 static const char *const prompt_keys[] = {"prompt", "text", "instruction", "input", "question"};
 
-/* ---- order names ---- */
+/* --- order names ------------------------------------------------------------------------------------------------ */
 
 static const char *const order_names[] = {
 #define X(code, name) name,
@@ -41,21 +41,20 @@ int workload_order_from_name(const char *name)
     return -1;
 }
 
-/* ---- finding ---- */
+/* --- finding ---------------------------------------------------------------------------------------------------- */
 
 char *workload_dataset_path(const char *alias_or_path, GError **error)
 {
     if (g_str_has_suffix(alias_or_path, ".jsonl")) {
         if (g_file_test(alias_or_path, G_FILE_TEST_IS_REGULAR))
             return g_strdup(alias_or_path);
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                    "the data set %s is not there, or not a file", alias_or_path);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "the data set %s is not there, or not a file",
+                    alias_or_path);
         return NULL;
     }
     if (strcmp(alias_or_path, "aienergyscore") != 0) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                    "unknown data set '%s': expected aienergyscore or the path of a .jsonl file",
-                    alias_or_path);
+                    "unknown data set '%s': expected aienergyscore or the path of a .jsonl file", alias_or_path);
         return NULL;
     }
     const char *dir = g_getenv("LLEM_DATA_DIR");
@@ -72,7 +71,7 @@ char *workload_dataset_path(const char *alias_or_path, GError **error)
     return NULL;
 }
 
-/* ---- reading ---- */
+/* --- reading ---------------------------------------------------------------------------------------------------- */
 
 static void record_clear(void *data)
 {
@@ -113,8 +112,8 @@ static char *explain_json(const char *problem)
 }
 
 /* Reads one line; a reason in words (static) when it is not a record, with its column. */
-static const char *parse_line(struct workload_dataset *set, const char *text, size_t length,
-                              int64_t line, int *ret_column, char **ret_detail)
+static const char *parse_line(struct workload_dataset *set, const char *text, size_t length, int64_t line,
+                              int *ret_column, char **ret_detail)
 {
     json_error_t parse_error;
     json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &parse_error);
@@ -168,10 +167,9 @@ static bool is_blank(const char *text, size_t length)
     return true;
 }
 
-struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name,
-                                                GError **error)
+struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
 {
-    g_autoptr(workload_dataset) set = g_new0(struct workload_dataset, 1);
+    g_autoptr(owned_dataset) set = g_new0(struct workload_dataset, 1);
     set->records = g_array_new(FALSE, TRUE, sizeof(struct record));
     g_array_set_clear_func(set->records, record_clear);
     g_autofree char *sum =
@@ -190,11 +188,10 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
                               ? NULL
                               : parse_line(set, text + at, line_length, line, &column, &detail);
         if (why && n_wrong++ < LIMIT_DIAGNOSTICS)
-            g_string_append_printf(wrong, "%s%s:%" G_GINT64_FORMAT ":%d: error: %s",
-                                   wrong->len ? "\n" : "", name, line, column, why);
+            g_string_append_printf(wrong, "%s%s:%" G_GINT64_FORMAT ":%d: error: %s", wrong->len ? "\n" : "", name,
+                                   line, column, why);
         if (set->records->len > LIMIT_PROMPTS) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", name,
-                        LIMIT_PROMPTS);
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", name, LIMIT_PROMPTS);
             return NULL;
         }
         at += line_length + 1;
@@ -274,7 +271,7 @@ const json_t *workload_dataset_provenance(const struct workload_dataset *set)
     return set->provenance;
 }
 
-/* ---- choosing ---- */
+/* --- choosing --------------------------------------------------------------------------------------------------- */
 
 static const struct record *record_at(const struct workload_dataset *set, size_t i)
 {
@@ -350,13 +347,12 @@ static void prompts_init(struct workload_prompts *prompts, size_t n)
         .n = n, .text = g_new0(const char *, n + 1), .line = g_new0(int64_t, n + 1)};
 }
 
-bool workload_dataset_select(const struct workload_dataset *set, size_t n,
-                             enum workload_order order, uint64_t seed, struct workload_prompts *ret,
-                             GError **error)
+bool workload_dataset_select(const struct workload_dataset *set, size_t n, enum workload_order order, uint64_t seed,
+                             struct workload_prompts *ret, GError **error)
 {
     if (n == 0 || n > set->records->len) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                    "n: %zu prompts asked for, the data set has %u", n, set->records->len);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "n: %zu prompts asked for, the data set has %u", n,
+                    set->records->len);
         return false;
     }
     size_t n_sources;
@@ -404,13 +400,11 @@ static gssize nearest_unused(const struct workload_dataset *set, const bool *use
     return best;
 }
 
-bool workload_dataset_warmup(const struct workload_dataset *set,
-                             const struct workload_prompts *measured, size_t n_warmup,
-                             struct workload_prompts *ret, GError **error)
+bool workload_dataset_warmup(const struct workload_dataset *set, const struct workload_prompts *measured,
+                             size_t n_warmup, struct workload_prompts *ret, GError **error)
 {
     if (measured->n == 0 || n_warmup > LIMIT_PROMPTS) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%zu warm-up prompts cannot be chosen",
-                    n_warmup);
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%zu warm-up prompts cannot be chosen", n_warmup);
         return false;
     }
     /* A text that occurs twice in the file is used when one of the two is. */

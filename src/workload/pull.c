@@ -176,7 +176,7 @@ static bool pull_derived(const struct pull *pull, GError **error)
     tell(pull, "making %s from %s", pull->form->file, pull->model->forms[0].file);
     if (!run((const char *const *)argv->pdata, LLEM_ERROR_ENGINE, "cannot make the form", error))
         return false;
-    g_auto(workload_facts) facts = {0};
+    g_auto(owned_facts) facts = {0};
     if (!workload_facts_read(made, &facts, error))
         return false;
     if (g_ascii_strcasecmp(facts.form, pull->form->name) != 0) {

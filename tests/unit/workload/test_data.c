@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static workload_dataset *parse(const char *text, GError **error)
+static struct workload_dataset *parse(const char *text, GError **error)
 {
     return workload_dataset_parse(text, strlen(text), "d.jsonl", error);
 }
@@ -17,17 +17,16 @@ static char *join(const struct workload_prompts *prompts)
     return g_string_free(out, FALSE);
 }
 
-static char *select_joined(const workload_dataset *set, size_t n, enum workload_order order,
-                           uint64_t seed)
+static char *select_joined(const struct workload_dataset *set, size_t n, enum workload_order order, uint64_t seed)
 {
-    g_auto(workload_prompts) prompts = {0};
+    g_auto(owned_prompts) prompts = {0};
     g_assert_true(workload_dataset_select(set, n, order, seed, &prompts, NULL));
     return join(&prompts);
 }
 
 static void test_columns(void)
 {
-    g_autoptr(workload_dataset) set =
+    g_autoptr(owned_dataset) set =
         parse("{\"_provenance\": \"here\", \"_license\": \"x\"}\n"
               "{\"prompt\": \"a\"}\n\n"
               "{\"text\": \"b\", \"other\": 1}\r\n"
@@ -35,12 +34,10 @@ static void test_columns(void)
               NULL);
     g_assert_nonnull(set);
     g_assert_cmpuint(workload_dataset_size(set), ==, 5);
-    g_assert_cmpstr(
-        json_string_value(json_object_get(workload_dataset_provenance(set), "_provenance")), ==,
-        "here");
+    g_assert_cmpstr(json_string_value(json_object_get(workload_dataset_provenance(set), "_provenance")), ==, "here");
     g_autofree char *all = select_joined(set, 5, WORKLOAD_ORDER_INTERLEAVED, 0);
     g_assert_cmpstr(all, ==, "a b c d e");
-    g_auto(workload_prompts) prompts = {0};
+    g_auto(owned_prompts) prompts = {0};
     g_assert_true(workload_dataset_select(set, 2, WORKLOAD_ORDER_INTERLEAVED, 0, &prompts, NULL));
     g_assert_cmpint(prompts.line[0], ==, 2);
     g_assert_cmpint(prompts.line[1], ==, 4);
@@ -84,7 +81,7 @@ static void test_errors(void)
 /* Some editors put a mark before UTF-8. */
 static void test_byte_order_mark(void)
 {
-    g_autoptr(workload_dataset) set = parse("\xef\xbb\xbf{\"prompt\": \"a\"}\n", NULL);
+    g_autoptr(owned_dataset) set = parse("\xef\xbb\xbf{\"prompt\": \"a\"}\n", NULL);
     g_assert_nonnull(set);
     g_assert_cmpuint(workload_dataset_size(set), ==, 1);
 }
@@ -110,7 +107,7 @@ static const char mixed[] =
 
 static void test_orders(void)
 {
-    g_autoptr(workload_dataset) set = parse(mixed, NULL);
+    g_autoptr(owned_dataset) set = parse(mixed, NULL);
     g_autofree char *interleaved = select_joined(set, 6, WORKLOAD_ORDER_INTERLEAVED, 0);
     g_autofree char *grouped = select_joined(set, 6, WORKLOAD_ORDER_GROUPED, 0);
     g_assert_cmpstr(interleaved, ==, "a1 b1 c1 a2 b2 a3");
@@ -118,7 +115,7 @@ static void test_orders(void)
     g_autofree char *some = select_joined(set, 4, WORKLOAD_ORDER_GROUPED, 0);
     g_assert_cmpstr(some, ==, "a1 a2 b1 c1");
 
-    g_autoptr(workload_dataset) plain = parse(
+    g_autoptr(owned_dataset) plain = parse(
         "{\"prompt\": \"ccc\"}\n{\"prompt\": \"a\"}\n{\"prompt\": \"bb\"}\n{\"prompt\": \"x\"}\n",
         NULL);
     g_autofree char *file_order = select_joined(plain, 4, WORKLOAD_ORDER_INTERLEAVED, 0);
@@ -126,12 +123,11 @@ static void test_orders(void)
     g_assert_cmpstr(file_order, ==, "ccc a bb x");
     g_assert_cmpstr(by_length, ==, "a x bb ccc");
     for (int i = 0; i < WORKLOAD_ORDER_COUNT; i++)
-        g_assert_cmpint(workload_order_from_name(workload_order_name((enum workload_order)i)), ==,
-                        i);
+        g_assert_cmpint(workload_order_from_name(workload_order_name((enum workload_order)i)), ==, i);
     g_assert_cmpint(workload_order_from_name("sorted"), ==, -1);
 }
 
-static workload_dataset *numbered(int n)
+static struct workload_dataset *numbered(int n)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     for (int i = 0; i < n; i++)
@@ -147,13 +143,12 @@ static int compare_text(const void *a, const void *b)
 /* The order changes the order and never the set; a seed is one permutation on every machine. */
 static void test_order_is_not_work(void)
 {
-    g_autoptr(workload_dataset) set = numbered(40);
+    g_autoptr(owned_dataset) set = numbered(40);
     g_autofree char *expected = NULL;
     for (int order = 0; order < WORKLOAD_ORDER_COUNT; order++) {
         for (uint64_t seed = 0; seed < 5; seed++) {
-            g_auto(workload_prompts) prompts = {0};
-            g_assert_true(
-                workload_dataset_select(set, 20, (enum workload_order)order, seed, &prompts, NULL));
+            g_auto(owned_prompts) prompts = {0};
+            g_assert_true(workload_dataset_select(set, 20, (enum workload_order)order, seed, &prompts, NULL));
             qsort(prompts.text, prompts.n, sizeof *prompts.text, compare_text);
             g_autofree char *sorted = join(&prompts);
             if (!expected)
@@ -166,7 +161,7 @@ static void test_order_is_not_work(void)
     g_autofree char *other = select_joined(set, 20, WORKLOAD_ORDER_SHUFFLED, 43);
     g_assert_cmpstr(one, ==, again);
     g_assert_cmpstr(one, !=, other);
-    g_autoptr(workload_dataset) five = parse("{\"prompt\":\"0\"}\n{\"prompt\":\"1\"}\n{\"prompt\":"
+    g_autoptr(owned_dataset) five = parse("{\"prompt\":\"0\"}\n{\"prompt\":\"1\"}\n{\"prompt\":"
                                              "\"2\"}\n{\"prompt\":\"3\"}\n{\"prompt\":\"4\"}",
                                              NULL);
     g_autofree char *frozen = select_joined(five, 5, WORKLOAD_ORDER_SHUFFLED, 42);
@@ -175,7 +170,7 @@ static void test_order_is_not_work(void)
 
 static void test_too_few(void)
 {
-    g_autoptr(workload_dataset) set = parse("{\"prompt\": \"a\"}", NULL);
+    g_autoptr(owned_dataset) set = parse("{\"prompt\": \"a\"}", NULL);
     struct workload_prompts none = {0};
     g_autoptr(GError) error = NULL;
     g_assert_false(workload_dataset_select(set, 2, WORKLOAD_ORDER_INTERLEAVED, 0, &none, &error));
@@ -183,8 +178,7 @@ static void test_too_few(void)
     g_assert_nonnull(strstr(error->message, "2 prompts asked for, the data set has 1"));
 }
 
-static void check_disjoint(const struct workload_prompts *measured,
-                           const struct workload_prompts *warmup)
+static void check_disjoint(const struct workload_prompts *measured, const struct workload_prompts *warmup)
 {
     for (size_t i = 0; i < warmup->n; i++)
         for (size_t k = 0; k < measured->n; k++)
@@ -193,8 +187,8 @@ static void check_disjoint(const struct workload_prompts *measured,
 
 static void test_warmup(void)
 {
-    g_autoptr(workload_dataset) set = numbered(60);
-    g_auto(workload_prompts) measured = {0}, warmup = {0};
+    g_autoptr(owned_dataset) set = numbered(60);
+    g_auto(owned_prompts) measured = {0}, warmup = {0};
     g_assert_true(workload_dataset_select(set, 30, WORKLOAD_ORDER_SHUFFLED, 1, &measured, NULL));
     g_assert_true(workload_dataset_warmup(set, &measured, 10, &warmup, NULL));
     g_assert_cmpuint(warmup.n, ==, 10);
@@ -211,11 +205,11 @@ static void test_warmup(void)
 /* A file that is used up, repeats included: variants of the measured prompts. */
 static void test_warmup_used_up(void)
 {
-    g_autoptr(workload_dataset) set =
+    g_autoptr(owned_dataset) set =
         parse("{\"prompt\": \"one two three\"}\n{\"prompt\": \"word\"}\n{\"prompt\": \"x x\"}\n"
               "{\"prompt\": \"word\"}\n",
               NULL);
-    g_auto(workload_prompts) measured = {0}, warmup = {0};
+    g_auto(owned_prompts) measured = {0}, warmup = {0};
     g_assert_true(workload_dataset_select(set, 3, WORKLOAD_ORDER_INTERLEAVED, 0, &measured, NULL));
     g_assert_true(workload_dataset_warmup(set, &measured, 4, &warmup, NULL));
     g_assert_cmpuint(warmup.n_variants, ==, 4);
@@ -229,17 +223,15 @@ static void test_shipped(void)
     g_autoptr(GError) error = NULL;
     g_autofree char *path = workload_dataset_path("aienergyscore", &error);
     g_assert_no_error(error);
-    g_autoptr(workload_dataset) set = workload_dataset_open(path, &error);
+    g_autoptr(owned_dataset) set = workload_dataset_open(path, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(workload_dataset_size(set), ==, 1000);
-    g_assert_cmpstr(
-        json_string_value(json_object_get(workload_dataset_provenance(set), "_provenance")), ==,
-        "AIEnergyScore/text_generation");
+    g_assert_cmpstr(json_string_value(json_object_get(workload_dataset_provenance(set), "_provenance")), ==,
+                    "AIEnergyScore/text_generation");
     g_autofree char *sum = file_sha256(path, NULL);
     g_assert_cmpstr(workload_dataset_sha256(set), ==, sum);
-    g_auto(workload_prompts) measured = {0}, warmup = {0};
-    g_assert_true(
-        workload_dataset_select(set, 1000, WORKLOAD_ORDER_INTERLEAVED, 0, &measured, NULL));
+    g_auto(owned_prompts) measured = {0}, warmup = {0};
+    g_assert_true(workload_dataset_select(set, 1000, WORKLOAD_ORDER_INTERLEAVED, 0, &measured, NULL));
     g_assert_true(workload_dataset_warmup(set, &measured, 5, &warmup, NULL));
     g_assert_cmpuint(warmup.n_variants, ==, 5);
     check_disjoint(&measured, &warmup);

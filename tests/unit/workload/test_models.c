@@ -95,7 +95,7 @@ static void test_resolve_found(void)
     const struct workload_model *model = workload_catalogue_find(MODEL);
     g_autofree char *dir = workload_model_dir(model);
     g_autofree char *expected = put_file(dir, workload_model_form(model, "f16")->file, tiny);
-    g_auto(workload_resolved) found = {0}, path = {0}, sim = {0};
+    g_auto(owned_resolved) found = {0}, path = {0}, sim = {0};
     g_assert_true(workload_model_resolve("HuggingFaceTB/SmolLM2-135M-Instruct", find("llamacpp"), "fp16",
                                          NULL, &found, NULL));
     g_assert_cmpstr(found.path, ==, expected);

@@ -14,7 +14,7 @@ static bool parse(const GByteArray *file, struct workload_facts *ret, GError **e
 static void test_gguf_facts(void)
 {
     g_autoptr(GByteArray) file = gguf_tiny_llama();
-    g_auto(workload_facts) f = {0};
+    g_auto(owned_facts) f = {0};
     g_autoptr(GError) error = NULL;
     g_assert_true(parse(file, &f, &error));
     g_assert_no_error(error);
@@ -61,7 +61,7 @@ static void test_gguf_damaged_bytes(void)
     for (guint at = 0; at < 3000; at++) {
         g_autofree guint8 *bytes = g_memdup2(sound->data, sound->len);
         bytes[at] = (guint8)(bytes[at] + 1 + g_test_rand_int_range(0, 255));
-        g_auto(workload_facts) f = {0};
+        g_auto(owned_facts) f = {0};
         g_autoptr(GError) error = NULL;
         bool ok = workload_facts_parse_gguf(bytes, sound->len, sound->len, "t.gguf", &f, &error);
         g_assert_true(ok == (error == NULL));
@@ -162,7 +162,7 @@ static void test_gguf_arrays(void)
     gguf_put_tensor(&w, "a", 64, 1, 0, NULL, 256);
     gguf_put_tensor(&w, "b", 64, 64, 8, NULL, 64 * 2 * 34);
     g_autoptr(GByteArray) file = gguf_writer_finish(&w);
-    g_auto(workload_facts) f = {0};
+    g_auto(owned_facts) f = {0};
     g_assert_true(parse(file, &f, NULL));
     g_assert_cmpint(f.n_heads, ==, 4);
     g_assert_cmpint(f.n_kv_heads, ==, 2);
@@ -176,7 +176,7 @@ static void test_read_files(void)
     g_autofree char *path = g_build_filename(dir, "m.gguf", NULL);
     g_autoptr(GByteArray) file = gguf_tiny_llama();
     g_assert_true(g_file_set_contents(path, (const char *)file->data, file->len, NULL));
-    g_auto(workload_facts) f = {0};
+    g_auto(owned_facts) f = {0};
     g_assert_true(workload_facts_read(path, &f, NULL));
     g_assert_cmpint(f.n_layers, ==, 2);
     g_autoptr(GError) missing = NULL;
@@ -222,7 +222,7 @@ static void test_hf_facts(void)
         "\"a\": {\"dtype\": \"BF16\", \"shape\": [3, 4], \"data_offsets\": [0, 24]}, "
         "\"b\": {\"dtype\": \"BF16\", \"shape\": [4], \"data_offsets\": [24, 32]}}";
     write_folder(dir, llama_config, head, 32);
-    g_auto(workload_facts) f = {0};
+    g_auto(owned_facts) f = {0};
     g_autoptr(GError) error = NULL;
     g_assert_true(workload_facts_read(dir, &f, &error));
     g_assert_no_error(error);
@@ -244,7 +244,7 @@ static void test_hf_facts(void)
     write_folder(dir, gpt2_config, NULL, 0);
     g_autofree char *weights = g_build_filename(dir, "model.safetensors", NULL);
     g_assert_cmpint(remove(weights), ==, 0);
-    g_auto(workload_facts) gpt2 = {0};
+    g_auto(owned_facts) gpt2 = {0};
     g_assert_true(workload_facts_read(dir, &gpt2, NULL));
     g_assert_cmpint(gpt2.d_ffn, ==, 4 * 768);
     g_assert_cmpint(gpt2.n_kv_heads, ==, 12);
