@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A channel as JSON, and back. */
+/* A channel as JSON, and back; what a counter of it counted. */
 #include "meter/source.h"
 
 #include <string.h>
@@ -59,10 +59,11 @@ static int kind_from_name(const char *name)
 
 bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError **error)
 {
-    struct meter_channel c = {.source = meter_replay.name, .scale = 1, .low_ratio = 1, .high_ratio = 1};
+    struct meter_channel c = {.source = "", .scale = 1, .low_ratio = 1, .high_ratio = 1};
     const char *kind_name = NULL, *status_name = NULL;
     int64_t rate = METER_FAST;
-    if (!read_members(tree, &c, error) || !jsonx_get_string(tree, "kind", true, &kind_name, error) ||
+    if (!read_members(tree, &c, error) || !jsonx_get_string(tree, "source", false, &c.source, error) ||
+        !jsonx_get_string(tree, "kind", true, &kind_name, error) ||
         !jsonx_get_string(tree, "status", true, &status_name, error) ||
         !jsonx_get_int(tree, "rate", false, &rate, error))
         return false;
@@ -75,5 +76,36 @@ bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError *
     c.status = (enum quantity_status)status;
     c.rate = (enum meter_rate)rate;
     *ret = c;
+    return true;
+}
+
+bool meter_counter_delta(const struct meter_channel *channel, const struct meter_reading *from,
+                         const struct meter_reading *to, int64_t *ret_raw, enum meter_read_status *ret_status)
+{
+    if (from->status != METER_READ_OK || to->status != METER_READ_OK) {
+        *ret_status = from->status != METER_READ_OK ? from->status : to->status;
+        return false;
+    }
+    int64_t delta = to->raw - from->raw;
+    double seconds = (double)(to->after_ns - from->before_ns) * 1e-9;
+    double range = (double)channel->wrap * channel->scale;
+    if (channel->wrap && (channel->max_power_w <= 0 ? delta < 0 : seconds * channel->max_power_w >= range)) {
+        *ret_status = METER_READ_WRAP_AMBIGUOUS;
+        return false;
+    }
+    if (delta < 0 && channel->wrap)
+        delta += channel->wrap;
+    if (delta < 0) {
+        *ret_status = METER_READ_BACKWARDS;
+        return false;
+    }
+    /* A counter adds a whole update period (up to a second) at once. */
+    if (channel->max_power_w > 0 && channel->kind == METER_ENERGY &&
+        (double)delta * channel->scale > channel->max_power_w * (seconds + 1.0)) {
+        *ret_status = channel->wrap && to->raw < from->raw ? METER_READ_BACKWARDS : METER_READ_IMPLAUSIBLE;
+        return false;
+    }
+    *ret_raw = delta;
+    *ret_status = METER_READ_OK;
     return true;
 }

@@ -240,37 +240,6 @@ void meter_set_engine_pids(struct meter *meter, const pid_t *pids, size_t count)
             meter->open[i]->ops->set_pids(meter->open[i], pids, count);
 }
 
-bool meter_counter_delta(const struct meter_channel *channel, const struct meter_reading *from,
-                         const struct meter_reading *to, int64_t *ret_raw, enum meter_read_status *ret_status)
-{
-    if (from->status != METER_READ_OK || to->status != METER_READ_OK) {
-        *ret_status = from->status != METER_READ_OK ? from->status : to->status;
-        return false;
-    }
-    int64_t delta = to->raw - from->raw;
-    double seconds = (double)(to->after_ns - from->before_ns) * 1e-9;
-    double range = (double)channel->wrap * channel->scale;
-    if (channel->wrap && (channel->max_power_w <= 0 ? delta < 0 : seconds * channel->max_power_w >= range)) {
-        *ret_status = METER_READ_WRAP_AMBIGUOUS;
-        return false;
-    }
-    if (delta < 0 && channel->wrap)
-        delta += channel->wrap;
-    if (delta < 0) {
-        *ret_status = METER_READ_BACKWARDS;
-        return false;
-    }
-    /* A counter adds a whole update period (up to a second) at once. */
-    if (channel->max_power_w > 0 && channel->kind == METER_ENERGY &&
-        (double)delta * channel->scale > channel->max_power_w * (seconds + 1.0)) {
-        *ret_status = channel->wrap && to->raw < from->raw ? METER_READ_BACKWARDS : METER_READ_IMPLAUSIBLE;
-        return false;
-    }
-    *ret_raw = delta;
-    *ret_status = METER_READ_OK;
-    return true;
-}
-
 /* --- GPUs ----------------------------------------------------------------------------------------------------------------- */
 
 bool meter_source_has_facts(const struct meter *meter, size_t index)

@@ -80,6 +80,5 @@ char **sysfs_list(const struct meter_context *context, const char *path);
  */
 void source_check_moving(struct meter_source *source, const size_t *indices, size_t count, int64_t wait_ns);
 
-/* The inverse of meter_channel_json(), of a trace's channel: it is then a channel of `replay`. Texts are borrowed from
- * tree. A member "rate" counts where there is one. Errors: DATA. */
+/* The inverse of meter_channel_json(). Texts are borrowed from tree. A member "rate" counts where there is one. Errors: DATA. */
 bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError **error);
