@@ -168,7 +168,10 @@ void value_free(void *value);
 char *value_origin(const struct config_value *value);
 /* Where it stands in a file, for a diagnostic, or NULL. */
 const struct diag_span *value_place(const struct config_value *value);
-bool value_is_set(const struct config_value *value);
+static inline bool value_is_set(const struct config_value *value)
+{
+    return !json_is_null(value->json);
+}
 /* Whether a model or data set text names a file rather than something in a catalogue or hub. */
 bool value_is_path(const char *text);
 

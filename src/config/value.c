@@ -31,11 +31,6 @@ struct config_value *value_make(json_t *json, enum config_layer layer, const cha
     return value;
 }
 
-bool value_is_set(const struct config_value *value)
-{
-    return !json_is_null(value->json);
-}
-
 json_t *config_value_json(const struct config_value *value)
 {
     return value->json;
