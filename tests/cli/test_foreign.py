@@ -3,20 +3,18 @@ before and after the work. The board is a simulated one; the engine's pid reache
 
 import json
 import os
-import re
 import subprocess
-import sys
 
 import pytest
 
+import toy
 from studies import check_records, metric, the_study, write
-from support import ROOT
 
 pytestmark = pytest.mark.timing
 
 OTHER_UUID = "GPU-11111111-0000-4000-8000-000000000000"
-WORK = {"sim.device": "gpu", "sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False,
-        "energy.max_repeats": 1, "warmup.enabled": False}
+WORK = {"max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1, "warmup.enabled": False}
+SCRIPT = {"sim.device": "gpu", "sim.token_us": 43000}
 
 
 def board(**more):
@@ -25,7 +23,8 @@ def board(**more):
 
 @pytest.fixture
 def run(llem, build_dir, tmp_path):
-    """run(devices, fields): the record of WORK beside simulated boards; the engine's pid is in the file `engine.pid`."""
+    """run(devices, fields): the record of WORK beside simulated boards. The engine is the scripted one unless the fields
+    name another; its pid is in the file `engine.pid`."""
     engine = next(p for p in build_dir.rglob("llem-engine-sim") if p.is_file())
     wrapper = tmp_path / "engine"
     wrapper.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/engine.pid"\nexec "{engine}"\n')
@@ -35,7 +34,8 @@ def run(llem, build_dir, tmp_path):
 
     def go(devices, fields=None):
         (tmp_path / "boards.json").write_text(json.dumps({"devices": devices}))
-        llem.ok("run", write(tmp_path / "s.yaml", {**WORK, **(fields or {})}), "-o", tmp_path / "results", timeout=150)
+        script = {} if fields and "backend" in fields else SCRIPT
+        llem.ok("run", write(tmp_path / "s.yaml", {**WORK, **script, **(fields or {})}), "-o", tmp_path / "results", timeout=150)
         study = the_study(tmp_path / "results")
         check_records(llem, study)
         return study.result()
@@ -117,7 +117,6 @@ def start_burning():
 
 class Burner(Adapter):
     def on_load(self, config, allow_substitution=False):
-        config = {{**config, "options": {{"token_us": 43000}}}}
         return {{**super().on_load(config, allow_substitution), "device": "gpu"}}
 
     def on_prepare(self, batch, requests):
@@ -140,14 +139,10 @@ Burner(socket.socket(fileno=fd)).serve()
 
 @pytest.mark.parametrize("phase", ["before", "after", "never"])
 def test_an_engine_that_burns_cpu_time_in_one_guard(run, llem, phase):
-    """The example adapter of the documentation, made to spin after prepare or after generate."""
-    page = (ROOT / "docs" / "engine-protocol.md").read_text()
-    example = re.search(r"^```python\n#!.*?\n(.*?)^if __name__", page, re.M | re.S).group(1)
-    engine = llem.folder / "burner"
-    engine.write_text(f"#!{sys.executable}\n{example}{ENGINE_THAT_BURNS.format(phase=phase)}")
-    engine.chmod(0o755)
-    llem.env["LLEM_ENGINE_SIM"] = str(engine)
-    record = run([board()])
+    """The example adapter of the documentation, an engine of its own, made to spin after prepare or after generate."""
+    example = toy.block("python").partition("if __name__")[0]
+    toy.install(llem, "burner", f"{example}{ENGINE_THAT_BURNS.format(phase=phase)}")
+    record = run([board()], {"backend": "burner", "burner.token_us": 43000})
     before, after = record["machine"]["guard_cores_pre"], record["machine"]["guard_cores_post"]
     assert ("guard_cpu_drift" in record["flags"]) == (phase != "never")
     if phase == "before":
