@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     size_t n = (size_t)rounds;
     bench_row("write the folder of 10,000 cells × 3 cycles, over planning them", bench_median(write, n), "×", "≤ 8 ×");
     bench_row("open it again, over planning them", bench_median(open, n), "×", "≤ 2 ×");
-    row_of_one("a cell in cells.jsonl", bytes, "B", "≤ 600 B");
+    row_of_one("a cell in cells.jsonl", bytes, "B", "≤ 1 kB");
     bench_row("a transition in it, over one in a study of 30 runs", bench_median(line, n), "×", "1 ×");
     row_of_one("peak memory of all that", (double)usage.ru_maxrss / 1024, "MiB", "≤ 100 MB");
     file_remove_tree(dir, NULL);

@@ -75,6 +75,13 @@ LINE_RULES = [
         r"p[y]pi\.org|p[y]thonhosted\.org|registry\.n[p]mjs\.org|deb\.d[e]bian\.org|static\.c[r]ates\.io",
         "use the package manager by name",
     ),
+    (
+        "file of a study's folder",
+        r"^src/.*" + C,
+        r"^src/store/",
+        r'"(study\.json|cells\.jsonl|journal\.jsonl)"',
+        "room store knows the names in it: ask it",
+    ),
     ("tab", C, "", r"\t", "4 spaces"),
     ("trailing blank", TEXT, r"\.md$|^tests/golden/", r"[ \t]+$", "remove it"),
     (

@@ -76,6 +76,9 @@ struct store *store_create(const char *results_dir, const struct config_file *fi
     struct store *store = NULL;
     if (folder && write_files(folder, file, plan, error))
         store = store_open(folder, STORE_WRITE, error);
+    /* The names of the journal and of the folder itself must survive a power cut as well as what is written there. */
+    if (store && !(file_sync_dir(folder, error) && file_sync_dir(results_dir, error)))
+        g_clear_pointer(&store, store_free);
     if (folder && !store)
         file_remove_tree(folder, NULL); /* nothing was begun in it */
     return store;

@@ -168,6 +168,7 @@ HEAD = "/* SPDX-License-Identifier: MIT */\n"
         ("src/x/a.c", HEAD + '#include "../base/num.h"\n', "umbrella include"),
         ("src/x/a.c", HEAD + "\tint a;\n", "tab"),
         ("src/x/a.c", HEAD + "int a; \n", "trailing blank"),
+        ("src/x/a.c", HEAD + 'char *name = "study.json";\n', "file of a study's folder"),
         ("src/x/a.c", HEAD + "int " + "a" * 140 + ";\n", "long line"),
         ("src/x/a.c", HEAD + "/* TO" + "DO later */\n", "unfinished"),
         ("src/x/a.c", HEAD + "int a;\n" * 701, "is it one thing"),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The exchange file: what is written is read, what is wrong is located, paths are mapped in every member that is one. */
-#include "exchange/exchange.h"
+#include "exchange/private.h"
 
 #include <string.h>
 
@@ -156,7 +156,29 @@ static void test_paths_are_mapped(void)
     g_assert_true(file_remove_tree(parent, NULL));
 }
 
-/* A row with a path that nobody maps would be a file that the worker does not find: each of them is refused by name. */
+/* A path that nobody maps would be a file that the worker does not find: every row that is one is refused by name. */
+static void test_every_path_is_mapped(void)
+{
+    static const struct exchange_path elsewhere[] = {{"/hosts", "/h"}};
+    static const struct exchange_map map = {elsewhere, G_N_ELEMENTS(elsewhere)};
+    int n = 0;
+    for (const struct exchange_row *row = exchange_rows; row->name; row++) {
+        g_auto(owned_exchange) x = {0};
+        g_autoptr(GError) error = NULL;
+        if (!(row->flags & EXCHANGE_PATH))
+            continue;
+        if (row->type == EXCHANGE_STRINGS)
+            *(char ***)exchange_member(&x, row) = g_strsplit("relative /host/a", " ", -1);
+        else
+            *(char **)exchange_member(&x, row) = g_strdup("/host/a");
+        g_assert_false(exchange_map_paths(&x, &map, &error));
+        g_autofree char *said = g_strdup_printf("%s: /host/a is in none", row->place);
+        g_assert_true(g_str_has_prefix(error->message, said));
+        n++;
+    }
+    g_assert_cmpint(n, >=, 3);
+}
+
 static void test_a_path_that_is_not_inside_is_refused(void)
 {
     static const struct exchange_path elsewhere[] = {{"/host/model", "/m"}, {"/hosts", "/h"}};
@@ -198,6 +220,7 @@ int main(int argc, char **argv)
     g_test_add_func("/exchange/wrong files are located", test_wrong_files_are_located);
     g_test_add_func("/exchange/what is missing is not written", test_what_is_missing_is_not_written);
     g_test_add_func("/exchange/paths are mapped", test_paths_are_mapped);
+    g_test_add_func("/exchange/every path is mapped", test_every_path_is_mapped);
     g_test_add_func("/exchange/a path that is not inside is refused", test_a_path_that_is_not_inside_is_refused);
     g_test_add_func("/exchange/schema and documentation", test_schema_and_documentation);
     return g_test_run();
