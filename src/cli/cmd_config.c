@@ -137,6 +137,10 @@ static int fields(int argc, char **argv)
     g_autoptr(owned_config_table) few = *prefix ? open_table(one, NULL) : NULL;
     if (few && print_below(few, prefix, &suggest))
         return CLI_OK;
+    if (one[0] && !strcmp(prefix, one[0])) {
+        printf("%s has no options of its own\n", prefix);
+        return CLI_OK;
+    }
     g_autoptr(owned_config_table) all = open_table(NULL, NULL);
     if (print_below(all, prefix, &suggest))
         return CLI_OK;

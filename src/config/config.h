@@ -211,7 +211,7 @@ struct config_file_options {
     const char *const *overrides; /* NULL-terminated "key=value" of the command line, or NULL */
     const char *user_file;        /* path of the user's file; missing is fine; NULL: none. See config_user_file() */
     bool environment;             /* read the LLEM_… variables that rows name */
-    bool skip_digests;            /* do not read local model and data set files: no hash can be had */
+    bool skip_digests;            /* do not read files that values lead to: then no hash can be had */
 };
 
 /* One axis of a sweep as the file gives it: a field and its levels. */

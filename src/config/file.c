@@ -168,7 +168,8 @@ static void look_at_defaults(struct config_file *file, struct diag *diag)
     for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++) {
         struct config_value *initial = file->table->info[i].initial;
         g_autoptr(GError) error = NULL;
-        if (!initial->unknown || file->layers.values[i] != initial)
+        bool used = file->layers.values[i] == initial && !layers_axis(&file->layers, &file->table->rows[i]);
+        if (!initial->unknown || !used)
             continue;
         initial->unknown = false;
         if (!content_take(&file->table->rows[i], initial, &error))
@@ -323,8 +324,7 @@ static void read_layers(struct config_file *file, const struct sources *sources,
         read_environment(file, context);
     for (unsigned i = 0; i < sources->overrides->len; i++)
         read_override(file, &g_array_index(sources->overrides, struct override, i), context);
-    if (!o->skip_digests)
-        look_at_defaults(file, diag);
+    look_at_defaults(file, diag);
 }
 
 static struct config_file *read_file(struct doc *doc, const char *name, const char *folder,

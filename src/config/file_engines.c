@@ -5,36 +5,43 @@
 #include <string.h>
 
 struct naming {
-    GPtrArray *names; /* of engines that are there; borrowed from strings */
-    GStringChunk *strings;
+    GPtrArray *engines; /* const struct backend * */
+    GHashTable *seen;   /* names */
+    struct diag *diag;
     bool chosen; /* somebody says which engine */
 };
 
-static void name_engine(struct naming *naming, const char *name)
+/* Names that are none are left to the reader of values. at NULL: the name is the default. */
+static void name_engine(struct naming *naming, const char *name, const struct diag_span *at)
 {
-    const char *kept = g_string_chunk_insert_const(naming->strings, name);
-    if (backend_exists(kept) && !g_ptr_array_find(naming->names, kept, NULL))
-        g_ptr_array_add(naming->names, (void *)(uintptr_t)kept);
+    g_autoptr(GError) error = NULL;
+    if (!g_hash_table_add(naming->seen, g_strdup(name)) || (at && !backend_exists(name)))
+        return;
+    const struct backend *engine = backend_find(name, &error);
+    if (engine)
+        g_ptr_array_add(naming->engines, (void *)(uintptr_t)engine);
+    else
+        diag_add(naming->diag, DIAG_ERROR, at, "%s", error->message);
 }
 
 static void name_levels(struct naming *naming, const struct doc_node *node)
 {
     naming->chosen = true;
     if (node->kind == DOC_SCALAR && node->raw)
-        name_engine(naming, node->raw);
+        name_engine(naming, node->raw, &node->at);
     for (size_t i = 0; node->kind == DOC_LIST && i < node->n; i++)
         if (node->items[i]->kind == DOC_SCALAR && node->items[i]->raw)
-            name_engine(naming, node->items[i]->raw);
+            name_engine(naming, node->items[i]->raw, &node->items[i]->at);
 }
 
 /* A field's path: the engine's own field, or one in a section that may be an engine's. */
-static void name_of_field(struct naming *naming, const char *path, const struct doc_node *node)
+static void name_of_field(struct naming *naming, const char *path, const struct diag_span *at, const struct doc_node *node)
 {
     g_autofree char *section = g_strndup(path, strcspn(path, "."));
     if (!strcmp(path, config_shared_rows[FIELD_BACKEND].path))
         name_levels(naming, node);
     else
-        name_engine(naming, section);
+        name_engine(naming, section, at);
 }
 
 static void name_of_map(struct naming *naming, const struct doc_node *map)
@@ -43,24 +50,23 @@ static void name_of_map(struct naming *naming, const struct doc_node *map)
         if (!strcmp(map->entries[i].key, "sweep"))
             name_of_map(naming, map->entries[i].value);
         else
-            name_of_field(naming, map->entries[i].key, map->entries[i].value);
+            name_of_field(naming, map->entries[i].key, &map->entries[i].key_at, map->entries[i].value);
     }
 }
 
 struct config_table *table_for(const struct sources *sources, struct diag *diag)
 {
-    struct naming naming = {.names = g_ptr_array_new(), .strings = g_string_chunk_new(256)};
+    struct naming naming = {.engines = g_ptr_array_new(),
+                            .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                            .diag = diag};
     for (unsigned i = 0; i < sources->overrides->len; i++) {
         const struct override *o = &g_array_index(sources->overrides, struct override, i);
-        name_of_field(&naming, o->field, o->node);
+        name_of_field(&naming, o->field, &o->node->at, o->node);
     }
     name_of_map(&naming, sources->root);
     if (!naming.chosen)
-        g_ptr_array_add(naming.names, (void *)(uintptr_t)g_string_chunk_insert_const(naming.strings, DEFAULT_BACKEND));
+        name_engine(&naming, DEFAULT_BACKEND, NULL);
     name_of_map(&naming, sources->user);
-    g_ptr_array_add(naming.names, NULL);
-    struct config_table *table = config_table_new((const char *const *)naming.names->pdata, diag);
-    g_ptr_array_unref(naming.names);
-    g_string_chunk_free(naming.strings);
-    return table;
+    g_hash_table_unref(naming.seen);
+    return table_build(naming.engines);
 }

@@ -87,6 +87,8 @@ struct config_table {
     char **found;                 /* owns their names */
 };
 
+/* A table of the shared rows and the options of these engines (const struct backend *, taken over). */
+struct config_table *table_build(GPtrArray *engines);
 /* Index of a path, or -1. */
 int table_index(const struct config_table *table, const char *path);
 /* Index of a path that must exist. */

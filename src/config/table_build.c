@@ -221,23 +221,10 @@ static void name_engines(struct config_table *table)
     }
 }
 
-static void read_engine(struct config_table *table, const char *name, struct diag *diag)
-{
-    g_autoptr(GError) error = NULL;
-    const struct backend *engine = table_engine(table, name) ? NULL : backend_find(name, &error);
-    if (engine)
-        g_ptr_array_add(table->engines, (void *)(uintptr_t)engine);
-    else if (error)
-        diag_add(diag, DIAG_ERROR, NULL, "%s", error->message);
-}
-
-struct config_table *config_table_new(const char *const *names, struct diag *diag)
+struct config_table *table_build(GPtrArray *engines)
 {
     struct config_table *table = g_new0(struct config_table, 1);
-    g_auto(GStrv) all = names ? NULL : backend_names();
-    table->engines = g_ptr_array_new();
-    for (const char *const *name = names ? names : (const char *const *)all; *name; name++)
-        read_engine(table, *name, diag);
+    table->engines = engines;
     name_engines(table);
     fill_rows(table);
     index_rows(table);
@@ -246,6 +233,21 @@ struct config_table *config_table_new(const char *const *names, struct diag *dia
     link_rows(table);
     add_rules(table);
     return table;
+}
+
+struct config_table *config_table_new(const char *const *names, struct diag *diag)
+{
+    g_auto(GStrv) all = names ? NULL : backend_names();
+    GPtrArray *engines = g_ptr_array_new();
+    for (const char *const *name = names ? names : (const char *const *)all; *name; name++) {
+        g_autoptr(GError) error = NULL;
+        const struct backend *engine = backend_find(*name, &error);
+        if (engine)
+            g_ptr_array_add(engines, (void *)(uintptr_t)engine);
+        else
+            diag_add(diag, DIAG_ERROR, NULL, "%s", error->message);
+    }
+    return table_build(engines);
 }
 
 void config_table_free(struct config_table *table)

@@ -370,7 +370,8 @@ static bool take_path(const struct reading *r, struct config_value *value)
 static bool take_content(const struct reading *r, struct config_value *value)
 {
     g_autoptr(GError) error = NULL;
-    value->unknown = r->context->skip_digests && (value->file || (r->row->flags & CONFIG_DATA));
+    bool later = r->context->layer == LAYER_DEFAULT && (r->row->flags & CONFIG_DATA);
+    value->unknown = later || (r->context->skip_digests && value->file);
     if (value->unknown || content_take(r->row, value, &error))
         return true;
     bool located = g_error_matches(error, LLEM_ERROR, LLEM_ERROR_DATA);

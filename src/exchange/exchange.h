@@ -35,7 +35,7 @@ enum exchange_flags {
     X(STRING, config_hash, "config_hash", EXCHANGE_REQUIRED, "config", "hash of the configuration: 16 hex digits")     \
     X(OBJECT, config, "config", EXCHANGE_REQUIRED | EXCHANGE_FIELDS, "config",                                         \
       "the resolved experiment: every field that applies to its backend")                                              \
-    X(OBJECT, hashed, "hashed", EXCHANGE_OPTIONAL, "config", "what the hash is made of; the worker hashes it again")   \
+    X(OBJECT, hashed, "hashed", EXCHANGE_REQUIRED, "config", "what the hash is made of; the worker hashes it again")   \
     X(OBJECT, origins, "origins", EXCHANGE_REQUIRED, "config", "where each value came from, by field")                 \
     X(OBJECT, digests, "digests", EXCHANGE_OPTIONAL, "config", "SHA-256 of local files, by the field that names them") \
     X(STRINGS, files, "files", EXCHANGE_OPTIONAL, "config", "fields of config that name a file or folder of the host") \

@@ -16,8 +16,20 @@ static void use(const struct plan *plan)
     g_assert(!config_hash(config) || (back && !g_strcmp0(config_hash(back), config_hash(config))));
 }
 
+/* The engines of the source tree, and a data set that is read quickly. */
+static void set_up(void)
+{
+    static bool done;
+    if (done)
+        return;
+    done = true;
+    g_setenv("LLEM_ENGINES_PATH", LLEM_SOURCE_DIR "/engines", TRUE);
+    g_setenv("LLEM_DATA_DIR", LLEM_SOURCE_DIR "/tests/fuzz/data", TRUE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    set_up();
     const struct config_file_options options = {.skip_digests = true};
     g_autoptr(owned_diag) diag = diag_new();
     g_autoptr(owned_config_file) study = config_file_parse("fuzz.yaml", (const char *)data, size, "/nowhere", &options, diag);

@@ -126,6 +126,7 @@ static void test_only_what_is_needed(void)
     g_autofree char *said = errors_of("model: m\nbackend: broken\n");
     g_assert_nonnull(strstr(said, "nonsense"));
     g_assert_nonnull(strstr(said, "engine.json"));
+    g_assert_nonnull(strstr(said, "file.yaml:2:10: error: "));
     engines_away();
 }
 
