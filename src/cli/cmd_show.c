@@ -161,12 +161,23 @@ static int show_study(const char *folder)
     return CLI_OK;
 }
 
+/* True if no option of the table is given where none is printed. */
+static bool options_fit(const char *folder)
+{
+    const char *option = table.sort ? "--sort" : table.columns ? "--columns" : NULL;
+    bool run = !store_is_study(folder) && is_run(folder);
+    if (!option || (!as_json && !run))
+        return true;
+    cli_misuse("%s is of a study's table: %s", option, run ? "name the study's folder, not a run's" : "leave --json out");
+    return false;
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc;
-    if (!cli_table_check(&table))
-        return CLI_USAGE;
     g_autofree char *folder = folder_of(argv[0]);
+    if (!cli_table_check(&table) || !options_fit(folder))
+        return CLI_USAGE;
     return store_is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(argv[0]);
 }
 

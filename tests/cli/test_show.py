@@ -57,6 +57,17 @@ def test_a_record_that_cannot_be_read_is_said(llem, study):
     assert "result.json" in json.loads(llem.ok("show", study.folder, "--json"))["runs"][0]["unreadable"]
 
 
+def test_no_option_is_ignored(llem, study):
+    for arguments, said in (
+        ([study.runs[0], "--sort", "run"], "--sort is of a study's table: name the study's folder, not a run's"),
+        ([study.runs[0], "--columns", "run"], "--columns is of a study's table: name the study's folder"),
+        ([study.folder, "--json", "--sort", "run"], "--sort is of a study's table: leave --json out"),
+    ):
+        done = llem.run("show", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+
+
 def test_what_is_neither(llem, study, tmp_path):
     for folder, said in (
         (tmp_path / "results", f"is a folder of studies, not one of them; try:  llem show {study.folder}"),
