@@ -30,7 +30,7 @@ struct flight {
     struct runner_end end;
 };
 
-static char *file_of(const struct flight *f, const char *suffix)
+static char *flight_file(const struct flight *f, const char *suffix)
 {
     return exchange_file(f->dir, f->config_hash, suffix);
 }
@@ -60,7 +60,7 @@ struct flight *flight_start(const struct runner *runner, const struct runner_job
 }
 
 /* Hands complete new lines of progress.jsonl to the listener. */
-static void follow_progress(struct flight *f)
+static void flight_follow_progress(struct flight *f)
 {
     if (!f->job.progress)
         return;
@@ -78,7 +78,7 @@ static void follow_progress(struct flight *f)
     fclose(file);
 }
 
-static void ask_to_stop(struct flight *f)
+static void flight_ask_to_stop(struct flight *f)
 {
     if (f->kill_at_ns)
         return;
@@ -86,7 +86,7 @@ static void ask_to_stop(struct flight *f)
     f->kill_at_ns = clock_mono_ns() + f->job.grace_ns;
 }
 
-static void kill_now(struct flight *f)
+static void flight_kill(struct flight *f)
 {
     f->ops->kill(f->run);
     f->killed = true;
@@ -99,37 +99,37 @@ void flight_interrupt(struct flight *f, int signal_number)
         return;
     f->interrupted = signal_number;
     if (again)
-        kill_now(f);
+        flight_kill(f);
     else
-        ask_to_stop(f);
+        flight_ask_to_stop(f);
 }
 
-static void keep_deadlines(struct flight *f)
+static void flight_keep_deadlines(struct flight *f)
 {
     int64_t now = clock_mono_ns();
     if (!f->kill_at_ns && now > f->started_ns + f->job.timeout_ns + f->job.slack_ns) {
         f->timed_out = true;
-        ask_to_stop(f);
+        flight_ask_to_stop(f);
     }
     if (f->kill_at_ns && now > f->kill_at_ns && !f->killed)
-        kill_now(f);
+        flight_kill(f);
 }
 
 /* True when it has ended. */
-static bool serve(struct flight *f)
+static bool flight_serve(struct flight *f)
 {
     if (f->ended_ns)
         return true;
     if (f->ops->has_ended(f->run))
         f->ended_ns = clock_mono_ns();
-    follow_progress(f);
+    flight_follow_progress(f);
     if (!f->ended_ns)
-        keep_deadlines(f);
+        flight_keep_deadlines(f);
     return f->ended_ns != 0;
 }
 
 /* Sleeps until one of them may have something to say, a signal waits or until_ns. */
-static void wait_for_news(struct flight *const *flights, size_t n, int interrupt_fd, int64_t until_ns)
+static void flights_sleep(struct flight *const *flights, size_t n, int interrupt_fd, int64_t until_ns)
 {
     g_autofree struct pollfd *fds = g_new0(struct pollfd, n + 1);
     for (size_t i = 0; i < n; i++)
@@ -143,17 +143,17 @@ struct flight *flight_wait(struct flight *const *flights, size_t n, int interrup
 {
     for (;;) {
         for (size_t i = 0; i < n; i++)
-            if (serve(flights[i]))
+            if (flight_serve(flights[i]))
                 return flights[i];
         if (interrupt_pending(interrupt_fd) || clock_mono_ns() >= until_ns)
             return NULL;
-        wait_for_news(flights, n, interrupt_fd, until_ns);
+        flights_sleep(flights, n, interrupt_fd, until_ns);
     }
 }
 
 /* --- Why there is neither a result nor an error record --------------------------------------------------------- */
 
-static GError *timeout_error(const struct flight *f)
+static GError *flight_timeout_error(const struct flight *f)
 {
     g_autofree char *limit = num_format_duration_ns(f->job.timeout_ns);
     return g_error_new(LLEM_ERROR, LLEM_ERROR_TIMEOUT,
@@ -170,10 +170,10 @@ static bool disk_is_full(const char *folder)
     return (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES || (disk.f_files > 0 && disk.f_favail == 0);
 }
 
-static GError *explain_death(const struct flight *f)
+static GError *flight_explain_end(const struct flight *f)
 {
     if (f->timed_out)
-        return timeout_error(f);
+        return flight_timeout_error(f);
     if (f->interrupted)
         return g_error_new(LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by signal %d (%s)", f->interrupted,
                            strsignal(f->interrupted));
@@ -194,10 +194,10 @@ static GError *explain_death(const struct flight *f)
 /* --- Judgement ------------------------------------------------------------------------------------------------- */
 
 /* Writes the error record of a failure that the worker has none for; hands the failure back. */
-static GError *write_record(const struct flight *f, GError *failure)
+static GError *flight_write_record(const struct flight *f, GError *failure)
 {
-    g_autofree char *config = file_of(f, "config.json");
-    g_autofree char *path = file_of(f, "error.json");
+    g_autofree char *config = flight_file(f, "config.json");
+    g_autofree char *path = flight_file(f, "error.json");
     g_autofree char *log = g_build_filename(f->dir, RUNNER_LOG, NULL);
     g_auto(owned_exchange) x = {0};
     g_autoptr(GError) second = NULL;
@@ -207,7 +207,7 @@ static GError *write_record(const struct flight *f, GError *failure)
 }
 
 /* The worker's record with the class and message of another failure: where it was and what the engine said stay. */
-static GError *rewrite_record(const char *path, json_t *own, GError *failure)
+static GError *record_rewrite(const char *path, json_t *own, GError *failure)
 {
     g_autoptr(GError) second = NULL;
     json_object_set_new(own, "class", json_string(llem_error_name(failure->code)));
@@ -218,38 +218,39 @@ static GError *rewrite_record(const char *path, json_t *own, GError *failure)
 }
 
 /* What the worker's own error record says. */
-static GError *judge_record(const struct flight *f, const char *path)
+static GError *flight_judge_record(const struct flight *f, const char *path)
 {
     GError *failure = NULL;
     g_autoptr(json_t) own = jsonx_load(path, LIMIT_RESULT_BYTES, &failure);
     if (!own)
-        return write_record(f, failure);
+        return flight_write_record(f, failure);
     failure = result_error_parse(own);
     /* The worker knows only that it was asked to stop; why, whoever asked knows. */
     if (!f->timed_out || f->interrupted || !g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
         return failure;
     g_error_free(failure);
-    return rewrite_record(path, own, timeout_error(f));
+    return record_rewrite(path, own, flight_timeout_error(f));
 }
 
 /* A whole result counts however its worker ended: what came after it was only tidying. */
-static GError *judge_result(const struct flight *f, const char *path)
+static GError *flight_judge_result(const struct flight *f, const char *path)
 {
     g_autoptr(GError) torn = NULL;
     g_autoptr(json_t) result = access(path, F_OK) == 0 ? jsonx_load(path, LIMIT_RESULT_BYTES, &torn) : NULL;
     if (result)
         return NULL;
-    return write_record(f, torn && f->end.clean ? g_steal_pointer(&torn) : explain_death(f));
+    return flight_write_record(f, torn && f->end.clean ? g_steal_pointer(&torn) : flight_explain_end(f));
 }
 
 /* The failure of a run that has ended; NULL when the result is there. */
-static GError *judge(const struct flight *f)
+static GError *flight_judge(const struct flight *f)
 {
-    g_autofree char *result_path = file_of(f, "result.json");
-    g_autofree char *error_path = file_of(f, "error.json");
-    GError *failure = access(error_path, F_OK) == 0 ? judge_record(f, error_path) : judge_result(f, result_path);
+    g_autofree char *result_path = flight_file(f, "result.json");
+    g_autofree char *error_path = flight_file(f, "error.json");
+    bool disowned = access(error_path, F_OK) == 0;
+    GError *failure = disowned ? flight_judge_record(f, error_path) : flight_judge_result(f, result_path);
     if (failure)
-        unlink(result_path); /* disowned by its worker, or torn: never beside an error record */
+        unlink(result_path); /* disowned, or torn: never beside an error record */
     return failure;
 }
 
@@ -270,9 +271,9 @@ void flight_finish(struct flight *f, struct runner_report *ret)
     if (f->run) {
         f->ops->describe_end(f->run, &f->end);
         f->ops->sweep(f->run, clock_mono_ns() + f->job.sweep_ns, &ret->leftovers);
-        ret->failure = judge(f);
+        ret->failure = flight_judge(f);
     } else {
-        ret->failure = write_record(f, f->start_failure);
+        ret->failure = flight_write_record(f, f->start_failure);
     }
     flight_free(f);
 }

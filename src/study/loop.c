@@ -323,7 +323,7 @@ bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
                         .lock = study_lock_new(),
                         .told_of = -1,
                         .next = next_planned(job->store, 0)};
-    slots_init(&loop.slots, (size_t)job->runner->max_in_flight);
+    slots_init(&loop.slots, (size_t)MAX(job->runner->max_in_flight, 1));
     loop_run_all(&loop, error);
     slots_clear(&loop.slots);
     workload_library_free(loop.library);
