@@ -1,5 +1,6 @@
 """An installed llem, away from its source and build folders."""
 
+import json
 import shutil
 import subprocess
 
@@ -32,3 +33,11 @@ def test_it_can_be_moved(installed, tmp_path):
     installed.ok("run", write(tmp_path / "s.yaml"), "-o", tmp_path / "results")
     record = the_study(tmp_path / "results").result()
     assert metric(record, "tokens_out")["value"] == 8
+
+
+def test_its_engines_are_its_own(installed, tmp_path):
+    rows = {row["backend"]: row for row in json.loads(installed.ok("engine", "list", "--json"))}
+    engines = tmp_path / "prefix" / "libexec" / "llem" / "engines"
+    assert {"llamacpp", "pytorch", "sim", "vllm"} <= set(rows)
+    assert all(row["folder"] == str(engines / name) and row["hides"] == [] for name, row in rows.items())
+    assert rows["sim"]["path"] == str(engines / "sim" / "llem-engine-sim") and rows["sim"]["works"]

@@ -141,6 +141,23 @@ static void test_lists(void)
     g_assert_null(backend_retired(b, "toy.q", NULL));
 }
 
+/* JSON as others write it: tabs, no blanks at all, escapes. */
+static void test_any_json(void)
+{
+    static const char *const texts[] = {
+        "{\n\t\"format\":\t1, \"name\": \"toy\",\n\t\"summary\": \"it's: # a\\/b \\u00e9 \\ud83d\\ude00\", \"protocol\": 1,"
+        "\r\n\t\"hash_version\": 1, \"remedy\": \"r\",\n\t\"model\": {\n\t\t\"takes\": \"none\"}}",
+        "{\"format\":1,\"name\":\"toy\",\"summary\":\"it's: # a/b é 😀\",\"protocol\":1,\"hash_version\":1,\"remedy\":\"r\","
+        "\"model\":{\"takes\":\"none\"}}",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autofree char *said = NULL;
+        g_autoptr(owned_backend) b = parse(texts[i], &said);
+        g_assert_cmpstr(said, ==, "");
+        g_assert_cmpstr(backend_summary(b), ==, "it's: # a/b é 😀");
+    }
+}
+
 /* --- What is refused ------------------------------------------------------------------------------------------------- */
 
 #define OPTION "{\"name\": \"n\", \"type\": \"integer\", \"help\": \"h\""
@@ -506,6 +523,7 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strconcat("/backend/refused/", refused[i].name, NULL);
         g_test_add_data_func(path, &refused[i], test_refused);
     }
+    g_test_add_func("/backend/any-json", test_any_json);
     g_test_add_func("/backend/suggests", test_suggests);
     g_test_add_func("/backend/all-at-once", test_all_at_once);
     g_test_add_func("/backend/bad-folders", test_bad_folders);
