@@ -65,11 +65,11 @@ extern const struct cli_command cli_meter;
 
 /* Runs the command line behind "llem"; the exit code. argv ends with NULL. */
 int cli_dispatch(int argc, char **argv);
-/* True if the command has one action, which has no name. */
-bool cli_is_single(const struct cli_command *command);
 
 /* --- Help (help.c) ------------------------------------------------------------------------------------------------ */
 
+/* True if the command has one action, which has no name. */
+bool cli_is_single(const struct cli_command *command);
 void cli_help(FILE *to);
 void cli_help_command(const struct cli_command *command, FILE *to);
 void cli_help_action(const struct cli_command *command, const struct cli_action *action, FILE *to);

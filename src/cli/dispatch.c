@@ -9,11 +9,6 @@
 
 static const GOptionEntry *const no_options = (const GOptionEntry[]){{0}};
 
-bool cli_is_single(const struct cli_command *command)
-{
-    return command->actions[0].name == NULL;
-}
-
 static const struct cli_command *find_command(const char *name)
 {
     for (const struct cli_command *const *c = cli_commands; *c; c++)

@@ -6,6 +6,11 @@
 
 enum { MOST_INDENT = 30 }; /* a longer left column gets a line of its own */
 
+bool cli_is_single(const struct cli_command *command)
+{
+    return command->actions[0].name == NULL;
+}
+
 static const char *summary_of(const struct cli_command *command)
 {
     return cli_is_single(command) ? command->actions->summary : command->summary;
