@@ -133,7 +133,7 @@ struct energy_guard_plan {
 /* The longest plan over the channels given (points are not looked at). */
 struct energy_guard_plan energy_plan_guard(const struct energy_channel *channels, size_t n);
 
-/* Whether a counter adds up the 1-s average of its board rather than the instant power, by points of all three over
+/* True if a counter adds up the 1-s average of its board rather than the instant power, by points of all three over
  * changes of power; false unless that is sure. For energy_channel.follows_average. */
 bool energy_follows_average(const struct energy_channel *counter, const struct energy_channel *average,
                             const struct energy_channel *instant);

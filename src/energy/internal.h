@@ -87,7 +87,7 @@ double level_extrapolate(const struct level *level, double lever, double start, 
 /* Standard uncertainty of the mean power over a stretch of `length` seconds beside the guard, predicted by its
  * level. */
 double level_u(const struct level *level, double length);
-/* Whether near and far differ by more than 3 u (METHOD: block rule); s_ref: sd of block means of a quiet guard. */
+/* True if near and far differ by more than 3 u (METHOD: block rule); s_ref: sd of block means of a quiet guard. */
 bool level_unsettled(const struct level *level, double s_ref);
 
 /* --- estimators -------------------------------------------------------------------------------------------------- */

@@ -48,7 +48,7 @@ bool engine_hello(struct engine *engine, int64_t deadline_ns, struct engine_iden
         ok = wire_broken(engine, "hello", error,
                          "its clock_ns is %.3f s off ours: it must be CLOCK_MONOTONIC in nanoseconds, and the engine "
                          "must not run in a time namespace of its own",
-                         (double)(clock_ns - clock_mono_ns()) / (double)NS_PER_S);
+                         clock_seconds(clock_ns - clock_mono_ns()));
     if (!ok)
         engine_identity_clear(ret);
     return ok;

@@ -87,7 +87,7 @@ bool meter_counter_delta(const struct meter_channel *channel, const struct meter
         return false;
     }
     int64_t delta = to->raw - from->raw;
-    double seconds = (double)(to->after_ns - from->before_ns) * 1e-9;
+    double seconds = clock_seconds(to->after_ns - from->before_ns);
     double range = (double)channel->wrap * channel->scale;
     if (channel->wrap && (channel->max_power_w <= 0 ? delta < 0 : seconds * channel->max_power_w >= range)) {
         *ret_status = METER_READ_WRAP_AMBIGUOUS;

@@ -85,7 +85,7 @@ static double slope_w(const struct watch *w)
     int64_t delta = w->changed.raw - w->first_change_raw;
     if (delta < 0)
         delta += w->channel->wrap;
-    return (double)delta * w->channel->scale / ((double)span_ns * 1e-9);
+    return (double)delta * w->channel->scale / clock_seconds(span_ns);
 }
 
 static double power_ratio(const struct watch *watches, size_t count, const struct watch *counter)

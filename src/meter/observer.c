@@ -47,7 +47,7 @@ static bool between(const struct meter_channel *c, const struct meter_reading *f
     if (!meter_counter_delta(c, from, to, &raw, &status))
         return false;
     *ret_j = (double)raw * c->scale;
-    *ret_s = (double)(to->after_ns - from->after_ns) * 1e-9;
+    *ret_s = clock_seconds(to->after_ns - from->after_ns);
     return *ret_s > 0;
 }
 

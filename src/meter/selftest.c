@@ -114,9 +114,9 @@ static double window_j(struct test *test, size_t channel, const struct window *w
         if (p[i].status != METER_READ_OK)
             return NAN;
     int64_t e0_ns = edge_ns(&p[0]), e1_ns = edge_ns(&p[n - 1]);
-    *ret_u = 0.5 * sqrt(pre_u * pre_u + post_u * post_u) * (double)(e1_ns - e0_ns) * 1e-9;
-    return (double)(p[n - 1].raw - p[0].raw) * c->scale - pre_w * (double)(w->t0_ns - e0_ns) * 1e-9 -
-           post_w * (double)(e1_ns - w->t1_ns) * 1e-9 - 0.5 * (pre_w + post_w) * (double)(w->t1_ns - w->t0_ns) * 1e-9;
+    *ret_u = 0.5 * sqrt(pre_u * pre_u + post_u * post_u) * clock_seconds(e1_ns - e0_ns);
+    return (double)(p[n - 1].raw - p[0].raw) * c->scale - pre_w * clock_seconds(w->t0_ns - e0_ns) -
+           post_w * clock_seconds(e1_ns - w->t1_ns) - 0.5 * (pre_w + post_w) * clock_seconds(w->t1_ns - w->t0_ns);
 }
 
 /* --- checks ------------------------------------------------------------------------------------------------------------------ */
@@ -217,7 +217,7 @@ static bool check_observer(struct test *test, const size_t *counters, size_t cou
             continue;
         }
         bool modelled = c->status == QUANTITY_MODELLED;
-        bool reached = seen[i].busy_off_j > OBSERVER_MAX * seen[i].idle_off_w * (double)stretch_ns * 1e-9;
+        bool reached = seen[i].busy_off_j > OBSERVER_MAX * seen[i].idle_off_w * clock_seconds(stretch_ns);
         add_observer_row(test, c, "observer_idle", seen[i].idle_w, seen[i].idle_off_w, seen[i].idle_u_w, "W", "idle");
         add_observer_row(test, c, "observer_busy", seen[i].busy_j, reached && !modelled ? seen[i].busy_off_j : 0,
                          seen[i].busy_u_j, "J", "a fixed amount of work");
@@ -260,7 +260,7 @@ static bool interval_variance(const struct meter_channel *c, GArray *points, dou
             return false;
         double watts = (double)p[i].raw * c->scale;
         if (c->kind == METER_ENERGY)
-            watts = (double)(p[i + 1].raw - p[i].raw) * c->scale / ((double)(edge_ns(&p[i + 1]) - edge_ns(&p[i])) * 1e-9);
+            watts = (double)(p[i + 1].raw - p[i].raw) * c->scale / clock_seconds(edge_ns(&p[i + 1]) - edge_ns(&p[i]));
         sum += watts;
         squares += watts * watts;
         n++;
