@@ -144,15 +144,13 @@ const char *config_digest(const struct config *config, enum config_field_id id);
 /* Whether a field applies and is set. */
 bool config_has(const struct config *config, enum config_field_id id);
 /* Values of shared fields. The row must be of the right type, and config_has() it: anything else is a bug and aborts.
- * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed, as is config_json (any type). config_ns is for a
- * CONFIG_REAL whose unit is s or ms. */
+ * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed. config_ns is for a CONFIG_REAL whose unit is s or ms. */
 bool config_bool(const struct config *config, enum config_field_id id);
 int64_t config_int(const struct config *config, enum config_field_id id);
 double config_real(const struct config *config, enum config_field_id id);
 int64_t config_ns(const struct config *config, enum config_field_id id);
 const char *config_string(const struct config *config, enum config_field_id id);
 void config_span(const struct config *config, enum config_field_id id, double *ret_low, double *ret_high);
-json_t *config_json(const struct config *config, enum config_field_id id);
 /* The same by path, for who goes through rows or has a path from a table or a message: the value, or NULL where the field
  * does not apply or no such field is; where it came from (new string); its place. */
 json_t *config_value_at(const struct config *config, const char *path);

@@ -143,7 +143,7 @@ static void parse_override(struct config_file *file, GArray *overrides, const ch
 static void read_override(struct config_file *file, const struct override *o, struct value_context context)
 {
     struct diag_span at = {.source = o->origin};
-    int index = table_index(file->table, o->field);
+    int index = layers_find(file->table, context.diag, &at, o->field);
     context.layer = LAYER_COMMAND;
     context.at = &at;
     if (index < 0) {

@@ -249,6 +249,8 @@ void layers_put_axis(struct layers *layers, size_t index, const struct doc_node 
 /* Takes an axis out. */
 void layers_drop_axis(struct layers *layers, size_t index);
 struct config_axis *layers_axis(const struct layers *layers, const struct config_field *row);
+/* The index of the field a path names; a retired one is found by what it is called now, with a word of warning. -1: none. */
+int layers_find(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);
 /* Adds the error for an unknown path, with what it may have meant. */
 void layers_unknown(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);
 

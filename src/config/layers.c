@@ -107,6 +107,16 @@ void layers_unknown(const struct config_table *table, struct diag *diag, const s
         hint_near(table, diag, path);
 }
 
+int layers_find(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path)
+{
+    int index = table_index(table, path);
+    const char *alias = index < 0 ? retired_name_alias(table, path) : NULL;
+    if (!alias)
+        return index;
+    diag_add(diag, DIAG_WARNING, at, "%s is called %s now", path, alias);
+    return table_index(table, alias);
+}
+
 /* --- Fields ------------------------------------------------------------------------------------------------------ */
 
 void layers_put(struct layers *layers, size_t index, struct config_value *value, struct diag *diag)
@@ -170,22 +180,10 @@ static void refuse_section(const struct walk *walk, const char *path, const stru
 
 static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix);
 
-/* The index of the field a path names, a retired one by what it is called now; -1: there is none. */
-static int find_field(const struct walk *walk, const struct doc_entry *entry, const char *path)
-{
-    const struct config_table *table = walk->layers->table;
-    int index = table_index(table, path);
-    const char *alias = index < 0 ? retired_name_alias(table, path) : NULL;
-    if (!alias)
-        return index;
-    diag_add(walk->context->diag, DIAG_WARNING, &entry->key_at, "%s is called %s now", path, alias);
-    return table_index(table, alias);
-}
-
 static void walk_entry(const struct walk *walk, const struct doc_entry *entry, const char *path)
 {
     const struct config_table *table = walk->layers->table;
-    int index = find_field(walk, entry, path);
+    int index = layers_find(table, walk->context->diag, &entry->key_at, path);
     if (index >= 0) {
         if (allowed(walk, &table->rows[index], entry))
             take_entry(walk, (size_t)index, entry);

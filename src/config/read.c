@@ -54,11 +54,6 @@ void config_span(const struct config *config, enum config_field_id id, double *r
     *ret_high = json_real_value(json_array_get(pair, 1));
 }
 
-json_t *config_json(const struct config *config, enum config_field_id id)
-{
-    return value_of(config, id, ~0u)->json;
-}
-
 const struct diag_span *config_place(const struct config *config, enum config_field_id id)
 {
     return value_place(config->values[id]);

@@ -62,11 +62,13 @@ static void test_stranger(void)
 static void test_aliases(void)
 {
     engine_there("toy", toy);
-    static const char text[] = "model: m\nbackend: toy\ntoy: {lines: 4, colour: crimson, shade: 1}\n";
+    static const char text[] = "model: m\nbackend: toy\ntoy: {lines: 2, colour: crimson, shade: 1}\n";
+    static const char *const overrides[] = {"toy.lines=4", NULL};
+    const struct config_file_options options = {.overrides = overrides};
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_config_file) file = config_file_parse("f", text, strlen(text), "/", NULL, diag);
+    g_autoptr(owned_config_file) file = config_file_parse("f", text, strlen(text), "/", &options, diag);
     g_assert_nonnull(file);
-    g_assert_cmpuint(diag_warnings(diag), ==, 2);
+    g_assert_cmpuint(diag_warnings(diag), ==, 3);
     g_autofree char *said = diag_render(diag, false);
     g_assert_nonnull(strstr(said, "toy.lines is called toy.rows now"));
     g_assert_nonnull(strstr(said, "toy.colour: crimson is called red now"));
