@@ -151,17 +151,38 @@ static const struct preflight_finding *ask(struct preflight *p, const struct pre
     return finding;
 }
 
+/* Asks a row about everything it asks about; the first finding that refuses, or NULL. */
+static const struct preflight_finding *ask_row(struct preflight *p, const struct preflight_check *check,
+                                               const struct config *config)
+{
+    const struct preflight_finding *refusal = NULL;
+    char *key;
+    for (size_t n = 0; (!check->thorough || p->options->thorough) && (key = check->key(p, config, n)); n++) {
+        const struct preflight_finding *finding = ask(p, check, config, key);
+        if (!refusal && finding->verdict == PREFLIGHT_REFUSES)
+            refusal = finding;
+    }
+    return refusal;
+}
+
 /* Asks all rows; false: one of them refuses. */
 static bool ask_all(struct preflight *p, const struct config *config)
 {
     bool ok = true;
     for (const struct preflight_check *const *table = p->tables; *table; table++)
-        for (const struct preflight_check *check = *table; check->id; check++) {
-            char *key;
-            for (size_t n = 0; (!check->thorough || p->options->thorough) && (key = check->key(p, config, n)); n++)
-                ok &= ask(p, check, config, key)->verdict != PREFLIGHT_REFUSES;
-        }
+        for (const struct preflight_check *check = *table; check->id; check++)
+            ok &= !ask_row(p, check, config);
     return ok;
+}
+
+const struct preflight_finding *preflight_first_refusal(struct preflight *p, const struct preflight_check *const *tables,
+                                                        const struct config *config)
+{
+    const struct preflight_finding *refusal = NULL;
+    for (; !refusal && *tables; tables++)
+        for (const struct preflight_check *check = *tables; !refusal && check->id; check++)
+            refusal = ask_row(p, check, config);
+    return refusal;
 }
 
 void preflight_look(struct preflight *p, const struct config *config)

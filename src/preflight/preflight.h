@@ -12,6 +12,8 @@
  *     preflight_free(p);
  * of the machine (`llem doctor`): preflight_look_at_machine(p), or a plan; then preflight_findings().
  *
+ * of a run that is about to begin (room study): preflight_refusal(p, config).
+ *
  * A finding is text and a place; the spans of places are borrowed from the configurations' documents, which must live as
  * long as the preflight. Threading: one thread at a time.
  */
@@ -56,6 +58,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_preflight, preflight_free)
 
 /* Looks at what one cell needs. */
 void preflight_look(struct preflight *p, const struct config *config);
+/* Why a cell could not succeed, however it were begun; NULL: nothing is known against it. What concerns the cell alone is
+ * looked at, not the machine; borrowed. For the loop, which begins no run of such a cell. */
+const struct preflight_finding *preflight_refusal(struct preflight *p, const struct config *config);
 /* Looks at what every cell of a plan needs. */
 void preflight_look_at_plan(struct preflight *p, const struct plan *plan);
 /* Looks at all there is: every engine, every sensor, without a study that asks for them. */

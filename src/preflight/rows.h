@@ -33,9 +33,15 @@ extern const struct preflight_check preflight_work_rows[];
 extern const struct preflight_check preflight_sensor_rows[];
 /* The tables themselves, ended by NULL. A test puts its own in their place. */
 extern const struct preflight_check *const preflight_tables[];
+/* Those with rows that refuse a cell for what it says itself, whatever the machine is like. */
+extern const struct preflight_check *const preflight_cell_tables[];
 
 /* With other tables than preflight_tables. */
 struct preflight *preflight_new_with(const struct preflight_options *options, const struct preflight_check *const *tables);
+
+/* Asks the rows of some tables about a cell, up to the first finding that refuses it; NULL: none does. */
+const struct preflight_finding *preflight_first_refusal(struct preflight *p, const struct preflight_check *const *tables,
+                                                        const struct config *config);
 
 const struct preflight_options *preflight_options_of(const struct preflight *p);
 /* The data sets read so far. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "study/study.h"
 
+#include "preflight/preflight.h"
 #include "runner/runner.h"
 #include "study/lock.h"
 #include "study/slots.h"
@@ -19,6 +20,7 @@ struct loop {
     const struct study_job *job;
     struct store *store;
     struct workload_library *library;
+    struct preflight *preflight; /* what is known against cells */
     struct study_lock *lock;
     pid_t told_of; /* the other study that was warned of; -1: none yet */
     struct slots slots;
@@ -76,11 +78,22 @@ static bool run_is_disturbed(const struct run *run)
     return true;
 }
 
+/* Resumed studies and those that another machine planned were not looked at by whoever runs them now. */
+static bool run_look_ahead(const struct run *run, GError **error)
+{
+    const struct preflight_finding *refusal = preflight_refusal(run->loop->preflight, run->config);
+    if (refusal)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s%s%s", refusal->text, refusal->hint ? ": " : "",
+                    refusal->hint ? refusal->hint : "");
+    return !refusal;
+}
+
 /* What its worker is told; false with why it cannot run here. */
 static bool run_prepare(const struct run *run, struct exchange *ret, GError **error)
 {
     const struct loop *loop = run->loop;
-    if (!work_fill(loop->store, run->index, run->config, loop->library, ret, error))
+    if (!run_look_ahead(run, error) ||
+        !work_fill(loop->store, run->index, run->config, loop->library, ret, error))
         return false;
     ret->runner = g_strdup(loop->job->runner->ops->name);
     ret->runner_source = g_strdup(loop->job->runner->source);
@@ -317,9 +330,11 @@ static void loop_run_all(struct loop *loop, GError **error)
 
 bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
 {
+    const struct preflight_options look_at_cells = {0};
     struct loop loop = {.job = job,
                         .store = job->store,
                         .library = workload_library_new(),
+                        .preflight = preflight_new(&look_at_cells),
                         .lock = study_lock_new(),
                         .told_of = -1,
                         .next = next_planned(job->store, 0)};
@@ -327,6 +342,7 @@ bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
     loop_run_all(&loop, error);
     slots_clear(&loop.slots);
     workload_library_free(loop.library);
+    preflight_free(loop.preflight);
     study_lock_free(loop.lock);
     *ret_signal = loop.interrupted;
     return !loop.failed;

@@ -1,9 +1,10 @@
 """What a plan lacks on this machine is said before anything runs, once, by config check and run alike."""
 
+import json
 from pathlib import Path
 
 import pytest
-from studies import gguf, write
+from studies import gguf, the_study, write
 
 WAYS = {"check": ("config", "check"), "plan": ("plan",)}
 
@@ -194,3 +195,21 @@ def test_config_has_no_option_o(llem, tmp_path):
     done = llem.run("config", "check", write(tmp_path / "t.yaml"), "-o", "n=3")
     assert done.returncode == 2
     assert "unknown option -o" in done.stderr
+
+
+def test_a_cell_that_could_not_succeed_is_refused_and_the_others_run(llem, tmp_path):
+    """Beyond what the model was trained for: no engine is started for it, and the journal says why."""
+    path = write(tmp_path / "t.yaml", {"backend": "llamacpp", "model": "./m.gguf", "energy.backend": "none", "energy.modelled": False},
+                 sweep={"max_output_tokens": [4, 4000]}, execution={"n_cycles": 1, "order": "sequential"})
+    fields = json.loads(path.read_text())
+    del fields["max_output_tokens"]
+    path.write_text(json.dumps(fields))
+    gguf(tmp_path / "m.gguf")
+    done = llem.run("run", path, "-o", tmp_path / "results")
+    study = the_study(tmp_path / "results")
+    assert done.returncode == 1
+    assert study.states() == ["failed", "refused"]  # a model with a head and no layers loads nowhere
+    last = study.journal[-1]
+    assert "m.gguf was trained for 2048" in last["message"] and "lower one of them" in last["message"]
+    assert "exchange" not in last and len(study.runs) == 1
+    assert "trained for 2048" in llem.run("show", study.folder).stdout
