@@ -35,7 +35,7 @@ run_ctest() { # PRESET [CTEST ARGUMENT…]
     local log=build/$preset/Testing/Temporary/LastTestsFailed.log # "NUMBER:NAME" a line
     rm -f "$junit" "$log"
     ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$junit" \
-        --test-output-size-passed 10000000 -j2 "$@" || rc=$?
+        --test-output-size-passed 10000000 -j$((2 * $(nproc))) "$@" || rc=$?
     [ ! -f "$log" ] || mapfile -t -O ${#failed_tests[@]} failed_tests < <(sed "s/^[0-9]*:/$preset: /" "$log")
     build/venv/bin/python tools/check_skips.py --junit "$junit" || rc=1
     return $rc
