@@ -126,11 +126,11 @@ static bool check_value(struct adapter *a, const struct adapter_option *row, con
 static bool check_level(struct adapter *a, const json_t *options, const char *prefix, json_t *unknown)
 {
     bool ok = true;
-    for (void *at = json_object_iter((json_t *)(uintptr_t)options); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)options, at)) {
-        g_autofree char *name = g_strconcat(prefix, json_object_iter_key(at), NULL);
-        const json_t *value = json_object_iter_value(at);
-        const struct adapter_option *row = strchr(json_object_iter_key(at), '.') ? NULL : option_find(a, name);
+    const char *key;
+    const json_t *value;
+    jsonx_foreach(options, key, value) {
+        g_autofree char *name = g_strconcat(prefix, key, NULL);
+        const struct adapter_option *row = strchr(key, '.') ? NULL : option_find(a, name);
         if (row) {
             ok = ok && check_value(a, row, value);
         } else if (is_section(a, name) && json_is_object(value)) {

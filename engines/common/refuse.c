@@ -55,9 +55,9 @@ bool adapter_refuse_keys(struct adapter *a, json_t *unknown, const char *part)
 bool adapter_check_keys(struct adapter *a, const json_t *object, const char *part, const char *const *names)
 {
     json_t *unknown = json_array();
-    for (void *at = json_object_iter((json_t *)(uintptr_t)object); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
-        const char *key = json_object_iter_key(at);
+    const char *key;
+    const json_t *value;
+    jsonx_foreach(object, key, value) {
         if (!g_strv_contains(names, key))
             json_array_append_new(unknown, json_string(key));
     }

@@ -61,6 +61,7 @@ struct frame_parts frame_parts(const struct frame *frame, size_t run);
 enum frame_rule {
     FRAME_REFUSE,  /* runs that differ are not compared */
     FRAME_FACTOR,  /* a sweep may vary it: runs of different cells may differ, runs of one cell not */
+    FRAME_ENGINE,  /* it comes with the engine, which a sweep may vary: runs of different engines may differ */
     FRAME_UNSWEPT, /* a factor that no sweep can vary yet: runs that differ are not compared */
     FRAME_WARN,    /* runs that differ are compared, with a word about it */
 };
@@ -82,9 +83,10 @@ const char *frame_rule_name(enum frame_rule rule); /* "refuse", … */
     X(STOP, "stop", "config.decoder.ignore_eos", REFUSE, "the rule by which an answer ends", "equal work: the same end") \
     X(ORDER, "order", "config.dataset_order", REFUSE, "the order of the prompts", "neighbours share caches and batches") \
     X(SEED, "seed", "config.random_seed", REFUSE, "the seeds", "another seed is another sample")                       \
-    X(ENGINE, "engine", "engine.name", FACTOR, "the engines", "equal unless swept")                                    \
-    X(VERSION, "engine_version", "engine.version", FACTOR, "the versions of the engine", "equal unless swept")         \
-    X(ADAPTER, "adapter_version", "engine.adapter_version", FACTOR, "the versions of the adapter", "equal unless swept") \
+    X(ENGINE, "engine", "engine.backend, engine.name", FACTOR, "the engines", "equal unless swept")                    \
+    X(VERSION, "engine_version", "engine.version", ENGINE, "the versions of an engine", "no sweep varies them alone")  \
+    X(ADAPTER, "adapter_version", "engine.adapter_version", ENGINE, "the versions of an adapter",                      \
+      "no sweep varies them alone")                                                                                    \
     X(WEIGHTS, "weights", "config.model, model", FACTOR, "the weights", "equal unless swept")                          \
     X(PRECISION, "precision", "config.precision", FACTOR, "the precisions", "equal unless swept")                      \
     X(RESOLVED, "resolved", "engine.resolved", FACTOR, "the options as the engine resolved them",                      \
@@ -124,7 +126,7 @@ struct frame_key_row {
     const char *words, *why;
 };
 const struct frame_key_row *frame_key_row(enum frame_key key);
-/* The value of a key as text; NULL: the record has none. */
+/* The value of a key as text, a long one by its digest; NULL: the record has none. */
 const char *frame_key_text(const struct frame *frame, size_t run, enum frame_key key);
 /* The group of runs a run may be compared with, numbered from 0 in the order of their first runs; -1: it has no record. */
 int frame_group(const struct frame *frame, size_t run);

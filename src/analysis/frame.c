@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Records in, columns out: what is kept of each run. */
+/* The frame: what was kept of each run, and what it says. */
 #include "analysis/internal.h"
 
 #include <math.h>
@@ -52,115 +52,11 @@ static gboolean origin_equal(gconstpointer a, gconstpointer b)
     return memcmp(a, b, sizeof(struct frame_origin)) == 0;
 }
 
-static uint32_t origin_number(struct frame *frame, const struct quantity *q)
-{
-    struct frame_origin origin = {(uint32_t)q->status, texts_number(&frame->texts, q->reason),
-                                  texts_number(&frame->texts, q->method), texts_number(&frame->texts, q->sensor)};
-    gpointer found;
-    if (g_hash_table_lookup_extended(frame->origin_numbers, &origin, NULL, &found))
-        return GPOINTER_TO_UINT(found);
-    uint32_t number = frame->origins->len;
-    g_array_append_val(frame->origins, origin);
-    g_hash_table_insert(frame->origin_numbers, g_memdup2(&origin, sizeof origin), GUINT_TO_POINTER(number));
-    return number;
-}
-
-static void take_metrics(struct frame *frame, struct frame_row *row, const json_t *record)
-{
-    struct frame_interval found[METRIC_COUNT];
-    for (int i = 0; i < METRIC_COUNT; i++) {
-        struct quantity q = record ? result_metric_of(record, i) : quantity_absent(NULL);
-        row->value[i] = q.value;
-        row->origin[i] = origin_number(frame, &q);
-        if (q.status != QUANTITY_ABSENT && !(isnan(q.low) && isnan(q.high)))
-            found[row->n_intervals++] = (struct frame_interval){(uint32_t)i, q.low, q.high};
-    }
-    row->intervals = g_memdup2(found, row->n_intervals * sizeof found[0]);
-}
-
 static void row_free(gpointer data)
 {
     struct frame_row *row = data;
     g_free(row->intervals);
     g_free(row);
-}
-
-/* --- Energy ------------------------------------------------------------------------------------------------------------ */
-
-static void take_parts(struct frame *frame, struct frame_row *row, const json_t *record)
-{
-    const json_t *scope = primary_scope(record);
-    struct quantity q;
-    row->statistical = row->systematic = NAN;
-    row->outside = texts_number(&frame->texts, json_string_value(json_object_get(scope, "outside")));
-    if (!scope || !quantity_from_json(json_object_get(scope, "joules"), &q) || q.status == QUANTITY_ABSENT ||
-        q.status == QUANTITY_MODELLED || q.value == 0)
-        return;
-    jsonx_get_real(scope, "statistical_half_width_j", false, &row->statistical, NULL);
-    jsonx_get_real(scope, "systematic_half_width_j", false, &row->systematic, NULL);
-    row->statistical /= fabs(q.value);
-    row->systematic /= fabs(q.value);
-    const json_t *calibration = jsonx_at(scope, "systematic.calibration");
-    const json_t *source = calibration ? json_object_get(calibration, "method") : jsonx_at(scope, "systematic.source");
-    row->calibrated = calibration != NULL;
-    row->systematic_source = texts_number(&frame->texts, json_string_value(source));
-}
-
-/* Sources and channels that gave nothing, a line each: "NAME\tWHY". NULL: no source was asked for. New string. */
-static char *sources_text(const json_t *record)
-{
-    const json_t *sources = jsonx_at(record, "energy.sources");
-    if (!json_array_size(sources))
-        return NULL;
-    GString *text = g_string_new(NULL);
-    for (size_t i = 0; i < json_array_size(sources); i++) {
-        const json_t *source = json_array_get(sources, i), *absent = json_object_get(source, "absent");
-        const char *name = json_string_value(json_object_get(source, "name"));
-        const char *reason = json_string_value(json_object_get(source, "reason"));
-        if (name && reason && !json_is_true(json_object_get(source, "open")))
-            g_string_append_printf(text, "%s\t%s\n", name, reason);
-        for (size_t k = 0; k < json_array_size(absent); k++) {
-            const json_t *channel = json_array_get(absent, k);
-            const char *id = json_string_value(json_object_get(channel, "id"));
-            const char *why = json_string_value(json_object_get(channel, "reason"));
-            g_string_append_printf(text, "%s\t%s\n", id ? id : "", why ? why : "");
-        }
-    }
-    return g_string_free(text, FALSE);
-}
-
-/* --- Doubts ------------------------------------------------------------------------------------------------------------ */
-
-static void take_flags(struct frame *frame, struct frame_row *row, const json_t *record)
-{
-    const json_t *meanings = json_object_get(record, "flag_meanings");
-    for (void *at = json_object_iter((json_t *)(uintptr_t)meanings); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)meanings, at)) {
-        const char *flag = json_object_iter_key(at), *meaning = json_string_value(json_object_iter_value(at));
-        guint number;
-        if (!g_ptr_array_find_with_equal_func(frame->flags, flag, g_str_equal, &number)) {
-            number = frame->flags->len;
-            if (number == FRAME_FLAGS_MAX)
-                continue; /* there are fewer rows of flags than that: a record that nobody's llem wrote */
-            g_ptr_array_add(frame->flags, g_strdup(flag));
-            g_ptr_array_add(frame->flag_words, g_strdup(meaning ? meaning : ""));
-        }
-        row->flags |= UINT64_C(1) << number;
-    }
-}
-
-/* Each warning in a line; NULL: there is none. New string. */
-static char *warnings_text(const json_t *record)
-{
-    const json_t *warnings = json_object_get(record, "warnings");
-    if (!json_array_size(warnings))
-        return NULL;
-    GString *text = g_string_new(NULL);
-    for (size_t i = 0; i < json_array_size(warnings); i++) {
-        const char *warning = json_string_value(json_array_get(warnings, i));
-        g_string_append_printf(text, "%s%s", i ? "\n" : "", warning ? warning : "");
-    }
-    return g_string_free(text, FALSE);
 }
 
 /* --- Levels ------------------------------------------------------------------------------------------------------------ */
@@ -169,38 +65,6 @@ void frame_add_axis(struct frame *frame, const char *path)
 {
     if (!g_ptr_array_find_with_equal_func(frame->axes, path, g_str_equal, NULL))
         g_ptr_array_add(frame->axes, g_strdup(path));
-}
-
-static void add_axes(struct frame *frame, const json_t *levels)
-{
-    for (void *at = json_object_iter((json_t *)(uintptr_t)levels); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)levels, at))
-        frame_add_axis(frame, json_object_iter_key(at));
-}
-
-static char *level_text(const json_t *level)
-{
-    return json_is_string(level) ? g_strdup(json_string_value(level)) : level ? jsonx_dump(level, JSONX_COMPACT) : NULL;
-}
-
-static void take_levels(struct frame *frame, struct frame_row *row, const json_t *levels)
-{
-    for (uint32_t i = 0; i < row->n_levels; i++) {
-        g_autofree char *text = level_text(json_object_get(levels, g_ptr_array_index(frame->axes, i)));
-        row->levels[i] = texts_number(&frame->texts, text);
-    }
-    char *cell = levels ? jsonx_dump(levels, JSONX_CANONICAL) : g_strdup("{}");
-    uint32_t number = GPOINTER_TO_UINT(g_hash_table_lookup(frame->cells, cell));
-    if (!number) {
-        number = g_hash_table_size(frame->cells) + 1;
-        g_hash_table_insert(frame->cells, cell, GUINT_TO_POINTER(number));
-        g_ptr_array_add(frame->cell_runs, g_array_new(FALSE, FALSE, sizeof(size_t)));
-    } else {
-        g_free(cell);
-    }
-    row->cell = number - 1;
-    size_t run = frame_count(frame);
-    g_array_append_val((GArray *)g_ptr_array_index(frame->cell_runs, row->cell), run);
 }
 
 /* --- The frame --------------------------------------------------------------------------------------------------------- */
@@ -215,6 +79,7 @@ struct frame *frame_new(void)
     frame->axes = g_ptr_array_new_with_free_func(g_free);
     frame->cells = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     frame->cell_runs = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+    frame->groups = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     frame->flags = g_ptr_array_new_with_free_func(g_free);
     frame->flag_words = g_ptr_array_new_with_free_func(g_free);
     return frame;
@@ -232,42 +97,9 @@ void frame_free(struct frame *frame)
     g_ptr_array_unref(frame->cell_runs);
     g_ptr_array_unref(frame->flags);
     g_ptr_array_unref(frame->flag_words);
-    g_clear_pointer(&frame->groups, g_array_unref);
+    g_hash_table_unref(frame->groups);
     texts_close(&frame->texts);
     g_free(frame);
-}
-
-static void take_record(struct frame *frame, struct frame_row *row, const json_t *record)
-{
-    g_autofree char *sources = sources_text(record), *warnings = warnings_text(record);
-    row->has_record = true;
-    row->sources = texts_number(&frame->texts, sources);
-    row->warnings = texts_number(&frame->texts, warnings);
-    for (int i = 0; i < FRAME_KEY_COUNT; i++) {
-        g_autofree char *text = key_text(record, i);
-        row->key[i] = texts_number(&frame->texts, text);
-    }
-    take_parts(frame, row, record);
-    take_flags(frame, row, record);
-}
-
-void frame_add(struct frame *frame, const struct frame_run *run, const json_t *record)
-{
-    add_axes(frame, run->levels);
-    uint32_t n_levels = frame->axes->len;
-    struct frame_row *row = g_malloc0(sizeof *row + n_levels * sizeof row->levels[0]);
-    row->n_levels = n_levels;
-    row->index = run->index;
-    row->cycle = run->cycle;
-    row->state = texts_number(&frame->texts, run->state);
-    row->message = texts_number(&frame->texts, run->message);
-    row->statistical = row->systematic = NAN;
-    take_levels(frame, row, run->levels);
-    take_metrics(frame, row, record);
-    if (record)
-        take_record(frame, row, record);
-    g_ptr_array_add(frame->rows, row);
-    g_clear_pointer(&frame->groups, g_array_unref);
 }
 
 size_t frame_count(const struct frame *frame)

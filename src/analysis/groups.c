@@ -21,6 +21,15 @@ static const struct frame_row *cell_head(const struct frame *frame, size_t cell)
     return frame_row(frame, g_array_index(runs, size_t, i));
 }
 
+size_t groups_engine_head(const struct frame *frame, size_t run)
+{
+    uint32_t own = frame_row(frame, run)->key[FRAME_KEY_ENGINE];
+    for (size_t i = 0; i < run; i++)
+        if (frame_has_record(frame, i) && frame_row(frame, i)->key[FRAME_KEY_ENGINE] == own)
+            return i;
+    return run;
+}
+
 /* What a key says of the run for its group: its value; of a factor, the value where it is not that of its cell. */
 static uint32_t key_of(const struct frame *frame, size_t run, int key)
 {
@@ -28,6 +37,8 @@ static uint32_t key_of(const struct frame *frame, size_t run, int key)
     switch (frame_key_row(key)->rule) {
     case FRAME_FACTOR:
         return value == cell_head(frame, frame_cell(frame, run))->key[key] ? UINT32_MAX : value;
+    case FRAME_ENGINE:
+        return value == frame_row(frame, groups_engine_head(frame, run))->key[key] ? UINT32_MAX : value;
     case FRAME_WARN:
         return 0;
     default:
@@ -43,33 +54,23 @@ static GBytes *keys_of(const struct frame *frame, size_t run)
     return g_bytes_new(keys, sizeof keys);
 }
 
-static GArray *find_groups(const struct frame *frame)
+/* Heads come before the runs they stand for, so that a run's group is known when it is added. */
+int groups_add(struct frame *frame, size_t run)
 {
-    GArray *groups = g_array_new(FALSE, FALSE, sizeof(int));
-    g_autoptr(GHashTable) numbers =
-        g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-    for (size_t i = 0; i < frame_count(frame); i++) {
-        int group = -1;
-        if (frame_has_record(frame, i)) {
-            GBytes *keys = keys_of(frame, i);
-            group = GPOINTER_TO_INT(g_hash_table_lookup(numbers, keys)) - 1;
-            if (group < 0) {
-                group = (int)g_hash_table_size(numbers);
-                g_hash_table_insert(numbers, keys, GINT_TO_POINTER(group + 1));
-            } else {
-                g_bytes_unref(keys);
-            }
-        }
-        g_array_append_val(groups, group);
+    GBytes *keys = keys_of(frame, run);
+    int group = GPOINTER_TO_INT(g_hash_table_lookup(frame->groups, keys)) - 1;
+    if (group >= 0) {
+        g_bytes_unref(keys);
+        return group;
     }
-    return groups;
+    group = (int)g_hash_table_size(frame->groups);
+    g_hash_table_insert(frame->groups, keys, GINT_TO_POINTER(group + 1));
+    return group;
 }
 
 int frame_group(const struct frame *frame, size_t run)
 {
-    if (!frame->groups) /* found when first asked for: what it depends on is const */
-        ((struct frame *)(uintptr_t)frame)->groups = find_groups(frame);
-    return g_array_index(frame->groups, int, run);
+    return frame_row(frame, run)->group;
 }
 
 int frame_difference(const struct frame *frame, size_t a, size_t b)
@@ -110,7 +111,7 @@ struct quantity frame_mean(const struct frame *frame, size_t cell, int group, en
     const double *x = (const double *)(void *)values->data;
     struct quantity q = quantity_of(first.status, stats_mean(x, values->len), "mean over runs", first.sensor);
     if (values->len > 1) {
-        struct stats_interval t = stats_t_interval(x, values->len, 0.95);
+        struct stats_interval t = stats_t_interval(x, values->len, STATS_LEVEL);
         q.low = t.low;
         q.high = t.high;
     }

@@ -32,6 +32,7 @@ struct frame_row {
     uint32_t systematic_source, outside, sources;
     uint32_t state, message, warnings;
     uint32_t cell;
+    int group; /* -1: it has no record */
     int index, cycle;
     bool has_record, calibrated;
     uint32_t n_levels;
@@ -48,7 +49,7 @@ struct frame {
     GPtrArray *cell_runs;  /* GArray of size_t, by cell */
     GPtrArray *flags;      /* char *, at most FRAME_FLAGS_MAX */
     GPtrArray *flag_words; /* char *, their meanings */
-    GArray *groups;        /* int, by run; NULL: not found yet */
+    GHashTable *groups;    /* GBytes of the keys → number + 1 */
 };
 
 uint32_t texts_number(struct texts *texts, const char *text);
@@ -60,6 +61,10 @@ static inline const struct frame_row *frame_row(const struct frame *frame, size_
     return g_ptr_array_index(frame->rows, run);
 }
 
+/* The group of a run that has just been added with a record, a new one where no run has its keys. */
+int groups_add(struct frame *frame, size_t run);
+/* The first run of the same engine as a run that has a record. */
+size_t groups_engine_head(const struct frame *frame, size_t run);
 /* The value of a key of a record as text; NULL: it has none. New string. */
 char *key_text(const json_t *record, enum frame_key key);
 /* The estimate of the scope that counts, or NULL. */

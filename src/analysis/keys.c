@@ -20,6 +20,7 @@ const char *frame_rule_name(enum frame_rule rule)
     static const char *const names[] = {
         [FRAME_REFUSE] = "refuse",
         [FRAME_FACTOR] = "factor or refuse",
+        [FRAME_ENGINE] = "refuse, of one engine",
         [FRAME_UNSWEPT] = "refuse: no sweep varies it yet",
         [FRAME_WARN] = "warn",
     };
@@ -78,16 +79,28 @@ static char *computed_text(const json_t *record)
     return g_strdup_printf("%.0f", repeats.value > 0 ? computed.value / repeats.value : computed.value);
 }
 
-static char *weights_text(const json_t *record)
+/* The values of members, apart by spaces; NULL: the record has none of them. New string. */
+static char *members_text(const json_t *record, const char *const *members, size_t n)
 {
-    static const char *const members[] = {"config.model", "model.form", "model.sha256", "model.weights_bytes"};
     GString *text = g_string_new(NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(members); i++) {
+    for (size_t i = 0; i < n; i++) {
         g_autofree char *value = value_text(jsonx_at(record, members[i]));
         if (value)
             g_string_append_printf(text, "%s%s", text->len ? " " : "", value);
     }
     return g_string_free(text, text->len == 0);
+}
+
+static char *engine_text(const json_t *record)
+{
+    static const char *const members[] = {"engine.backend", "engine.name"};
+    return members_text(record, members, G_N_ELEMENTS(members));
+}
+
+static char *weights_text(const json_t *record)
+{
+    static const char *const members[] = {"config.model", "model.form", "model.sha256", "model.weights_bytes"};
+    return members_text(record, members, G_N_ELEMENTS(members));
 }
 
 static char *power_limit_text(const json_t *record)
@@ -154,6 +167,7 @@ static char *calibration_text(const json_t *record)
 static char *(*const takers[FRAME_KEY_COUNT])(const json_t *record) = {
     [FRAME_KEY_BOARDS] = boards_text,
     [FRAME_KEY_COMPUTED] = computed_text,
+    [FRAME_KEY_ENGINE] = engine_text,
     [FRAME_KEY_WEIGHTS] = weights_text,
     [FRAME_KEY_POWER_LIMIT] = power_limit_text,
     [FRAME_KEY_ECC] = ecc_text,
@@ -167,7 +181,14 @@ static char *(*const takers[FRAME_KEY_COUNT])(const json_t *record) = {
     [FRAME_KEY_CALIBRATION] = calibration_text,
 };
 
+#define LONGEST 64 /* bytes of a value that is kept as it is: a sweep has as many long ones as cells */
+
 char *key_text(const json_t *record, enum frame_key key)
 {
-    return takers[key] ? takers[key](record) : value_text(jsonx_at(record, rows[key].path));
+    char *text = takers[key] ? takers[key](record) : value_text(jsonx_at(record, rows[key].path));
+    if (!text || strlen(text) <= LONGEST)
+        return text;
+    char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+    g_free(text);
+    return digest;
 }

@@ -187,10 +187,15 @@ static void partition_tell(const struct partition *p, GString *text, GArray *run
     g_array_append_vals(runs, p->runs->data, p->runs->len);
 }
 
-/* Where runs must have one value of a key: everywhere, in their cell, in their group. */
+/* Where runs must have one value of a key: in their cell, of one engine, in their group, everywhere. */
 static int block_of(const struct frame *frame, size_t run, enum frame_rule rule)
 {
-    return rule == FRAME_FACTOR ? (int)frame_cell(frame, run) : rule == FRAME_WARN ? frame_group(frame, run) : 0;
+    switch (rule) {
+    case FRAME_FACTOR: return (int)frame_cell(frame, run);
+    case FRAME_ENGINE: return (int)frame_cell(frame, groups_engine_head(frame, run));
+    case FRAME_WARN: return frame_group(frame, run);
+    default: return 0;
+    }
 }
 
 /* "1, 4 / 2; 3 / 5": the runs that differ in a key, block by block; "" where none do. */

@@ -114,12 +114,9 @@ static bool depth_within(const json_t *value, int left)
     json_t *child;
     size_t i;
     if (json_is_object(value)) {
-        json_t *object = json_incref((json_t *)(uintptr_t)value);
         bool ok = true;
-        json_object_foreach(object, key, child) {
+        jsonx_foreach(value, key, child)
             ok = ok && depth_within(child, left - 1);
-        }
-        json_decref(object);
         return ok;
     }
     if (json_is_array(value)) {
@@ -282,6 +279,18 @@ bool jsonx_get_array(const json_t *object, const char *key, bool required, json_
 bool jsonx_get_object(const json_t *object, const char *key, bool required, json_t **ret, GError **error)
 {
     return member(object, key, required, is_object, "a mapping", ret, error) >= 0;
+}
+
+/* jansson's iterators change nothing, and its prototypes do not say so. */
+const char *jsonx_key_first(const json_t *object)
+{
+    return json_object_iter_key(json_object_iter((json_t *)(uintptr_t)object));
+}
+
+const char *jsonx_key_next(const json_t *object, const char *key)
+{
+    void *at = json_object_key_to_iter(key);
+    return json_object_iter_key(json_object_iter_next((json_t *)(uintptr_t)object, at));
 }
 
 json_t *jsonx_at(const json_t *root, const char *dotted)

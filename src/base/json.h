@@ -46,6 +46,12 @@ bool jsonx_get_bool(const json_t *object, const char *key, bool required, bool *
 bool jsonx_get_string(const json_t *object, const char *key, bool required, const char **ret, GError **error);
 bool jsonx_get_array(const json_t *object, const char *key, bool required, json_t **ret, GError **error);
 bool jsonx_get_object(const json_t *object, const char *key, bool required, json_t **ret, GError **error);
+/* json_object_foreach() over an object that is not to be changed; none for what is no object. */
+#define jsonx_foreach(object, key, value)                                                                            \
+    for ((key) = jsonx_key_first(object); (key) && ((value) = json_object_iter_value(json_object_key_to_iter(key))); \
+         (key) = jsonx_key_next(object, key))
+const char *jsonx_key_first(const json_t *object);
+const char *jsonx_key_next(const json_t *object, const char *key);
 /* "an object", "a string", … Borrowed. */
 const char *jsonx_type_name(const json_t *value);
 /* The value at a dotted path ("warmup.enabled"), or NULL. Borrowed. */

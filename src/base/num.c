@@ -48,7 +48,7 @@ char *num_format_3(double value)
 
 char *num_format_duration_ns(int64_t ns)
 {
-    double s = (double)ns / (double)NS_PER_S;
+    double s = clock_seconds(ns);
     if (s < 59.95)
         return g_strdup_printf(s < 10 ? "%.2fs" : "%.1fs", s);
     int64_t whole = (int64_t)(s + 0.5);

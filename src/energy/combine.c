@@ -168,7 +168,7 @@ static void baseline_level(const struct energy_channel *channel, const struct ed
     ret->u_w = stats_sd(means, m) * sqrt(LEVEL_CORRELATION / (double)m) / gain;
     ret->df = (double)(m - 1);
     watts = (watts - (calibration ? calibration->offset_w : 0)) / gain;
-    double half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, ret->df) * ret->u_w;
+    double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, ret->df) * ret->u_w;
     ret->watts = quantity_of(channel->info->status, watts, "block means", channel->info->id);
     ret->watts.low = watts - half;
     ret->watts.high = watts + half;
@@ -223,7 +223,7 @@ void energy_baseline_between(const struct energy_baseline *before, const struct 
     ret->u_w =
         sqrt((1 - w) * (1 - w) * before->u_w * before->u_w + w * w * after->u_w * after->u_w + change * change / 12);
     ret->df = before->df + after->df;
-    double half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, ret->df) * ret->u_w;
+    double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, ret->df) * ret->u_w;
     ret->watts.low = ret->watts.value - half;
     ret->watts.high = ret->watts.value + half;
     ret->to_ns = after->to_ns;
@@ -247,7 +247,7 @@ void energy_net(const struct energy_estimate *gross, const struct energy_baselin
         return;
     }
     double idle_j = baseline->watts.value * gross->duration_s;
-    double idle_half = stats_t_quantile(0.5 + ENERGY_LEVEL / 2, baseline->df) * baseline->u_w * gross->duration_s;
+    double idle_half = stats_t_quantile(0.5 + STATS_LEVEL / 2, baseline->df) * baseline->u_w * gross->duration_s;
     ret->joules.value -= idle_j;
     ret->raw_j = NAN;
     ret->joules.status = worst(gross->joules.status, baseline->watts.status);
@@ -294,7 +294,7 @@ struct quantity energy_ratio(const struct energy_estimate *a, const struct energ
         parts[i] = (struct stats_component){STATS_NORMAL, 1, 0};
     GRand *rng = g_rand_new_with_seed(seed);
     struct stats_interval interval =
-        stats_propagate(parts, 6, ratio_of, &ratio, draws ? draws : ENERGY_DRAWS, rng, ENERGY_LEVEL);
+        stats_propagate(parts, 6, ratio_of, &ratio, draws ? draws : ENERGY_DRAWS, rng, STATS_LEVEL);
     g_rand_free(rng);
     struct quantity q = quantity_of(worst(a->joules.status, b->joules.status), b->joules.value / a->joules.value,
                                     ratio.same_board ? "ratio, gain cancels" : "ratio, gain of both boards", NULL);

@@ -6,8 +6,6 @@
 #include "energy/energy.h"
 #include "stats/stats.h"
 
-#define ENERGY_LEVEL 0.95
-
 /* --- edges.c: points → moments at which a cumulative value is known ---------------------------------------------- */
 
 struct edge {

@@ -18,22 +18,15 @@ const struct meter_class *energy_prior_find(const char *sensor_class)
     return found ? found : widest;
 }
 
-static bool read_members(const json_t *tree, struct energy_calibration *ret, GError **error)
-{
-    const char *method = "", *date = "";
-    const char *uuid;
-    if (!jsonx_get_string(tree, "uuid", true, &uuid, error) ||
-        !jsonx_get_real(tree, "gain", true, &ret->gain, error) ||
-        !jsonx_get_real(tree, "offset_w", true, &ret->offset_w, error) ||
-        !jsonx_get_real(tree, "u", true, &ret->u, error) ||
-        !jsonx_get_string(tree, "method", false, &method, error) ||
-        !jsonx_get_string(tree, "date", false, &date, error))
-        return false;
-    g_strlcpy(ret->uuid, uuid, sizeof ret->uuid);
-    g_strlcpy(ret->method, method, sizeof ret->method);
-    g_strlcpy(ret->date, date, sizeof ret->date);
-    return true;
-}
+/* The file, and what a record says of it. */
+static const struct member_row rows[] = {
+    MEMBER_CHARS(struct energy_calibration, uuid, "uuid", MEMBER_REQUIRED),
+    MEMBER(struct energy_calibration, gain, "gain", MEMBER_REQUIRED),
+    MEMBER(struct energy_calibration, offset_w, "offset_w", MEMBER_REQUIRED),
+    MEMBER(struct energy_calibration, u, "u", MEMBER_REQUIRED),
+    MEMBER_CHARS(struct energy_calibration, method, "method", MEMBER_OPTIONAL),
+    MEMBER_CHARS(struct energy_calibration, date, "date", MEMBER_OPTIONAL),
+};
 
 static bool check(const struct energy_calibration *c, const char *uuid, GError **error)
 {
@@ -43,8 +36,7 @@ static bool check(const struct energy_calibration *c, const char *uuid, GError *
     }
     if (!(c->gain >= GAIN_MIN && c->gain <= GAIN_MAX) || !isfinite(c->offset_w) || !(c->u >= 0 && c->u < 1)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                    "gain %g, offset_w %g, u %g: expected a gain of %g to %g (reading = gain × "
-                    "true + offset_w) and a "
+                    "gain %g, offset_w %g, u %g: expected a gain of %g to %g (reading = gain × true + offset_w) and a "
                     "relative standard uncertainty u of 0 to 1",
                     c->gain, c->offset_w, c->u, GAIN_MIN, GAIN_MAX);
         return false;
@@ -66,7 +58,7 @@ bool energy_calibration_load(const char *place, const char *uuid, struct energy_
     g_autoptr(json_t) tree = jsonx_load(path, LIMIT_CONFIG_BYTES, error);
     if (!tree)
         return false;
-    if (!read_members(tree, &found, error) || !check(&found, uuid, error)) {
+    if (!members_read(tree, &found, rows, G_N_ELEMENTS(rows), error) || !check(&found, uuid, error)) {
         g_prefix_error(error, "%s: ", path);
         return false;
     }
@@ -77,11 +69,6 @@ bool energy_calibration_load(const char *place, const char *uuid, struct energy_
 json_t *energy_calibration_json(const struct energy_calibration *c)
 {
     json_t *tree = json_object();
-    json_object_set_new(tree, "uuid", json_string(c->uuid));
-    json_object_set_new(tree, "gain", jsonx_real(c->gain));
-    json_object_set_new(tree, "offset_w", jsonx_real(c->offset_w));
-    json_object_set_new(tree, "u", jsonx_real(c->u));
-    json_object_set_new(tree, "method", json_string(c->method));
-    json_object_set_new(tree, "date", json_string(c->date));
+    members_write(tree, c, rows, G_N_ELEMENTS(rows));
     return tree;
 }

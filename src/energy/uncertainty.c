@@ -9,7 +9,7 @@ double parts_half_width(const struct parts *parts, size_t draws, uint32_t seed)
     if (parts->n == 0)
         return 0;
     GRand *rng = g_rand_new_with_seed(seed);
-    struct stats_interval i = stats_propagate(parts->at, parts->n, NULL, NULL, draws, rng, ENERGY_LEVEL);
+    struct stats_interval i = stats_propagate(parts->at, parts->n, NULL, NULL, draws, rng, STATS_LEVEL);
     g_rand_free(rng);
     return (i.high - i.low) / 2;
 }
@@ -39,7 +39,7 @@ struct stats_interval combine(double raw_j, double duration_s, const struct part
         all[i] = parts->at[i];
     all[n++] = (struct stats_component){STATS_NORMAL, gain_rel_u, 0};
     all[n++] = (struct stats_component){STATS_NORMAL, offset_w_u, 0};
-    struct stats_interval interval = stats_propagate(all, n, truth, &reading, draws, rng, ENERGY_LEVEL);
+    struct stats_interval interval = stats_propagate(all, n, truth, &reading, draws, rng, STATS_LEVEL);
     g_rand_free(rng);
     return interval;
 }

@@ -78,10 +78,9 @@ static void set_default(json_t *to, const struct backend_option *row)
 
 static void merge(json_t *into, const json_t *from)
 {
-    for (void *at = json_object_iter((json_t *)(uintptr_t)from); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)from, at)) {
-        const char *key = json_object_iter_key(at);
-        json_t *value = json_object_iter_value(at);
+    const char *key;
+    json_t *value;
+    jsonx_foreach(from, key, value) {
         if (json_is_object(value) && json_is_object(json_object_get(into, key)))
             merge(json_object_get(into, key), value);
         else

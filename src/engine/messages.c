@@ -64,16 +64,16 @@ void engine_identity_clear(struct engine_identity *identity)
 
 static bool check_figures(const json_t *figures, GError **error)
 {
-    for (void *at = json_object_iter((json_t *)(uintptr_t)figures); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)figures, at)) {
-        const json_t *value = json_object_iter_value(at);
+    const char *name;
+    const json_t *value;
+    jsonx_foreach(figures, name, value) {
         bool number = json_is_integer(value) && json_integer_value(value) >= 0;
         bool reason = json_is_string(value) && *json_string_value(value);
         if (number || reason)
             continue;
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
                     "figure '%s' must be a number of bytes, or a text saying why it is absent",
-                    json_object_iter_key(at));
+                    name);
         return false;
     }
     return true;

@@ -87,15 +87,16 @@ static bool refuse_unknown(const char *place, GError **error)
 /* Every name of the object is a row or a section of rows. */
 static bool check_names(const json_t *object, const char *prefix, GError **error)
 {
-    for (void *at = json_object_iter((json_t *)(uintptr_t)object); at;
-         at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
-        g_autofree char *place = g_strconcat(prefix, json_object_iter_key(at), NULL);
+    const char *name;
+    const json_t *value;
+    jsonx_foreach(object, name, value) {
+        g_autofree char *place = g_strconcat(prefix, name, NULL);
         g_autofree char *below = g_strconcat(place, ".", NULL);
         if (is_row(place) || !strcmp(place, "schema"))
             continue;
         if (!is_section(place))
             return refuse_unknown(place, error);
-        if (!check_names(json_object_iter_value(at), below, error))
+        if (!check_names(value, below, error))
             return false;
     }
     return true;

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-/* Members that are written and read alike. Others stand between them: the source (a trace's channel has another one
- * when it is played), names of enumerations, the unit. */
-static const struct member_row who[] = {MEMBER(struct meter_channel, id, "id", MEMBER_REQUIRED)};
-static const struct member_row where[] = {
+/* Members that are written and read alike. Others stand between them: names of enumerations, the unit. */
+static const struct member_row who[] = {
+    MEMBER(struct meter_channel, id, "id", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, source, "source", MEMBER_OPTIONAL),
     MEMBER(struct meter_channel, device, "device", MEMBER_REQUIRED),
     MEMBER(struct meter_channel, label, "label", MEMBER_OPTIONAL),
     MEMBER(struct meter_channel, scope, "scope", MEMBER_REQUIRED),
@@ -31,8 +31,6 @@ json_t *meter_channel_json(const struct meter_channel *channel)
 {
     json_t *tree = json_object();
     members_write(tree, channel, who, G_N_ELEMENTS(who));
-    json_object_set_new(tree, "source", json_string(channel->source));
-    members_write(tree, channel, where, G_N_ELEMENTS(where));
     json_object_set_new(tree, "kind", json_string(meter_kind_name(channel->kind)));
     json_object_set_new(tree, "status", json_string(quantity_status_name(channel->status)));
     members_write(tree, channel, raw, G_N_ELEMENTS(raw));
@@ -44,7 +42,6 @@ json_t *meter_channel_json(const struct meter_channel *channel)
 static bool read_members(const json_t *tree, struct meter_channel *ret, GError **error)
 {
     return members_read(tree, ret, who, G_N_ELEMENTS(who), error) &&
-           members_read(tree, ret, where, G_N_ELEMENTS(where), error) &&
            members_read(tree, ret, raw, G_N_ELEMENTS(raw), error) &&
            members_read(tree, ret, facts, G_N_ELEMENTS(facts), error);
 }
@@ -62,8 +59,7 @@ bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError *
     struct meter_channel c = {.source = "", .scale = 1, .low_ratio = 1, .high_ratio = 1};
     const char *kind_name = NULL, *status_name = NULL;
     int64_t rate = METER_FAST;
-    if (!read_members(tree, &c, error) || !jsonx_get_string(tree, "source", false, &c.source, error) ||
-        !jsonx_get_string(tree, "kind", true, &kind_name, error) ||
+    if (!read_members(tree, &c, error) || !jsonx_get_string(tree, "kind", true, &kind_name, error) ||
         !jsonx_get_string(tree, "status", true, &status_name, error) ||
         !jsonx_get_int(tree, "rate", false, &rate, error))
         return false;

@@ -74,7 +74,6 @@ const struct meter_class *meter_class_find(const char *name)
 
 /* --- opening ------------------------------------------------------------------------------------------------------- */
 
-
 const char *meter_sysroot(const struct meter *meter)
 {
     return meter->sysroot;

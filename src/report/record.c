@@ -43,14 +43,14 @@ static void add_head(GString *out, const char *name, const json_t *record)
 /* The fields that somebody wrote, each with its place. */
 static void add_written(GString *out, const json_t *record)
 {
-    const json_t *config = json_object_get(record, "config");
+    const json_t *config = json_object_get(record, "config"), *origins = json_object_get(record, "origins");
     const char *path;
-    json_t *origin;
+    const json_t *origin;
     size_t width = 0, n = 0;
-    json_object_foreach((json_t *)(uintptr_t)json_object_get(record, "origins"), path, origin)
+    jsonx_foreach(origins, path, origin)
         if (g_strcmp0(json_string_value(origin), "default") && jsonx_at(config, path))
             width = MAX(width, strlen(path));
-    json_object_foreach((json_t *)(uintptr_t)json_object_get(record, "origins"), path, origin) {
+    jsonx_foreach(origins, path, origin) {
         const json_t *value = jsonx_at(config, path);
         if (!value || !g_strcmp0(json_string_value(origin), "default"))
             continue;

@@ -22,6 +22,7 @@
 extern "C" {
 #endif
 
+#define STATS_LEVEL     0.95 /* of every interval that is told to somebody */
 #define STATS_NORMAL_95 1.96 /* standard deviations in the half-width of a normal 95 % interval */
 
 /* --- distributions: p in (0, 1), df > 0 and real; NaN for anything else ------------------------------------------ */

@@ -121,7 +121,7 @@ static void check_difference(enum frame_key key, const char *patch)
         g_autoptr(owned_frame) frame = frame_new();
         add(frame, 1, 1, "{}");
         add(frame, other_cell ? 2 : 1, 2, patch);
-        bool apart = rule == FRAME_REFUSE || rule == FRAME_UNSWEPT || (rule == FRAME_FACTOR && !other_cell);
+        bool apart = rule == FRAME_FACTOR ? !other_cell : rule != FRAME_WARN;
         g_test_message("%s, %s", frame_key_row(key)->id, other_cell ? "two cells" : "one cell");
         g_assert_cmpint(frame_difference(frame, 0, 1), ==, apart ? (int)key : -1);
         g_assert_cmpint(frame_group(frame, 0), ==, 0);
@@ -184,6 +184,25 @@ static void test_swept_factors_are_no_reason(void)
         g_assert_cmpint(frame_group(frame, i), ==, 0);
     g_autoptr(GPtrArray) notes = frame_notes(frame);
     g_assert_null(note_of(notes, "not_comparable", NULL));
+}
+
+/* A version comes with its engine: another one of the same engine is no level of a sweep, in whatever cell. */
+static void test_versions_are_those_of_an_engine(void)
+{
+    static const char f[] = "{'engine': {'name': 'f', 'version': '7', 'adapter_version': '7'}}";
+    g_autoptr(owned_frame) frame = frame_new();
+    add(frame, 1, 1, "{}");
+    add(frame, 2, 1, f);
+    add(frame, 1, 2, "{}");
+    add(frame, 2, 2, f);
+    add(frame, 3, 1, "{'engine': {'name': 'f', 'version': '8', 'adapter_version': '7'}}");
+    for (size_t i = 0; i < 5; i++)
+        g_assert_cmpint(frame_group(frame, i), ==, i == 4);
+    g_assert_cmpint(frame_difference(frame, 1, 4), ==, FRAME_KEY_VERSION);
+    g_autoptr(GPtrArray) notes = frame_notes(frame);
+    g_assert_null(note_of(notes, "not_comparable", "adapter_version"));
+    g_assert_cmpstr(note_of(notes, "not_comparable", "engine_version")->text, ==,
+                    "The versions of an engine differ between runs 2, 4 / 5: do not compare their figures.");
 }
 
 static void test_runs_without_records_are_in_no_group(void)
@@ -329,7 +348,19 @@ static void test_figures(void)
     g_assert_cmpstr(tail.reason, ==, "no tail was seen");
 }
 
-/* A record with every figure, those of energy with intervals, and a reason of its own for one of them. */
+/* Forty options, one of them the run's own: as an engine resolves them. */
+static json_t *options_of(int seed)
+{
+    json_t *options = json_object();
+    for (int i = 0; i < 40; i++) {
+        g_autofree char *name = g_strdup_printf("an_option_of_some_engine_%d", i);
+        json_object_set_new(options, name, json_integer(i ? i : seed));
+    }
+    return options;
+}
+
+/* A record with every figure, those of energy with intervals, options and answers of its own, and a reason of its own for
+ * one of its figures. */
 static json_t *whole_record(int seed)
 {
     json_t *record = parse(base_record), *metrics = json_object_get(record, "metrics");
@@ -345,6 +376,7 @@ static json_t *whole_record(int seed)
     }
     g_autofree char *answer = g_strdup_printf("%032d%032d", seed, 0);
     jsonx_set_at(record, "workload.output_ids_sha256", json_string(answer));
+    jsonx_set_at(record, "engine.resolved", options_of(seed));
     return record;
 }
 
@@ -355,8 +387,8 @@ static void test_a_run_takes_less_than_2_kb(void)
     size_t before = mallinfo2().uordblks;
     for (int i = 0; i < RUNS; i++) {
         g_autoptr(json_t) record = whole_record(i);
-        g_autoptr(json_t) levels = json_pack("{s:i, s:s, s:f}", "sim.batch_size", i / 3, "precision", "bf16", "sim.x", i * 0.1);
-        frame_add(frame, &(struct frame_run){i + 1, i % 3 + 1, levels, "ok", NULL}, record);
+        g_autoptr(json_t) levels = json_pack("{s:i, s:s, s:f}", "sim.batch_size", i, "precision", "bf16", "sim.x", i * 0.1);
+        frame_add(frame, &(struct frame_run){i + 1, 1, levels, "ok", NULL}, record);
     }
     size_t kept = mallinfo2().uordblks - before;
     g_test_message("%zu bytes a run", kept / RUNS);
@@ -387,6 +419,7 @@ int main(int argc, char **argv)
     g_test_add_func("/analysis/keys", test_keys);
     g_test_add_func("/analysis/reasons", test_reasons);
     g_test_add_func("/analysis/swept-factors", test_swept_factors_are_no_reason);
+    g_test_add_func("/analysis/versions", test_versions_are_those_of_an_engine);
     g_test_add_func("/analysis/no-record", test_runs_without_records_are_in_no_group);
     g_test_add_func("/analysis/mean", test_only_one_group_is_averaged);
     g_test_add_func("/analysis/order", test_order);
