@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     g_setenv("LLEM_NVML_SIM", path, TRUE);
     g_autoptr(meter_handle) meter = meter_open(
         &(struct meter_options){.sources = sources,
-                                .nvml_library = LLEM_BINARY_DIR "/lib/libllem-nvml-sim.so"},
+                                .library = LLEM_BINARY_DIR "/lib/libllem-nvml-sim.so"},
         &error);
     if (!meter)
         give_up(error);

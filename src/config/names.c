@@ -65,7 +65,7 @@ static const struct retired_value {
     {"backend", "tensorrt_llm", "TensorRT-LLM is not in this version", NULL},
     {"backend", "trtllm", "TensorRT-LLM is not in this version", NULL},
     {"backend", "sglang", "SGLang is not in this version", NULL},
-    {"energy.backend", "zeus", "NVIDIA energy is read directly: write nvml or auto", NULL},
+    {"energy.backend", "zeus", "energy is read directly: write auto, or the name of a sensor", NULL},
     {"energy.backend", "codecarbon", "estimates from a model of the machine are asked for with energy.modelled: true", NULL},
     {"precision", "float32", "write fp32", NULL},
     {"precision", "float16", "write fp16", NULL},

@@ -41,7 +41,7 @@ size_t edges_first_after(const struct edges *edges, double t);
 
 struct sensor {
     bool counter, modelled, characterised;
-    bool sees_all;                /* a register that counts all the time (RAPL): nothing can beat with it */
+    bool sees_all;                /* a register that counts all the time: nothing can beat with it */
     double step;                  /* how often a slow channel is read at best; 0: every tick of the sampler */
     double period;                /* T: cached or assumed; never 0 */
     double average;               /* length of the moving average the values carry beyond T; 0: none */

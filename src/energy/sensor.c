@@ -4,9 +4,9 @@
 
 #include <math.h>
 
-#define DEFAULT_PERIOD_S  0.1 /* NVML on data-centre boards (Yang et al., SC'24); GeForce may take 0.5 s */
+#define DEFAULT_PERIOD_S  0.1 /* of a channel that states none: data-centre boards (Yang et al., SC'24) */
 #define MODELLED_PERIOD_S 1e-5
-#define AVERAGE_S         1.0 /* nvml.h: power is "averaged over the last second" */
+#define AVERAGE_S         1.0 /* of a channel that states none: drivers say "averaged over the last second" */
 
 static bool fast_counter(const struct energy_channel *channel)
 {
@@ -37,7 +37,7 @@ struct sensor sensor_of(const struct energy_channel *channel)
         s.average = s.window >= 2 * s.period ? s.window : AVERAGE_S;
     else if (s.window >= 2 * s.period)
         s.average = s.window;
-    /* RAPL's registers are updated about every ms and hold what was used until then: one tick covers it. */
+    /* Registers are updated about every ms and hold what was used until then: one tick covers it. */
     s.delay_hi = fast_counter(channel) || s.modelled ? s.period : clock_seconds(ENERGY_DELAY_HI_NS);
     s.delay_mid = s.delay_half = s.delay_hi / 2;
     if (s.average > 0) { /* a mean over A stands for its middle; A itself is known to a quarter or so */

@@ -88,44 +88,25 @@ static void add_by_processes(struct meter *meter, const struct engine_loaded *lo
     }
 }
 
-/* Numbers mean PCI order when CUDA was told so; with one board there is no other. */
-static bool numbers_are_driver_order(size_t boards)
+static void add_all(char *const *boards, GPtrArray *bound)
 {
-    return boards == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
-}
-
-static void add_by_environment(char *const *boards, GPtrArray *bound)
-{
-    const char *visible = g_getenv("CUDA_VISIBLE_DEVICES");
-    g_auto(GStrv) wanted = g_strsplit(visible ? visible : "", ",", -1);
-    size_t n = 0;
-    while (boards[n])
-        n++;
-    for (char **w = wanted; *w; w++) {
-        int64_t number;
-        g_strstrip(*w);
-        if (num_parse_int(*w, 0, (int64_t)n - 1, &number, NULL) && numbers_are_driver_order(n))
-            g_ptr_array_add(bound, g_strdup(boards[number]));
-        for (size_t i = 0; g_str_has_prefix(*w, "GPU-") && i < n; i++)
-            if (g_str_has_prefix(boards[i], *w))
-                g_ptr_array_add(bound, g_strdup(boards[i]));
-    }
+    for (; *boards; boards++)
+        g_ptr_array_add(bound, g_strdup(*boards));
 }
 
 void machine_bind_boards(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded)
 {
     if (!loaded->on_gpu)
         return; /* boards stay in the record as scopes of their own; none of them is the run's */
-    g_auto(GStrv) boards = all_boards(meter);
+    g_auto(GStrv) boards = all_boards(meter), visible = meter_gpu_visible(meter, boards);
     GPtrArray *bound = g_ptr_array_new();
     add_by_processes(meter, loaded, boards, bound);
     machine->bound_by_processes = bound->len > 0;
     if (bound->len == 0)
-        add_by_environment(boards, bound);
+        add_all(visible, bound);
     machine->assumed = bound->len == 0 && g_strv_length(boards) > 1;
-    bool all = bound->len == 0;
-    for (char **b = boards; all && *b; b++)
-        g_ptr_array_add(bound, g_strdup(*b));
+    if (bound->len == 0)
+        add_all(boards, bound);
     g_ptr_array_add(bound, NULL);
     machine->boards = (char **)g_ptr_array_free(bound, FALSE);
 }

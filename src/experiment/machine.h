@@ -6,8 +6,8 @@
 
 struct machine *machine_new(void);
 void machine_free(struct machine *machine);
-/* Names the boards whose energy is the run's: those on which the engine holds memory, else those CUDA_VISIBLE_DEVICES
- * names, else all. Call it when the engine has loaded. */
+/* Names the boards whose energy is the run's: those on which the engine holds memory, else those the environment
+ * leaves to it (meter_gpu_visible()), else all. Call it when the engine has loaded. */
 void machine_bind_boards(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded);
 /* Their devices, ended by NULL; NULL: the run works on none. Borrowed. */
 const char *const *machine_boards(const struct machine *machine);

@@ -169,13 +169,12 @@ static json_t *scope_json(const struct energy_scope *scope, const struct energy_
     json_t *tree = energy_estimate_json(sum);
     json_object_set_new(tree, "scope", json_string(scope->name));
     json_object_set_new(tree, "outside", json_string(scope->row->outside));
-    if (scope->boards->len < 2)
-        return tree;
-    json_t *list = json_array();
-    for (guint i = 0; i < scope->boards->len; i++)
-        json_array_append_new(list, energy_estimate_json(&boards[i]));
-    json_object_set_new(tree, "per_board", list);
-    return tree;
+    json_t *list = scope->boards->len < 2 ? NULL : json_array();
+    for (guint i = 0; list && i < scope->boards->len; i++)
+        json_array_append_new(list, result_estimate(energy_estimate_json(&boards[i])));
+    if (list)
+        json_object_set_new(tree, "per_board", list);
+    return result_estimate(tree);
 }
 
 static void report_scope(const struct experiment *x, const struct energy_scope *scope, bool primary, json_t *all,

@@ -12,6 +12,10 @@ struct meter;
  * or {"absent": "reason"}. A fact the driver refuses is null with "…_reason". New reference. */
 json_t *meter_gpu_facts(struct meter *meter);
 
+/* Those among the boards (devices, ended by NULL) that the environment leaves to programs; none: it does not say. New
+ * vector. */
+char **meter_gpu_visible(const struct meter *meter, char *const *boards);
+
 #define METER_GPU_PIDS_MAX 256
 struct meter_gpu_memory {
     int64_t total_bytes, used_bytes, free_bytes;

@@ -268,6 +268,29 @@ static bool has_device(struct meter_source *source, const char *device)
     return false;
 }
 
+static char **boards_of(struct meter_source *source, char *const *boards)
+{
+    GPtrArray *own = g_ptr_array_new();
+    for (; *boards; boards++)
+        if (has_device(source, *boards))
+            g_ptr_array_add(own, g_strdup(*boards));
+    g_ptr_array_add(own, NULL);
+    return (char **)g_ptr_array_free(own, FALSE);
+}
+
+char **meter_gpu_visible(const struct meter *meter, char *const *boards)
+{
+    GPtrArray *visible = g_ptr_array_new();
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        if (!meter->open[i] || !sources[i]->visible)
+            continue;
+        g_auto(GStrv) own = boards_of(meter->open[i], boards);
+        sources[i]->visible(own, visible);
+    }
+    g_ptr_array_add(visible, NULL);
+    return (char **)g_ptr_array_free(visible, FALSE);
+}
+
 bool meter_gpu_memory(struct meter *meter, const char *uuid, struct meter_gpu_memory *ret, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)

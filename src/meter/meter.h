@@ -32,7 +32,7 @@
 struct meter_options {
     const char *sysroot;        /* prefix of /sys and /proc; NULL: $LLEM_SYSROOT or none */
     const char *const *sources; /* NULL-terminated names; NULL: those with SOURCE_BY_AUTO */
-    const char *nvml_library;   /* NULL: $LLEM_NVML_LIBRARY, else libnvidia-ml.so.1 */
+    const char *library;        /* of a source that reads one, instead of the one it looks for itself; NULL: that one */
     const char *replay_path;    /* the trace that is played again */
     double modelled_low_w, modelled_high_w; /* W per busy core; both 0: MODELLED_…_W */
     int64_t stuck_check_ns;     /* how long a CPU counter may stand still at opening; 0: 50 ms */

@@ -403,7 +403,7 @@ static char *init_reason(const struct nvml_api *api, nvml_return code)
 
 static const char *library_path(const struct meter_context *context)
 {
-    const char *path = context->options->nvml_library;
+    const char *path = context->options->library;
     if (!path || !*path)
         path = g_getenv("LLEM_NVML_LIBRARY");
     return path && *path ? path : NULL;
@@ -468,4 +468,5 @@ const struct meter_ops meter_nvml = {
     .close = nvml_close,
     .facts = nvml_facts,
     .memory = nvml_memory_of,
+    .visible = nvml_visible,
 };

@@ -27,5 +27,6 @@ struct nvml {
 nvml_return nvml_temperature_c(const struct nvml_api *api, nvml_device device, int64_t *ret);
 nvml_return nvml_memory_used(const struct nvml_api *api, nvml_device device, int64_t *ret);
 nvml_return nvml_process_count(const struct nvml_api *api, nvml_device device, int64_t *ret);
+void nvml_visible(char *const *boards, GPtrArray *ret); /* by CUDA_VISIBLE_DEVICES */
 json_t *nvml_facts(struct meter_source *source);
 bool nvml_memory_of(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);

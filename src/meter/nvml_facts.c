@@ -277,3 +277,27 @@ json_t *nvml_facts(struct meter_source *source)
     json_object_set_new(tree, "devices", devices);
     return tree;
 }
+
+/* Numbers mean PCI order when CUDA was told so; with one board there is no other. */
+static bool numbers_are_driver_order(size_t boards)
+{
+    return boards == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
+}
+
+void nvml_visible(char *const *boards, GPtrArray *ret)
+{
+    const char *visible = g_getenv("CUDA_VISIBLE_DEVICES");
+    g_auto(GStrv) wanted = g_strsplit(visible ? visible : "", ",", -1);
+    size_t n = 0;
+    while (boards[n])
+        n++;
+    for (char **w = wanted; *w; w++) {
+        int64_t number;
+        g_strstrip(*w);
+        if (num_parse_int(*w, 0, (int64_t)n - 1, &number, NULL) && numbers_are_driver_order(n))
+            g_ptr_array_add(ret, g_strdup(boards[number]));
+        for (size_t i = 0; g_str_has_prefix(*w, "GPU-") && i < n; i++)
+            if (g_str_has_prefix(boards[i], *w))
+                g_ptr_array_add(ret, g_strdup(boards[i]));
+    }
+}

@@ -42,6 +42,9 @@ struct meter_ops {
     void (*set_pids)(struct meter_source *source, const pid_t *pids, size_t count);
     /* Optional. GPUs. */
     json_t *(*facts)(struct meter_source *source);
+    /* Those among its boards (devices, ended by NULL, in its order) that the environment leaves to programs, as far as it
+     * surely says so: appends new strings. */
+    void (*visible)(char *const *boards, GPtrArray *ret);
     bool (*memory)(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);
 };
 

@@ -41,7 +41,7 @@ struct preflight_options {
 
 struct preflight_finding {
     const char *id, *why, *remedy; /* of the check */
-    char *about;                   /* the thing that was looked at: "nvml", "m.gguf for llamacpp" */
+    char *about;                   /* the thing that was looked at: a source of sensors, "m.gguf for ENGINE" */
     enum preflight_verdict verdict;
     struct diag_span at;           /* source NULL: no place */
     char *text;                    /* what was found */

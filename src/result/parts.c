@@ -54,6 +54,58 @@ void result_parts_write(json_t *root, const struct result_value *values)
     }
 }
 
+/* Rows stand below this path. */
+static bool is_section(const char *path)
+{
+    g_autofree char *below = g_strconcat(path, ".", NULL);
+    for (int i = 0; i < PART_COUNT; i++)
+        if (g_str_has_prefix(result_parts[i].path, below))
+            return true;
+    return false;
+}
+
+/* A row, or why one is null. */
+static bool is_row(const char *path)
+{
+    for (int i = 0; i < PART_COUNT; i++) {
+        const struct result_part_row *row = &result_parts[i];
+        const char *rest = g_str_has_prefix(path, row->path) ? path + strlen(row->path) : "no";
+        if (!*rest || (!strcmp(rest, "_reason") && result_part_may_be_null(row)))
+            return true;
+    }
+    return false;
+}
+
+static void check_members(const json_t *tree, const char *prefix)
+{
+    const char *name;
+    const json_t *value;
+    jsonx_foreach(tree, name, value) {
+        g_autofree char *path = g_strdup_printf("%s.%s", prefix, name);
+        if (is_section(path))
+            check_members(value, path);
+        else if (!is_row(path))
+            g_error("%s is no row of result/parts.def", path);
+    }
+}
+
+json_t *result_estimate(json_t *tree)
+{
+    check_members(tree, "estimate");
+    for (int i = 0; i < PART_COUNT; i++) {
+        const struct result_part_row *row = &result_parts[i];
+        if (!result_part_is_estimate(row) || row->need == RESULT_OPTIONAL ||
+            jsonx_at(tree, row->path + strlen("estimate.")))
+            continue;
+        const char *name;
+        struct result_part_row below = *row;
+        below.path += strlen("estimate.");
+        json_t *object = holder_of(tree, &below, &name);
+        jsonx_set_null(object, name, "not collected");
+    }
+    return tree;
+}
+
 /* --- schema ------------------------------------------------------------------------------------------------------ */
 
 static json_t *type_schema(enum result_part_type type)

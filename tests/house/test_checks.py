@@ -76,17 +76,18 @@ def test_circles_find_one(tmp_path):
 
 @pytest.fixture
 def named_tree(tree):
-    """The same with two engines and two sensor sources."""
+    """The same with two engines and three sensor sources."""
     for name in ("toy", "big"):
         tree(f"engines/{name}/engine.json", f'{{"name": "{name}"}}\n')
-    tree("src/base/sources.h", "#define ROWS(X) \\\n    X(volt, FLAG, \"volts\") \\\n    X(amp, FLAG, \"amperes\")\n")
+    rows = ('X(volt, FLAG, "volts")', 'X(amp, FLAG, "amperes")', 'X(replay, FLAG, "a trace")')
+    tree("src/base/sources.h", "#define ROWS(X) \\\n    " + " \\\n    ".join(rows) + "\n")
     return tree
 
 
 NAMES_CLEAN = """#include "toy/toy.h"
 #define DEFAULT_BACKEND "toy"
 /* "toy" and "toy.threads" and "volt:a" in a comment */ // "big"
-static const char *words[] = {"toys", "a toy", "toy threads", "volt: volts of a board", "voltage", "big\\n", 'x'};
+static const char *words[] = {"toys", "a toy", "toy threads", "volts of a board", "voltage", "replay of it", "big\\n", 'x'};
 static char quote = '"'; static const char *after = "\\"";
 """
 
@@ -104,9 +105,12 @@ def test_names_accept_a_clean_tree(named_tree):
         ("src/top/t.c", '\n/* " */ get("big.threads")\n', 'src/top/t.c:2: "big.threads" speaks of an engine'),
         ("src/top/t.h", '{"is", "!\\\\"toy\\\\""},\n', "speaks of an engine"),
         ("src/base/b.c", 'a = "toy.%s";\n', "speaks of an engine"),
-        ("src/top/t.c", 'starts_with(id, "volt:board")\n', '"volt:board" speaks of a sensor source'),
-        ("src/top/t.c", 'is(source, "amp")\n', '"amp" speaks of a sensor source'),
-        ("src/meter/volt.c", 'is(source, "amp")\n', '"amp" speaks of a sensor source'),
+        ("src/top/t.c", 'starts_with(id, "volt:board")\n', "speaks of a sensor source, volt"),
+        ("src/top/t.h", "char *volt_library; /* of it */\n", "src/top/t.h:1: code speaks of a sensor source, volt"),
+        ("src/top/t.c", '/* volt\n */\nsay("write VOLT or auto");\n', "src/top/t.c:3: code speaks of a sensor source, volt"),
+        ("src/top/t.c", 'is(source, "replay:x")\n', '"replay:x" speaks of a sensor source'),
+        ("src/top/t.c", 'is(source, "amp")\n', "speaks of a sensor source, amp"),
+        ("src/meter/volt.c", 'is(source, "amp")\n', "speaks of a sensor source, amp"),
         ("src/top/t.c", '#define DEFAULT_BACKEND "big"\n', "DEFAULT_BACKEND is set more than once"),
     ],
 )

@@ -77,7 +77,7 @@ struct meter *fixture_meter(struct fixture *f, const char *const *names)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *library = fixture_sim_path();
-    struct meter_options options = {.sysroot = f->root, .sources = names, .nvml_library = library,
+    struct meter_options options = {.sysroot = f->root, .sources = names, .library = library,
                                     .stuck_check_ns = f->stuck_ns};
     struct meter *meter = meter_open(&options, &error);
     g_assert_no_error(error);

@@ -132,7 +132,7 @@ static void test_missing_symbols(void)
     for (size_t i = 0; i < G_N_ELEMENTS(missing_rows); i++) {
         g_test_message("without %s", missing_rows[i].symbol);
         g_autofree char *library = library_without(&f, missing_rows[i].symbol);
-        struct meter_options options = {.nvml_library = library, .sources = (const char *const[]){"nvml", NULL}};
+        struct meter_options options = {.library = library, .sources = (const char *const[]){"nvml", NULL}};
         g_autoptr(GError) error = NULL;
         struct meter *meter = meter_open(&options, &error);
         g_assert_no_error(error);
@@ -239,7 +239,7 @@ static void test_init_refused(void)
 static void test_no_library(void)
 {
     g_autoptr(GError) error = NULL;
-    struct meter_options options = {.nvml_library = "/nowhere/libnvidia-ml.so.1",
+    struct meter_options options = {.library = "/nowhere/libnvidia-ml.so.1",
                                     .sources = (const char *const[]){"nvml", NULL}};
     g_autoptr(meter_handle) meter = meter_open(&options, &error);
     g_assert_no_error(error);

@@ -227,7 +227,7 @@ static void test_conformance(void)
         const struct meter_source_row *row = meter_source_row_at(i);
         g_test_message("source %s", row->name);
         const char *const names[] = {row->name, NULL};
-        struct meter_options options = {.sysroot = f.root, .sources = names, .nvml_library = library,
+        struct meter_options options = {.sysroot = f.root, .sources = names, .library = library,
                                         .replay_path = recording, .stuck_check_ns = f.stuck_ns};
         g_autoptr(GError) error = NULL;
         struct meter *meter = meter_open(&options, &error);
@@ -254,7 +254,7 @@ static void test_absent(void)
 {
     struct fixture f;
     fixture_open(&f);
-    struct meter_options options = {.sysroot = f.root, .nvml_library = "/nowhere/libnvidia-ml.so.1"};
+    struct meter_options options = {.sysroot = f.root, .library = "/nowhere/libnvidia-ml.so.1"};
     g_autoptr(GError) error = NULL;
     struct meter *meter = meter_open(&options, &error);
     g_assert_no_error(error);

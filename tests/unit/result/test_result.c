@@ -107,6 +107,27 @@ static void test_a_part_of_another_type_is_a_bug(void)
     g_test_trap_assert_failed();
 }
 
+/* An estimate has what its rows say: what is not there says so, what no row describes is a bug. */
+static void test_estimates_by_their_rows(void)
+{
+    g_autoptr(json_t) tree = json_pack("{s:f, s:n, s:s, s:{s:f}}", "raw_j", 3.5, "duration_s", "duration_s_reason", "none",
+                                       "guards", "pre_w", 1.0);
+    g_assert_true(result_estimate(tree) == tree);
+    g_assert_cmpfloat(json_real_value(jsonx_at(tree, "raw_j")), ==, 3.5);
+    g_assert_cmpstr(json_string_value(jsonx_at(tree, "duration_s_reason")), ==, "none");
+    g_assert_cmpstr(json_string_value(jsonx_at(tree, "guards.post_w_reason")), ==, "not collected");
+    g_assert_cmpstr(json_string_value(jsonx_at(tree, "phase.locked_reason")), ==, "not collected");
+    g_assert_null(jsonx_at(tree, "device")); /* optional */
+    if (g_test_subprocess()) {
+        g_autoptr(json_t) other = json_pack("{s:f}", "raw_kj", 1.0);
+        result_estimate(other);
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*estimate.raw_kj is no row of result/parts.def*");
+}
+
 static void test_ids_are_unique_and_named_with_units(void)
 {
     for (int i = 0; i < METRIC_COUNT; i++) {
@@ -164,6 +185,7 @@ int main(int argc, char **argv)
     g_test_add_func("/result/ids", test_ids_are_unique_and_named_with_units);
     g_test_add_func("/result/parts", test_parts_by_their_rows);
     g_test_add_func("/result/parts_type", test_a_part_of_another_type_is_a_bug);
+    g_test_add_func("/result/estimates", test_estimates_by_their_rows);
     g_test_add_func("/result/error-record", test_error_record_round_trip);
     g_test_add_func("/result/records of a folder", test_records_of_a_folder);
     return g_test_run();
