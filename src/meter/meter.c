@@ -52,7 +52,7 @@ const char **meter_sources_asked(const char *named, unsigned flags)
     return list;
 }
 
-/* --- classes ------------------------------------------------------------------------------------------------------- */
+/* --- classes and scopes --------------------------------------------------------------------------------------------- */
 
 const struct meter_class *meter_class_at(size_t index)
 {
@@ -70,6 +70,29 @@ const struct meter_class *meter_class_find(const char *name)
         if (!strcmp(c->name, name))
             return c;
     return NULL;
+}
+
+static const struct meter_scope unknown = {
+    .device = METER_DEVICE_OTHER,
+    .preference = METER_COUNTS_IF_NAMED,
+    .outside = "not known to llem: the documentation of the sensor says what it covers",
+};
+
+/* NULL: no row of that name. */
+static const struct meter_scope *scope_among(const struct meter_scope *rows_of, const char *name)
+{
+    for (; rows_of && rows_of->name; rows_of++)
+        if (!strcmp(rows_of->name, name))
+            return rows_of;
+    return NULL;
+}
+
+const struct meter_scope *meter_scope_find(const char *name)
+{
+    const struct meter_scope *found = scope_among(meter_scopes, name);
+    for (size_t i = 0; !found && i < G_N_ELEMENTS(sources); i++)
+        found = scope_among(sources[i]->scopes, name);
+    return found ? found : &unknown;
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------------- */

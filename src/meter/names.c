@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The words of the enums, from their rows. */
-#include "meter/meter.h"
+/* The words of the enums, from their rows; the scopes that several sources may have. */
+#include "meter/source.h"
 
 #include <string.h>
 
@@ -21,7 +21,7 @@ static const char *const reads[METER_READ_COUNT] = {
 };
 
 #define BEYOND "network, fans and the losses of the power supply"
-static const struct meter_scope scopes[] = {
+const struct meter_scope meter_scopes[] = {
     {METER_SCOPE_GPU, METER_DEVICE_BOARD, METER_COUNTS_FIRST,
      "the host's CPUs and memory, other boards, switches between boards, " BEYOND},
     {METER_SCOPE_MODULE, METER_DEVICE_MODULE, METER_COUNTS_FIRST + 1, "other modules, switches between them, " BEYOND},
@@ -34,21 +34,8 @@ static const struct meter_scope scopes[] = {
     {METER_SCOPE_PLATFORM, METER_DEVICE_OTHER, METER_COUNTS_NEVER,
      "what the maker of the machine left out of psys; other processes are inside"},
     {METER_SCOPE_ENGINE, METER_DEVICE_MODEL, METER_COUNTS_LAST, "memory, uncore, boards, disks, " BEYOND},
+    {0},
 };
-
-static const struct meter_scope unknown = {
-    .device = METER_DEVICE_OTHER,
-    .preference = METER_COUNTS_IF_NAMED,
-    .outside = "not known to llem: the documentation of the sensor says what it covers",
-};
-
-const struct meter_scope *meter_scope_find(const char *name)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(scopes); i++)
-        if (!strcmp(scopes[i].name, name))
-            return &scopes[i];
-    return &unknown;
-}
 
 const char *meter_kind_name(enum meter_kind kind)
 {

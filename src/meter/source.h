@@ -25,6 +25,7 @@ struct meter_source {
 struct meter_ops {
     const char *name; /* as in its row */
     const struct meter_class *classes; /* of its channels that give joules, ended by a NULL name; NULL: others' */
+    const struct meter_scope *scopes;  /* that only it has, ended by a NULL name; NULL: none beside meter_scopes[] */
     /* Required. Cheap look whether there is anything to open; false with a reason in words to act on. */
     bool (*probe)(const struct meter_context *context, char **ret_reason);
     /* Required. NULL with a reason (nothing usable) or with an error (the options are wrong). Channels that cannot be
@@ -47,6 +48,8 @@ struct meter_ops {
     void (*visible)(char *const *boards, GPtrArray *ret);
     bool (*memory)(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);
 };
+
+extern const struct meter_scope meter_scopes[]; /* the rows of METER_SCOPE_…, ended by a NULL name */
 
 #define X(name, flags, summary, choice) extern const struct meter_ops meter_##name;
 SOURCE_ROWS(X)

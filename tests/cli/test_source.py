@@ -43,8 +43,8 @@ def test_a_new_sensor_measures_a_run(probe, tmp_path):
     assert energy["low"] < truth_j < energy["high"]
     scope = record["energy"]["scopes"][0]
     assert (scope["scope"], scope["systematic"]["class"]) == ("bench supply", "probe.bench")
-    assert "not known to llem" in scope["outside"]
-    assert "Not in it: not known to llem" in done.stdout
+    assert scope["outside"] == "what hangs on another supply"
+    assert "Not in it: what hangs on another supply." in done.stdout
 
 
 def test_a_new_sensor_is_listed_and_a_choice(probe, tmp_path):

@@ -13,6 +13,11 @@ static const struct meter_class classes[] = {
     {0},
 };
 
+static const struct meter_scope scopes[] = {
+    {"bench supply", METER_DEVICE_OTHER, METER_COUNTS_FIRST, "what hangs on another supply"},
+    {0},
+};
+
 static bool probe_probe(const struct meter_context *context, char **ret_reason)
 {
     (void)context;
@@ -29,7 +34,7 @@ static struct meter_source *probe_open(const struct meter_context *context, char
     source_init(probe, &meter_probe);
     source_add(probe, &(struct meter_channel){
                           .id = "probe:supply:energy", .device = "supply", .label = "bench supply",
-                          .scope = "bench supply", .kind = METER_ENERGY, .rate = METER_FAST, .scale = 1e-6,
+                          .scope = scopes[0].name, .kind = METER_ENERGY, .rate = METER_FAST, .scale = 1e-6,
                           .raw_unit = "uJ", .max_power_w = 100, .refresh_ns = REFRESH_NS, .window_ns = REFRESH_NS,
                           .sensor_class = classes[0].name, .status = QUANTITY_SIMULATED});
     return probe;
@@ -59,6 +64,7 @@ static void probe_close(struct meter_source *source)
 const struct meter_ops meter_probe = {
     .name = "probe",
     .classes = classes,
+    .scopes = scopes,
     .probe = probe_probe,
     .open = probe_open,
     .read = probe_read,

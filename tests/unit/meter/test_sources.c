@@ -179,6 +179,14 @@ static void check_ticks_beside_sampler(struct meter *meter)
     sampler_free(sampler);
 }
 
+static void test_a_scope_without_a_row(void)
+{
+    const struct meter_scope *scope = meter_scope_find("a scope that nobody has");
+    g_assert_null(scope->name);
+    g_assert_nonnull(strstr(scope->outside, "not known to llem"));
+    g_assert_cmpint(scope->preference, ==, METER_COUNTS_IF_NAMED);
+}
+
 /* What joules need of a channel: a class with a row, and a scope that says what is outside. */
 static void check_rows(struct meter *meter, const struct meter_source_row *row)
 {
@@ -746,6 +754,7 @@ int main(int argc, char **argv)
     g_setenv("XDG_CACHE_HOME", cache, TRUE); /* before GLib looks: nothing of the user's is touched */
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/meter/conformance", test_conformance);
+    g_test_add_func("/meter/unknown-scope", test_a_scope_without_a_row);
     g_test_add_func("/meter/absent", test_absent);
     g_test_add_func("/meter/delta", test_delta);
     g_test_add_func("/rapl/powercap", test_powercap);
