@@ -111,7 +111,7 @@ static void decode_sampled(struct set_up *s, struct arm *arm, int at, struct sam
 {
     g_autoptr(GError) error = NULL;
     struct sampler_stats stats;
-    g_autoptr(sampler_handle) sampler = sampler_new(s->meter, &(struct sampler_options){0}, &error);
+    g_autoptr(owned_sampler) sampler = sampler_new(s->meter, &(struct sampler_options){0}, &error);
     if (!sampler || !sampler_start(sampler, &error))
         give_up(error);
     decode_once(s, arm, at);

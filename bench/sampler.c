@@ -28,7 +28,7 @@ static struct sampler_stats sample_for_a_second(struct meter *meter)
 {
     g_autoptr(GError) error = NULL;
     struct sampler_stats stats;
-    g_autoptr(sampler_handle) sampler = sampler_new(meter, &(struct sampler_options){0}, &error);
+    g_autoptr(owned_sampler) sampler = sampler_new(meter, &(struct sampler_options){0}, &error);
     if (!sampler || !sampler_start(sampler, &error))
         give_up(error);
     clock_sleep_until_ns(clock_mono_ns() + NS_PER_S);
@@ -48,7 +48,7 @@ int main(int argc, char **argv)
     if (!dir || !g_file_set_contents(path, script, -1, &error))
         give_up(error);
     g_setenv("LLEM_NVML_SIM", path, TRUE);
-    g_autoptr(meter_handle) meter = meter_open(
+    g_autoptr(owned_meter) meter = meter_open(
         &(struct meter_options){.sources = sources,
                                 .library = LLEM_BINARY_DIR "/lib/libllem-nvml-sim.so"},
         &error);

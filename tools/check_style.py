@@ -82,6 +82,14 @@ LINE_RULES = [
         r'"(study\.json|cells\.jsonl|journal\.jsonl)"',
         "room store knows the names in it: ask it",
     ),
+    ("indirect comment", C, "", r"(/\*|^ \*) Whether\b", 'begin with a verb or a noun: "True if the file is there"'),
+    (
+        "name for g_autoptr",
+        C,
+        "",
+        r"G_DEFINE_AUTO\w*\((?!owned_|json_t\b)",
+        "a type that owns itself is called owned_…, wherever it is defined",
+    ),
     ("tab", C, "", r"\t", "4 spaces"),
     ("trailing blank", TEXT, r"\.md$|^tests/golden/", r"[ \t]+$", "remove it"),
     (

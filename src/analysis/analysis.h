@@ -67,6 +67,11 @@ enum frame_rule {
 };
 const char *frame_rule_name(enum frame_rule rule); /* "refuse", … */
 
+/* A build with further rows (unit.rows: a row is all there is to add) has them here. */
+#ifndef FRAME_MORE_KEYS
+#define FRAME_MORE_KEYS(X)
+#endif
+
 /* code, id, where it stands in a record, rule, what differs in words ("… differ between runs"), why it matters */
 #define FRAME_KEYS(X)                                                                                                  \
     X(SCHEMA, "schema", "schema", REFUSE, "the meaning of the figures",                                                \
@@ -112,7 +117,8 @@ const char *frame_rule_name(enum frame_rule rule); /* "refuse", … */
     X(CALIBRATION, "calibration", "energy.scopes[0].systematic.calibration", WARN, "the calibrations",                 \
       "what remains of the sensor's gain differs")                                                                     \
     X(ANSWER, "output_ids", "workload.output_ids_sha256", WARN, "the answers",                                         \
-      "other token ids came out for the same work: quality may differ")
+      "other token ids came out for the same work: quality may differ")                                                \
+    FRAME_MORE_KEYS(X)
 
 enum frame_key {
 #define X(code, id, path, rule, words, why) FRAME_KEY_##code,

@@ -150,7 +150,7 @@ size_t backend_cannot(const struct backend *backend, const struct backend_cannot
 const struct backend_retired *backend_retired(const struct backend *backend, const char *path, const char *value);
 size_t backend_retired_rows(const struct backend *backend, const struct backend_retired **ret);
 
-/* Whether further arguments may be handed on as they are, and below which section they would be options ("" or
+/* True if further arguments may be handed on as they are. *ret_section: below which section they would be options ("" or
  * "engine": passed "foo" is hashed as "vllm.engine.foo"). */
 bool backend_passes_through(const struct backend *backend, const char **ret_section);
 /* Arguments that are known to be handed on, and those llem sets itself. */
@@ -224,8 +224,8 @@ const char *const *backend_files(const struct backend *backend);      /* what a 
 const char *backend_variable(const struct backend *backend);
 /* The interpreter of {python}: its variable, else python3 of PATH. New string. Error: MISSING. */
 char *backend_find_python(const struct backend *backend, GError **error);
-/* Whether that interpreter has the least version and imports the module that proves it is the right one: starts it, and an
- * import may take seconds. True where no interpreter is needed. Error: MISSING. */
+/* True if that interpreter has the least version and imports the module that proves it is the right one, or none is needed.
+ * Starts it, and an import may take seconds. Error: MISSING. */
 bool backend_check_python(const struct backend *backend, GError **error);
 /* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
 char **backend_command(const struct backend *backend, GError **error);
@@ -259,7 +259,7 @@ char **backend_search_path(void);
 GPtrArray *backend_search(void);
 /* The names that can be written as `backend:`, sorted. New vector. */
 char **backend_names(void);
-/* Whether an engine of that name is there; its descriptor is not read. */
+/* True if an engine of that name is there; its descriptor is not read. */
 bool backend_exists(const char *name);
 /* Reads an engine's descriptor, or gives the one that was read already. Errors: CONFIG (no such engine, with the names
  * there are; a descriptor that is not in order), IO. */

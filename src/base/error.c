@@ -33,8 +33,8 @@ int llem_error_from_name(const char *name)
 int llem_error_exit_code(const GError *error)
 {
     if (!error)
-        return 0;
+        return LLEM_EXIT_OK;
     if (error->domain != LLEM_ERROR || error->code < 0 || error->code >= LLEM_ERROR_COUNT)
-        return 1;
+        return LLEM_EXIT_FAILED;
     return rows[error->code].exit_code;
 }

@@ -3,23 +3,27 @@
 #pragma once
 
 #include <glib.h>
+#include <signal.h>
 
-#define LLEM_ERROR_ROWS(X)                                                                         \
-    X(USAGE, "UsageError", 2)          /* a command line that does not parse */                    \
-    X(CONFIG, "ConfigError", 2)        /* a file or value the user can correct */                  \
-    X(LIMIT, "LimitError", 2)          /* input beyond a named limit of limits.h */                \
-    X(IO, "IoError", 1)                /* the operating system refused (errno text inside) */      \
-    X(DATA, "DataError", 1)            /* a file is torn, truncated or not what it claims */       \
-    X(MISSING, "MissingError", 1)      /* something to install, pull or build first */             \
-    X(UNSUPPORTED, "UnsupportedError", 1) /* this machine, version or engine cannot do it */       \
-    X(PROTOCOL, "ProtocolError", 1)    /* the engine adapter broke the protocol */                 \
-    X(ENGINE, "EngineError", 1)        /* the engine reported an error of its own */               \
-    X(ENGINE_DIED, "EngineDied", 1)    /* the engine adapter ended in the middle */                \
-    X(TIMEOUT, "TimeoutError", 1)      /* a deadline passed */                                     \
-    X(METER, "MeterError", 1)          /* a sensor failed */                                       \
-    X(RUNNER, "RunnerError", 1)        /* the runner could not start or collect the worker */      \
-    X(WORKER_DIED, "WorkerDied", 1)    /* the worker ended without a result (signal, OOM kill) */  \
-    X(INTERRUPTED, "Interrupted", 130) /* SIGINT or SIGTERM */
+/* The exit codes of our programs. */
+enum llem_exit { LLEM_EXIT_OK = 0, LLEM_EXIT_FAILED = 1, LLEM_EXIT_USAGE = 2, LLEM_EXIT_SIGNAL = 128 /* plus its number */ };
+
+#define LLEM_ERROR_ROWS(X)                                                                                              \
+    X(USAGE, "UsageError", LLEM_EXIT_USAGE)                  /* a command line that does not parse */                   \
+    X(CONFIG, "ConfigError", LLEM_EXIT_USAGE)                /* a file or value the user can correct */                 \
+    X(LIMIT, "LimitError", LLEM_EXIT_USAGE)                  /* input beyond a named limit of limits.h */               \
+    X(IO, "IoError", LLEM_EXIT_FAILED)                       /* the operating system refused (errno text inside) */     \
+    X(DATA, "DataError", LLEM_EXIT_FAILED)                   /* a file is torn, truncated or not what it claims */      \
+    X(MISSING, "MissingError", LLEM_EXIT_FAILED)             /* something to install, pull or build first */            \
+    X(UNSUPPORTED, "UnsupportedError", LLEM_EXIT_FAILED)     /* this machine, version or engine cannot do it */         \
+    X(PROTOCOL, "ProtocolError", LLEM_EXIT_FAILED)           /* the engine adapter broke the protocol */                \
+    X(ENGINE, "EngineError", LLEM_EXIT_FAILED)               /* the engine reported an error of its own */              \
+    X(ENGINE_DIED, "EngineDied", LLEM_EXIT_FAILED)           /* the engine adapter ended in the middle */               \
+    X(TIMEOUT, "TimeoutError", LLEM_EXIT_FAILED)             /* a deadline passed */                                    \
+    X(METER, "MeterError", LLEM_EXIT_FAILED)                 /* a sensor failed */                                      \
+    X(RUNNER, "RunnerError", LLEM_EXIT_FAILED)               /* the runner could not start or collect the worker */     \
+    X(WORKER_DIED, "WorkerDied", LLEM_EXIT_FAILED)           /* the worker ended without a result (signal, OOM kill) */ \
+    X(INTERRUPTED, "Interrupted", LLEM_EXIT_SIGNAL + SIGINT) /* SIGINT or SIGTERM */
 
 enum llem_error_code {
 #define X(code, name, exit_code) LLEM_ERROR_##code,
@@ -35,5 +39,5 @@ GQuark llem_error_quark(void);
 const char *llem_error_name(int code);
 /* The code of a name, or -1. */
 int llem_error_from_name(const char *name);
-/* The exit code of the CLI for an error: the row's, 1 for a foreign domain, 0 for NULL. */
+/* The exit code for an error: the row's, LLEM_EXIT_FAILED for a foreign domain, LLEM_EXIT_OK for NULL. */
 int llem_error_exit_code(const GError *error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether the kernel's OOM killer took a child: SIGKILL does not say who sent it, the kernel's counters do.
+ * Tells a child that the kernel's OOM killer took from another: SIGKILL does not say who sent it, the kernel's counters
+ * do.
  * Take oom_count() before the child is started; after a death by SIGKILL ask oom_has_struck().
  * $LLEM_SYSROOT stands before /proc and /sys, as for the sensors.
  */

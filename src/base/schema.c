@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/schema.h"
 
+#include <string.h>
+
 #include <glib.h>
 
 json_t *schema_typed(const char *type, bool or_null)
@@ -34,23 +36,36 @@ json_t *schema_object(void)
     return json_pack("{s:s, s:{}, s:b}", "type", "object", "properties", "additionalProperties", 0);
 }
 
+static void require(json_t *object, const char *name)
+{
+    size_t i;
+    json_t *have;
+    if (!json_object_get(object, "required"))
+        json_object_set_new(object, "required", json_array());
+    json_t *names = json_object_get(object, "required");
+    json_array_foreach(names, i, have) {
+        if (!strcmp(json_string_value(have), name))
+            return;
+    }
+    json_array_append_new(names, json_string(name));
+}
+
 void schema_add(json_t *object, const char *name, json_t *property, bool required)
 {
     json_object_set_new(json_object_get(object, "properties"), name, property);
-    if (!required)
-        return;
-    if (!json_object_get(object, "required"))
-        json_object_set_new(object, "required", json_array());
-    json_array_append_new(json_object_get(object, "required"), json_string(name));
+    if (required)
+        require(object, name);
 }
 
 json_t *schema_below(json_t *object, const char *name, bool required)
 {
     json_t *found = json_object_get(json_object_get(object, "properties"), name);
-    if (found)
-        return found;
-    found = schema_object();
-    schema_add(object, name, found, required);
+    if (!found) {
+        found = schema_object();
+        schema_add(object, name, found, false);
+    }
+    if (required)
+        require(object, name);
     return found;
 }
 

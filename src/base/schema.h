@@ -18,7 +18,7 @@ json_t *schema_list_of(json_t *items, int min, int max);
 json_t *schema_object(void);
 /* Adds a property to a schema_object(). */
 void schema_add(json_t *object, const char *name, json_t *property, bool required);
-/* The schema_object() at a name below another, made (required or not) when it is not there. Borrowed. */
+/* The schema_object() at a name below another, made when it is not there; required once anybody says so. Borrowed. */
 json_t *schema_below(json_t *object, const char *name, bool required);
 /* A schema_object() that is a whole document. */
 json_t *schema_document(const char *title);

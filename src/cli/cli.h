@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cli: the command line of `llem`. One file per command; each defines one `const struct cli_command`, and main.c lists
- * them in the order of the help text. This is the only room that prints or decides exit codes; it holds no logic a test
+ * cli: the command line of `llem`. One file per command; each defines one `const struct cli_command`, and commands.c
+ * lists them in the order of the help text. This is the only room that prints or decides exit codes; it holds no logic a test
  * would want to call.
  *
  * A command is a table of actions: `run` has one without a name, `config` has five with names. An action is a row with
@@ -15,12 +15,12 @@
 
 #include <stdio.h>
 
-/* The exit codes of `llem`. An error's own is in its row of base/error.h. */
+/* The exit codes of `llem`, which are those of errors (base/error.h). */
 enum cli_exit {
-    CLI_OK = 0,
-    CLI_FAILED = 1,   /* a run failed, was lost or refused; a check failed; what was asked for is not there */
-    CLI_USAGE = 2,    /* the command line or a configuration is wrong */
-    CLI_SIGNAL = 128, /* plus the number of the signal that ended it */
+    CLI_OK = LLEM_EXIT_OK,
+    CLI_FAILED = LLEM_EXIT_FAILED, /* a run failed, was lost or refused; a check failed; what was asked for is not there */
+    CLI_USAGE = LLEM_EXIT_USAGE,   /* the command line or a configuration is wrong */
+    CLI_SIGNAL = LLEM_EXIT_SIGNAL, /* plus the number of the signal that ended it */
 };
 
 struct cli_action {
@@ -82,6 +82,8 @@ json_t *cli_describe(void);
 
 /* Prints a tree on stdout, indented, and lets go of it. Returns CLI_OK. */
 int cli_print_json(json_t *tree);
+/* Prints a tree in one line, with texts of a longer document before and behind it, and lets go of it. */
+void cli_print_json_line(const char *before, json_t *tree, const char *behind);
 /* Prints "llem COMMAND ACTION: MESSAGE" (and nothing of the domain) on stderr; returns the exit code of the error. */
 int cli_fail(const GError *error);
 /* Prints "llem COMMAND ACTION: MESSAGE" on stderr; returns CLI_USAGE. */

@@ -113,13 +113,22 @@ static struct config_table *open_table(const char *const *names, bool *ret_good)
     return table;
 }
 
+/* A field may be meant by its last part alone: n_threads for llamacpp.n_threads. */
+static void offer(struct suggest *suggest, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    suggest_offer(suggest, path);
+    if (dot && !strcmp(dot + 1, suggest->word))
+        *suggest = (struct suggest){.word = suggest->word, .best = path};
+}
+
 /* Prints the rows below a field or section, and returns how many. */
 static size_t print_below(const struct config_table *table, const char *prefix, struct suggest *suggest)
 {
     const struct config_field *rows;
     size_t n = config_table_fields(table, &rows), shown = 0;
     for (size_t i = 0; i < n; i++) {
-        suggest_offer(suggest, rows[i].path);
+        offer(suggest, rows[i].path);
         if (!below(rows[i].path, prefix))
             continue;
         print_field(&rows[i], *prefix);

@@ -78,6 +78,8 @@ static int report(const struct preflight *p)
 
 static int run(int argc, char **argv)
 {
+    if (option_output && !*option_output)
+        return cli_misuse("-o needs a folder name");
     g_autoptr(owned_config_file) file = NULL;
     const struct cli_plan_options target = {.output = option_output};
     g_autoptr(owned_plan) plan = argc > 0 ? cli_plan_load(argv, &target, &file) : NULL;

@@ -220,10 +220,6 @@ static int check(int argc, char **argv)
     g_auto(GStrv) program = program_of(argc, argv, &backend, &error);
     bool ok = program && is_there(program[0], &error) &&
               (!option_case || case_is_known(option_case, backend, &error));
-    if (ok && option_timeout_s < 0) {
-        g_set_error(&error, LLEM_ERROR, LLEM_ERROR_USAGE, "--timeout %d: a number of seconds above 0 is wanted", option_timeout_s);
-        ok = false;
-    }
     for (char **text = option_set; ok && text && *text; text++)
         ok = set_option(set, *text, &error);
     if (!ok)

@@ -227,16 +227,14 @@ static const char *shown_unit(const struct meter_channel *c)
 
 static void watch_json(struct sampler *sampler, struct meter *meter, int64_t now_ns)
 {
-    g_autoptr(json_t) tree = json_object();
-    json_t *channels = json_object();
+    json_t *tree = json_object(), *channels = json_object();
     for (size_t i = 0; i < meter_channel_count(meter); i++) {
         struct quantity q = last_second(sampler, meter, i, now_ns);
         json_object_set_new(channels, meter_channel_at(meter, i)->id, quantity_json(&q));
     }
     json_object_set_new(tree, "t_mono_ns", json_integer(now_ns));
     json_object_set_new(tree, "channels", channels);
-    g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
-    puts(text);
+    cli_print_json_line("", tree, "");
     cli_flush_stdout();
 }
 
@@ -277,7 +275,7 @@ static int watch_with(struct meter *meter)
     if (!has_sensor(meter, "watch"))
         return CLI_FAILED;
     int interrupt_fd = interrupt_open();
-    g_autoptr(sampler_handle) sampler = sampler_new(meter, NULL, &error);
+    g_autoptr(owned_sampler) sampler = sampler_new(meter, NULL, &error);
     if (!sampler || !sampler_start(sampler, &error))
         return cli_fail(error);
     struct sampler_stats stats;
@@ -426,7 +424,7 @@ static int with_meter(int (*run)(struct meter *meter))
         .modelled_low_w = !given ? 0 : isnan(option_low) ? MODELLED_LOW_W : option_low,
         .modelled_high_w = !given ? 0 : isnan(option_high) ? MODELLED_HIGH_W : option_high,
     };
-    g_autoptr(meter_handle) meter = meter_open(&open, &error);
+    g_autoptr(owned_meter) meter = meter_open(&open, &error);
     if (!meter)
         return cli_fail(error);
     pid_t pid = option_pid;

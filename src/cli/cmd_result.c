@@ -40,6 +40,8 @@ static int reference(int argc, char **argv)
 static int schema(int argc, char **argv)
 {
     (void)argc, (void)argv;
+    if (of_error && of_exchange)
+        return cli_misuse("--error and --exchange exclude each other: leave one out");
     if (of_exchange)
         return cli_print_json(exchange_schema());
     return cli_print_json(of_error ? result_error_schema() : result_schema());

@@ -20,17 +20,6 @@ static const GOptionEntry options[] = {
 
 /* --- What is meant ------------------------------------------------------------------------------------------------ */
 
-static bool holds(const char *folder, const char *name)
-{
-    g_autofree char *path = g_build_filename(folder, name, NULL);
-    return g_file_test(path, G_FILE_TEST_EXISTS);
-}
-
-static bool is_run(const char *folder)
-{
-    return holds(folder, "result.json") || holds(folder, "error.json");
-}
-
 /* The folder itself, or the one that a file of it was named for. New string. */
 static char *folder_of(const char *path)
 {
@@ -85,7 +74,8 @@ static void add_configuration(json_t *record, const char *folder)
 static int show_run(const char *folder)
 {
     g_autoptr(GError) error = NULL;
-    bool failed = !holds(folder, "result.json");
+    g_autofree char *result = g_build_filename(folder, "result.json", NULL);
+    bool failed = !g_file_test(result, G_FILE_TEST_EXISTS);
     g_autoptr(json_t) record = failed ? result_load_error(folder, &error) : result_load(folder, &error);
     if (!record)
         return cli_fail(error);
@@ -137,14 +127,9 @@ static json_t *run_json(const struct store *store, size_t index)
 /* A run a line, so that one record is in memory at a time. */
 static void print_study_json(const struct store *store)
 {
-    g_autoptr(json_t) head = store_describe(store);
-    g_autofree char *text = jsonx_dump(head, JSONX_COMPACT);
-    printf("{\"study\": %s,\n\"runs\": [\n", text);
-    for (size_t i = 0; i < store_runs(store); i++) {
-        g_autoptr(json_t) line = run_json(store, i);
-        g_autofree char *run = jsonx_dump(line, JSONX_COMPACT);
-        printf("%s%s\n", run, i + 1 < store_runs(store) ? "," : "");
-    }
+    cli_print_json_line("{\"study\": ", store_describe(store), ",\n\"runs\": [");
+    for (size_t i = 0; i < store_runs(store); i++)
+        cli_print_json_line("", run_json(store, i), i + 1 < store_runs(store) ? "," : "");
     puts("]}");
 }
 
@@ -165,7 +150,7 @@ static int show_study(const char *folder)
 static bool options_fit(const char *folder)
 {
     const char *option = table.sort ? "--sort" : table.columns ? "--columns" : NULL;
-    bool run = !store_is_study(folder) && is_run(folder);
+    bool run = !store_is_study(folder) && cli_is_run(folder);
     if (!option || (!as_json && !run))
         return true;
     cli_misuse("%s is of a study's table: %s", option, run ? "name the study's folder, not a run's" : "leave --json out");
@@ -178,7 +163,7 @@ static int run(int argc, char **argv)
     g_autofree char *folder = folder_of(argv[0]);
     if (!cli_table_check(&table) || !options_fit(folder))
         return CLI_USAGE;
-    return store_is_study(folder) ? show_study(folder) : is_run(folder) ? show_run(folder) : explain(argv[0]);
+    return store_is_study(folder) ? show_study(folder) : cli_is_run(folder) ? show_run(folder) : explain(argv[0]);
 }
 
 const struct cli_command cli_show = {

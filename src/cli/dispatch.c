@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "version.h"
 
+#include <limits.h>
 #include <string.h>
 
 static const GOptionEntry *const no_options = (const GOptionEntry[]){{0}};
@@ -150,9 +151,10 @@ static bool is_field(const struct cli_action *action, const char *name, size_t l
            config_is_field(g_str_has_prefix(path, "sweep.") ? path + strlen("sweep.") : path);
 }
 
-static int unknown_option(const struct cli_command *command, const struct cli_action *action, const char *name, size_t length)
+/* dashes: those it was written with. */
+static int unknown_option(const struct cli_command *command, const struct cli_action *action, const char *dashes,
+                          const char *name, size_t length)
 {
-    const char *dashes = length == 1 ? "-" : "--";
     g_autofree char *option = g_strdup_printf("%s%.*s", dashes, (int)length, name);
     g_autofree char *others = actions_with_option(command, name, length);
     struct suggest suggest = {.word = option};
@@ -187,6 +189,19 @@ static int value_is_stuck(const char *letter, const char *value)
     return point_to_help();
 }
 
+/* GOption's message is GLib's, and it takes "nan" and "0x10". Numbers of options count something or have a unit. */
+static int check_value(const GOptionEntry *row, const char *option, const char *value)
+{
+    int64_t whole;
+    double real;
+    bool is_whole = row->arg == G_OPTION_ARG_INT;
+    if (is_whole ? num_parse_int(value, 1, INT_MAX, &whole, NULL)
+                 : row->arg != G_OPTION_ARG_DOUBLE || (num_parse_real(value, &real, NULL) && real > 0))
+        return CLI_OK;
+    cli_misuse("%s %s: a %snumber above 0 is wanted", option, value, is_whole ? "whole " : "");
+    return point_to_help();
+}
+
 /* Checks one option word and the value that may follow it; *ret_taken: that it did. */
 static int check_option(const struct cli_command *command, const struct cli_action *action, const char *word,
                         const char *next, bool *ret_taken)
@@ -197,14 +212,18 @@ static int check_option(const struct cli_command *command, const struct cli_acti
         size_t length = is_long ? strcspn(name, "=") : 1;
         const GOptionEntry *row = find_option(action->options, name, length);
         if (!row)
-            return unknown_option(command, action, name, length);
+            return unknown_option(command, action, is_long ? "--" : "-", name, length);
         const char *value = name + length;
         if (row->arg != G_OPTION_ARG_NONE && !*value && !next)
             return value_is_missing(row, word);
         if (row->arg != G_OPTION_ARG_NONE && *value && !is_long)
             return value_is_stuck(name, value);
         *ret_taken = row->arg != G_OPTION_ARG_NONE && !*value;
-        if (is_long || row->arg != G_OPTION_ARG_NONE)
+        if (row->arg != G_OPTION_ARG_NONE) {
+            g_autofree char *option = g_strndup(word, (size_t)(name + length - word));
+            return check_value(row, option, *value ? value + 1 : next);
+        }
+        if (is_long)
             return CLI_OK;
         name = value;
     }
@@ -356,10 +375,22 @@ static int dispatch(char *const *words)
     return cli_is_single(command) ? run_action(command, command->actions, words + 1) : dispatch_group(command, words);
 }
 
+static int misuse_help(const char *what, const char *word)
+{
+    cli_misuse("%s '%s'\nUsage: llem help [--json | COMMAND [ACTION]]", what, word);
+    return CLI_USAGE;
+}
+
 /* `llem help COMMAND ACTION` is `llem COMMAND ACTION --help`. */
 static int dispatch_help(int argc, char **argv)
 {
     char option[] = "--help";
+    const struct cli_command *command = argc > 0 ? find_command(argv[0]) : NULL;
+    int most = command && !cli_is_single(command) ? 2 : 1;
+    if (argc > 0 && is_option(argv[0]) && !is_help(argv[0]) && strcmp(argv[0], "--json"))
+        return misuse_help("unknown option", argv[0]);
+    if (argc > most)
+        return misuse_help("too many arguments:", argv[most]);
     if (argc > 0 && !strcmp(argv[0], "--json"))
         return cli_print_json(cli_describe());
     if (argc > 0 && !is_option(argv[0]))
@@ -376,6 +407,8 @@ int cli_dispatch(int argc, char **argv)
         return CLI_USAGE;
     }
     if (!strcmp(argv[0], "--version")) {
+        if (argc > 1)
+            return cli_misuse("too many arguments: '%s'\nUsage: llem --version", argv[1]);
         puts("llem " LLEM_VERSION);
         return CLI_OK;
     }

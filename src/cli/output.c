@@ -19,6 +19,13 @@ int cli_print_json(json_t *tree)
     return CLI_OK;
 }
 
+void cli_print_json_line(const char *before, json_t *tree, const char *behind)
+{
+    g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
+    printf("%s%s%s\n", before, text, behind);
+    json_decref(tree);
+}
+
 int cli_fail(const GError *error)
 {
     bool colour = cli_colour(STDERR_FILENO);

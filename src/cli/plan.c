@@ -2,6 +2,7 @@
 #include "cli/plan.h"
 
 #include "cli/cli.h"
+#include "cli/table.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -65,10 +66,24 @@ static const char **add_cycles(char *const *overrides, const char *cycles)
     return (const char **)g_ptr_array_free(list, FALSE);
 }
 
+/* True unless it is empty or a folder; what a file says, or that it is not there, is told with its place. */
+static bool is_file_name(const char *path)
+{
+    if (!*path)
+        cli_misuse("FILE is empty: name an experiment or study file");
+    else if (!g_file_test(path, G_FILE_TEST_IS_DIR))
+        return true;
+    else if (cli_is_run(path) || store_is_study(path))
+        cli_misuse("%s is a folder of results, no experiment or study file; 'llem show %s' prints it", path, path);
+    else
+        cli_misuse("%s is a folder: name an experiment or study file", path);
+    return false;
+}
+
 struct plan *cli_plan_load(char *const *argv, const struct cli_plan_options *options, struct config_file **ret_file)
 {
     *ret_file = NULL;
-    if (options && !options_fit(options, argv + 1))
+    if (!is_file_name(argv[0]) || (options && !options_fit(options, argv + 1)))
         return NULL;
     g_autoptr(owned_diag) diag = diag_new();
     g_autofree char *user = config_user_file();

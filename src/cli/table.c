@@ -14,6 +14,17 @@ size_t cli_terminal_width(void)
     return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+static bool holds(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+bool cli_is_run(const char *folder)
+{
+    return holds(folder, "result.json") || holds(folder, "error.json");
+}
+
 static struct report_options report_options_of(const struct cli_table_options *options)
 {
     return (struct report_options){

@@ -113,7 +113,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_config_table, config_table_free)
 size_t config_table_fields(const struct config_table *table, const struct config_field **ret);
 /* The row of a path, or NULL. */
 const struct config_field *config_table_field(const struct config_table *table, const char *path);
-/* Whether a path is a shared field, or an option of an engine that is there. */
+/* True if a path is a shared field, or an option of an engine that is there. */
 bool config_is_field(const char *path);
 /* "an integer from 1 to 100000", "one of fp32, fp16, bf16", …: what a row accepts. New string. */
 char *config_field_expects(const struct config_field *field);
@@ -141,7 +141,7 @@ const struct diag_span *config_place(const struct config *config, enum config_fi
 const char *config_hash(const struct config *config);
 /* Lower-case hex SHA-256 of the local file or folder that a field whose content is hashed leads to, or NULL. Borrowed. */
 const char *config_digest(const struct config *config, enum config_field_id id);
-/* Whether a field applies and is set. */
+/* True if a field applies and is set. */
 bool config_has(const struct config *config, enum config_field_id id);
 /* Values of shared fields. The row must be of the right type, and config_has() it: anything else is a bug and aborts.
  * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed. config_ns is for a CONFIG_REAL whose unit is s or ms. */
@@ -231,7 +231,7 @@ void config_file_free(struct config_file *file);
 typedef struct config_file owned_config_file; /* for g_autoptr(owned_config_file) alone */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_config_file, config_file_free)
 
-/* Whether it is a study (sweep, execution) and not a single experiment. */
+/* True if it is a study (sweep, execution) and not a single experiment. */
 bool config_file_is_study(const struct config_file *file);
 /* `name`, or the file's name without its ending. Borrowed. */
 const char *config_file_name(const struct config_file *file);

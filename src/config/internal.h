@@ -93,7 +93,7 @@ struct config_table *table_build(GPtrArray *engines);
 int table_index(const struct config_table *table, const char *path);
 /* Index of a path that must exist. */
 size_t table_at(const struct config_table *table, const char *path);
-/* Whether a path is a section ("decoder") of the table. */
+/* True if a path is a section ("decoder") of the table. */
 bool table_is_section(const struct config_table *table, const char *path);
 /* An engine of the table by its name, or NULL. */
 const struct backend *table_engine(const struct config_table *table, const char *name);
@@ -116,7 +116,7 @@ char *retired_value_message(const struct config_table *table, const char *path, 
 /* The path that is taken in place of a retired one, or NULL; the choice in place of a value. Borrowed. */
 const char *retired_name_alias(const struct config_table *table, const char *path);
 const char *retired_value_alias(const struct config_table *table, const char *path, const char *text);
-/* Whether a section is of an engine that other versions have. */
+/* True if a section is of an engine that other versions have. */
 bool retired_is_section(const char *path);
 
 /* --- Values (content.c, value.c) ------------------------------------------------------------------------------- */
@@ -174,7 +174,7 @@ static inline bool value_is_set(const struct config_value *value)
 {
     return !json_is_null(value->json);
 }
-/* Whether a model or data set text names a file rather than something in a catalogue or hub. */
+/* True if a model or data set text names a file rather than something in a catalogue or hub. */
 bool value_is_path(const char *text);
 
 /* --- One experiment (settle.c, rules.c, hash.c) ---------------------------------------------------------------- */
@@ -194,7 +194,7 @@ struct config {
 
 /* Sets config->hash; leaves it empty where a file was not looked at. */
 void config_compute_hash(struct config *config);
-/* Whether a canonical value is as a condition says. */
+/* True if a canonical value is as a condition says. */
 bool condition_holds(const struct backend_condition *condition, const char *canonical);
 /* Fills in presets and values that follow from others, settles values that replace others, decides what applies. False
  * after errors in diag. */

@@ -12,7 +12,7 @@ static bool is_list_of_reals(const json_t *json)
     return json_is_array(json);
 }
 
-/* Whether a value can be read as the accessor of its row reads it. */
+/* True if a value can be read as the accessor of its row reads it. */
 static bool is_of_type(const struct config_field *row, const json_t *json)
 {
     switch (row->type) {

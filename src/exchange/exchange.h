@@ -30,6 +30,11 @@ enum exchange_flags {
     EXCHANGE_FIELDS = 1 << 2, /* an object of fields: those that `files` names are paths */
 };
 
+/* A build with further rows (unit.rows: a row is all there is to add) has them here. */
+#ifndef EXCHANGE_MORE_MEMBERS
+#define EXCHANGE_MORE_MEMBERS(X)
+#endif
+
 /* type, member of struct exchange, place in the file, flags, who sets it, meaning */
 #define EXCHANGE_MEMBERS(X)                                                                                            \
     X(STRING, config_hash, "config_hash", EXCHANGE_REQUIRED, "config", "hash of the configuration: 16 hex digits")     \
@@ -60,7 +65,8 @@ enum exchange_flags {
     X(STRING, image, "context.image", EXCHANGE_OPTIONAL, "runner", "image of the container the worker is in")          \
     X(STRING, model_path, "context.model_path", EXCHANGE_PATH, "study", "file or folder of the model; none: the engine's own") \
     X(BOOL, concurrent_study, "context.concurrent_study", EXCHANGE_OPTIONAL, "study",                                  \
-      "another study of this user was at work on the machine")
+      "another study of this user was at work on the machine")                                                         \
+    EXCHANGE_MORE_MEMBERS(X)
 
 /* Prompts, each with its line in the data set. */
 struct exchange_prompts {

@@ -55,7 +55,7 @@ static json_t *load_config(const struct inputs *in)
         copy_member(load, tree, shared[i]);
     if (in->exchange.model_path)
         json_object_set_new(load, "model_path", json_string(in->exchange.model_path));
-    /* Whether a request stops at the end-of-sequence token is the request's own matter (prepare), not the engine's. */
+    /* A request says itself (prepare) what it does at the end-of-sequence token; the engine is not asked. */
     json_object_del(json_object_get(load, "decoder"), "ignore_eos");
     const json_t *section = json_object_get(tree, config_string(in->config, FIELD_BACKEND));
     json_object_set_new(load, "options", section ? json_deep_copy(section) : json_object());

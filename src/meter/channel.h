@@ -114,7 +114,7 @@ struct meter_channel {
     double low_ratio, high_ratio; /* modelled: the interval is value × [low_ratio, high_ratio]; else both 1 */
 };
 
-/* Whether a channel tells of an accelerator. */
+/* True if a channel tells of an accelerator. */
 static inline bool meter_channel_of_board(const struct meter_channel *channel)
 {
     return meter_scope_of_boards(meter_scope_find(channel->scope));

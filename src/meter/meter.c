@@ -319,7 +319,7 @@ bool meter_gpu_memory(struct meter *meter, const char *uuid, struct meter_gpu_me
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
         if (meter->open[i] && sources[i]->memory && has_device(meter->open[i], uuid))
             return sources[i]->memory(meter->open[i], uuid, ret, error);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter' lists the ones there are", uuid);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter list' names the ones there are", uuid);
     return false;
 }
 

@@ -64,8 +64,8 @@ struct meter_source_state {
 /* Opens what is there. A source that is missing is not an error (its state says why); a bad option is. */
 struct meter *meter_open(const struct meter_options *options, GError **error);
 void meter_close(struct meter *meter);
-typedef struct meter meter_handle; /* for g_autoptr */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(meter_handle, meter_close)
+typedef struct meter owned_meter; /* for g_autoptr */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_meter, meter_close)
 
 size_t meter_source_count(const struct meter *meter);
 const struct meter_source_state *meter_source_at(const struct meter *meter, size_t index);

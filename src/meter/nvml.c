@@ -223,7 +223,7 @@ static void nvml_read_one(struct meter_source *source, size_t index, struct mete
 
 /* --- opening --------------------------------------------------------------------------------------------------------------- */
 
-/* Whether the driver answers this reader now; the code says why not. */
+/* Asks the driver once for what this reader reads; the code says why it does not answer. */
 static nvml_return try_reader(struct nvml *nvml, const struct reader *reader)
 {
     nvml_device device = nvml->boards[reader->device].device;

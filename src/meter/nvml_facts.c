@@ -73,7 +73,7 @@ static nvml_return read_list(const struct nvml_api *api, nvml_device device, uni
     return api->processes(device, count, list->entries);
 }
 
-/* Whether the entries make sense at a stride: pids that can be, memory a board can have. */
+/* True if the entries make sense at a stride: pids that can be, memory a board can have. */
 static bool plausible_at(const union process_list *list, unsigned count, size_t stride)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -146,7 +146,7 @@ bool nvml_memory_of(struct meter_source *source, const char *uuid, struct meter_
         fill_pids(&nvml->api, nvml->boards[d].device, ret);
         return true;
     }
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter' lists the ones there are", uuid);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter list' names the ones there are", uuid);
     return false;
 }
 

@@ -55,7 +55,7 @@ static bool between(const struct meter_channel *c, const struct meter_reading *f
  * that learn of it when they are read. */
 static bool work(struct meter *meter, struct meter_load *load, int state, int64_t busy_ns, int64_t wait_ns, GError **error)
 {
-    g_autoptr(sampler_handle) sampler = NULL;
+    g_autoptr(owned_sampler) sampler = NULL;
     int64_t t0_ns, t1_ns = clock_mono_ns();
     if (state == ON) {
         sampler = sampler_new(meter, &(struct sampler_options){.step_ns = STEP_NS}, error);

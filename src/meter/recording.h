@@ -14,8 +14,8 @@ struct sampler_mark; /* sampler.h */
 struct meter_trace;
 struct meter_trace *meter_trace_load(const char *path, GError **error);
 void meter_trace_free(struct meter_trace *trace);
-typedef struct meter_trace meter_trace_handle; /* for g_autoptr */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(meter_trace_handle, meter_trace_free)
+typedef struct meter_trace owned_meter_trace; /* for g_autoptr */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_meter_trace, meter_trace_free)
 size_t meter_trace_channel_count(const struct meter_trace *trace);
 const struct meter_channel *meter_trace_channel_at(const struct meter_trace *trace, size_t index);
 /* As sampler_series(). */

@@ -55,8 +55,8 @@ bool sampler_start(struct sampler *sampler, GError **error);
  * series stay readable. */
 bool sampler_stop(struct sampler *sampler, GError **error);
 void sampler_free(struct sampler *sampler);
-typedef struct sampler sampler_handle; /* for g_autoptr */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(sampler_handle, sampler_free)
+typedef struct sampler owned_sampler; /* for g_autoptr */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_sampler, sampler_free)
 
 /* Only with options.clock: runs every tick up to and including until_ns, in this thread. */
 void sampler_advance(struct sampler *sampler, int64_t until_ns);

@@ -438,7 +438,7 @@ json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struc
     }
     if (!count) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED,
-                    "there is no energy counter to test; 'llem meter' says why, and '-s modelled' tests the CPU-time model");
+                    "there is no energy counter to test; 'llem meter list' says why, and '-s modelled' tests the CPU-time model");
         return NULL;
     }
     pid_t pid = meter_load_pid(load);
@@ -448,7 +448,7 @@ json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struc
         test.batch_ns = options->batch_ns;
     if (options && options->guard_ns)
         test.guard_ns = options->guard_ns;
-    g_autoptr(sampler_handle) sampler =
+    g_autoptr(owned_sampler) sampler =
         sampler_new(meter, &(struct sampler_options){.step_ns = STEP_NS, .slow_step_ns = 5 * STEP_NS}, error);
     if (!sampler || !sampler_start(sampler, error))
         return NULL;

@@ -73,7 +73,7 @@ char *sysfs_text(const struct meter_context *context, const char *path);
 enum meter_read_status sysfs_read_int(const char *path, int64_t *ret);
 /* "cannot read PATH: Permission denied" and what to do about it. New string. */
 char *sysfs_reason(const char *path, int error_number, const char *remedy);
-/* Whether a source of an open meter tells of its devices in meter_gpu_facts(). */
+/* True if a source of an open meter tells of its devices in meter_gpu_facts(). */
 bool meter_source_has_facts(const struct meter *meter, size_t index);
 /* The folder before /sys and /proc of an open meter, "" for none. */
 const char *meter_sysroot(const struct meter *meter);

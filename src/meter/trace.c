@@ -12,7 +12,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define HEADER "t_mono_ns,t_wall_ns,read_ns,channel,value,status\n"
+#define COLUMNS "t_mono_ns,t_wall_ns,read_ns,channel,value,status"
+#define HEADER  COLUMNS "\n"
 #define CHUNK  (64 << 10)
 
 struct trace_writer {
@@ -300,7 +301,7 @@ static bool load_rows(struct meter_trace *trace, gzFile gz, const char *path, GE
             return fail(error, path, row, "more rows than the limit");
         if (row == 1) {
             if (strcmp(line, HEADER) != 0)
-                return fail(error, path, row, "this is not the header of a trace: expected " HEADER);
+                return fail(error, path, row, "this is not the header of a trace: expected " COLUMNS);
             continue;
         }
         line[length - 1] = '\0';

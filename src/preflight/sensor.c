@@ -29,7 +29,7 @@ static const char *without_energy(const struct meter *meter)
 static char *lack_of(const char *const *sources)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(meter_handle) meter = meter_open(&(struct meter_options){.sources = sources}, &error);
+    g_autoptr(owned_meter) meter = meter_open(&(struct meter_options){.sources = sources}, &error);
     return g_strdup(meter ? without_energy(meter) : error->message);
 }
 

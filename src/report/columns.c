@@ -81,6 +81,8 @@ bool report_options_check(const struct report_options *options, GError **error)
 {
     struct column column;
     g_auto(GStrv) ids = g_strsplit(options->columns ? options->columns : "", ",", -1);
+    if (options->columns && !*ids)
+        return refuse("--columns", "", false, error);
     for (char **id = ids; *id; id++)
         if (!find_column(g_strstrip(*id), &column))
             return refuse("--columns", *id, false, error);
@@ -91,8 +93,8 @@ bool report_options_check(const struct report_options *options, GError **error)
 
 char *report_reference(void)
 {
-    GString *out = g_string_new("\n## Columns\n\nOf the table of `llem run` and `llem show`. `--columns` takes their names, apart "
-                                "by commas, and those of the figures\nabove; `--sort` one that is a figure, or `run`.\n\n"
+    GString *out = g_string_new("\n## Columns\n\nOf the table of `llem run` and `llem show`. `--columns` takes their names, "
+                                "separated by commas, and those of the figures\nabove; `--sort` one that is a figure, or `run`.\n\n"
                                 "| column | heading | shows |\n|---|---|---|\n");
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const char *header = rows[i].column.header;
@@ -132,7 +134,7 @@ static bool has_cycles(const struct frame *frame)
     return false;
 }
 
-/* Whether a usual column says something of these runs. */
+/* True if a usual column says something of these runs. */
 static bool is_of_use(const struct column *column, const struct frame *frame, bool sensors)
 {
     switch (column->kind) {

@@ -10,7 +10,7 @@
 #include "analysis/analysis.h"
 
 struct report_options {
-    const char *columns; /* ids apart by commas; NULL: the usual ones */
+    const char *columns; /* ids separated by commas; NULL: the usual ones */
     const char *sort;    /* an id of a column; NULL: the usual order */
     size_t width;        /* of a line; 0: unlimited */
 };

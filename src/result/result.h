@@ -28,6 +28,11 @@
 #define RESULT_SCHEMA       "llem-result/1"
 #define RESULT_ERROR_SCHEMA "llem-error/1"
 
+/* A build with further rows (unit.rows: a row is all there is to add) has them here. */
+#ifndef RESULT_MORE_METRICS
+#define RESULT_MORE_METRICS(X)
+#endif
+
 /* id, group, unit, meaning */
 #define RESULT_METRICS(X)                                                                                              \
     X(REQUESTS, "requests", "tokens", "1", "requests completed in the measured window")                                \
@@ -88,7 +93,8 @@
     X(WARMUP_TIME, "warmup_s", "time", "s", "time of the warm-up")                                                     \
     X(REPEATS, "repeats", "time", "1", "how often the work was repeated back to back inside the window")               \
     X(FLOPS, "flops", "work", "FLOP", "estimated floating point operations of the window")                             \
-    X(FLOPS_PER_J, "flops_per_joule", "work", "FLOP/J", "estimated operations over gross energy")
+    X(FLOPS_PER_J, "flops_per_joule", "work", "FLOP/J", "estimated operations over gross energy")                      \
+    RESULT_MORE_METRICS(X)
 
 enum result_metric {
 #define X(code, id, group, unit, help) METRIC_##code,

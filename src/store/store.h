@@ -38,6 +38,11 @@
 
 /* --- States ------------------------------------------------------------------------------------------------------ */
 
+/* A build with further rows (unit.rows: a row is all there is to add) has them here. */
+#ifndef STORE_MORE_STATES
+#define STORE_MORE_STATES(X)
+#endif
+
 /* state, its name, meaning */
 #define STORE_STATES(X)                                                                                                \
     X(PLANNED, "planned", "not begun yet")                                                                             \
@@ -47,7 +52,8 @@
     X(INTERRUPTED, "interrupted", "ended by a signal to llem")                                                         \
     X(LOST, "lost", "begun, and its llem ended before it could tell what became of it")                                \
     X(SKIPPED, "skipped", "cannot run here: a model form that is missing, an adapter that is not installed")           \
-    X(REFUSED, "refused", "not begun, because it could not have succeeded")
+    X(REFUSED, "refused", "not begun, because it could not have succeeded")                                            \
+    STORE_MORE_STATES(X)
 
 enum store_state {
 #define X(id, name, meaning) STORE_##id,

@@ -11,19 +11,19 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && !strcmp(argv[1], "--version")) {
         puts("llem-worker " LLEM_VERSION " " LLEM_REVISION);
-        return 0;
+        return LLEM_EXIT_OK;
     }
     const char *path = g_getenv("LLEM_CONFIG_PATH");
     if (argc > 1 || !path || !*path) {
         fputs("llem-worker runs one experiment: LLEM_CONFIG_PATH must name its exchange file. People want 'llem run'.\n",
               stderr);
-        return 2;
+        return LLEM_EXIT_USAGE;
     }
     int interrupt_fd = interrupt_open();
     proc_become_subreaper();
     g_autoptr(GError) error = NULL;
     if (experiment_run(path, interrupt_fd, &error))
-        return 0;
+        return LLEM_EXIT_OK;
     fprintf(stderr, "llem-worker: %s\n", error->message);
     return llem_error_exit_code(error);
 }

@@ -64,7 +64,7 @@ G_GNUC_PRINTF(3, 4) static bool fail(struct reader *r, enum llem_error_code code
     return false;
 }
 
-/* Whether n more bytes are in memory; else asks for more or says that the file ends. */
+/* True if n more bytes are in memory; otherwise asks for more, or says that the file ends. */
 static bool need(struct reader *r, uint64_t n)
 {
     if (n <= r->length - r->at)

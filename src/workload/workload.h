@@ -126,7 +126,7 @@ const char *workload_model_pin(const struct workload_model *model);
 char *workload_model_dir(const struct workload_model *model);
 /* The file of a form, whether it is there or not. New string. */
 char *workload_form_path(const struct workload_model *model, const struct workload_form *form);
-/* Whether the file is there (the packaged form: with its full size). */
+/* True if the file is there (the packaged form: with its full size). */
 bool workload_form_present(const struct workload_model *model, const struct workload_form *form);
 
 struct workload_resolved {

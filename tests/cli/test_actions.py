@@ -159,6 +159,47 @@ def test_options_may_stand_anywhere(llem, file):
     assert "unknown option" not in llem.run("plan", "--", "--bogus").stderr
 
 
+# --- What is written where something else belongs --------------------------------------------------------------------------
+
+NO_FILE = "FILE is empty: name an experiment or study file"
+
+
+@pytest.mark.parametrize("words, said", [
+    (["plan", ""], f"llem plan: {NO_FILE}"),
+    (["config", "check", ""], f"llem config check: {NO_FILE}"),
+    (["run", "."], "llem run: . is a folder: name an experiment or study file"),
+    (["run", "t.yaml", "u.yaml"], "one file is taken; behind it stand fields with values, as in  n=8"),
+    (["run", "t.yaml", "--n=3"], "llem run: unknown option --n; a field is written without dashes: n=VALUE"),
+    (["run", "t.yaml", "-o", ""], "llem run: -o needs a folder name"),
+    (["doctor", "-o", ""], "llem doctor: -o needs a folder name"),
+    (["run", "t.yaml", "--columns", ""], "llem run: --columns: no column ''; there are: run, "),
+    (["meter", "watch", "-n", "0"], "llem meter watch: -n 0: a whole number above 0 is wanted"),
+    (["meter", "watch", "--count=two"], "llem meter watch: --count two: a whole number above 0 is wanted"),
+    (["meter", "list", "--pid", "99999999999"], "llem meter list: --pid 99999999999: a whole number above 0 is wanted"),
+    (["meter", "list", "--low-watts", "nan"], "llem meter list: --low-watts nan: a number above 0 is wanted"),
+    (["meter", "list", "--high-watts=0"], "llem meter list: --high-watts 0: a number above 0 is wanted"),
+    (["engine", "check", "sim", "-t", "0x10"], "llem engine check: -t 0x10: a whole number above 0 is wanted"),
+    (["result", "schema", "--error", "--exchange"], "--error and --exchange exclude each other: leave one out"),
+    (["config", "fields", "n_gpu_layers"], "no field or section 'n_gpu_layers'; did you mean 'llamacpp.n_gpu_layers'?"),
+    (["help", "--jsn"], "llem: unknown option '--jsn'\nUsage: llem help [--json | COMMAND [ACTION]]"),
+    (["help", "run", "more"], "llem: too many arguments: 'more'\nUsage: llem help"),
+    (["help", "meter", "list", "more"], "llem: too many arguments: 'more'\nUsage: llem help"),
+    (["--version", "more"], "llem: too many arguments: 'more'\nUsage: llem --version"),
+])
+def test_wrong_words(llem, file, words, said):
+    assert said in wrong(llem, *words)
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "doctor"])
+def test_a_folder_of_results_is_no_file(llem, file, tmp_path, command):
+    llem.ok("run", file, "-o", "out")
+    study = next((tmp_path / "out").iterdir())
+    for folder in (study, next(path for path in study.iterdir() if path.is_dir())):
+        shown = folder.relative_to(tmp_path)
+        said = f"llem {command}: {shown} is a folder of results, no experiment or study file; 'llem show {shown}' prints it\n"
+        assert wrong(llem, command, shown) == said
+
+
 # --- Earlier spellings ------------------------------------------------------------------------------------------------------
 
 

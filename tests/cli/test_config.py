@@ -185,7 +185,7 @@ def test_byte_order_mark(llem, tmp_path):
         (("engine", "list", "--case", "load"), "--case is an option of 'llem engine check'"),
         (("engine", "check", "--json", "sim"), "--json is an option of 'llem engine list'"),
         (("model", "list", "-f", "q8_0"), "-f is an option of 'llem model pull'"),
-        (("engine", "check", "-t", "-5", "sim"), "--timeout -5: a number of seconds above 0 is wanted"),
+        (("engine", "check", "-t", "-5", "sim"), "-t -5: a whole number above 0 is wanted"),
         (("model", "list", "--form", "q8_0"), "--form is an option of 'llem model pull'"),
         (("model", "pull", "--json", "m"), "--json is an option of 'llem model list'"),
         (("run", "t.yaml", "-o", "x", "output_dir=y"), "--output and 'output_dir=y' exclude each other"),

@@ -130,7 +130,7 @@ def test_a_source_that_was_not_named_is_not_opt_in(llem):
     (["characterise", "--duration", "-3"], "--duration -3: a number above 0 is wanted"),
     (["characterise", "--duration", "0"], "--duration 0: a number above 0 is wanted"),
     (["characterise", "--duration", "1e9"], "--duration 1e+09: a number above 0 is wanted, at most 3600"),
-    (["watch", "-n", "-1"], "--count -1"),
+    (["watch", "-n", "-1"], "-n -1: a whole number above 0 is wanted"),
     (["watch", "-s", "modelled", "--low-watts", "0"], "--low-watts 0: a number above 0 is wanted"),
     (["watch", "--characterise"], "--characterise is an action of its own: 'llem meter characterise'"),
     (["list", "-n", "3"], "-n is an option of 'llem meter watch'"),

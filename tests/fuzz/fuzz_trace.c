@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_assert(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
     g_autoptr(GError) error = NULL;
-    g_autoptr(meter_trace_handle) trace = meter_trace_load(path, &error);
+    g_autoptr(owned_meter_trace) trace = meter_trace_load(path, &error);
     g_assert((trace == NULL) == (error != NULL));
     for (size_t i = 0; trace && i < meter_trace_channel_count(trace); i++) {
         const struct meter_channel *channel = meter_trace_channel_at(trace, i);

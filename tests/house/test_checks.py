@@ -170,6 +170,8 @@ HEAD = "/* SPDX-License-Identifier: MIT */\n"
         ("src/x/a.c", HEAD + "static gchar *name;\n", "GLib type"),
         ("src/x/a.c", HEAD + "#include <gio/gio.h>\n", "GObject or gio"),
         ("src/x/a.c", HEAD + '#include "../base/num.h"\n', "umbrella include"),
+        ("src/x/a.c", HEAD + "/* Whether it is there. */\n", "indirect comment"),
+        ("src/x/a.c", HEAD + "G_DEFINE_AUTOPTR_CLEANUP_FUNC(x_handle, x_free)\n", "name for g_autoptr"),
         ("src/x/a.c", HEAD + "\tint a;\n", "tab"),
         ("src/x/a.c", HEAD + "int a; \n", "trailing blank"),
         ("src/x/a.c", HEAD + 'char *name = "study.json";\n', "file of a study's folder"),

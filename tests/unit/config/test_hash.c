@@ -100,7 +100,7 @@ static bool is_refused(const char *engine, const char *path)
     return !strcmp(engine, "llamacpp") && !strcmp(path, "decoder.min_new_tokens");
 }
 
-/* Whether a row can stand in a file of this engine. */
+/* True if a row can stand in a file of this engine. */
 static bool is_of(const struct config_field *row, const char *engine)
 {
     bool passes = !strcmp(engine, "pytorch") || !strcmp(engine, "vllm");

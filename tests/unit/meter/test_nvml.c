@@ -29,7 +29,7 @@ static void test_values(void)
     fixture_script(&f, "{'clock': 'clock', 'devices': [{'load': [{'type': 'steps', 'points': [[0, 100], [5, 300]]}],"
                        "'memory': [[0, 1000], [4, 2000]], 'temperature_c': 61, 'utilisation': 37,"
                        "'average': {'window_ms': 1000}}]}");
-    g_autoptr(meter_handle) meter = fixture_nvml(&f);
+    g_autoptr(owned_meter) meter = fixture_nvml(&f);
     *f.clock = 3 * NS_PER_S;
     g_assert_cmpint(value_of(meter, GPU0 "power_instant"), ==, 100000);
     *f.clock = 5550 * MS; /* the average's last update was at 5.5 s, 50 ms late: 450 ms of 300 W in 1 s */
@@ -52,7 +52,7 @@ static void test_values(void)
     g_assert_cmpint(f.calls("nvmlDeviceGetFieldValues"), ==, before + 1);
     g_assert_cmpint(all[fixture_channel(meter, GPU0 "temperature")].status, ==, METER_READ_NONE);
     g_free(all);
-    meter_handle *closing = g_steal_pointer(&meter);
+    owned_meter *closing = g_steal_pointer(&meter);
     meter_close(closing);
     fixture_close(&f);
 }
@@ -241,7 +241,7 @@ static void test_no_library(void)
     g_autoptr(GError) error = NULL;
     struct meter_options options = {.library = "/nowhere/libnvidia-ml.so.1",
                                     .sources = (const char *const[]){"nvml", NULL}};
-    g_autoptr(meter_handle) meter = meter_open(&options, &error);
+    g_autoptr(owned_meter) meter = meter_open(&options, &error);
     g_assert_no_error(error);
     g_assert_nonnull(strstr(fixture_reason(meter, "nvml"), "/nowhere/libnvidia-ml.so.1"));
     struct meter_gpu_memory memory;

@@ -346,7 +346,7 @@ static void test_powercap(void)
     "processor\t: 0\nvendor_id\t: " vendor "\ncpu family\t: " family "\nmodel\t\t: " model "\nmodel name\t: " name      \
     "\nstepping\t: 4\nmicrocode\t: 0x1000065\ncpu MHz\t\t: 2596.120\nflags\t\t: fpu vme de pse tsc msr pae\n\n"
 
-/* Whether a counter is measured or the maker's model is told by the processor. */
+/* The processor tells a counter that is measured from one that is the maker's model. */
 static void test_class_by_processor(void)
 {
     static const struct {
