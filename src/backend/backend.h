@@ -26,7 +26,8 @@
 
 #include "base/base.h"
 
-#define BACKEND_FORMAT 1 /* member "format" of the engine.json this version reads */
+#define BACKEND_FORMAT   1 /* member "format" of the engine.json this version reads */
+#define BACKEND_PROTOCOL 1 /* member "protocol": the version of the engine protocol that workers speak */
 
 /* --- Rows of a descriptor -------------------------------------------------------------------------------------- */
 
@@ -242,6 +243,7 @@ const char *backend_program(const struct backend *backend, const char *const *ar
 struct backend_shared_field {
     const char *path;
     enum backend_type type;
+    bool needed; /* by every run: no option can replace it */
 };
 extern const struct backend_shared_field backend_shared[]; /* ended by {0} */
 

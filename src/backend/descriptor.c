@@ -6,13 +6,26 @@
 
 /* --- Members with a meaning of their own --------------------------------------------------------------------------- */
 
+/* A version that this llem must know. */
+static void take_version(struct reading *r, const struct doc_node *node, const struct member *member, int64_t *version,
+                         int64_t known, const char *done, const char *does)
+{
+    read_count(r, node, member, r->backend);
+    if (*version > 0 && *version != known)
+        read_error(r, node, NULL, "%s: %" G_GINT64_FORMAT " is not %s by this version of llem, which %s %" G_GINT64_FORMAT,
+                   member->name, *version, done, does, known);
+}
+
 static void read_format(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
 {
-    read_count(r, node, member, into);
-    int64_t format = r->backend->format;
-    if (format > 0 && format != BACKEND_FORMAT)
-        read_error(r, node, NULL, "format: %" G_GINT64_FORMAT " is not read by this version of llem, which reads %d",
-                   format, BACKEND_FORMAT);
+    (void)into;
+    take_version(r, node, member, &r->backend->format, BACKEND_FORMAT, "read", "reads");
+}
+
+static void read_protocol(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
+{
+    (void)into;
+    take_version(r, node, member, &r->backend->protocol, BACKEND_PROTOCOL, "spoken", "speaks");
 }
 
 static void read_own_name(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
@@ -105,7 +118,7 @@ static const struct member members[] = {
     {"name", true, read_own_name, 0, NULL},
     {"title", false, read_text, AT(title), NULL},
     {"summary", true, read_text, AT(summary), NULL},
-    {"protocol", true, read_count, AT(protocol), NULL},
+    {"protocol", true, read_protocol, AT(protocol), NULL},
     {"hash_version", true, read_count, AT(hash_version), NULL},
     {"remedy", true, read_text, AT(remedy), NULL},
     {"audited", false, read_text, AT(audited), NULL},

@@ -39,14 +39,25 @@ static const struct backend_option *role_option(struct reading *r, const struct 
     return NULL;
 }
 
+static bool is_in_role(const struct role *role, const struct backend_option *option)
+{
+    for (size_t i = 0; i < role->n; i++)
+        if (role->options[i] == option)
+            return true;
+    return false;
+}
+
 static void take_role(struct reading *r, const struct doc_node *node, enum backend_role role)
 {
     struct role *into = &r->backend->roles[role];
     size_t n = node->kind == DOC_LIST ? node->n : 1;
     into->options = keep_block(r->backend, g_new0(const struct backend_option *, n + 1));
     for (size_t i = 0; i < n; i++) {
-        const struct backend_option *option = role_option(r, node->kind == DOC_LIST ? node->items[i] : node, role);
-        if (option)
+        const struct doc_node *item = node->kind == DOC_LIST ? node->items[i] : node;
+        const struct backend_option *option = role_option(r, item, role);
+        if (option && is_in_role(into, option))
+            read_error(r, item, NULL, "%s: '%s' is there twice", role_rows[role].name, option->name);
+        else if (option)
             into->options[into->n++] = option;
     }
     if (node->kind == DOC_LIST && node->n == 0)

@@ -165,8 +165,18 @@ static const char *take_name(struct reading *r, const struct doc_node *node)
     return NULL;
 }
 
+/* A default is sent by every run: to versions that do not have the option, and from machines without the file. */
+static void refuse_default(struct reading *r, const struct raw *raw)
+{
+    if (raw->row.since || raw->row.until)
+        read_error(r, raw->initial, NULL, "default: not every version has this option; say what is taken in engine_default");
+    if (raw->path_kind != BACKEND_PATH_NONE)
+        read_error(r, raw->initial, NULL, "default: a path of this machine is none for another");
+}
+
 static void take_default(struct reading *r, struct raw *raw)
 {
+    refuse_default(r, raw);
     g_autoptr(json_t) value = read_value(r, raw->initial, "default", raw->row.type, &raw->row);
     g_autofree char *text = value ? jsonx_dump(raw->initial->json, JSONX_COMPACT) : NULL;
     raw->row.initial = text ? keep_text(r->backend, text) : NULL;
@@ -196,6 +206,8 @@ static void take_parts(struct reading *r, const struct doc_node *node, struct ra
         take_default(r, raw);
     if (raw->path_kind != BACKEND_PATH_NONE && raw->type != BACKEND_TEXT)
         read_error(r, node, NULL, "option: 'path' needs type string");
+    if (raw->row.since && raw->row.until && strverscmp(raw->row.since, raw->row.until) > 0)
+        read_error(r, node, NULL, "option: since %s, and until %s", raw->row.since, raw->row.until);
 }
 
 static void read_option(struct reading *r, const struct doc_node *node)
@@ -230,7 +242,32 @@ static void link_follows(struct reading *r, const struct doc_node *node, struct 
         return;
     if (other == option || other->type != option->type || option->initial)
         read_error(r, node, NULL, "follows: %s follows an option of its own type, and has no default", option->name);
-    option->follows = other->path;
+    else
+        option->follows = other->path;
+}
+
+/* What follows itself would have the value that was written for it, and no default to differ from. */
+static void refuse_circles(struct reading *r)
+{
+    for (unsigned i = 0; i < r->option_nodes->len; i++) {
+        const struct backend_option *option = &g_array_index(r->backend->options, struct backend_option, i), *at = option;
+        for (unsigned steps = 0; at && at->follows && steps < r->option_nodes->len; steps++) {
+            at = backend_option(r->backend, at->follows);
+            if (at != option)
+                continue;
+            read_error(r, member_of(g_array_index(r->option_nodes, const struct doc_node *, i), "follows"), NULL,
+                       "follows: %s follows itself by way of %s", option->name, option->follows);
+            break;
+        }
+    }
+}
+
+static void link_replaces(struct reading *r, const struct doc_node *node, struct backend_option *option)
+{
+    const struct backend_shared_field *shared = read_shared_name(r, node, "replaces");
+    if (shared && shared->needed)
+        read_error(r, node, NULL, "replaces: every run needs %s", shared->path);
+    option->replaces = shared ? shared->path : NULL;
 }
 
 static void read_links(struct reading *r)
@@ -244,9 +281,10 @@ static void read_links(struct reading *r)
             option->when = read_conditions(r, when, "when", &option->n_when);
         if (follows)
             link_follows(r, follows, option);
-        const struct backend_shared_field *shared = replaces ? read_shared_name(r, replaces, "replaces") : NULL;
-        option->replaces = shared ? shared->path : NULL;
+        if (replaces)
+            link_replaces(r, replaces, option);
     }
+    refuse_circles(r);
 }
 
 void read_options(struct reading *r, const struct doc_node *node, const struct member *member, void *into)

@@ -116,6 +116,8 @@ char *retired_value_message(const struct config_table *table, const char *path, 
 /* The path that is taken in place of a retired one, or NULL; the choice in place of a value. Borrowed. */
 const char *retired_name_alias(const struct config_table *table, const char *path);
 const char *retired_value_alias(const struct config_table *table, const char *path, const char *text);
+/* The option of any engine there is whose name ends so ("llamacpp.n_threads" for "n_threads"), or NULL. New string. */
+char *names_elsewhere(const char *name);
 /* True if a section is of an engine that other versions have. */
 bool retired_is_section(const char *path);
 

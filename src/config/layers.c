@@ -51,13 +51,13 @@ static void suggest_sibling(const struct config_table *table, struct suggest *su
         suggest_offer(suggest, *name);
 }
 
-/* The same last name in another place: "temperature" for decoder.temperature. */
-static const char *elsewhere(const struct config_table *table, const char *name)
+/* The same last name in another place: "temperature" for decoder.temperature. New string, or NULL. */
+static char *elsewhere(const struct config_table *table, const char *name)
 {
     for (size_t i = 0; i < table->n; i++)
         if (!strcmp(field_last_part(table->rows[i].path), name))
-            return table->rows[i].path;
-    return NULL;
+            return g_strdup(table->rows[i].path);
+    return names_elsewhere(name);
 }
 
 /* An argument of the engine that is no option of it. */
@@ -83,7 +83,7 @@ static void hint_near(const struct config_table *table, struct diag *diag, const
     struct suggest suggest = {.word = name};
     GStringChunk *keep = g_string_chunk_new(1024);
     suggest_sibling(table, &suggest, section, keep);
-    const char *other = elsewhere(table, name);
+    g_autofree char *other = suggest.best ? NULL : elsewhere(table, name);
     if (suggest.best)
         diag_hint(diag, "did you mean '%s%s'?", section, suggest.best);
     else if (other)

@@ -60,24 +60,25 @@ static const struct retired_value {
     const char *text;
     const char *message;
     const char *options; /* likewise */
+    bool takes;          /* those alone that take the value */
 } retired_values[] = {
-    {"backend", "tensorrt", "TensorRT-LLM is not in this version", NULL},
-    {"backend", "tensorrt_llm", "TensorRT-LLM is not in this version", NULL},
-    {"backend", "trtllm", "TensorRT-LLM is not in this version", NULL},
-    {"backend", "sglang", "SGLang is not in this version", NULL},
-    {"energy.backend", "zeus", "energy is read directly: write auto, or the name of a sensor", NULL},
-    {"energy.backend", "codecarbon", "estimates from a model of the machine are asked for with energy.modelled: true", NULL},
-    {"precision", "float32", "write fp32", NULL},
-    {"precision", "float16", "write fp16", NULL},
-    {"precision", "half", "write fp16", NULL},
-    {"precision", "f16", "write fp16", NULL},
-    {"precision", "f32", "write fp32", NULL},
-    {"precision", "bfloat16", "write bf16", NULL},
-    {"precision", "int8", "quantisation belongs to the backend:", "quantization|load_in_8bit"},
-    {"precision", "int4", "quantisation belongs to the backend:", "quantization|load_in_4bit"},
-    {"precision", "fp8", "quantisation belongs to the backend:", "quantization"},
-    {"execution.order", "random", "write shuffled", NULL},
-    {"execution.order", "shuffle", "write shuffled", NULL},
+    {"backend", "tensorrt", "TensorRT-LLM is not in this version", NULL, false},
+    {"backend", "tensorrt_llm", "TensorRT-LLM is not in this version", NULL, false},
+    {"backend", "trtllm", "TensorRT-LLM is not in this version", NULL, false},
+    {"backend", "sglang", "SGLang is not in this version", NULL, false},
+    {"energy.backend", "zeus", "energy is read directly: write auto, or the name of a sensor", NULL, false},
+    {"energy.backend", "codecarbon", "estimates from a model of the machine are asked for with energy.modelled: true", NULL, false},
+    {"precision", "float32", "write fp32", NULL, false},
+    {"precision", "float16", "write fp16", NULL, false},
+    {"precision", "half", "write fp16", NULL, false},
+    {"precision", "f16", "write fp16", NULL, false},
+    {"precision", "f32", "write fp32", NULL, false},
+    {"precision", "bfloat16", "write bf16", NULL, false},
+    {"precision", "int8", "quantisation belongs to the backend:", "quantization|load_in_8bit", false},
+    {"precision", "int4", "quantisation belongs to the backend:", "quantization|load_in_4bit", false},
+    {"precision", "fp8", "quantisation belongs to the backend:", "quantization", true},
+    {"execution.order", "random", "write shuffled", NULL, false},
+    {"execution.order", "shuffle", "write shuffled", NULL, false},
 };
 
 /* --- What engines there are: read only here, where something is wrong already ----------------------------------- */
@@ -100,8 +101,18 @@ static bool is_among(const char *word, const char *alternatives)
     return g_strv_contains((const char *const *)words, word);
 }
 
-/* " llamacpp.n_parallel, pytorch.batch_size": options of all engines by the last parts of their names. */
-static void append_options(GString *out, const char *alternatives)
+/* True if an option has nothing against a text, or there is none (value NULL). */
+static bool option_takes(const struct backend_option *option, const char *value)
+{
+    for (const struct backend_choice *c = value ? option->choices : NULL; c && c->name; c++)
+        if (!g_ascii_strcasecmp(c->name, value))
+            return true;
+    return !value || !option->choices;
+}
+
+/* " llamacpp.n_parallel, pytorch.batch_size": options of all engines by the last parts of their names; those alone that
+ * take a value, if there is one. */
+static void append_options(GString *out, const char *alternatives, const char *value)
 {
     g_autoptr(GPtrArray) engines = all_engines();
     const char *separator = " ";
@@ -109,7 +120,7 @@ static void append_options(GString *out, const char *alternatives)
         const struct backend_option *options;
         size_t n = backend_options(engines->pdata[e], &options);
         for (size_t i = 0; i < n; i++) {
-            if (!is_among(field_last_part(options[i].path), alternatives))
+            if (!is_among(field_last_part(options[i].path), alternatives) || !option_takes(&options[i], value))
                 continue;
             g_string_append_printf(out, "%s%s", separator, options[i].path);
             separator = ", ";
@@ -125,17 +136,31 @@ static void append_engines(GString *out)
         g_string_append_printf(out, "%s%s", i == 0 ? " " : i + 1 < n ? ", " : " and ", names[i]);
 }
 
-static char *message_of(const char *text, const char *options, bool engines)
+/* Behind the text: options by the last parts of their names (that take `value`, if it is not NULL), all engines. */
+static char *message_of(const char *text, const char *options, const char *value, bool engines)
 {
     GString *out = g_string_new(text);
     if (options)
-        append_options(out, options);
+        append_options(out, options, value);
     if (engines)
         append_engines(out);
     return g_string_free(out, FALSE);
 }
 
 /* --- Names ------------------------------------------------------------------------------------------------------- */
+
+char *names_elsewhere(const char *name)
+{
+    g_autoptr(GPtrArray) engines = all_engines();
+    for (unsigned e = 0; e < engines->len; e++) {
+        const struct backend_option *options;
+        size_t n = backend_options(engines->pdata[e], &options);
+        for (size_t i = 0; i < n; i++)
+            if (!strcmp(field_last_part(options[i].path), name))
+                return g_strdup(options[i].path);
+    }
+    return NULL;
+}
 
 static const struct retired_name *find_name(const char *path)
 {
@@ -157,7 +182,7 @@ char *retired_name_message(const struct config_table *table, const char *path)
     if (of_engine)
         return g_strdup(of_engine->text);
     const struct retired_name *row = find_name(path);
-    return row ? message_of(row->message, row->options, row->engines) : NULL;
+    return row ? message_of(row->message, row->options, NULL, row->engines) : NULL;
 }
 
 const char *retired_name_alias(const struct config_table *table, const char *path)
@@ -184,11 +209,23 @@ static char *letters_of(const char *text)
     return g_string_free(out, FALSE);
 }
 
+/* "hft" of "Hugging Face transformers". New string. */
+static char *initials_of(const char *text)
+{
+    GString *out = g_string_new(NULL);
+    for (const char *p = text; *p; p++)
+        if (g_ascii_isalpha(*p) && (p == text || !g_ascii_isalnum(p[-1])))
+            g_string_append_c(out, g_ascii_tolower(*p));
+    return g_string_free(out, FALSE);
+}
+
+/* By a part of its name, title or summary, or by how the summary's initials begin ("hf"). */
 static bool is_called(const struct backend *engine, const char *letters)
 {
     g_autofree char *name = letters_of(backend_name(engine)), *title = letters_of(backend_title(engine));
-    g_autofree char *summary = letters_of(backend_summary(engine));
-    return strlen(letters) > 1 && (strstr(name, letters) || strstr(title, letters) || strstr(summary, letters));
+    g_autofree char *summary = letters_of(backend_summary(engine)), *initials = initials_of(backend_summary(engine));
+    bool part = strstr(name, letters) || strstr(title, letters) || strstr(summary, letters);
+    return strlen(letters) > 2 ? part : strlen(letters) == 2 && g_str_has_prefix(initials, letters);
 }
 
 /* An engine by what it is called beside its name; NULL for what is nearly a name. */
@@ -238,7 +275,7 @@ char *retired_value_message(const struct config_table *table, const char *path, 
     for (size_t i = 0; i < G_N_ELEMENTS(retired_values); i++) {
         const struct retired_value *row = &retired_values[i];
         if (!strcmp(row->path, path) && !g_ascii_strcasecmp(row->text, text))
-            return message_of(row->message, row->options, false);
+            return message_of(row->message, row->options, row->takes ? text : NULL, false);
     }
     const struct config_field *field = config_table_field(table, path);
     return field && (field->flags & CONFIG_ENGINE) ? engine_message(table, text) : replacing_message(path, text);

@@ -28,13 +28,16 @@ static double context_need(const struct config *config, const struct rule *rule)
     return factor * request_tokens(config);
 }
 
-/* The positions an engine has: as written, else what it takes for requests of these lengths. */
+/* The positions an engine has: as written, else what it takes for requests of these lengths; infinite where it takes
+ * what llem does not know. */
 static double context_of(const struct config *config)
 {
     int64_t written, in_flight;
     if (config_role_int(config, ROLE_CONTEXT, &written))
         return (double)written;
     const struct backend_context *context = backend_context(config->engine);
+    if (context->rounds_to == 0)
+        return INFINITY;
     double step = (double)context->rounds_to, each = ceil(request_tokens(config) / step) * step;
     bool shared = !context->per_sequence && config_role_int(config, ROLE_IN_FLIGHT, &in_flight);
     return shared ? each * (double)in_flight : each;
@@ -131,10 +134,14 @@ static void report_rule(const struct config *config, const struct rule *rule, st
 
 /* --- What the engine cannot do -------------------------------------------------------------------------------------- */
 
+/* A default that stands because nobody wrote anything asks for nothing, nor does the same value written out. */
 static bool is_asked_in_vain(const struct config *config, const struct cannot *cannot)
 {
-    return cannot->engine == config->engine && config->applies[cannot->field] &&
-           (!cannot->row->is || condition_holds(cannot->row->is, config->values[cannot->field]->canonical));
+    const char *value = config->values[cannot->field]->canonical;
+    if (cannot->engine != config->engine || !config->applies[cannot->field])
+        return false;
+    return cannot->row->is ? condition_holds(cannot->row->is, value)
+                           : strcmp(value, config->table->info[cannot->field].initial->canonical) != 0;
 }
 
 static void report_cannot(const struct config *config, const struct cannot *cannot, struct diag *diag)

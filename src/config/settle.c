@@ -42,13 +42,15 @@ static void expand_preset(struct config *config)
                    config_shared_rows[FIELD_DECODER_PRESET].path);
 }
 
+/* What it follows may follow another in its turn: no descriptor goes in a circle. */
 static void follow_option(struct config *config, size_t field)
 {
     size_t other = config->table->info[field].follows;
-    if (other == NO_FIELD || config->table->rows[field].engine != config->engine || !is_default(config, field) ||
-        !value_is_set(config->values[other]))
+    if (other == NO_FIELD || config->table->rows[field].engine != config->engine || !is_default(config, field))
         return;
-    derive(config, field, json_incref(config->values[other]->json), config->table->info[field].follows_note);
+    follow_option(config, other);
+    if (value_is_set(config->values[other]))
+        derive(config, field, json_incref(config->values[other]->json), config->table->info[field].follows_note);
 }
 
 static void follow(struct config *config)

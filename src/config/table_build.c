@@ -63,6 +63,16 @@ static void add_sections(struct config_table *table, const char *path)
         g_hash_table_add(table->sections, g_strndup(path, (size_t)(dot - path)));
 }
 
+/* Where names stood that are none any more: they are looked at one by one. */
+static void add_retired_sections(struct config_table *table, const struct backend *engine)
+{
+    const struct backend_retired *rows;
+    size_t n = backend_retired_rows(engine, &rows);
+    for (size_t i = 0; i < n; i++)
+        if (!rows[i].value)
+            add_sections(table, rows[i].path);
+}
+
 static int by_path(gconstpointer a, gconstpointer b, gpointer rows)
 {
     const struct config_field *table = rows;
@@ -82,6 +92,8 @@ static void index_rows(struct config_table *table)
         if (table->rows[i].flags & CONFIG_HASHED)
             table->sorted[table->n_sorted++] = i;
     }
+    for (unsigned e = 0; e < table->engines->len; e++)
+        add_retired_sections(table, table->engines->pdata[e]);
     g_qsort_with_data(table->sorted, (int)table->n_sorted, sizeof *table->sorted, by_path, table->rows);
 }
 

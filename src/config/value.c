@@ -335,6 +335,11 @@ static bool check_place(const struct reading *r, const char *path)
         diag_hint(diag, "name a %sfile in it", (r->row->flags & CONFIG_DATA) ? ".jsonl " : "");
         return false;
     }
+    bool wants_folder = r->row->option && r->row->option->path_kind == BACKEND_PATH_FOLDER;
+    if (wants_folder && !folder && g_file_test(path, G_FILE_TEST_EXISTS)) {
+        diag_add(diag, DIAG_ERROR, place(r), "%s: %s is not a folder", r->row->path, path);
+        return false;
+    }
     bool read_later = r->row->flags & CONFIG_CONTENT;
     if (folder || read_later || g_file_test(path, G_FILE_TEST_EXISTS))
         return true;

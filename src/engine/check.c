@@ -128,7 +128,11 @@ static enum engine_check_status refuse_option(struct suite *s, const char *name,
     g_autoptr(json_t) config = suite_load_config(s);
     jsonx_set_at(json_object_get(config, "options"), name, value);
     g_autofree char *words = g_strdup_printf("%s '%s'", what, name);
-    return refuse_load(s, config, words, name);
+    enum engine_check_status status = refuse_load(s, config, words, name);
+    if (status != PASS || g_strcmp0(engine_last_failure(s->engine)->engine_class, "UnknownKey"))
+        return status;
+    return suite_say(s, ENGINE_CHECK_FAIL, "the schema has '%s', and load does not know it: %s", name,
+                     engine_last_failure(s->engine)->engine_message);
 }
 
 /* Every option, with a value that its row does not allow. */

@@ -47,6 +47,8 @@ enum exchange_flags {
     X(OBJECT, roles, "roles", EXCHANGE_OPTIONAL, "config", "what the engine's options come to: batch, in_flight, …")   \
     X(STRINGS, command, "engine.command", EXCHANGE_PATH, "backend", "the adapter program and its arguments")           \
     X(OBJECT, environment, "engine.environment", EXCHANGE_OPTIONAL, "backend", "variables that the adapter is given")  \
+    X(OBJECT, arguments, "engine.arguments", EXCHANGE_OPTIONAL, "backend",                                             \
+      "what passthrough_kwargs adds to its options, in the sections that they have there")                             \
     X(STRINGS, record_env, "engine.record_env", EXCHANGE_OPTIONAL, "backend",                                          \
       "names of variables that change its work; the worker records their values")                                      \
     X(STRING, descriptor_sha256, "engine.descriptor_sha256", EXCHANGE_OPTIONAL, "backend", "SHA-256 of its engine.json") \

@@ -44,7 +44,30 @@ static void copy_member(json_t *to, const json_t *tree, const char *key)
         json_object_set(to, key, value);
 }
 
-/* What `load` hands to the adapter: the work's own fields and the section of the backend. */
+/* Below what is there already: sections are filled, not put in each other's place. */
+static void merge(json_t *into, json_t *from)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(from, key, value) {
+        json_t *section = json_object_get(into, key);
+        if (json_is_object(section) && json_is_object(value))
+            merge(section, value);
+        else
+            json_object_set(into, key, value);
+    }
+}
+
+/* The section of the backend, and what is handed on besides. New reference. */
+static json_t *load_options(const struct inputs *in, const json_t *tree)
+{
+    const json_t *section = json_object_get(tree, config_string(in->config, FIELD_BACKEND));
+    json_t *options = section ? json_deep_copy(section) : json_object();
+    merge(options, in->exchange.arguments);
+    return options;
+}
+
+/* What `load` hands to the adapter: the work's own fields and the engine's options. */
 static json_t *load_config(const struct inputs *in)
 {
     static const char *const shared[] = {"model",   "precision",  "max_input_tokens", "max_output_tokens",
@@ -57,8 +80,7 @@ static json_t *load_config(const struct inputs *in)
         json_object_set_new(load, "model_path", json_string(in->exchange.model_path));
     /* A request says itself (prepare) what it does at the end-of-sequence token; the engine is not asked. */
     json_object_del(json_object_get(load, "decoder"), "ignore_eos");
-    const json_t *section = json_object_get(tree, config_string(in->config, FIELD_BACKEND));
-    json_object_set_new(load, "options", section ? json_deep_copy(section) : json_object());
+    json_object_set_new(load, "options", load_options(in, tree));
     return load;
 }
 

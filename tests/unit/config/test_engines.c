@@ -41,6 +41,47 @@ static const struct {
     {"sweep: {toy.rows: [2, 3, ten]}\n", "toy.rows: expected an integer from 1 to 9, found \"ten\""},
 };
 
+/* What a descriptor leaves open, or says through others. */
+static const char chain[] =
+    "{\"format\": 1, \"name\": \"chain\", \"summary\": \"a stranger\", \"protocol\": 1, \"hash_version\": 1,"
+    " \"remedy\": \"none\", \"model\": {\"takes\": \"none\"},"
+    " \"roles\": {\"context\": {\"option\": \"room\", \"per\": \"engine\"}},"
+    " \"cannot\": [{\"field\": \"random_seed\", \"why\": \"it has no dice\"}],"
+    " \"options\": ["
+    "  {\"name\": \"a\", \"type\": \"integer\", \"follows\": \"b\", \"help\": \"A.\"},"
+    "  {\"name\": \"b\", \"type\": \"integer\", \"follows\": \"c\", \"help\": \"B.\"},"
+    "  {\"name\": \"c\", \"type\": \"integer\", \"help\": \"C.\"},"
+    "  {\"name\": \"room\", \"type\": \"integer\", \"help\": \"Positions.\"},"
+    "  {\"name\": \"chunk\", \"type\": \"integer\", \"default\": 5, \"help\": \"Chunk.\"},"
+    "  {\"name\": \"shelf\", \"type\": \"string\", \"path\": \"folder\", \"help\": \"Shelf.\"}],"
+    " \"rules\": [{\"kind\": \"fits\", \"option\": \"chunk\", \"within\": \"context\"}],"
+    " \"retired\": [{\"name\": \"old.c\", \"alias\": \"c\"}]}";
+
+static void test_chain(void)
+{
+    engine_there("chain", chain);
+    g_autoptr(owned_config_file) file = NULL;
+    g_autoptr(owned_config) config = config_of("model: m\nbackend: chain\nrandom_seed: 42\nchain: {old: {c: 3}}\n", NULL, &file);
+    g_assert_cmpint(json_integer_value(config_value_at(config, "chain.a")), ==, 3);
+    g_autofree char *hash = hash_of("model: m\nbackend: chain\nchain: {a: 3, b: 3, c: 3}\n");
+    g_assert_cmpstr(config_hash(config), ==, hash);
+    static const struct {
+        const char *lines, *said;
+    } wrong[] = {
+        {"chain: {room: 4}\n", "chain.chunk: 5 is more than the 4 positions of the context"},
+        {"random_seed: 43\n", "random_seed: 43 needs backend to be other than chain; it is chain"},
+        {"chain: {shelf: /proc/version}\n", "chain.shelf: /proc/version is not a folder"},
+        {"chain: {old: {d: 3}}\n", "unknown field 'chain.old.d'"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autofree char *text = g_strconcat("model: m\nbackend: chain\n", wrong[i].lines, NULL);
+        g_autofree char *said = errors_of(text);
+        if (!strstr(said, wrong[i].said))
+            g_error("%s", said);
+    }
+    engines_away();
+}
+
 static void test_stranger(void)
 {
     engine_there("toy", toy);
@@ -135,6 +176,7 @@ static void test_only_what_is_needed(void)
 void add_engine_tests(void)
 {
     g_test_add_func("/config/engines/stranger", test_stranger);
+    g_test_add_func("/config/engines/chain", test_chain);
     g_test_add_func("/config/engines/aliases", test_aliases);
     g_test_add_func("/config/engines/roles", test_roles);
     g_test_add_func("/config/engines/roles of ours", test_roles_of_ours);

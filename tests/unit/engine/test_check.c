@@ -108,6 +108,8 @@ static const struct {
      "a number above the range of 'token_us' was accepted"},
     {"any-type", "if type(options[f[\"name\"]]) is not int or", "if type(options[f[\"name\"]]) is int and", "bad-value",
      "a text for 'token_us' was accepted"},
+    {"unknown-to-load", "- set(options))]", "- {\"token_ms\"})]", "bad-value",
+     "the schema has 'token_us', and load does not know it: there is no token_us"},
 };
 
 static void test_changed(gconstpointer data)
