@@ -101,7 +101,7 @@ char **config_files(const struct config *config)
         return config->carried.files ? g_strdupv(config->carried.files) : g_new0(char *, 1);
     GPtrArray *paths = g_ptr_array_new();
     for (size_t i = 0; i < config->table->n; i++)
-        if (config->applies[i] && config->values[i]->file)
+        if (config->applies[i] && (config->values[i]->file || config->table->rows[i].flags & CONFIG_PASSED))
             g_ptr_array_add(paths, g_strdup(config->table->rows[i].path));
     g_ptr_array_add(paths, NULL);
     return (char **)g_ptr_array_free(paths, FALSE);

@@ -84,6 +84,13 @@ static bool refuse_unknown(const char *place, GError **error)
     return false;
 }
 
+static bool check_section(const json_t *value, const char *place, GError **error)
+{
+    if (!json_is_object(value))
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: expected an object, found %s", place, jsonx_type_name(value));
+    return json_is_object(value);
+}
+
 /* Every name of the object is a row or a section of rows. */
 static bool check_names(const json_t *object, const char *prefix, GError **error)
 {
@@ -96,7 +103,7 @@ static bool check_names(const json_t *object, const char *prefix, GError **error
             continue;
         if (!is_section(place))
             return refuse_unknown(place, error);
-        if (!check_names(value, below, error))
+        if (!check_section(value, place, error) || !check_names(value, below, error))
             return false;
     }
     return true;

@@ -27,7 +27,8 @@ enum exchange_flags {
     EXCHANGE_OPTIONAL = 0,
     EXCHANGE_REQUIRED = 1 << 0,
     EXCHANGE_PATH = 1 << 1,   /* a file or folder of the host: the path map is applied to it */
-    EXCHANGE_FIELDS = 1 << 2, /* an object of fields: those that `files` names are paths */
+    EXCHANGE_FIELDS = 1 << 2, /* an object of fields: those that `files` names are paths, or hold what may be paths */
+    EXCHANGE_GUESSES = 1 << 3, /* its texts may be paths: those that the map covers are */
 };
 
 /* A build with further rows (unit.rows: a row is all there is to add) has them here. */
@@ -43,11 +44,13 @@ enum exchange_flags {
     X(OBJECT, hashed, "hashed", EXCHANGE_REQUIRED, "config", "what the hash is made of; the worker hashes it again")   \
     X(OBJECT, origins, "origins", EXCHANGE_REQUIRED, "config", "where each value came from, by field")                 \
     X(OBJECT, digests, "digests", EXCHANGE_OPTIONAL, "config", "SHA-256 of local files, by the field that names them") \
-    X(STRINGS, files, "files", EXCHANGE_OPTIONAL, "config", "fields of config that name a file or folder of the host") \
+    X(STRINGS, files, "files", EXCHANGE_OPTIONAL, "config",                                                            \
+      "fields of config that name a file or folder of the host, or hold arguments that may")                           \
     X(OBJECT, roles, "roles", EXCHANGE_OPTIONAL, "config", "what the engine's options come to: batch, in_flight, …")   \
-    X(STRINGS, command, "engine.command", EXCHANGE_PATH, "backend", "the adapter program and its arguments")           \
-    X(OBJECT, environment, "engine.environment", EXCHANGE_OPTIONAL, "backend", "variables that the adapter is given")  \
-    X(OBJECT, arguments, "engine.arguments", EXCHANGE_OPTIONAL, "backend",                                             \
+    X(STRINGS, command, "engine.command", EXCHANGE_REQUIRED | EXCHANGE_PATH, "backend",                                \
+      "the adapter program and its arguments")                                                                         \
+    X(OBJECT, environment, "engine.environment", EXCHANGE_GUESSES, "backend", "variables that the adapter is given")   \
+    X(OBJECT, arguments, "engine.arguments", EXCHANGE_GUESSES, "backend",                                              \
       "what passthrough_kwargs adds to its options, in the sections that they have there")                             \
     X(STRINGS, record_env, "engine.record_env", EXCHANGE_OPTIONAL, "backend",                                          \
       "names of variables that change its work; the worker records their values")                                      \
@@ -124,7 +127,8 @@ struct exchange_map {
     size_t n;
 };
 /* Puts the paths that hold inside in place of those of the host, in every member that is one. A path that no row of the
- * map covers is an error: it would not be there. map NULL: nothing to do. */
+ * map covers is an error: it would not be there; what only may be a path (variables, arguments handed on) then stays as it
+ * is. map NULL: nothing to do. */
 bool exchange_map_paths(struct exchange *x, const struct exchange_map *map, GError **error);
 
 /* A new folder below parent for one run, with the file in it; x is as it was. New string. */

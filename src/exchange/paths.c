@@ -55,18 +55,42 @@ static bool map_words(const struct exchange_map *map, char **words, const char *
     return true;
 }
 
+/* A text of which nobody knows whether it is a path, and those within a list or an object: what lies in a folder of the map
+ * goes with it, all else stays. New reference. */
+static json_t *map_guesses(const struct exchange_map *map, json_t *value)
+{
+    const char *text = json_string_value(value), *name;
+    g_autofree char *inside = text && g_path_is_absolute(text) ? inside_of(map, text) : NULL;
+    json_t *item;
+    size_t i;
+    json_object_foreach(value, name, item)
+        json_object_set_new(value, name, map_guesses(map, item));
+    json_array_foreach(value, i, item)
+        json_array_set_new(value, i, map_guesses(map, item));
+    return inside ? json_string(inside) : json_incref(value);
+}
+
+/* A field that is no text may hold some: arguments that are handed on as they are. */
+static bool map_field(const struct exchange_map *map, json_t *fields, const char *file, const char *place, GError **error)
+{
+    json_t *value = jsonx_at(fields, file);
+    if (!json_is_string(value)) {
+        json_decref(map_guesses(map, value));
+        return true;
+    }
+    g_autofree char *whole = g_strconcat(place, ".", file, NULL);
+    g_autofree char *inside = map_path(map, json_string_value(value), whole, error);
+    if (inside)
+        jsonx_set_at(fields, file, json_string(inside));
+    return inside != NULL;
+}
+
 static bool map_fields(const struct exchange_map *map, json_t *fields, char *const *files, const char *place,
                        GError **error)
 {
-    for (; files && *files; files++) {
-        g_autofree char *whole = g_strconcat(place, ".", *files, NULL);
-        const char *path = json_string_value(jsonx_at(fields, *files));
-        g_autofree char *inside = path ? map_path(map, path, whole, error) : NULL;
-        if (path && !inside)
+    for (; files && *files; files++)
+        if (!map_field(map, fields, *files, place, error))
             return false;
-        if (path)
-            jsonx_set_at(fields, *files, json_string(inside));
-    }
     return true;
 }
 
@@ -75,6 +99,8 @@ static bool map_member(struct exchange *x, const struct exchange_row *row, const
     void *member = exchange_member(x, row);
     if (row->flags & EXCHANGE_FIELDS)
         return map_fields(map, *(json_t **)member, x->files, row->place, error);
+    if (row->flags & EXCHANGE_GUESSES)
+        json_decref(map_guesses(map, *(json_t **)member));
     if (!(row->flags & EXCHANGE_PATH))
         return true;
     return row->type == EXCHANGE_STRINGS ? map_words(map, *(char ***)member, row->place, error)

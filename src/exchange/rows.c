@@ -36,5 +36,8 @@ void exchange_describe(GString *out)
     g_string_append(out, "| `schema` | a string | – | `" EXCHANGE_SCHEMA "` |\n");
     for (const struct exchange_row *row = exchange_rows; row->name; row++)
         g_string_append_printf(out, "| `%s` | %s%s | %s | %s |\n", row->place, exchange_types[row->type].expects,
-                               row->flags & EXCHANGE_PATH ? ", path of the host" : "", row->who, row->meaning);
+                               row->flags & EXCHANGE_PATH      ? ", path of the host"
+                               : row->flags & EXCHANGE_GUESSES ? ", may hold paths of the host"
+                                                               : "",
+                               row->who, row->meaning);
 }

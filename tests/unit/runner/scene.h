@@ -19,7 +19,7 @@ static inline void scene_folders(char **ret_dir, char **ret_exchange)
     *ret_dir = g_dir_make_tmp("llem-runner-XXXXXX", NULL);
     g_auto(owned_exchange) exchange = {
         .config_hash = g_strdup(HASH), .config = json_object(), .hashed = json_object(), .origins = json_object(),
-        .cycle = 1};
+        .command = g_strsplit("engine", " ", -1), .cycle = 1};
     exchange_prompts_init(&exchange.prompts, 0);
     exchange_prompts_init(&exchange.warmup, 0);
     *ret_exchange = exchange_folder_new(*ret_dir, &exchange, NULL, &error);
