@@ -95,10 +95,17 @@ static int attempt_of(const char *rest)
     return short_enough && take_number(&number, "", &attempt) && !*number ? (int)attempt : 1;
 }
 
+bool store_run_name_is_partial(const char *name)
+{
+    return g_str_has_suffix(name, PARTIAL);
+}
+
 bool store_run_name_parse(const char *name, size_t *ret_run, int *ret_cycle, int *ret_attempt)
 {
     size_t run, cycle;
-    if (g_str_has_suffix(name, PARTIAL) || !take_number(&name, "_c", &run) || !take_number(&name, "_", &cycle))
+    g_autofree char *whole = g_strndup(name, strlen(name) - (store_run_name_is_partial(name) ? strlen(PARTIAL) : 0));
+    name = whole;
+    if (!take_number(&name, "_c", &run) || !take_number(&name, "_", &cycle))
         return false;
     *ret_run = run - 1;
     *ret_cycle = (int)cycle;

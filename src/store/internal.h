@@ -46,10 +46,19 @@ struct journal *journal_open(const char *path, GError **error);
 /* Adds version and checksum. One write, one sync, whatever the size of the study. Takes over the reference. */
 bool journal_append(struct journal *journal, json_t *line, GError **error);
 void journal_close(struct journal *journal);
-/* Hands over each line that is whole and right; one that is not is said in doubts (char *). A journal that is not there
- * has no lines. */
-typedef void journal_line_fn(const json_t *line, void *data);
+/* Hands over each line that is whole and right; one that is not, or that is refused, is said in doubts (char *). A journal
+ * that is not there has no lines. */
+typedef bool journal_line_fn(const json_t *line, void *data, GError **error);
 bool journal_read(const char *path, journal_line_fn *line, void *data, GPtrArray *doubts, GError **error);
+
+/* --- Lines of the journal (line.c) ---------------------------------------------------------------------------------- */
+
+/* What there is to say of a run. New reference. */
+json_t *store_line_json(const struct store *store, size_t run);
+/* All that was said of a run goes, but for its state and how often it was begun. */
+void store_run_forget(struct store_run *run);
+/* The inverse: the run becomes what the line says. DATA where it is not a line of this study. */
+bool store_line_apply(struct store *store, const json_t *line, GError **error);
 
 /* --- Folders and their names (folders.c) --------------------------------------------------------------------------- */
 
@@ -57,8 +66,9 @@ bool journal_read(const char *path, journal_line_fn *line, void *data, GPtrArray
 char *store_folder_new(const char *results_dir, const char *name, GError **error);
 /* NNN_cC_MODEL-BACKEND_HASH8[_N]: the name of the folder of a run, in its Nth attempt. New string. */
 char *store_run_name(size_t run, int cycle, const char *model, const char *backend, const char *config_hash, int attempt);
-/* The inverse: the run (from 0), cycle and attempt of a name; false if it is not one. */
+/* The inverse, also of the name while it is not complete: run (from 0), cycle and attempt; false if it is not one. */
 bool store_run_name_parse(const char *name, size_t *ret_run, int *ret_cycle, int *ret_attempt);
+bool store_run_name_is_partial(const char *name);
 /* Moves what a worker left in an exchange folder into a new run folder, under their lasting names; the folder is renamed
  * into place complete, so that it is there whole or not at all. */
 bool store_run_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error);

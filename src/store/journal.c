@@ -156,12 +156,13 @@ static bool read_lines(struct reading *r, GError **error)
     int got;
     while ((got = line_reader_next(&r->lines, &text, &length, error)) == 1) {
         g_autoptr(json_t) line = NULL;
+        g_autoptr(GError) refusal = NULL;
         r->number++;
         const char *why = line_parse(text, length, &line);
         if (why)
             doubt(r, why);
-        else
-            r->line(line, r->data);
+        else if (!r->line(line, r->data, &refusal))
+            doubt(r, refusal->message);
     }
     return got == 0;
 }

@@ -10,59 +10,30 @@
 
 /* --- The journal ---------------------------------------------------------------------------------------------------- */
 
-static char *text_of(const json_t *line, const char *key)
+static bool apply_line(const json_t *line, void *store, GError **error)
 {
-    return g_strdup(json_string_value(json_object_get(line, key)));
-}
-
-/* A name from the journal as a path in the study folder, or NULL: a name holds no folder. New string. */
-static char *path_of(const struct store *store, const json_t *line, const char *key)
-{
-    const char *name = json_string_value(json_object_get(line, key));
-    bool plain = name && *name && !strchr(name, '/') && strcmp(name, "..") != 0;
-    return plain ? g_build_filename(store->folder, name, NULL) : NULL;
-}
-
-static void forget(struct store_run *run)
-{
-    g_clear_pointer(&run->folder, g_free);
-    g_clear_pointer(&run->exchange, g_free);
-    g_clear_pointer(&run->message, g_free);
-    g_clear_pointer(&run->warning, g_free);
-    g_clear_pointer(&run->figures, g_free);
-}
-
-static void apply_line(const json_t *line, void *data)
-{
-    struct store *store = data;
-    int64_t number = json_integer_value(json_object_get(line, "run"));
-    int state = store_state_from_name(json_string_value(json_object_get(line, "state")));
-    if (number < 1 || number > store->runs->len || state < 0)
-        return;
-    struct store_run *run = store_run_at(store, (size_t)number - 1);
-    const json_t *figures = json_object_get(line, "figures");
-    run->attempts = (int)json_integer_value(json_object_get(line, "attempts"));
-    run->state = (enum store_state)state;
-    forget(run);
-    run->folder = path_of(store, line, "folder");
-    run->exchange = path_of(store, line, "exchange");
-    run->message = text_of(line, "message");
-    run->warning = text_of(line, "warning");
-    run->figures = figures ? jsonx_dump(figures, JSONX_COMPACT) : NULL;
-    run->wall_ns = json_integer_value(json_object_get(line, "wall_ns"));
+    return store_line_apply(store, line, error);
 }
 
 /* --- The folder ----------------------------------------------------------------------------------------------------- */
 
 /* The folder of a run's last attempt. */
 struct found {
-    char *name;
+    char *name, *partial; /* partial: one that was not complete when its llem ended */
     int attempt;
 };
 
 static void found_clear(void *data)
 {
-    g_free(((struct found *)data)->name);
+    struct found *found = data;
+    g_free(found->name);
+    g_free(found->partial);
+}
+
+static void set_text(char **at, const char *text)
+{
+    g_free(*at);
+    *at = g_strdup(text);
 }
 
 /* The run folders that are there, by the number of their run. */
@@ -75,13 +46,17 @@ static GArray *find_folders(const struct store *store)
     for (const char *name; dir && (name = g_dir_read_name(dir));) {
         size_t run;
         int cycle, attempt;
+        bool partial = store_run_name_is_partial(name);
         if (!store_run_name_parse(name, &run, &cycle, &attempt) || run >= store->runs->len)
             continue;
         struct found *found = &g_array_index(list, struct found, run);
-        if (cycle != store_run_at(store, run)->cycle || found->attempt >= attempt)
+        const struct store_run *known = store_run_at(store, run);
+        if (cycle == known->cycle && partial && attempt > known->attempts)
+            set_text(&found->partial, name);
+        if (cycle != known->cycle || partial || found->attempt >= attempt)
             continue;
-        g_free(found->name);
-        *found = (struct found){g_strdup(name), attempt};
+        set_text(&found->name, name);
+        found->attempt = attempt;
     }
     return list;
 }
@@ -121,20 +96,32 @@ static char *find_file(const char *folder, const char *suffix)
     return NULL;
 }
 
-/* A run that was begun and of which only its exchange folder may be there. */
-static void believe_exchange(struct store_run *run)
+/* Where what a run left lies: its exchange folder, and the run folder that was not complete. New string, or NULL. */
+static char *places_of(const struct store *store, const struct store_run *run, const char *partial)
 {
-    const char *dir = run->exchange;
-    g_autofree char *result = find_file(dir, "_result.json");
-    g_autofree char *path = find_file(dir, "_error.json");
+    g_autofree char *second = partial ? g_build_filename(store->folder, partial, NULL) : NULL;
+    const char *first = run->exchange && access(run->exchange, F_OK) == 0 ? run->exchange : NULL;
+    if (first && second)
+        return g_strdup_printf("%s and %s", first, second);
+    return g_strdup(first ? first : second);
+}
+
+/* A run that was begun and of which only its exchange folder may be there, or a part of its run folder. */
+static void believe_exchange(const struct store *store, struct store_run *run, const char *partial)
+{
+    g_autofree char *result = find_file(run->exchange, "_result.json");
+    g_autofree char *path = find_file(run->exchange, "_error.json");
+    g_autofree char *places = places_of(store, run, partial);
     g_autoptr(json_t) record = path ? jsonx_load(path, LIMIT_RESULT_BYTES, NULL) : NULL;
     g_autoptr(GError) failure = record ? result_error_parse(record) : NULL;
     if (failure)
-        lose(run, g_strdup_printf("llem ended before it; its worker says: %s (%s)", failure->message, dir));
+        lose(run, g_strdup_printf("llem ended before it; its worker says: %s (%s)", failure->message, places));
     else if (result)
         lose(run, g_strdup_printf("llem ended before it could keep the result: %s", result));
-    else if (dir && access(dir, F_OK) == 0)
-        lose(run, g_strdup_printf("llem ended before it; what it left is in %s", dir));
+    else if (partial)
+        lose(run, g_strdup_printf("llem ended while it moved what the run left; that is in %s", places));
+    else if (places)
+        lose(run, g_strdup_printf("llem ended before it; what it left is in %s", places));
     else
         lose(run, g_strdup("llem ended before it, and it left nothing"));
 }
@@ -149,7 +136,7 @@ static bool complete_run(const struct store *store, struct store_run *run, const
         run->attempts = found->attempt;
         believe_folder(run);
     } else if (run->state == STORE_RUNNING) {
-        believe_exchange(run);
+        believe_exchange(store, run, found->partial);
         run->attempts++;
     } else {
         return false;

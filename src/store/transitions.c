@@ -6,37 +6,9 @@
 
 #include <unistd.h>
 
-static void set_text(json_t *line, const char *key, const char *text)
-{
-    g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
-    if (valid)
-        json_object_set_new(line, key, json_string(valid));
-}
-
-static void set_name(json_t *line, const char *key, const char *path)
-{
-    g_autofree char *name = path ? g_path_get_basename(path) : NULL;
-    set_text(line, key, name);
-}
-
 bool store_note(struct store *store, size_t index, GError **error)
 {
-    const struct store_run *run = store_run_at(store, index);
-    g_autofree char *utc = clock_format_utc(clock_wall_ns());
-    json_t *line = json_pack("{s:I, s:I, s:i, s:s}", "run", (json_int_t)index + 1, "cell", (json_int_t)run->cell, "cycle",
-                             run->cycle, "state", store_state_name(run->state));
-    set_name(line, "exchange", run->exchange);
-    set_name(line, "folder", run->folder);
-    set_text(line, "message", run->message);
-    set_text(line, "warning", run->warning);
-    if (run->attempts)
-        json_object_set_new(line, "attempts", json_integer(run->attempts));
-    if (run->wall_ns)
-        json_object_set_new(line, "wall_ns", json_integer(run->wall_ns));
-    if (run->figures)
-        json_object_set_new(line, "figures", jsonx_parse(run->figures, -1, "figures", NULL));
-    json_object_set_new(line, "utc", json_string(utc));
-    return journal_append(store->journal, line, error);
+    return journal_append(store->journal, store_line_json(store, index), error);
 }
 
 static void set_string(char **at, const char *text)
@@ -45,14 +17,12 @@ static void set_string(char **at, const char *text)
     *at = g_strdup(text);
 }
 
-/* What was said of a run's former attempt. */
+/* What was said of a run's former attempt, but for what it was warned of. */
 static void run_reset(struct store_run *run)
 {
-    g_clear_pointer(&run->folder, g_free);
-    g_clear_pointer(&run->exchange, g_free);
-    g_clear_pointer(&run->message, g_free);
-    g_clear_pointer(&run->figures, g_free);
-    run->wall_ns = 0;
+    g_autofree char *warning = g_steal_pointer(&run->warning);
+    store_run_forget(run);
+    run->warning = g_steal_pointer(&warning);
 }
 
 bool store_run_begin(struct store *store, size_t index, const char *exchange_dir, GError **error)

@@ -143,10 +143,28 @@ static void test_files_that_cannot_be_moved(void)
     }
 }
 
+/* Killed while the files were moved: a part of them is in the folder that was to be, and that is said. */
+static void test_killed_while_files_were_moved(void)
+{
+    g_auto(owned_made) made = make(TWO_RUNS);
+    g_autofree char *dir = exchange_with_result(made.store, 0, NULL);
+    g_autofree char *name = store_run_name(0, 1, "m", "sim", plan_cell_hash(made.plan, 0), 1);
+    g_autofree char *partial = store_run_partial(name), *to = path_in(made.store, partial);
+    g_assert_true(store_run_begin(made.store, 0, dir, NULL));
+    g_assert_cmpint(rename(dir, to), ==, 0);
+    g_assert_true(file_make_dirs(dir, NULL));
+    g_clear_pointer(&made.store->journal, journal_close);
+    g_autoptr(owned_store) store = reopen(&made, STORE_READ);
+    g_assert_cmpint(store_run(store, 0)->state, ==, STORE_LOST);
+    g_autofree char *both = g_strdup_printf("%s and %s", dir, to);
+    g_assert_nonnull(strstr(store_run(store, 0)->message, both));
+}
+
 void add_fault_tests(void)
 {
     g_test_add_func("/store/faults/killed at every step", test_killed_at_every_step);
     g_test_add_func("/store/faults/every beginning of a journal", test_every_beginning_of_a_journal_is_one);
+    g_test_add_func("/store/faults/killed while files were moved", test_killed_while_files_were_moved);
     g_test_add_func("/store/faults/full disk, journal", test_a_full_disk_leaves_no_half_line);
     g_test_add_func("/store/faults/full disk, study", test_a_full_disk_leaves_no_half_study);
     g_test_add_func("/store/faults/files that cannot be moved", test_files_that_cannot_be_moved);

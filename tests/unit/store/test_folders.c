@@ -35,13 +35,27 @@ static void test_what_is_no_run_folder(void)
 {
     static const char *const names[] = {"",          "study.json",  ".exchange-xyz",          "000_c1_m-x_01234567",
                                         "001_c0_m",  "001",         "001_c1",                 "c1_001_m",
-                                        "-1_c1_m-x", "0x1_c1_m-x_", "001_c1_m-x_0123.partial"};
+                                        "-1_c1_m-x", "0x1_c1_m-x_", ".partial"};
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         size_t run;
         int cycle, attempt;
         if (store_run_name_parse(names[i], &run, &cycle, &attempt))
             g_error("'%s' was taken for a run folder", names[i]);
     }
+}
+
+/* A folder that its llem could not complete is told from one that is whole. */
+static void test_what_is_not_complete(void)
+{
+    size_t run;
+    int cycle, attempt;
+    g_autofree char *partial = store_run_partial("012_c3_m-x_01234567_2");
+    g_assert_true(store_run_name_is_partial(partial));
+    g_assert_false(store_run_name_is_partial("012_c3_m-x_01234567_2"));
+    g_assert_true(store_run_name_parse(partial, &run, &cycle, &attempt));
+    g_assert_cmpuint(run, ==, 11);
+    g_assert_cmpint(cycle, ==, 3);
+    g_assert_cmpint(attempt, ==, 2);
 }
 
 static void test_study_folders_are_new(void)
@@ -87,6 +101,7 @@ static void test_files_are_collected(void)
 void add_folder_tests(void)
 {
     g_test_add_func("/store/folders/names", test_names_are_built_and_taken_apart);
+    g_test_add_func("/store/folders/not complete", test_what_is_not_complete);
     g_test_add_func("/store/folders/what is no run folder", test_what_is_no_run_folder);
     g_test_add_func("/store/folders/studies", test_study_folders_are_new);
     g_test_add_func("/store/folders/files are collected", test_files_are_collected);

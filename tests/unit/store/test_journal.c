@@ -106,6 +106,35 @@ static void test_damaged_journals(void)
     }
 }
 
+/* Lines that are whole, and yet none of this study: each is told and not heeded. */
+static void test_lines_of_another_kind(void)
+{
+    static const struct {
+        const char *line, *doubt;
+    } lines[] = {
+        {"{\"run\": 5, \"cell\": 0, \"cycle\": 1, \"state\": \"ok\", \"utc\": \"\"}", "the study has no run of its number"},
+        {"{\"run\": \"1\", \"cell\": 0, \"cycle\": 1, \"state\": \"ok\", \"utc\": \"\"}", "member 'run': expected an integer"},
+        {"{\"run\": 1, \"cell\": 1, \"cycle\": 1, \"state\": \"ok\", \"utc\": \"\"}", "its run is of another cell or cycle"},
+        {"{\"run\": 1, \"cell\": 0, \"cycle\": 2, \"state\": \"ok\", \"utc\": \"\"}", "its run is of another cell or cycle"},
+        {"{\"run\": 1, \"cell\": 0, \"cycle\": 1, \"state\": \"so so\", \"utc\": \"\"}", "its state is none of this version's"},
+        {"{\"run\": 1, \"cell\": 0, \"cycle\": 1, \"utc\": \"\"}", "member 'state'"},
+        {"{\"run\": 1, \"cell\": 0, \"cycle\": 1, \"state\": \"ok\", \"utc\": \"\", \"folder\": \"../x\"}", "it names a folder outside"},
+        {"{\"run\": 1, \"cell\": 0, \"cycle\": 1, \"state\": \"ok\", \"utc\": \"\", \"attempts\": -1}", "no run was begun that often"},
+        {"{\"run\": 1, \"cell\": 0, \"cycle\": 1, \"state\": \"ok\", \"utc\": \"\", \"figures\": 1}", "member 'figures'"},
+    };
+    g_auto(owned_made) made = make(FOUR_RUNS);
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+        g_assert_true(journal_append(made.store->journal, jsonx_parse(lines[i].line, -1, "line", NULL), NULL));
+    g_autoptr(owned_store) back = reopen(&made, STORE_READ);
+    g_assert_cmpint(store_run(back, 0)->state, ==, STORE_PLANNED);
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_autofree char *doubt = g_strdup_printf("line %zu of journal.jsonl is not heeded: %s", i + 1, lines[i].doubt);
+        g_assert_nonnull(store_doubts(back)[i]);
+        if (!g_str_has_prefix(store_doubts(back)[i], doubt))
+            g_error("%s", store_doubts(back)[i]);
+    }
+}
+
 /* Where the journal was damaged the run folders say the rest. */
 static void test_folders_say_what_the_journal_does_not(void)
 {
@@ -180,6 +209,7 @@ void add_journal_tests(void)
     g_test_add_func("/store/journal/transitions are read back", test_transitions_are_read_back);
     g_test_add_func("/store/journal/figures", test_figures_are_in_the_journal);
     g_test_add_func("/store/journal/damaged", test_damaged_journals);
+    g_test_add_func("/store/journal/lines of another kind", test_lines_of_another_kind);
     g_test_add_func("/store/journal/folders say the rest", test_folders_say_what_the_journal_does_not);
     g_test_add_func("/store/journal/torn line", test_a_torn_line_is_cut_off_before_the_next);
     g_test_add_func("/store/journal/again", test_a_run_is_done_again);
