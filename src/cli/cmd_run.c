@@ -96,13 +96,14 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
                    const struct runner *runner)
 {
     g_autoptr(GError) error = NULL;
+    int interrupt_fd = interrupt_open(); /* from here on a signal ends the study in order, also while its folder is written */
     g_autoptr(owned_store) store = store_create(results, file, plan, &error);
     if (!store)
         return cli_fail(error);
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
     struct study_job job = {.store = store,
                             .runner = runner,
-                            .interrupt_fd = interrupt_open(),
+                            .interrupt_fd = interrupt_fd,
                             .event = on_event,
                             .event_data = &screen};
     int interrupted;

@@ -174,6 +174,9 @@ bool config_role_is_on(const struct config *config, enum backend_role role);
 bool config_work(const struct config *config, struct workload_library *library, struct workload_work *ret, GError **error);
 /* The file or folder of its model; path NULL where the engine makes its own. Errors: as workload_model_resolve(). */
 bool config_model(const struct config *config, struct workload_resolved *ret, GError **error);
+/* True if what stands in the hash by its content or its meaning is still so: data set, local files, the engine's and our own
+ * version. Who goes on with a study that was planned before asks, or a record would have the hash of other work. */
+bool config_check_content(const struct config *config, struct workload_library *library, GError **error);
 
 /* The hashed object (above), by which anybody can compute the hash again; NULL where the file was read without digests.
  * New reference. */
@@ -182,7 +185,7 @@ json_t *config_hashed(const struct config *config);
 json_t *config_roles(const struct config *config);
 /* {"model": SHA-256, …}: of the local files and folders that enter the hash by their content. New reference. */
 json_t *config_digests(const struct config *config);
-/* The fields that name a file or folder of this machine. New vector. */
+/* The fields that name a file or folder of this machine, and those whose arguments, which nobody knows, may. New vector. */
 char **config_files(const struct config *config);
 /* What is otherwise than in another configuration of the same file, by field: {"values": {path: value}, "origins": {path:
  * text}, "digests": {path: SHA-256}, "without": [path, …]}, without the members that are empty; "without" names fields that

@@ -36,3 +36,58 @@ bool config_model(const struct config *config, struct workload_resolved *ret, GE
     return workload_model_resolve(config_string(config, FIELD_MODEL), backend, precision,
                                   json_string_value(quantization), ret, error);
 }
+
+/* --- Whether it is still what was planned ------------------------------------------------------------------------ */
+
+static bool changed(GError **error, const char *what, const char *name)
+{
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                "%s is not what it was when this was planned (%s): its hash would say that other work was done; plan it "
+                "again from its file", what, name);
+    return false;
+}
+
+static bool check_data(const struct config *config, const json_t *hashed, struct workload_library *library, GError **error)
+{
+    const char *name = config_string(config, FIELD_DATASET);
+    const json_t *planned = json_object_get(json_object_get(hashed, "fields"), config_shared_rows[FIELD_DATASET].path);
+    g_autofree char *path = workload_dataset_path(name, error);
+    const struct workload_dataset *dataset = path ? workload_library_open(library, path, error) : NULL;
+    g_autoptr(json_t) identity = dataset ? workload_dataset_identity(dataset) : NULL;
+    return identity && (!planned || json_equal(identity, planned) || changed(error, "the data set", name));
+}
+
+static bool check_files(const struct config *config, GError **error)
+{
+    g_autoptr(json_t) tree = config_tree(config), digests = config_digests(config);
+    const char *field;
+    json_t *planned;
+    json_object_foreach(digests, field, planned) {
+        const char *path = json_string_value(jsonx_at(tree, field));
+        g_autofree char *digest = path ? digest_of_path(path, error) : NULL;
+        if (path && !digest)
+            return false;
+        if (g_strcmp0(digest, json_string_value(planned)) != 0)
+            return changed(error, field, path ? path : "it is not set");
+    }
+    return true;
+}
+
+/* The numbers that are raised when a default or a meaning changes. */
+static bool check_meaning(const struct config *config, const json_t *hashed, GError **error)
+{
+    const struct backend *backend = backend_find(config_string(config, FIELD_BACKEND), error);
+    if (!backend)
+        return false;
+    if (json_integer_value(jsonx_at(hashed, "backend.hash_version")) != backend_hash_version(backend))
+        return changed(error, "the meaning of the engine's options", backend_name(backend));
+    return json_integer_value(json_object_get(hashed, "hash_version")) == CONFIG_HASH_VERSION ||
+           changed(error, "the meaning of fields", "another version of llem");
+}
+
+bool config_check_content(const struct config *config, struct workload_library *library, GError **error)
+{
+    g_autoptr(json_t) hashed = config_hashed(config);
+    return !hashed || (check_meaning(config, hashed, error) && check_data(config, hashed, library, error) &&
+                       check_files(config, error));
+}

@@ -15,7 +15,7 @@ struct record {
 struct workload_dataset {
     GArray *records; /* struct record, in file order */
     char sha256[65];
-    json_t *provenance;
+    json_t *identity, *provenance;
 };
 
 static const char *const prompt_keys[] = {"prompt", "text", "instruction", "input", "question"};
@@ -167,6 +167,32 @@ static bool is_blank(const char *text, size_t length)
     return true;
 }
 
+/* The digest of the JSON array of one text of each record; *ret_any: some record has it. New string. */
+static char *texts_digest(const struct workload_dataset *set, size_t offset, bool *ret_any)
+{
+    g_autoptr(json_t) list = json_array();
+    *ret_any = false;
+    for (size_t i = 0; i < set->records->len; i++) {
+        const char *record = set->records->data + i * sizeof(struct record);
+        const char *text = *(const char *const *)(const void *)(record + offset);
+        json_array_append_new(list, text ? json_string(text) : json_null());
+        *ret_any = *ret_any || text;
+    }
+    return jsonx_sha256(list);
+}
+
+static json_t *identity_of(const struct workload_dataset *set)
+{
+    bool any;
+    g_autofree char *prompts = texts_digest(set, offsetof(struct record, prompt), &any);
+    g_autofree char *sources = texts_digest(set, offsetof(struct record, source), &any);
+    json_t *identity = json_object();
+    json_object_set_new(identity, "prompts", json_string(prompts));
+    if (any)
+        json_object_set_new(identity, "sources", json_string(sources));
+    return identity;
+}
+
 struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
 {
     g_autoptr(owned_dataset) set = g_new0(struct workload_dataset, 1);
@@ -211,6 +237,7 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
         g_set_error_literal(error, LLEM_ERROR, LLEM_ERROR_DATA, wrong->str);
         return NULL;
     }
+    set->identity = identity_of(set);
     return g_steal_pointer(&set);
 }
 
@@ -226,6 +253,7 @@ void workload_dataset_free(struct workload_dataset *set)
     if (!set)
         return;
     g_array_unref(set->records);
+    json_decref(set->identity);
     json_decref(set->provenance);
     g_free(set);
 }
@@ -240,30 +268,9 @@ const char *workload_dataset_sha256(const struct workload_dataset *set)
     return set->sha256;
 }
 
-/* The digest of the JSON array of one text of each record; *ret_any: some record has it. New string. */
-static char *texts_digest(const struct workload_dataset *set, size_t offset, bool *ret_any)
-{
-    g_autoptr(json_t) list = json_array();
-    *ret_any = false;
-    for (size_t i = 0; i < set->records->len; i++) {
-        const char *record = set->records->data + i * sizeof(struct record);
-        const char *text = *(const char *const *)(const void *)(record + offset);
-        json_array_append_new(list, text ? json_string(text) : json_null());
-        *ret_any = *ret_any || text;
-    }
-    return jsonx_sha256(list);
-}
-
 json_t *workload_dataset_identity(const struct workload_dataset *set)
 {
-    bool any;
-    g_autofree char *prompts = texts_digest(set, offsetof(struct record, prompt), &any);
-    g_autofree char *sources = texts_digest(set, offsetof(struct record, source), &any);
-    json_t *identity = json_object();
-    json_object_set_new(identity, "prompts", json_string(prompts));
-    if (any)
-        json_object_set_new(identity, "sources", json_string(sources));
-    return identity;
+    return json_incref(set->identity);
 }
 
 const json_t *workload_dataset_provenance(const struct workload_dataset *set)

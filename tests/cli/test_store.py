@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import time
 
 import pytest
 
@@ -101,6 +102,34 @@ def test_a_run_that_cannot_be_prepared_is_refused(llem, tmp_path):
     study = the_study(tmp_path / "results")
     assert study.states() == ["refused", "skipped"] and not study.runs
     assert "truncated" in study.journal[0]["message"] and "Run 1 refused: " in ended.stdout
+
+
+def test_work_that_changed_is_not_done_under_its_old_hash(llem, tmp_path):
+    """The model's file is written anew while the study is at work: the run that is still to come is refused."""
+    model = tmp_path / "m.gguf"
+    model.write_text("one")
+    path = write(tmp_path / "s.yaml", {"model": str(model)}, sweep={"sim.threads": [1, 2]},
+                 execution={"n_cycles": 1, "order": "sequential", "experiment_gap_seconds": 2})
+    process = llem.start("run", path, "-o", tmp_path / "results", "--quiet")
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not any('"ok"' in j.read_text() for j in tmp_path.rglob("journal.jsonl")):
+        time.sleep(0.02)
+    model.write_text("two")
+    out, _ = process.communicate(timeout=60)
+    study = the_study(tmp_path / "results")
+    assert process.returncode == 1 and study.states() == ["ok", "refused"]
+    assert "model is not what it was when this was planned" in out
+
+
+def test_a_journal_of_another_study_is_told(llem, tmp_path, done):
+    _, study = done
+    llem.ok("run", write(tmp_path / "t.yaml", sweep={"sim.threads": [1, 2, 3]}, execution={"n_cycles": 2}),
+            "-o", tmp_path / "others", "--quiet")
+    other = the_study(tmp_path / "others")
+    (study.folder / "journal.jsonl").write_bytes((other.folder / "journal.jsonl").read_bytes())
+    shown = llem.run("show", study.folder)
+    assert shown.returncode == 0
+    assert "the study has no run of its number" in shown.stderr
 
 
 def test_the_states_are_documented(llem):

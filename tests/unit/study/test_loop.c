@@ -45,16 +45,21 @@ static void tear_down(struct fixture *f)
     g_free(f->dir);
 }
 
-static struct store *planned(const struct fixture *f)
+static struct store *planned_from(const struct fixture *f, const char *text)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(owned_diag) diag = diag_new();
     g_autoptr(owned_config_file) file =
-        config_file_parse("study.yaml", study_text, strlen(study_text), f->dir, NULL, diag);
+        config_file_parse("study.yaml", text, strlen(text), f->dir, NULL, diag);
     g_autoptr(owned_plan) plan = plan_new(file, diag);
     struct store *store = store_create(f->dir, file, plan, &error);
     g_assert_no_error(error);
     return store; /* file and plan are gone by now */
+}
+
+static struct store *planned(const struct fixture *f)
+{
+    return planned_from(f, study_text);
 }
 
 /* How often a run of each number was begun. */
@@ -132,6 +137,38 @@ static void test_a_study_is_gone_on_with_elsewhere(void)
     tear_down(&f);
 }
 
+/* A record must not have the hash of other work than was done. */
+static void test_what_was_planned_has_changed(void)
+{
+    static const struct {
+        const char *name, *file, *before, *after;
+        enum store_state state;
+        const char *said;
+    } cases[] = {
+        {"model", "m.gguf", "one", "two", STORE_REFUSED, "model is not what it was"},
+        {"data set", "data.jsonl", "{\"prompt\": \"a\"}\n", "{\"prompt\": \"b\"}\n", STORE_REFUSED, "the data set is not what it was"},
+        {"data set, written otherwise", "data.jsonl", "{\"prompt\": \"a\"}\n", "\n{\"prompt\":\"a\"}\n", STORE_OK, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct fixture f;
+        struct seen seen = {0};
+        set_up(&f);
+        g_autofree char *path = g_build_filename(f.dir, cases[i].file, NULL);
+        bool is_data = g_str_has_suffix(path, "jsonl");
+        g_autofree char *text =
+            g_strdup_printf("model: %s\nbackend: sim\nn: 1\nwarmup: {enabled: false}\nexecution: {n_cycles: 1}\n%s%s\n",
+                            is_data ? "scripted" : "./m.gguf", is_data ? "dataset: ./" : "", is_data ? cases[i].file : "");
+        g_assert_true(g_file_set_contents(path, cases[i].before, -1, NULL));
+        g_autoptr(owned_store) store = planned_from(&f, text);
+        g_assert_true(g_file_set_contents(path, cases[i].after, -1, NULL));
+        execute(&f, store, &seen);
+        const struct store_run *run = store_run(store, 0);
+        if (run->state != cases[i].state || (cases[i].said && !g_str_has_prefix(run->message, cases[i].said)))
+            g_error("%s: %s, %s", cases[i].name, store_state_name(run->state), run->message);
+        tear_down(&f);
+    }
+}
+
 /* What cannot be prepared is not begun: refused, or skipped where something is to be installed first. */
 static void test_what_cannot_be_prepared(void)
 {
@@ -171,6 +208,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/study/every planned run is run", test_every_planned_run_is_run);
     g_test_add_func("/study/gone on with elsewhere", test_a_study_is_gone_on_with_elsewhere);
+    g_test_add_func("/study/what was planned has changed", test_what_was_planned_has_changed);
     g_test_add_func("/study/what cannot be prepared", test_what_cannot_be_prepared);
     int rc = g_test_run();
     file_remove_tree(cache, NULL);
