@@ -66,6 +66,7 @@ static void test_member(void)
     static const struct exchange_map map = {paths, G_N_ELEMENTS(paths)};
     g_auto(owned_exchange) x = exchange("/host/more"), back = {0};
     g_autoptr(GError) error = NULL;
+    x.command = g_strsplit("engine", " ", -1);
     exchange_prompts_init(&x.prompts, 0);
     exchange_prompts_init(&x.warmup, 0);
     g_autoptr(json_t) tree = exchange_json(&x, &error);
