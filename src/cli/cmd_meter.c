@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "cli/columns.h"
+#include "cli/watched.h"
 #include "meter/meter.h"
 
 #include <errno.h>
@@ -97,7 +98,7 @@ static bool has_sensor(const struct meter *meter, const char *what)
 /* The codes of a trace are for programs; the modelled source alone waits for something, a process. */
 static const char *read_words(enum meter_read_status status)
 {
-    return status == METER_READ_NOT_READY ? "no process named (--pid)" : meter_read_name(status);
+    return status == METER_READ_NOT_READY ? WATCHED_NO_PROCESS : meter_read_name(status);
 }
 
 /* "412 W", "61 degC"; counters have no value of their own. New string. */
@@ -282,14 +283,20 @@ static int watch_with(struct meter *meter)
     sampler_stats(sampler, &stats);
     if (stats.notice)
         fprintf(stderr, "llem: %s\n", stats.notice);
+    g_autoptr(owned_watched) watched = watched_begin(meter, sampler);
     for (int n = 0; (!option_count || n < option_count) && wait_second(interrupt_fd); n++) {
         if (option_json)
             watch_json(sampler, meter, clock_mono_ns());
         else
             watch_table(sampler, meter, clock_mono_ns());
-        if (ferror(stdout))
-            break;
+        if (ferror(stdout)) /* nobody reads on */
+            return CLI_FAILED;
     }
+    watched_end(watched);
+    if (option_json)
+        watched_print_json(watched);
+    else
+        watched_print_table(watched);
     return sampler_stop(sampler, &error) ? CLI_OK : cli_fail(error);
 }
 
@@ -472,7 +479,11 @@ static const struct cli_action actions[] = {
         .arguments = "",
         .summary = "Show the values live until Ctrl-C",
         .details = "  llem meter watch                            power now\n"
-                   "  llem meter watch -s modelled --pid 4242     of one process, by the CPU-time model",
+                   "  llem meter watch -s modelled --pid 4242     of one process, by the CPU-time model\n\n"
+                   "When it ends, by Ctrl-C or --count, it tells the energy of each scope over the time that was watched:\n"
+                   "joules with an interval of 95 %, its statistical and systematic parts, mean watts, by what method and\n"
+                   "sensors, or why it is absent. With --json that is one last object, {\"scopes\": […]}, whose entries are\n"
+                   "those of energy.scopes in a record.",
         .options = watch_options,
         .run = watch,
     },

@@ -173,6 +173,7 @@ struct energy_board {
 struct energy_options {
     const int64_t *stamps_ns; /* step stamps of the work, for the phase-lock check */
     size_t stamp_count;
+    bool unguarded;           /* no quiet time around the work: ask what needs none, which then is no fallback */
     double resolution;        /* relative statistical half-width asked for; 0: 0.01 */
     size_t draws;             /* of the Monte-Carlo combination; 0: ENERGY_DRAWS */
     uint32_t seed;            /* of the same */

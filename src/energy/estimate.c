@@ -33,15 +33,17 @@ static void ask(struct asked *asked, estimator *estimate, const struct pair *pai
 }
 
 /* In the order of preference. An instant channel with gaps in its sight ranks behind the average one. */
-static void ask_all(struct asked *asked, const struct energy_window *window)
+static void ask_all(struct asked *asked, const struct energy_window *window, bool unguarded)
 {
     bool instant_first = asked->instant.channel && sensor_of(asked->instant.channel).unseen <= 0;
     const struct pair *power = instant_first || !asked->average.channel ? &asked->instant : &asked->average;
     const struct pair *other = power == &asked->instant ? &asked->average : &asked->instant;
-    ask(asked, direct_estimate, &asked->counter, window);
-    ask(asked, padded_estimate, &asked->counter, window);
-    ask(asked, padded_estimate, power, window);
-    ask(asked, padded_estimate, other, window);
+    if (!unguarded) {
+        ask(asked, direct_estimate, &asked->counter, window);
+        ask(asked, padded_estimate, &asked->counter, window);
+        ask(asked, padded_estimate, power, window);
+        ask(asked, padded_estimate, other, window);
+    }
     ask(asked, edge_counter_estimate, &asked->counter, window);
     ask(asked, trapezoid_estimate, power, window);
 }
@@ -230,7 +232,8 @@ static void set_absent(const struct asked *asked, struct energy_estimate *ret)
             g_string_append_printf(why, "%s%s: %s", why->len ? "; " : "", a->channel->info->id, a->why);
     }
     if (asked->n == 0)
-        g_string_append(why, "no energy or power channel; `llem meter` says why");
+        g_string_append(why, ret->duration_s > 0 ? "no energy or power channel; `llem meter` says why"
+                                                 : "the window has no length");
     ret->reason = g_string_free(why, FALSE);
     ret->joules = quantity_absent(ret->reason);
     ret->average_w = ret->peak_w = ret->tail_j = quantity_absent("no energy of the window");
@@ -269,8 +272,10 @@ static uint32_t fault_flags(const struct asked *asked)
     return flags;
 }
 
-static bool fell_back(const struct energy_board *board, const struct answer *a)
+static bool fell_back(const struct energy_board *board, bool unguarded, const struct answer *a)
 {
+    if (unguarded)
+        return board->counter && a->channel != board->counter;
     if (a->method == ENERGY_METHOD_EDGE_COUNTER || a->method == ENERGY_METHOD_TRAPEZOID)
         return a->channel->info->status != QUANTITY_MODELLED;
     return board->counter && a->channel != board->counter;
@@ -291,7 +296,7 @@ static void publish(const struct energy_board *board, const struct energy_window
     ret->raw_j = a.joules;
     check_phase(board, window, options, &a, ret);
     ret->flags |= a.flags | fault_flags(asked);
-    if (fell_back(board, &a))
+    if (fell_back(board, options->unguarded, &a))
         ret->flags |= ENERGY_FLAG(FALLBACK);
     if (a.channel->info->status == QUANTITY_MODELLED)
         set_range(&a, draws, options->seed, ret);
@@ -315,7 +320,7 @@ void energy_estimate_board(const struct energy_board *board, const struct energy
     open_pair(&asked.average, board->average, window);
     open_pair(&asked.instant, board->instant, window);
     if (window->t1_ns > window->t0_ns)
-        ask_all(&asked, window);
+        ask_all(&asked, window, options->unguarded);
     const struct answer *chosen = best(&asked, options->force);
     if (chosen)
         publish(board, window, options, &asked, chosen, ret);

@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "energy/scopes.h"
 
+#include "energy/internal.h"
+
 #include <math.h>
 #include <string.h>
 
 /* --- what is known beforehand ------------------------------------------------------------------------------------ */
+
+const struct meter_channel **energy_known_channels(const struct meter *meter)
+{
+    size_t n = meter_channel_count(meter);
+    const struct meter_channel **channels = g_new0(const struct meter_channel *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        channels[i] = meter_channel_at(meter, i);
+    return channels;
+}
+
+void energy_known_sensors(const struct meter *meter, const json_t *characterisation, struct meter_sensor *ret)
+{
+    for (size_t i = 0; i < meter_channel_count(meter); i++) {
+        ret[i] = (struct meter_sensor){.usable = true};
+        meter_characterisation_get(characterisation, meter_channel_at(meter, i)->id, &ret[i]);
+    }
+}
 
 bool energy_kind_gives_joules(enum meter_kind kind)
 {
@@ -235,6 +254,14 @@ static void add_channels(const struct energy_known *known, struct energy_scopes 
     }
 }
 
+/* Why a channel that could give joules does not. */
+static const char *why_unused(const struct energy_known *known, size_t index)
+{
+    bool faulty = known->sensors && !known->sensors[index].usable;
+    const char *reason = known->channels[index]->reason;
+    return reason ? reason : faulty ? fault_of(&known->sensors[index]) : "no channel of it can be used";
+}
+
 /* Boards and packages of ours that belong to a scope and have no channel there: the sum over the scope needs them, so
  * they are in it, and say why it is absent. */
 static void add_missing_boards(const struct energy_known *known, struct energy_scopes *scopes)
@@ -245,10 +272,8 @@ static void add_missing_boards(const struct energy_known *known, struct energy_s
         if (!scope || !energy_kind_gives_joules(c->kind) || !energy_channel_is_ours(known, c))
             continue;
         struct energy_scope_board *b = board_of(known, scope, c->device);
-        if (first_channel(b) || b->why)
-            continue;
-        bool faulty = known->sensors && !known->sensors[i].usable;
-        b->why = c->reason ? c->reason : faulty ? fault_of(&known->sensors[i]) : "no channel of it can be used";
+        if (!first_channel(b) && !b->why)
+            b->why = why_unused(known, i);
     }
 }
 
@@ -388,6 +413,101 @@ void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_
     sum.watts.high = sum.watts.value + half_width;
     sum.u_w = sqrt(u2);
     *ret = sum;
+}
+
+json_t *energy_scope_json(const struct energy_scope *scope, const struct energy_estimate *sum,
+                          const struct energy_estimate *boards)
+{
+    json_t *tree = energy_estimate_json(sum);
+    json_object_set_new(tree, "scope", json_string(scope->name));
+    json_object_set_new(tree, "outside", json_string(scope->row->outside));
+    if (scope->boards->len < 2)
+        return tree;
+    json_t *list = json_array();
+    for (guint i = 0; i < scope->boards->len; i++)
+        json_array_append_new(list, energy_estimate_json(&boards[i]));
+    json_object_set_new(tree, "per_board", list);
+    return tree;
+}
+
+static bool is_listed(const GArray *absences, const char *scope)
+{
+    for (guint i = 0; i < absences->len; i++)
+        if (!strcmp(g_array_index(absences, struct energy_absence, i).scope, scope))
+            return true;
+    return false;
+}
+
+GArray *energy_scopes_absent(const struct energy_known *known, const struct energy_scopes *scopes)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_absence));
+    for (size_t i = 0; i < known->channel_count; i++) {
+        const struct meter_channel *c = known->channels[i];
+        if (!energy_kind_gives_joules(c->kind) || !energy_channel_is_ours(known, c) || scope_named(scopes, c->scope) ||
+            is_listed(list, c->scope))
+            continue;
+        struct energy_absence absence = {c->scope, c->device, why_unused(known, i)};
+        g_array_append_val(list, absence);
+    }
+    return list;
+}
+
+/* --- the ends of a stretch without guards ------------------------------------------------------------------------ */
+
+/* When a sensor shows what held at a moment. A reading of power stands for the middle of the period before it. */
+static int64_t shown_at(const struct energy_channel *channel, int64_t t_ns)
+{
+    struct sensor s = sensor_of(channel);
+    double later = s.delay_mid + (s.counter ? 0 : s.period / 2);
+    return t_ns + (int64_t)llround(later * (double)NS_PER_S);
+}
+
+/* A counter is known where it changes; power, and a model, wherever it is read. */
+static bool is_known_where_read(const struct energy_channel *channel)
+{
+    return channel->info->kind != METER_ENERGY || channel->info->status == QUANTITY_MODELLED;
+}
+
+static bool is_lost(const struct energy_channel *channel)
+{
+    return channel->count > 0 && channel->points[channel->count - 1].status != METER_READ_OK;
+}
+
+/* The first value is no change: it was there for an unknown time. */
+static bool shows_begin(const struct energy_channel *channel, int64_t t_ns)
+{
+    size_t needed = is_known_where_read(channel) ? 0 : 1;
+    return channel->count > needed && channel->points[needed].first_ns <= shown_at(channel, t_ns);
+}
+
+static bool shows_end(const struct energy_channel *channel, int64_t t_ns)
+{
+    if (channel->count == 0)
+        return false;
+    const struct meter_point *last = &channel->points[channel->count - 1];
+    int64_t known_ns = is_known_where_read(channel) ? last->last_ns : channel->count > 1 ? last->lo_ns : INT64_MIN;
+    return known_ns >= shown_at(channel, t_ns);
+}
+
+static bool all_show(const struct energy_scopes *scopes, bool (*shows)(const struct energy_channel *, int64_t),
+                     int64_t t_ns)
+{
+    for (guint n = 0; n < scopes->boards->len; n++) {
+        const struct energy_channel *c = first_channel(g_ptr_array_index(scopes->boards, n));
+        if (c && !is_lost(c) && !shows(c, t_ns))
+            return false;
+    }
+    return true;
+}
+
+bool energy_scopes_may_begin(const struct energy_scopes *scopes, int64_t t_ns)
+{
+    return all_show(scopes, shows_begin, t_ns);
+}
+
+bool energy_scopes_may_end(const struct energy_scopes *scopes, int64_t t_ns)
+{
+    return all_show(scopes, shows_end, t_ns);
 }
 
 /* --- over all boards of all scopes ------------------------------------------------------------------------------- */

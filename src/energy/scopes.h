@@ -42,6 +42,11 @@ struct energy_known {
     size_t level_count;
 };
 
+/* What a meter offers, without an experiment. For .channels: all of its channels. New array, ended by NULL. */
+const struct meter_channel **energy_known_channels(const struct meter *meter);
+/* For .sensors, into ret[meter_channel_count()]: what was found of each; usable where nothing was. NULL: of none. */
+void energy_known_sensors(const struct meter *meter, const json_t *characterisation, struct meter_sensor *ret);
+
 /* Joules can come from channels of such a kind. */
 bool energy_kind_gives_joules(enum meter_kind kind);
 /* Joules can come from this channel. */
@@ -110,6 +115,23 @@ void energy_scope_estimate(const struct energy_scope *scope, const struct energy
                            struct energy_estimate *ret_boards);
 /* The idle level of the sum over the boards; absent with the reason of the first board that has none. */
 void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_t to_ns, struct energy_baseline *ret);
+
+/* A scope in a record: the sum, and where there are several boards, each of them. New reference. */
+json_t *energy_scope_json(const struct energy_scope *scope, const struct energy_estimate *sum,
+                          const struct energy_estimate *boards);
+
+/* Scopes that are not in `all` because no channel of them can be used: the first board of each, and why. */
+struct energy_absence {
+    const char *scope, *device, *why;
+};
+/* New array of struct energy_absence, in the order of the channels. */
+GArray *energy_scopes_absent(const struct energy_known *known, const struct energy_scopes *scopes);
+
+/* For a stretch without guards, whose ends are interpolated: whether every sensor has shown what a stretch needs that
+ * begins at a moment, and one that ended at a moment. A counter that stands still never does: set the waiting a limit.
+ * A sensor that fails is not waited for. */
+bool energy_scopes_may_begin(const struct energy_scopes *scopes, int64_t t_ns);
+bool energy_scopes_may_end(const struct energy_scopes *scopes, int64_t t_ns);
 
 /* The measured channels of all scopes: those that guards serve. New array of struct energy_channel, whose points live
  * as long as the scopes. */

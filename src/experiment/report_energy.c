@@ -163,20 +163,6 @@ static void mention_other_scope(const struct energy_scope *other, const struct e
                     quantity_status_name(e->joules.status));
 }
 
-static json_t *scope_json(const struct energy_scope *scope, const struct energy_estimate *sum,
-                          const struct energy_estimate *boards)
-{
-    json_t *tree = energy_estimate_json(sum);
-    json_object_set_new(tree, "scope", json_string(scope->name));
-    json_object_set_new(tree, "outside", json_string(scope->row->outside));
-    json_t *list = scope->boards->len < 2 ? NULL : json_array();
-    for (guint i = 0; list && i < scope->boards->len; i++)
-        json_array_append_new(list, result_estimate(energy_estimate_json(&boards[i])));
-    if (list)
-        json_object_set_new(tree, "per_board", list);
-    return result_estimate(tree);
-}
-
 static void report_scope(const struct experiment *x, const struct energy_scope *scope, bool primary, json_t *all,
                          struct result *r)
 {
@@ -184,7 +170,7 @@ static void report_scope(const struct experiment *x, const struct energy_scope *
     g_autofree struct energy_estimate *boards = g_new0(struct energy_estimate, scope->boards->len);
     g_auto(owned_estimate) e = {0};
     energy_scope_estimate(scope, &x->block.window, &options, &e, boards);
-    json_array_append_new(all, scope_json(scope, &e, boards));
+    json_array_append_new(all, energy_scope_json(scope, &e, boards));
     if (primary)
         report_primary(x, scope, &e, r);
     else

@@ -26,13 +26,11 @@ static bool open_meter(const struct inputs *in, struct sensors *ret, GError **er
 static void list_channels(const struct inputs *in, struct sensors *ret)
 {
     size_t n = meter_channel_count(ret->meter);
-    ret->channels = g_new0(const struct meter_channel *, n + 1);
+    ret->channels = energy_known_channels(ret->meter);
     ret->seen = g_new0(struct meter_sensor, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        ret->channels[i] = meter_channel_at(ret->meter, i);
+    for (size_t i = 0; i < n; i++)
         ret->need_quiet = ret->need_quiet ||
                           (energy_channel_usable(ret->channels[i]) && ret->channels[i]->status != QUANTITY_MODELLED);
-    }
     ret->calibrations = g_array_new(FALSE, FALSE, sizeof(struct energy_calibration));
     ret->levels = g_array_new(FALSE, FALSE, sizeof(struct energy_level));
     ret->warnings = g_ptr_array_new_with_free_func(g_free);
@@ -40,14 +38,6 @@ static void list_channels(const struct inputs *in, struct sensors *ret)
                                        .sensors = ret->seen,
                                        .channel_count = n,
                                        .named_source = config_string(in->config, FIELD_ENERGY_BACKEND)};
-}
-
-static void read_characterisation(struct sensors *sensors)
-{
-    for (size_t i = 0; i < sensors->known.channel_count; i++) {
-        sensors->seen[i] = (struct meter_sensor){.usable = true};
-        meter_characterisation_get(sensors->characterisation, sensors->channels[i]->id, &sensors->seen[i]);
-    }
 }
 
 /* Watches the sensors once per host, set of boards and driver: periods, read costs, counters that stand still. */
@@ -76,7 +66,7 @@ bool sensors_open(const struct inputs *in, const struct pace *pace, struct senso
     list_channels(in, ret);
     if (ret->need_quiet)
         characterise(pace, ret);
-    read_characterisation(ret);
+    energy_known_sensors(ret->meter, ret->characterisation, ret->seen);
     if (!any_to_read(ret)) /* no trace either */
         return true;
     g_autofree char *trace = g_build_filename(in->dir, "trace.csv.gz", NULL);
@@ -138,7 +128,7 @@ bool sensors_learn(struct sensors *sensors, const GArray *findings)
     }
     if (findings->len == 0)
         return false;
-    read_characterisation(sensors);
+    energy_known_sensors(sensors->meter, sensors->characterisation, sensors->seen);
     /* What cannot be kept the next run may learn again. */
     meter_characterisation_save(sensors->meter, sensors->characterisation, NULL);
     return true;

@@ -1,7 +1,10 @@
 """llem meter: what it lists, why a source is absent, and its live views, over the simulated NVML and trees of files."""
 
 import json
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -61,8 +64,9 @@ def test_characterise_measures_the_refresh(sim, tmp_path):
 
 def test_watch_counts(sim, tmp_path):
     out = sim.ok("meter", "watch", "--json", "-n", "2", "--sysroot", tmp_path)
-    rows = [json.loads(line) for line in out.splitlines()]
+    *rows, last = [json.loads(line) for line in out.splitlines()]
     assert len(rows) == 2
+    assert [scope["scope"] for scope in last["scopes"]] == ["GPU board"]
     energy = rows[1]["channels"][GPU.format(0, "energy")]
     assert energy["status"] == "simulated"
     assert energy["value"] == pytest.approx(150, abs=20)
@@ -80,6 +84,111 @@ def test_watch_ends_at_once(sim, tmp_path, number):
     assert process.returncode == 0, err
     assert time.monotonic() - begun < 5
     assert all(json.loads(line) for line in out.splitlines())  # no torn line
+    assert json.loads(out.splitlines()[-1])["scopes"][0]["duration_s"] >= 1
+
+
+def steady(number, **more):
+    uuid = f"GPU-{number}0000000-0000-4000-8000-000000000000"
+    return {"uuid": uuid, "load": [{"type": "constant", "watts": 200}], **more}
+
+
+@pytest.fixture
+def boards(llem, build_dir, tmp_path):
+    """boards(devices): llem with these simulated boards."""
+
+    def build(*devices):
+        script = tmp_path / "boards.json"
+        script.write_text(json.dumps({"devices": devices}))
+        llem.env |= {"LLEM_NVML_SIM": str(script), "LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so")}
+        return llem
+
+    return build
+
+
+def watched(llem, tmp_path, *arguments):
+    """The energy that `meter watch` ends with, by scope."""
+    out = llem.ok("meter", "watch", "--json", "--sysroot", tmp_path, *arguments)
+    last = json.loads(out.splitlines()[-1])
+    assert set(last) == {"scopes"}
+    return {scope["scope"]: scope for scope in last["scopes"]}
+
+
+# The constant 200 W: by a counter, by power that wanders (a power that never changes is no reading), by two boards.
+@pytest.mark.parametrize("devices, method, width", [
+    ([steady(1)], "edge_counter", 0.001),
+    ([steady(1), steady(2)], "edge_counter", 0.001),
+    ([steady(1, counter=False, load=[{"type": "constant", "watts": 200}, {"type": "wander", "watts": 3}])], "trapezoid", 0.05),
+])
+def test_watch_ends_with_the_energy(boards, tmp_path, devices, method, width):
+    gpu = watched(boards(*devices), tmp_path, "-n", "2")["GPU board"]
+    joules, truth = gpu["joules"], 200 * len(devices) * gpu["duration_s"]
+    assert 2 <= gpu["duration_s"] < 3
+    assert (joules["status"], gpu["method"], gpu["boards"]) == ("simulated", method, len(devices))
+    assert joules["value"] == pytest.approx(truth, rel=width)
+    assert joules["low"] < truth < joules["high"]
+    assert gpu["statistical_half_width_j"] < gpu["systematic_half_width_j"]
+    assert gpu["average_w"]["value"] == pytest.approx(joules["value"] / gpu["duration_s"])
+    assert not {"guard_short", "fallback", "below_resolution"} & set(gpu["flags"])
+    sensors = [board["joules"]["sensor"] for board in gpu.get("per_board", [gpu])]
+    assert [s.split(":")[1] for s in sensors] == [d["uuid"] for d in devices]
+
+
+def test_watch_tells_of_a_lost_board(boards, tmp_path):
+    gpu = watched(boards(steady(1), steady(2, lost_s=1)), tmp_path, "-n", "2")["GPU board"]
+    assert (gpu["joules"]["status"], gpu["joules"]["value"]) == ("absent", None)
+    assert gpu["joules"]["reason"].startswith("GPU-20000000-") and "the sensor failed" in gpu["joules"]["reason"]
+    assert [board["joules"]["status"] for board in gpu["per_board"]] == ["simulated", "absent"]
+    text = boards(steady(1), steady(2, lost_s=1)).ok("meter", "watch", "-n", "2", "--sysroot", tmp_path)
+    assert re.search(r"^GPU board +absent .*the sensor failed", text, re.M)
+
+
+def test_watch_tells_the_energy_in_words(boards, tmp_path):
+    process = boards(steady(1), steady(2)).start("meter", "watch", "--sysroot", tmp_path)
+    assert process.stdout.readline().startswith("CHANNEL")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)  # in the middle of a second
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    seconds = float(re.search(r"^Energy of the (\S+) s that were watched:$", out, re.M)[1])
+    row = re.search(r"^GPU board +simulated +(\S+) \[(\S+), (\S+)\] +(?:± )?(.*?) % +± (\S+) % +(\S+) edge_counter: (.*)$", out, re.M)
+    assert 1.2 < seconds < 2
+    assert float(row[1]) == pytest.approx(400 * seconds, rel=0.02)
+    assert float(row[2]) < 400 * seconds < float(row[3])
+    assert float(row[6]) == pytest.approx(400, rel=0.01)
+    assert "nvml:GPU-10000000" in row[7] and "nvml:GPU-20000000" in row[7]
+    assert "GPU board: not in it: the host's CPUs" in out
+
+
+def test_watch_counts_the_energy_of_a_process(llem, tmp_path):
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        cores = watched(llem, tmp_path, "-n", "1", "-s", "modelled", "--pid", busy.pid)["CPU cores of the engine"]
+        text = llem.ok("meter", "watch", "-n", "1", "-s", "modelled", "--pid", busy.pid)
+    finally:
+        busy.kill()
+        busy.wait()
+    joules = cores["joules"]
+    assert joules["status"] == "modelled" and "stated, not measured" in joules["reason"]
+    assert 0 < joules["low"] < joules["value"] < joules["high"]
+    assert joules["high"] / joules["value"] == pytest.approx(12 / 7.25, rel=0.1)
+    assert re.search(r"^CPU cores of the engine +modelled +\S+ \[\S+, \S+\] +- +- ", text, re.M)
+    asleep = subprocess.Popen(["sleep", "60"])
+    try:
+        still = watched(llem, tmp_path, "-n", "1", "-s", "modelled", "--pid", asleep.pid)["CPU cores of the engine"]
+    finally:
+        asleep.kill()
+        asleep.wait()
+    assert still["joules"]["value"] is None and "fewer than two changes" in still["joules"]["reason"]
+    nobody = watched(llem, tmp_path, "-n", "1", "-s", "modelled")["CPU cores of the engine"]
+    assert (nobody["joules"]["status"], nobody["joules"]["reason"]) == ("absent", "no process named (--pid)")
+
+
+def test_watch_tells_of_scopes_that_cannot_be_read(boards, tmp_path):
+    dumb = steady(1, counter=False, instant=False, average=False)
+    llem = boards(dumb)
+    gpu = watched(llem, tmp_path, "-n", "1")["GPU board"]
+    assert gpu["joules"]["status"] == "absent"
+    assert gpu["joules"]["reason"].startswith("GPU-10000000-0000-4000-8000-000000000000: ")
 
 
 def test_modelled_counts_a_process(llem, tmp_path):

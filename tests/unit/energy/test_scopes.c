@@ -184,6 +184,111 @@ static void test_sum(void)
     energy_estimate_clear(&boards[1]);
 }
 
+/* A stretch without guards: the same joules by what needs none, and nothing is missed. */
+static void test_unguarded(void)
+{
+    static const struct {
+        const char *name;
+        enum meter_kind kind;
+        bool unguarded, fallback;
+        enum energy_method method;
+    } cases[] = {
+        {"a counter", METER_ENERGY, true, false, ENERGY_METHOD_EDGE_COUNTER},
+        {"power alone", METER_POWER_INSTANT, true, false, ENERGY_METHOD_TRAPEZOID},
+        {"guards were wanted", METER_ENERGY, false, true, ENERGY_METHOD_EDGE_COUNTER},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct machine m;
+        machine_init(&m);
+        machine_add(&m, "d:1:x", "GPU-1", METER_SCOPE_GPU, cases[i].kind);
+        g_autoptr(owned_scopes) scopes = machine_window(&m);
+        struct energy_window w = {m.window.t0_ns, m.window.t0_ns, m.window.t1_ns, m.window.t1_ns, 1, 0};
+        struct energy_options options = {.unguarded = cases[i].unguarded};
+        g_auto(owned_estimate) e = {0};
+        energy_scope_estimate(scopes->primary, &w, &options, &e, NULL);
+        g_test_message("%s", cases[i].name);
+        g_assert_cmpint(e.method, ==, cases[i].method);
+        g_assert_true(e.joules.low < scene_truth_j(&m.scene) && scene_truth_j(&m.scene) < e.joules.high);
+        g_assert_true(!!(e.flags & ENERGY_FLAG(FALLBACK)) == cases[i].fallback);
+        g_assert_true(!!(e.flags & ENERGY_FLAG(GUARD_SHORT)) == !cases[i].unguarded);
+    }
+}
+
+static void test_no_length(void)
+{
+    struct machine m;
+    two_boards_and_a_package(&m);
+    g_autoptr(owned_scopes) scopes = machine_window(&m);
+    struct energy_window w = {m.window.t0_ns, m.window.t0_ns, m.window.t0_ns, m.window.t0_ns, 1, 0};
+    g_auto(owned_estimate) e = {0};
+    energy_scope_estimate(scopes->primary, &w, NULL, &e, NULL);
+    g_assert_cmpstr(e.joules.reason, ==, "GPU-1: the window has no length");
+}
+
+/* --- the ends of a stretch without guards ------------------------------------------------------------------------ */
+
+/* A refresh every 100 ms that shows 50 ms later: what a counter was at a moment is known between two changes. */
+static void test_ends(void)
+{
+    static const struct {
+        const char *name;
+        enum meter_kind kind;
+        enum quantity_status status;
+        int64_t from_ns, to_ns; /* readings from and to, against the moment */
+        bool lost, begin, end;
+    } cases[] = {
+        {"around it", METER_ENERGY, QUANTITY_MEASURED, -500 * MS, 500 * MS, false, true, true},
+        {"nothing before", METER_ENERGY, QUANTITY_MEASURED, 55 * MS, 500 * MS, false, false, true},
+        {"nothing after", METER_ENERGY, QUANTITY_MEASURED, -500 * MS, 20 * MS, false, true, false},
+        {"power is known where it is read", METER_POWER_INSTANT, QUANTITY_MEASURED, -5 * MS, 110 * MS, false, true,
+         true},
+        {"power that is read too early", METER_POWER_INSTANT, QUANTITY_MEASURED, -5 * MS, 60 * MS, false, true, false},
+        {"a model is known where it is read", METER_ENERGY, QUANTITY_MODELLED, -5 * MS, 5 * MS, false, true, true},
+        {"nobody waits for what is lost", METER_ENERGY, QUANTITY_MEASURED, 40 * MS, 45 * MS, true, true, true},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct machine m;
+        machine_init(&m);
+        struct meter_channel *c = machine_add(&m, "d:1:x", "GPU-1", METER_SCOPE_GPU, cases[i].kind);
+        c->status = cases[i].status;
+        int64_t at_ns = m.scene.t0_ns + NS_PER_S;
+        GArray *points = scene_points(&m.scene, c, at_ns + cases[i].from_ns, at_ns + cases[i].to_ns);
+        struct meter_point lost = {at_ns + cases[i].to_ns, at_ns + cases[i].to_ns, at_ns + cases[i].to_ns, 0,
+                                   METER_READ_LOST};
+        if (cases[i].lost)
+            g_array_append_val(points, lost);
+        struct energy_readings *readings = energy_readings_new();
+        energy_readings_add(readings, c, points, NULL, NULL);
+        g_autoptr(owned_scopes) scopes = energy_scopes_new(&m.known, readings);
+        g_test_message("%s", cases[i].name);
+        g_assert_true(energy_scopes_may_begin(scopes, at_ns) == cases[i].begin);
+        g_assert_true(energy_scopes_may_end(scopes, at_ns) == cases[i].end);
+    }
+}
+
+/* A scope without any channel to use is not in the list of scopes: once, with the reason of its first board. */
+static void test_absent(void)
+{
+    struct machine m;
+    two_boards_and_a_package(&m);
+    for (size_t i = 0; i < 2; i++) {
+        m.channels[i].status = QUANTITY_ABSENT;
+        m.channels[i].reason = "no permission";
+    }
+    m.sensors[2].usable = false;
+    m.sensors[2].stuck = true;
+    g_autoptr(owned_scopes) scopes = energy_scopes_new(&m.known, NULL);
+    g_autoptr(GArray) absent = energy_scopes_absent(&m.known, scopes);
+    g_assert_cmpuint(scopes->all->len, ==, 2);
+    g_assert_cmpuint(absent->len, ==, 2);
+    const struct energy_absence *a = &g_array_index(absent, struct energy_absence, 0);
+    g_assert_cmpstr(a[0].scope, ==, METER_SCOPE_GPU);
+    g_assert_cmpstr(a[0].device, ==, "GPU-1");
+    g_assert_cmpstr(a[0].why, ==, "no permission");
+    g_assert_cmpstr(a[1].scope, ==, METER_SCOPE_PACKAGE);
+    g_assert_cmpstr(a[1].why, ==, "the counter stands still");
+}
+
 /* Whatever is asked in between, and in whatever order: the same values give the same answer. */
 static void test_no_order(void)
 {
@@ -298,6 +403,10 @@ int main(int argc, char **argv)
     g_test_add_func("/scopes/primary", test_primary);
     g_test_add_func("/scopes/left_out", test_left_out);
     g_test_add_func("/scopes/sum", test_sum);
+    g_test_add_func("/scopes/unguarded", test_unguarded);
+    g_test_add_func("/scopes/no_length", test_no_length);
+    g_test_add_func("/scopes/ends", test_ends);
+    g_test_add_func("/scopes/absent", test_absent);
     g_test_add_func("/scopes/no_order", test_no_order);
     g_test_add_func("/scopes/ticks", test_ticks);
     g_test_add_func("/scopes/levels", test_levels);
