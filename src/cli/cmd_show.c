@@ -66,7 +66,7 @@ static int explain(const char *path)
 static void add_configuration(json_t *record, const char *folder)
 {
     g_autofree char *path = g_build_filename(folder, "config.json", NULL);
-    g_autoptr(json_t) exchange = jsonx_load(path, LIMIT_RESULT_BYTES, NULL);
+    g_autoptr(json_t) exchange = jsonx_load(path, LIMIT_EXCHANGE_BYTES, NULL);
     json_object_set(record, "config", json_object_get(exchange, "config"));
     json_object_set(record, "origins", json_object_get(exchange, "origins"));
 }
@@ -131,6 +131,7 @@ static void print_study_json(const struct store *store)
     for (size_t i = 0; i < store_runs(store); i++)
         cli_print_json_line("", run_json(store, i), i + 1 < store_runs(store) ? "," : "");
     puts("]}");
+    cli_print_doubts(store);
 }
 
 static int show_study(const char *folder)

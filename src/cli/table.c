@@ -60,6 +60,12 @@ static void add_run(struct frame *frame, const struct store *store, size_t index
               record);
 }
 
+void cli_print_doubts(const struct store *store)
+{
+    for (const char *const *doubt = store_doubts(store); *doubt; doubt++)
+        fprintf(stderr, "llem: warning: %s\n", *doubt);
+}
+
 void cli_print_study(const struct store *store, const struct cli_table_options *options)
 {
     g_autoptr(owned_frame) frame = frame_new();
@@ -70,6 +76,5 @@ void cli_print_study(const struct store *store, const struct cli_table_options *
     struct report_options report = report_options_of(options);
     g_autofree char *text = report_table(frame, &report);
     fputs(text, stdout);
-    for (const char *const *doubt = store_doubts(store); *doubt; doubt++)
-        fprintf(stderr, "llem: warning: %s\n", *doubt);
+    cli_print_doubts(store);
 }

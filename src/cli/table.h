@@ -21,6 +21,8 @@ struct cli_table_options {
 bool cli_table_check(const struct cli_table_options *options);
 /* Prints the table on stdout, and on stderr what of the study's journal could not be heeded. */
 void cli_print_study(const struct store *store, const struct cli_table_options *options);
+/* The second of them alone, for who prints no table. */
+void cli_print_doubts(const struct store *store);
 /* True if a folder is a run's, as 'llem show' takes it. */
 bool cli_is_run(const char *folder);
 /* Columns of the terminal that stdout is; 0: it is none, lines may be of any length. */

@@ -151,6 +151,6 @@ bool exchange_parse(const char *name, const json_t *tree, struct exchange *ret, 
 bool exchange_read(const char *path, struct exchange *ret, GError **error)
 {
     *ret = (struct exchange){0};
-    g_autoptr(json_t) tree = jsonx_load(path, LIMIT_RESULT_BYTES, error);
+    g_autoptr(json_t) tree = jsonx_load(path, LIMIT_EXCHANGE_BYTES, error);
     return tree && exchange_parse(path, tree, ret, error);
 }

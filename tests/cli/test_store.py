@@ -74,6 +74,7 @@ def test_a_damaged_line_is_told_and_nothing_is_lost(llem, done):
     shown = llem.run("show", study.folder)
     assert shown.returncode == 0 and shown.stdout == out
     assert "llem: warning: line 2 of journal.jsonl is not heeded: its checksum does not match" in shown.stderr
+    assert llem.run("show", "--json", study.folder).stderr == shown.stderr
 
 
 @pytest.mark.parametrize("name, old, new, said", [

@@ -64,6 +64,23 @@ static void test_what_is_written_is_read(void)
     g_assert_true(file_remove_tree(parent, NULL));
 }
 
+/* A data set as large as it may be goes through the file: many escapes, more than a record may have. */
+static void test_a_large_data_set_is_read(void)
+{
+    enum { BYTES = LIMIT_RESULT_BYTES / 2 + 1024 };
+    g_auto(owned_exchange) x = example(), back = {0};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *parent = g_dir_make_tmp("llem-exchange-XXXXXX", NULL);
+    g_free(x.prompts.text[0]);
+    x.prompts.text[0] = g_strnfill(BYTES, '"');
+    g_autofree char *dir = exchange_folder_new(parent, &x, NULL, &error);
+    g_assert_no_error(error);
+    g_autofree char *path = exchange_file(dir, x.config_hash, "config.json");
+    g_assert_true(exchange_read(path, &back, &error));
+    g_assert_cmpuint(strlen(back.prompts.text[0]), ==, BYTES);
+    g_assert_true(file_remove_tree(parent, NULL));
+}
+
 static void test_context_is_what_the_record_copies(void)
 {
     g_auto(owned_exchange) x = example();
@@ -224,6 +241,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/exchange/what is written is read", test_what_is_written_is_read);
+    g_test_add_func("/exchange/a large data set", test_a_large_data_set_is_read);
     g_test_add_func("/exchange/context", test_context_is_what_the_record_copies);
     g_test_add_func("/exchange/wrong files are located", test_wrong_files_are_located);
     g_test_add_func("/exchange/what is missing is not written", test_what_is_missing_is_not_written);
