@@ -23,7 +23,8 @@ static double plan_once_ms(void)
     const struct plan_run *runs;
     int64_t start = clock_mono_ns();
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_config_file) study = config_file_parse("plan.yaml", study_text, strlen(study_text), "/", NULL, diag);
+    g_autoptr(owned_config_file) study = config_file_parse("plan.yaml", study_text, strlen(study_text), "/", NULL,
+                                                           diag);
     g_autoptr(owned_plan) plan = plan_new(study, diag);
     if (!plan || plan_runs(plan, &runs) != 30000) {
         fprintf(stderr, "bench_plan: not 30,000 runs\n");

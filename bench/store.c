@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The folder of a large study (10,000 cells × 3 cycles): written and opened, over the time that planning it takes; and a
- * transition of a run in it, over one in a study of 30 runs, on the same disk in turns.
+ * The folder of a large study (10,000 cells × 3 cycles): written and opened, over the time that planning it takes; and
+ * a transition of a run in it, over one in a study of 30 runs, on the same disk in turns.
  */
 #include "bench.h"
 

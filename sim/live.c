@@ -84,7 +84,8 @@ void sim_live_update(struct sim_device *device, int64_t now_ns)
         if (since_ns < EXTEND_NS)
             continue;
         double cpu_s = group_cpu_s(live);
-        sim_trace_append(live->trace, since_ns, live->watts_per_core * (cpu_s - live->cpu_s) / ((double)since_ns * 1e-9));
+        sim_trace_append(live->trace, since_ns,
+                         live->watts_per_core * (cpu_s - live->cpu_s) / ((double)since_ns * 1e-9));
         live->cpu_s = cpu_s;
         if (now_ns - live->scanned_ns >= SCAN_NS) {
             live->scanned_ns = now_ns;

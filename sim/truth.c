@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Truth: piecewise-constant traces with exact integrals, plain and through a first-order lag; the loads made of them. */
+/* Truth: piecewise-constant traces with exact integrals, plain and through a first-order lag; the loads made of
+ * them. */
 #include "sim/truth.h"
 
 #include "base/random.h"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Long random testing: the tests marked `campaign` with LLEM_CAMPAIGN_N rounds each (default 200), then every fuzz target
-# for LLEM_CAMPAIGN_N seconds, when clang is there.
+# Long random testing: the tests marked `campaign` with LLEM_CAMPAIGN_N rounds each (default 200), then every fuzz
+# target for LLEM_CAMPAIGN_N seconds, when clang is there.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 rounds=${LLEM_CAMPAIGN_N:-200}

@@ -8,7 +8,8 @@
 #                                   LLEM_CUDA_ARCHITECTURES=90 builds for that GPU where none is present
 #   tools/setup-llama.sh --portable for another CPU than this one's (no -march=native)
 #
-# What plain --find finds is used by the build of llem; the others by -DLLEM_LLAMA_PREFIX=$(tools/setup-llama.sh --cuda).
+# What plain --find finds is used by the build of llem; the others by
+# -DLLEM_LLAMA_PREFIX=$(tools/setup-llama.sh --cuda).
 #
 # The source is the llama.cpp tree inside one pinned sdist, fetched with pip. Only libllama and ggml are compiled,
 # with the compiler found here. Everything lies under ${XDG_CACHE_HOME:-~/.cache}/llem; a second run does nothing.

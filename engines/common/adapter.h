@@ -115,8 +115,8 @@ static inline void adapter_token(struct adapter_request *request, int32_t id, in
     }
 }
 
-/* True if what is under way is to stop: an abort, a shutdown or the end of the socket came. One non-blocking read of the
- * socket (well under a microsecond); call it between steps. An op that stops for it returns false without
+/* True if what is under way is to stop: an abort, a shutdown or the end of the socket came. One non-blocking read of
+ * the socket (well under a microsecond); call it between steps. An op that stops for it returns false without
  * adapter_fail(). */
 bool adapter_stop_requested(struct adapter *adapter);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libllama's structs travel by value and it has no version macro: headers of one release with a library of another link
- * without a word and then write past the end of a struct. So the versions and sizes found at configure time are compiled
- * in (abi_probe.c, LLEM_LLAMA_* in CMakeLists.txt) and compared with the library that was really loaded.
+ * without a word and then write past the end of a struct. So the versions and sizes found at configure time are
+ * compiled in (abi_probe.c, LLEM_LLAMA_* in CMakeLists.txt) and compared with the library that was really loaded.
  */
 #include "llamacpp/llamacpp.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * analysis: the records of many runs side by side. A frame holds of each run its figures, its levels, what makes it
- * comparable, and its doubts, in less than 2 kB; records go in one by one and need not be kept. On it stand the groups of
- * runs that may be compared, the order of a table, and the notes that belong below it.
+ * comparable, and its doubts, in less than 2 kB; records go in one by one and need not be kept. On it stand the groups
+ * of runs that may be compared, the order of a table, and the notes that belong below it.
  *
  * Calling sequence: frame_new() → frame_add() for each run, in the order of the plan → frame_group(), frame_mean(),
  * frame_order(), frame_notes(), in any order → frame_free().
@@ -48,7 +48,8 @@ const char *frame_level(const struct frame *frame, size_t run, size_t axis);
 size_t frame_cell(const struct frame *frame, size_t run);
 /* Absent where there is no record. */
 struct quantity frame_metric(const struct frame *frame, size_t run, enum result_metric metric);
-/* Half-widths of the 95 % intervals of the energy that counts, relative to it; NaN: none is stated (a model has a range). */
+/* Half-widths of the 95 % intervals of the energy that counts, relative to it; NaN: none is stated (a model has a
+ * range). */
 struct frame_parts {
     double statistical, systematic;
     const char *source; /* of the systematic part, or NULL */
@@ -134,12 +135,14 @@ struct frame_key_row {
 const struct frame_key_row *frame_key_row(enum frame_key key);
 /* The value of a key as text, a long one by its digest; NULL: the record has none. */
 const char *frame_key_text(const struct frame *frame, size_t run, enum frame_key key);
-/* The group of runs a run may be compared with, numbered from 0 in the order of their first runs; -1: it has no record. */
+/* The group of runs a run may be compared with, numbered from 0 in the order of their first runs; -1: it has no
+ * record. */
 int frame_group(const struct frame *frame, size_t run);
 /* The first key for which two runs are in different groups; -1: they are in one, or one of them has no record. */
 int frame_difference(const struct frame *frame, size_t a, size_t b);
-/* The mean of a metric over the runs of one cell in one group, which is all that is ever averaged: absent unless each of
- * them has it with the same status. low and high are those of the runs' spread (95 %, Student's t), NaN below two. */
+/* The mean of a metric over the runs of one cell in one group, which is all that is ever averaged: absent unless each
+ * of them has it with the same status. low and high are those of the runs' spread (95 %, Student's t), NaN below
+ * two. */
 struct quantity frame_mean(const struct frame *frame, size_t cell, int group, enum result_metric metric);
 
 /* --- Tables ---------------------------------------------------------------------------------------------------------- */
@@ -157,9 +160,9 @@ struct frame_energy frame_energy(const struct frame *frame);
 /* The scope of a run's energy in words. */
 const char *frame_scope(const struct frame *frame, size_t run);
 
-/* Runs in the order of a table, best first; new array of size_t. Groups stay together, in them cells, by their means; runs
- * without the figure are last, as they were added. metric METRIC_COUNT: by J/token where it is measured or simulated, else
- * by tokens/s. A modelled figure is never sorted on: its runs count as without it. */
+/* Runs in the order of a table, best first; new array of size_t. Groups stay together, in them cells, by their means;
+ * runs without the figure are last, as they were added. metric METRIC_COUNT: by J/token where it is measured or
+ * simulated, else by tokens/s. A modelled figure is never sorted on: its runs count as without it. */
 GArray *frame_order(const struct frame *frame, int metric);
 
 /* What is to be said below a table. */

@@ -120,7 +120,8 @@ static char *persistence_text(const json_t *record)
 
 static char *driver_text(const json_t *record)
 {
-    return json_array_size(jsonx_at(record, "machine.boards")) ? value_text(jsonx_at(record, rows[FRAME_KEY_DRIVER].path)) : NULL;
+    return json_array_size(jsonx_at(record, "machine.boards"))
+           ? value_text(jsonx_at(record, rows[FRAME_KEY_DRIVER].path)) : NULL;
 }
 
 static char *throttled_text(const json_t *record)

@@ -221,7 +221,8 @@ static void tell_differences(const struct frame *frame, enum frame_rule rule,
 
 /* Adds "WORDS RUNS: END" unless no runs differ. */
 static void note_difference(const struct frame *frame, GPtrArray *notes, struct frame_note *note, enum frame_rule rule,
-                            char *(*value)(const struct frame *, size_t, int), int key, const char *words, const char *end)
+                            char *(*value)(const struct frame *, size_t, int), int key, const char *words,
+                            const char *end)
 {
     g_autoptr(GString) runs = g_string_new(NULL);
     tell_differences(frame, rule, value, key, runs, note->runs);
@@ -265,7 +266,8 @@ static void note_key(const struct frame *frame, enum frame_key key, GPtrArray *n
 {
     const struct frame_key_row *row = frame_key_row(key);
     bool warn = row->rule == FRAME_WARN;
-    note_difference(frame, notes, note_new(warn ? "compare_with_care" : "not_comparable", row->id, NULL), row->rule, key_value,
+    note_difference(frame, notes, note_new(warn ? "compare_with_care" : "not_comparable", row->id, NULL), row->rule,
+                    key_value,
                     key, row->words, warn ? row->why : REFUSAL);
 }
 
@@ -309,7 +311,8 @@ static void note_runs(const struct frame *frame, GPtrArray *notes)
         const char *message = texts_at(&frame->texts, row->message), *warnings = texts_at(&frame->texts, row->warnings);
         g_auto(GStrv) lines = g_strsplit(warnings ? warnings : "", "\n", -1);
         if (message)
-            note_run(note_add(notes, "run", g_strdup_printf("Run %d %s: %s", row->index, frame_state(frame, i), message)),
+            note_run(note_add(notes, "run", g_strdup_printf("Run %d %s: %s", row->index, frame_state(frame, i),
+                                                            message)),
                      frame, i);
         for (char **line = lines; *line; line++)
             note_run(note_once(notes, "warning", g_strdup_printf("Warning: %s", *line)), frame, i);

@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-/* What a run is sorted by, the first first; lower is better in all of it. Runs without a figure have TIER and RUN alone. */
+/* What a run is sorted by, the first first; lower is better in all of it. Runs without a figure have TIER and RUN
+ * alone. */
 enum { TIER, GROUP_BEST, GROUP, CELL_MEAN, CELL, VALUE, RUN, N_RANKS };
 struct place {
     double rank[N_RANKS]; /* TIER: 0 has the figure, 1 the one instead of it, … */

@@ -24,7 +24,8 @@ char *frame_reference(void)
     GString *out = g_string_new(head);
     for (int i = 0; i < FRAME_KEY_COUNT; i++) {
         const struct frame_key_row *row = frame_key_row(i);
-        g_string_append_printf(out, "| %s | `%s` | %s | %s |\n", row->words, row->path, frame_rule_name(row->rule), row->why);
+        g_string_append_printf(out, "| %s | `%s` | %s | %s |\n", row->words, row->path, frame_rule_name(row->rule),
+                               row->why);
     }
     return g_string_free(out, FALSE);
 }

@@ -68,7 +68,8 @@ struct backend_option {
     bool hashed, sweepable;
     const char *unit;    /* or NULL */
     const char *initial; /* default as JSON text, sent to the engine; NULL: unset unless written */
-    const char *engine_default;           /* what the engine takes where it is unset, as it writes it; shown only; or NULL */
+    /* what the engine takes where it is unset, as it writes it; shown only; or NULL */
+    const char *engine_default;
     double min, max;                      /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
     const struct backend_choice *choices; /* BACKEND_CHOICE: rows ended by {0}; else NULL */
     enum backend_path path_kind;
@@ -130,7 +131,7 @@ struct backend_argument {
 
 struct backend;
 
-const char *backend_name(const struct backend *backend);    /* "llamacpp": its folder, its section, the value of `backend` */
+const char *backend_name(const struct backend *backend);    /* "llamacpp": its folder, its section, `backend` */
 const char *backend_title(const struct backend *backend);   /* "llama.cpp": what people call it */
 const char *backend_summary(const struct backend *backend); /* one line */
 const char *backend_remedy(const struct backend *backend);  /* what to do when it cannot be run */
@@ -139,7 +140,8 @@ const char *backend_file(const struct backend *backend);    /* its engine.json *
 const char *backend_digest(const struct backend *backend);  /* lower-case hex SHA-256 of engine.json */
 int64_t backend_protocol(const struct backend *backend);    /* version of the engine protocol its adapter speaks */
 int64_t backend_hash_version(const struct backend *backend); /* raised when a default or a meaning changes */
-const char *backend_audited(const struct backend *backend); /* version of the engine its options were held to; or NULL */
+/* The version of the engine that its options were held to; or NULL. */
+const char *backend_audited(const struct backend *backend);
 
 size_t backend_options(const struct backend *backend, const struct backend_option **ret);
 /* By name ("n_threads") or by path ("llamacpp.n_threads"); NULL: there is none. */
@@ -151,8 +153,8 @@ size_t backend_cannot(const struct backend *backend, const struct backend_cannot
 const struct backend_retired *backend_retired(const struct backend *backend, const char *path, const char *value);
 size_t backend_retired_rows(const struct backend *backend, const struct backend_retired **ret);
 
-/* True if further arguments may be handed on as they are. *ret_section: below which section they would be options ("" or
- * "engine": passed "foo" is hashed as "vllm.engine.foo"). */
+/* True if further arguments may be handed on as they are. *ret_section: below which section they would be options (""
+ * or "engine": passed "foo" is hashed as "vllm.engine.foo"). */
 bool backend_passes_through(const struct backend *backend, const char **ret_section);
 /* Arguments that are known to be handed on, and those llem sets itself. */
 size_t backend_passed(const struct backend *backend, const struct backend_argument **ret);
@@ -225,13 +227,13 @@ const char *const *backend_files(const struct backend *backend);      /* what a 
 const char *backend_variable(const struct backend *backend);
 /* The interpreter of {python}: its variable, else python3 of PATH. New string. Error: MISSING. */
 char *backend_find_python(const struct backend *backend, GError **error);
-/* True if that interpreter has the least version and imports the module that proves it is the right one, or none is needed.
- * Starts it, and an import may take seconds. Error: MISSING. */
+/* True if that interpreter has the least version and imports the module that proves it is the right one, or none is
+ * needed. Starts it, and an import may take seconds. Error: MISSING. */
 bool backend_check_python(const struct backend *backend, GError **error);
 /* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
 char **backend_command(const struct backend *backend, GError **error);
-/* The command that makes another form of a GGUF file, to be followed by SOURCE, TARGET and the form; NULL: it comes with
- * none, or the program is not there. New vector. */
+/* The command that makes another form of a GGUF file, to be followed by SOURCE, TARGET and the form; NULL: it comes
+ * with none, or the program is not there. New vector. */
 char **backend_quantizer(const struct backend *backend);
 /* The file of a command that is the adapter: the first word below the engine's folder, else the program. Borrowed. */
 const char *backend_program(const struct backend *backend, const char *const *argv);

@@ -37,7 +37,8 @@ static const char *fill_dir(struct reading *r, const struct doc_node *node, cons
     if (strange)
         read_error(r, node, NULL, "%s is not filled in here; %s is", strange, DIR_WORD);
     g_autofree char *filled = replace(text, DIR_WORD, r->backend->folder);
-    g_autofree char *home = g_str_has_prefix(filled, "~/") ? g_build_filename(g_get_home_dir(), filled + 2, NULL) : NULL;
+    g_autofree char *home = g_str_has_prefix(filled, "~/")
+                            ? g_build_filename(g_get_home_dir(), filled + 2, NULL) : NULL;
     return keep_text(r->backend, home ? home : filled);
 }
 
@@ -61,7 +62,8 @@ void read_env(struct reading *r, const struct doc_node *node, const struct membe
         const struct doc_entry *entry = &node->entries[i];
         const char *text = read_string(r, entry->value, member->name);
         if (!*entry->key || strchr(entry->key, '='))
-            diag_add(r->diag, DIAG_ERROR, &entry->key_at, "%s: '%s' is no name of a variable", member->name, entry->key);
+            diag_add(r->diag, DIAG_ERROR, &entry->key_at, "%s: '%s' is no name of a variable", member->name,
+                     entry->key);
         if (!text)
             continue;
         g_autofree char *row = g_strdup_printf("%s=%s", entry->key, fill_dir(r, entry->value, text));

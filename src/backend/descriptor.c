@@ -81,7 +81,8 @@ static void read_image(struct reading *r, const struct doc_node *node, const str
 static const char *const takes_names[] = {
     [BACKEND_TAKES_GGUF] = "gguf", [BACKEND_TAKES_FOLDER] = "folder", [BACKEND_TAKES_NONE] = "none", NULL};
 static const char *const picks_names[] = {
-    [BACKEND_PICKS_FILE] = "file", [BACKEND_PICKS_ARITHMETIC] = "arithmetic", [BACKEND_PICKS_NOTHING] = "nothing", NULL};
+    [BACKEND_PICKS_FILE] = "file", [BACKEND_PICKS_ARITHMETIC] = "arithmetic", [BACKEND_PICKS_NOTHING] = "nothing",
+    NULL};
 
 struct raw_model {
     int takes, precision;
@@ -100,7 +101,8 @@ static void read_model(struct reading *r, const struct doc_node *node, const str
     (void)into;
     struct raw_model raw = {.takes = BACKEND_TAKES_NONE, .precision = BACKEND_PICKS_NOTHING};
     read_members(r, node, member->name, model_members, &raw);
-    const struct backend_option *option = raw.quantization ? read_option_name(r, raw.quantization, "quantization") : NULL;
+    const struct backend_option *option = raw.quantization
+                                          ? read_option_name(r, raw.quantization, "quantization") : NULL;
     r->backend->model = (struct backend_model){(enum backend_takes)raw.takes, (enum backend_picks)raw.precision,
                                                option ? option->path : NULL};
 }

@@ -250,7 +250,8 @@ static void link_follows(struct reading *r, const struct doc_node *node, struct 
 static void refuse_circles(struct reading *r)
 {
     for (unsigned i = 0; i < r->option_nodes->len; i++) {
-        const struct backend_option *option = &g_array_index(r->backend->options, struct backend_option, i), *at = option;
+        const struct backend_option *option = &g_array_index(r->backend->options, struct backend_option, i),
+            *at = option;
         for (unsigned steps = 0; at && at->follows && steps < r->option_nodes->len; steps++) {
             at = backend_option(r->backend, at->follows);
             if (at != option)

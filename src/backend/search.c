@@ -156,7 +156,8 @@ static struct backend *load(const char *file, GError **error)
     return backend;
 }
 
-/* What was read, by name and by what the search depends on: a plan asks for every cell, and looks at no folder again. */
+/* What was read, by name and by what the search depends on: a plan asks for every cell, and looks at no folder
+ * again. */
 static GMutex lock;
 static GHashTable *loaded;
 

@@ -6,23 +6,28 @@
 #include <signal.h>
 
 /* The exit codes of our programs. */
-enum llem_exit { LLEM_EXIT_OK = 0, LLEM_EXIT_FAILED = 1, LLEM_EXIT_USAGE = 2, LLEM_EXIT_SIGNAL = 128 /* plus its number */ };
+enum llem_exit {
+    LLEM_EXIT_OK = 0,
+    LLEM_EXIT_FAILED = 1,
+    LLEM_EXIT_USAGE = 2,
+    LLEM_EXIT_SIGNAL = 128, /* plus its number */
+};
 
-#define LLEM_ERROR_ROWS(X)                                                                                              \
-    X(USAGE, "UsageError", LLEM_EXIT_USAGE)                  /* a command line that does not parse */                   \
-    X(CONFIG, "ConfigError", LLEM_EXIT_USAGE)                /* a file or value the user can correct */                 \
-    X(LIMIT, "LimitError", LLEM_EXIT_USAGE)                  /* input beyond a named limit of limits.h */               \
-    X(IO, "IoError", LLEM_EXIT_FAILED)                       /* the operating system refused (errno text inside) */     \
-    X(DATA, "DataError", LLEM_EXIT_FAILED)                   /* a file is torn, truncated or not what it claims */      \
-    X(MISSING, "MissingError", LLEM_EXIT_FAILED)             /* something to install, pull or build first */            \
-    X(UNSUPPORTED, "UnsupportedError", LLEM_EXIT_FAILED)     /* this machine, version or engine cannot do it */         \
-    X(PROTOCOL, "ProtocolError", LLEM_EXIT_FAILED)           /* the engine adapter broke the protocol */                \
-    X(ENGINE, "EngineError", LLEM_EXIT_FAILED)               /* the engine reported an error of its own */              \
-    X(ENGINE_DIED, "EngineDied", LLEM_EXIT_FAILED)           /* the engine adapter ended in the middle */               \
-    X(TIMEOUT, "TimeoutError", LLEM_EXIT_FAILED)             /* a deadline passed */                                    \
-    X(METER, "MeterError", LLEM_EXIT_FAILED)                 /* a sensor failed */                                      \
-    X(RUNNER, "RunnerError", LLEM_EXIT_FAILED)               /* the runner could not start or collect the worker */     \
-    X(WORKER_DIED, "WorkerDied", LLEM_EXIT_FAILED)           /* the worker ended without a result (signal, OOM kill) */ \
+#define LLEM_ERROR_ROWS(X)                                                                                          \
+    X(USAGE, "UsageError", LLEM_EXIT_USAGE)                  /* a command line that does not parse */               \
+    X(CONFIG, "ConfigError", LLEM_EXIT_USAGE)                /* a file or value the user can correct */             \
+    X(LIMIT, "LimitError", LLEM_EXIT_USAGE)                  /* input beyond a named limit of limits.h */           \
+    X(IO, "IoError", LLEM_EXIT_FAILED)                       /* the operating system refused (errno text inside) */ \
+    X(DATA, "DataError", LLEM_EXIT_FAILED)                   /* a file is torn, truncated or not what it claims */  \
+    X(MISSING, "MissingError", LLEM_EXIT_FAILED)             /* something to install, pull or build first */        \
+    X(UNSUPPORTED, "UnsupportedError", LLEM_EXIT_FAILED)     /* this machine, version or engine cannot do it */     \
+    X(PROTOCOL, "ProtocolError", LLEM_EXIT_FAILED)           /* the engine adapter broke the protocol */            \
+    X(ENGINE, "EngineError", LLEM_EXIT_FAILED)               /* the engine reported an error of its own */          \
+    X(ENGINE_DIED, "EngineDied", LLEM_EXIT_FAILED)           /* the engine adapter ended in the middle */           \
+    X(TIMEOUT, "TimeoutError", LLEM_EXIT_FAILED)             /* a deadline passed */                                \
+    X(METER, "MeterError", LLEM_EXIT_FAILED)                 /* a sensor failed */                                  \
+    X(RUNNER, "RunnerError", LLEM_EXIT_FAILED)               /* the runner could not start or collect the worker */ \
+    X(WORKER_DIED, "WorkerDied", LLEM_EXIT_FAILED)           /* the worker ended without a result */                \
     X(INTERRUPTED, "Interrupted", LLEM_EXIT_SIGNAL + SIGINT) /* SIGINT or SIGTERM */
 
 enum llem_error_code {

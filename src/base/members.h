@@ -8,8 +8,8 @@
  *         MEMBER_OR(struct energy_estimate, raw_j, "raw_j", "the energy is absent"),
  *     };
  *
- * The type of a row is that of the member: int64_t, double, bool or const char *; another one does not compile. Texts that
- * the struct holds itself (char [N]) have MEMBER_CHARS(); a longer one is cut off by the reader.
+ * The type of a row is that of the member: int64_t, double, bool or const char *; another one does not compile. Texts
+ * that the struct holds itself (char [N]) have MEMBER_CHARS(); a longer one is cut off by the reader.
  */
 #pragma once
 

@@ -41,8 +41,8 @@ GArray *proc_leftovers(const GArray *spared);
 /* Kills (SIGKILL, again for those that fork meanwhile) and reaps the leftovers until none is left or the deadline
  * passes. Returns those still there; new array of pid_t. */
 GArray *proc_kill_leftovers(const GArray *spared, int64_t deadline_ns);
-/* The value of the first "KEY : value" line of a /proc file's text, the whole key: "model" is not "model name". NULL: none.
- * New string. */
+/* The value of the first "KEY : value" line of a /proc file's text, the whole key: "model" is not "model name". NULL:
+ * none. New string. */
 char *proc_value(const char *text, const char *key);
 /* "exit status 3", "killed by signal 9 (Killed)". New string. */
 char *proc_describe_status(int wait_status);

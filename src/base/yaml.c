@@ -418,7 +418,8 @@ static void read_text(struct reader *r, const char *text, size_t length)
         frame_close(r, &r->stack[--r->depth]);
 }
 
-/* JSON writes characters beyond U+FFFF as two \uXXXX; YAML knows only \UXXXXXXXX. Same string, two characters shorter. */
+/* JSON writes characters beyond U+FFFF as two \uXXXX; YAML knows only \UXXXXXXXX. Same string, two characters
+ * shorter. */
 static char *join_surrogates(const char *text, size_t length, size_t *ret_length)
 {
     GString *out = g_string_sized_new(length);

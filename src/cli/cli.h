@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cli: the command line of `llem`. One file per command; each defines one `const struct cli_command`, and commands.c
- * lists them in the order of the help text. This is the only room that prints or decides exit codes; it holds no logic a test
- * would want to call.
+ * lists them in the order of the help text. This is the only room that prints or decides exit codes; it holds no logic
+ * a test would want to call.
  *
  * A command is a table of actions: `run` has one without a name, `config` has five with names. An action is a row with
- * its own options; the dispatcher (dispatch.c) finds it, parses its options with GOption, counts its arguments, says what
- * is wrong with either, and calls run(). Help, usage lines, did-you-mean and the dump of all commands are made from the
- * rows. An action prints results on stdout and everything else on stderr, and returns an exit code.
+ * its own options; the dispatcher (dispatch.c) finds it, parses its options with GOption, counts its arguments, says
+ * what is wrong with either, and calls run(). Help, usage lines, did-you-mean and the dump of all commands are made
+ * from the rows. An action prints results on stdout and everything else on stderr, and returns an exit code.
  */
 #pragma once
 
@@ -18,7 +18,8 @@
 /* The exit codes of `llem`, which are those of errors (base/error.h). */
 enum cli_exit {
     CLI_OK = LLEM_EXIT_OK,
-    CLI_FAILED = LLEM_EXIT_FAILED, /* a run failed, was lost or refused; a check failed; what was asked for is not there */
+    /* a run failed, was lost or refused; a check failed; what was asked for is not there */
+    CLI_FAILED = LLEM_EXIT_FAILED,
     CLI_USAGE = LLEM_EXIT_USAGE,   /* the command line or a configuration is wrong */
     CLI_SIGNAL = LLEM_EXIT_SIGNAL, /* plus the number of the signal that ended it */
 };

@@ -56,7 +56,8 @@ static void show_cell(const struct plan *plan, size_t cell, json_t *list)
 {
     g_autoptr(owned_config) config = plan_cell_config(plan, cell);
     if (list) {
-        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "config_hash", config_hash(config), "config",
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "config_hash", config_hash(config),
+                                              "config",
                                               config_tree(config), "hashed", config_hashed(config), "origins",
                                               config_origins(config), "roles", config_roles(config), "digests",
                                               config_digests(config)));
@@ -101,7 +102,8 @@ static void print_field(const struct config_field *row, bool whole)
             printf("    %-14s %s\n", c->name, c->help);
 }
 
-/* names: of engines, NULL-terminated; NULL: all there are. *ret_good, which may be NULL: every descriptor is in order. */
+/* names: of engines, NULL-terminated; NULL: all there are. *ret_good, which may be NULL: every descriptor is in
+ * order. */
 static struct config_table *open_table(const char *const *names, bool *ret_good)
 {
     g_autoptr(owned_diag) diag = diag_new();

@@ -23,7 +23,8 @@ static void print_table(const struct preflight *p, const struct preflight_findin
     static const struct cli_column columns[] = {{"CHECK", 0}, {"OF", 0}, {"STATE", 0}, {"FOUND", CLI_WORDS}};
     struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (size_t i = 0; i < n; i++)
-        cli_columns_row(table, (const char *const[]){findings[i]->id, findings[i]->about, cli_finding_state(p, findings[i]),
+        cli_columns_row(table, (const char *const[]){findings[i]->id, findings[i]->about,
+                                                     cli_finding_state(p, findings[i]),
                                                      findings[i]->text});
     cli_columns_print(table);
 }

@@ -96,7 +96,8 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
                    const struct runner *runner)
 {
     g_autoptr(GError) error = NULL;
-    int interrupt_fd = interrupt_open(); /* from here on a signal ends the study in order, also while its folder is written */
+    /* from here on a signal ends the study in order, also while its folder is written */
+    int interrupt_fd = interrupt_open();
     g_autoptr(owned_store) store = store_create(results, file, plan, &error);
     if (!store)
         return cli_fail(error);

@@ -109,7 +109,8 @@ static json_t *run_json(const struct store *store, size_t index)
     const struct store_run *run = store_run(store, index);
     g_autoptr(GError) error = NULL;
     g_auto(owned_store_cell) cell = {0};
-    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*}", "run", (int)index + 1, "cell", (int)run->cell, "cycle",
+    json_t *line = json_pack("{s:i, s:i, s:i, s:s, s:s*, s:s*, s:s*}", "run", (int)index + 1, "cell", (int)run->cell,
+                             "cycle",
                              run->cycle, "state", store_state_name(run->state), "message", run->message, "warning",
                              run->warning, "folder", run->folder);
     if (store_cell_read(store, run->cell, &cell, &error)) {
@@ -154,7 +155,8 @@ static bool options_fit(const char *folder)
     bool run = !store_is_study(folder) && cli_is_run(folder);
     if (!option || (!as_json && !run))
         return true;
-    cli_misuse("%s is of a study's table: %s", option, run ? "name the study's folder, not a run's" : "leave --json out");
+    cli_misuse("%s is of a study's table: %s", option,
+               run ? "name the study's folder, not a run's" : "leave --json out");
     return false;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From words to an action: finds the row, parses its options, counts its arguments, and says what is wrong with them. */
+/* From words to an action: finds the row, parses its options, counts its arguments, and says what is wrong with
+ * them. */
 #include "cli/cli.h"
 
 #include "config/config.h"
@@ -128,7 +129,8 @@ static int unknown_action(const struct cli_command *command, const char *word)
 static const GOptionEntry *find_option(const GOptionEntry *rows, const char *name, size_t length)
 {
     for (const GOptionEntry *row = rows ? rows : no_options; row->long_name; row++)
-        if (length == 1 ? row->short_name == *name : strlen(row->long_name) == length && !strncmp(row->long_name, name, length))
+        if (length == 1 ? row->short_name == *name
+                        : strlen(row->long_name) == length && !strncmp(row->long_name, name, length))
             return row;
     return NULL;
 }
@@ -309,14 +311,16 @@ static int run_action(const struct cli_command *command, const struct cli_action
     int argc = (int)g_strv_length(all);
     if (!parse_options(action, &argc, &argv))
         return point_to_help();
-    bool dashes = argc > 1 && !strcmp(argv[1], "--"); /* GOption leaves it where options follow: it said what it had to */
+    /* GOption leaves it where options follow: it said what it had to */
+    bool dashes = argc > 1 && !strcmp(argv[1], "--");
     argc -= 1 + dashes;
     argv += 1 + dashes;
     code = check_count(command, action, argc, argv);
     return code ? code : action->run(argc, argv);
 }
 
-/* The index of the word that names the action: the first, or, where options stand before it, the first that is one; 0. */
+/* The index of the word that names the action: the first, or, where options stand before it, the first that is one;
+ * 0. */
 static int find_action_word(const struct cli_command *command, char *const *words)
 {
     if (words[1] && !is_option(words[1]))
@@ -343,7 +347,8 @@ static int dispatch_group(const struct cli_command *command, char *const *words)
 }
 
 /* True if the words are in the alias's spelling; *ret_at: where its word stands, or 0. */
-static bool alias_fits(const struct cli_alias *alias, const struct cli_command *command, char *const *words, int *ret_at)
+static bool alias_fits(const struct cli_alias *alias, const struct cli_command *command, char *const *words,
+                       int *ret_at)
 {
     int action_at = cli_is_single(command) ? 0 : find_action_word(command, words);
     *ret_at = alias->word ? find_word(words, alias->word) : 0;

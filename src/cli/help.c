@@ -67,7 +67,8 @@ void cli_help_command(const struct cli_command *command, FILE *to)
 
 char *cli_usage_line(const struct cli_command *command, const struct cli_action *action)
 {
-    return g_strdup_printf("llem %s%s%s%s%s%s", command->name, action->name ? " " : "", action->name ? action->name : "",
+    return g_strdup_printf("llem %s%s%s%s%s%s", command->name, action->name ? " " : "",
+                           action->name ? action->name : "",
                            action->options ? " [OPTION…]" : "", *action->arguments ? " " : "", action->arguments);
 }
 
@@ -127,7 +128,8 @@ json_t *cli_describe(void)
         json_t *actions = json_array();
         for (const struct cli_action *a = (*c)->actions; a->run; a++)
             json_array_append_new(actions, describe_action(a));
-        json_array_append_new(commands, json_pack("{s:s, s:s, s:s*, s:o}", "name", (*c)->name, "summary", summary_of(*c),
+        json_array_append_new(commands, json_pack("{s:s, s:s, s:s*, s:o}", "name", (*c)->name, "summary",
+                                                  summary_of(*c),
                                                   "details", (*c)->details, "actions", actions));
     }
     return json_pack("{s:s, s:o}", "program", "llem", "commands", commands);

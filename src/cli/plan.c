@@ -13,7 +13,8 @@
 static bool is_output_a_field(const struct cli_plan_options *options)
 {
     const char *equals = options->output ? strchr(options->output, '=') : NULL;
-    g_autofree char *key = g_strndup(options->output ? options->output : "", equals ? (gsize)(equals - options->output) : 0);
+    g_autofree char *key = g_strndup(options->output ? options->output : "",
+                                     equals ? (gsize)(equals - options->output) : 0);
     if (!config_is_field(g_str_has_prefix(key, "sweep.") ? key + strlen("sweep.") : key))
         return false;
     cli_misuse("-o needs a folder name, and '%s' is a field: write  %s FILE %s  without -o\n"
@@ -87,7 +88,8 @@ struct plan *cli_plan_load(char *const *argv, const struct cli_plan_options *opt
         return NULL;
     g_autoptr(owned_diag) diag = diag_new();
     g_autofree char *user = config_user_file();
-    g_autofree char *cycles = options && options->cycles ? g_strconcat("execution.n_cycles=", options->cycles, NULL) : NULL;
+    bool cycled = options && options->cycles;
+    g_autofree char *cycles = cycled ? g_strconcat("execution.n_cycles=", options->cycles, NULL) : NULL;
     g_autofree const char **overrides = add_cycles(argv + 1, cycles);
     const struct config_file_options how = {.overrides = overrides, .user_file = user, .environment = true};
     *ret_file = config_file_load(argv[0], &how, diag);
@@ -160,7 +162,8 @@ void cli_plan_print(const struct config_file *file, const struct plan *plan, boo
     const struct plan_run *unused;
     size_t n_runs = plan_runs(plan, &unused), cells = plan_cells(plan);
     int cycles = plan_cycles(plan);
-    fprintf(to, "%s: %zu cell%s × %d cycle%s = %zu run%s, ", config_file_name(file), cells, cells == 1 ? "" : "s", cycles,
+    fprintf(to, "%s: %zu cell%s × %d cycle%s = %zu run%s, ", config_file_name(file), cells, cells == 1 ? "" : "s",
+            cycles,
             cycles == 1 ? "" : "s", n_runs, n_runs == 1 ? "" : "s");
     if (n_runs > 1)
         fprintf(to, "%s", plan_order(plan));
@@ -195,7 +198,8 @@ json_t *cli_plan_json(const struct config_file *file, const struct plan *plan)
         json_array_append_new(order, json_pack("{s:i, s:i}", "cell", (int)runs[i].cell, "cycle", runs[i].cycle));
     for (size_t i = 0; i < n_skips; i++)
         json_array_append_new(skipped, json_pack("{s:s, s:s}", "label", skips[i].label, "reason", skips[i].reason));
-    return json_pack("{s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:o}", "name", config_file_name(file), "study_hash", plan_hash(plan),
+    return json_pack("{s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:o}", "name", config_file_name(file), "study_hash",
+                     plan_hash(plan),
                      "order", plan_order(plan), "seed", (json_int_t)plan_seed(plan), "cycles", plan_cycles(plan), "cells",
                      cells_json(plan), "skipped", skipped, "runs", order);
 }

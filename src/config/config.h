@@ -2,8 +2,8 @@
 /*
  * config: what an experiment is. Rows describe every field (path, type, unit, default, range, choices, help);
  * validation, help, JSON Schema and the reference page are made from them. The shared rows are fields.def; the section
- * of an engine comes from its descriptor (room backend), and a file reads the descriptors of those engines alone that it
- * names: in `backend:`, as levels of that axis, or as a section. No engine is known here by name.
+ * of an engine comes from its descriptor (room backend), and a file reads the descriptors of those engines alone that
+ * it names: in `backend:`, as levels of that axis, or as a section. No engine is known here by name.
  *
  * Values come in layers, the later wins: default < user file (~/.config/llem/config.yaml) < experiment or study file <
  * environment < command line; a cell of a sweep stands above the file and below the command line. Each value
@@ -17,8 +17,9 @@
  *   {"backend": {"hash_version": 1, "name": "…"}, "fields": {"path": value, …}, "hash_version": 1, "schema": 2}
  * The fields are those that are hashed, apply, and differ from their row's default; so a field, an option or an engine
  * more changes no hash. The data set is always there, by its prompts and sources; a model by its content (a file or
- * folder, or the pin of the catalogue), else by its name; what is passed through by the path it would have as an option.
- * The two numbers are raised when a default or a meaning changes, of an engine's options or of the shared fields.
+ * folder, or the pin of the catalogue), else by its name; what is passed through by the path it would have as an
+ * option. The two numbers are raised when a default or a meaning changes, of an engine's options or of the shared
+ * fields.
  *
  * Calling sequence:
  *   struct diag *diag = diag_new();
@@ -31,8 +32,8 @@
  *   config_tree(), config_hashed(), config_hash(), config_origins(), config_roles()   parent: into the exchange
  *   config = config_from_values(&parts, hash, &error);                                worker, and the store
  *
- * Ownership: config_free, config_file_free, config_table_free; "borrowed" strings live as long as the struct. Threading: a
- * config may be read from any thread; nothing here is changed after it was made.
+ * Ownership: config_free, config_file_free, config_table_free; "borrowed" strings live as long as the struct.
+ * Threading: a config may be read from any thread; nothing here is changed after it was made.
  */
 #pragma once
 
@@ -77,7 +78,8 @@ enum config_flags {
     CONFIG_STUDY = 1 << 4,    /* belongs to the study (name, execution), not to an experiment */
     /* Texts that lead to files. A path is relative to the file it is written in and kept absolute. */
     CONFIG_PATH = 1 << 5,      /* always a path, of something that is there */
-    CONFIG_NAMED = 1 << 6,     /* a path where it looks like one, else a name (one of the choices, where there are some) */
+    /* a path where it looks like one, else a name (one of the choices, where there are some) */
+    CONFIG_NAMED = 1 << 6,
     CONFIG_CONTENT = 1 << 7,   /* a path enters the hash by the content it leads to */
     CONFIG_NO_FOLDER = 1 << 8, /* leads to a file, never to a folder */
     CONFIG_MODEL = 1 << 9,     /* names a model: one of the catalogue enters the hash by its pin */
@@ -103,8 +105,8 @@ struct config_field {
 /* The shared rows under their ids, and behind them the options of some engines. */
 struct config_table;
 
-/* names: NULL-terminated; NULL: every engine there is. An engine that is not there, or whose descriptor is not in order,
- * is an error in diag and left out. */
+/* names: NULL-terminated; NULL: every engine there is. An engine that is not there, or whose descriptor is not in
+ * order, is an error in diag and left out. */
 struct config_table *config_table_new(const char *const *names, struct diag *diag);
 void config_table_free(struct config_table *table);
 typedef struct config_table owned_config_table; /* for g_autoptr(owned_config_table) alone */
@@ -139,20 +141,22 @@ json_t *config_origins(const struct config *config);
 const struct diag_span *config_place(const struct config *config, enum config_field_id id);
 /* 16 hex digits. Borrowed. */
 const char *config_hash(const struct config *config);
-/* Lower-case hex SHA-256 of the local file or folder that a field whose content is hashed leads to, or NULL. Borrowed. */
+/* Lower-case hex SHA-256 of the local file or folder that a field whose content is hashed leads to, or NULL.
+ * Borrowed. */
 const char *config_digest(const struct config *config, enum config_field_id id);
 /* True if a field applies and is set. */
 bool config_has(const struct config *config, enum config_field_id id);
 /* Values of shared fields. The row must be of the right type, and config_has() it: anything else is a bug and aborts.
- * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed. config_ns is for a CONFIG_REAL whose unit is s or ms. */
+ * config_string is for CONFIG_TEXT and CONFIG_CHOICE; borrowed. config_ns is for a CONFIG_REAL whose unit is s or
+ * ms. */
 bool config_bool(const struct config *config, enum config_field_id id);
 int64_t config_int(const struct config *config, enum config_field_id id);
 double config_real(const struct config *config, enum config_field_id id);
 int64_t config_ns(const struct config *config, enum config_field_id id);
 const char *config_string(const struct config *config, enum config_field_id id);
 void config_span(const struct config *config, enum config_field_id id, double *ret_low, double *ret_high);
-/* The same by path, for who goes through rows or has a path from a table or a message: the value, or NULL where the field
- * does not apply or no such field is; where it came from (new string); its place. */
+/* The same by path, for who goes through rows or has a path from a table or a message: the value, or NULL where the
+ * field does not apply or no such field is; where it came from (new string); its place. */
 json_t *config_value_at(const struct config *config, const char *path);
 char *config_origin_at(const struct config *config, const char *path);
 const struct diag_span *config_place_at(const struct config *config, const char *path);
@@ -171,25 +175,29 @@ const char *config_role_kv_type(const struct config *config, int which);
 bool config_role_is_on(const struct config *config, enum backend_role role);
 
 /* The prompts it works on, from data sets that the library keeps. Errors: those of the data set. */
-bool config_work(const struct config *config, struct workload_library *library, struct workload_work *ret, GError **error);
+bool config_work(const struct config *config, struct workload_library *library, struct workload_work *ret,
+                 GError **error);
 /* The file or folder of its model; path NULL where the engine makes its own. Errors: as workload_model_resolve(). */
 bool config_model(const struct config *config, struct workload_resolved *ret, GError **error);
-/* True if what stands in the hash by its content or its meaning is still so: data set, local files, the engine's and our own
- * version. Who goes on with a study that was planned before asks, or a record would have the hash of other work. */
+/* True if what stands in the hash by its content or its meaning is still so: data set, local files, the engine's and
+ * our own version. Who goes on with a study that was planned before asks, or a record would have the hash of other
+ * work. */
 bool config_check_content(const struct config *config, struct workload_library *library, GError **error);
 
 /* The hashed object (above), by which anybody can compute the hash again; NULL where the file was read without digests.
  * New reference. */
 json_t *config_hashed(const struct config *config);
-/* {"in_flight": 4, "kv_type": ["f16", "q8_0"], "prefix_cache": false, …}: the roles that come to something. New reference. */
+/* {"in_flight": 4, "kv_type": ["f16", "q8_0"], "prefix_cache": false, …}: the roles that come to something. New
+ * reference. */
 json_t *config_roles(const struct config *config);
 /* {"model": SHA-256, …}: of the local files and folders that enter the hash by their content. New reference. */
 json_t *config_digests(const struct config *config);
-/* The fields that name a file or folder of this machine, and those whose arguments, which nobody knows, may. New vector. */
+/* The fields that name a file or folder of this machine, and those whose arguments, which nobody knows, may. New
+ * vector. */
 char **config_files(const struct config *config);
-/* What is otherwise than in another configuration of the same file, by field: {"values": {path: value}, "origins": {path:
- * text}, "digests": {path: SHA-256}, "without": [path, …]}, without the members that are empty; "without" names fields that
- * apply there and not here. A field is in it whole or not at all. */
+/* What is otherwise than in another configuration of the same file, by field: {"values": {path: value}, "origins":
+ * {path: text}, "digests": {path: SHA-256}, "without": [path, …]}, without the members that are empty; "without" names
+ * fields that apply there and not here. A field is in it whole or not at all. */
 json_t *config_difference(const struct config *config, const struct config *from);
 /* What a configuration is carried as, in an exchange file or a study folder. */
 struct config_parts {
@@ -199,8 +207,8 @@ struct config_parts {
     const json_t *digests;          /* may be NULL */
     const char *const *files;       /* may be NULL */
 };
-/* A config again from its parts, which are copied. Values are trusted, options not looked at; shared values must be of the
- * type of their row, and `hashed` must hash to `hash` and be of these values. Error: DATA. */
+/* A config again from its parts, which are copied. Values are trusted, options not looked at; shared values must be of
+ * the type of their row, and `hashed` must hash to `hash` and be of these values. Error: DATA. */
 struct config *config_from_values(const struct config_parts *parts, const char *hash, GError **error);
 
 /* --- A file of the user --------------------------------------------------------------------------------------- */

@@ -298,7 +298,8 @@ static struct config_file *finish(struct config_file *file, const struct doc_nod
         check_axes(file, diag);
     }
     if (diag_errors(diag) == errors && file->layers.axes->len == 0) {
-        config_free(config_file_resolve(file, NULL, 0, diag)); /* a single experiment: its rules, where its values stand */
+        /* a single experiment: its rules, where its values stand */
+        config_free(config_file_resolve(file, NULL, 0, diag));
     }
     if (diag_errors(diag) == errors) {
         name_file(file, name);

@@ -35,7 +35,8 @@ static void name_levels(struct naming *naming, const struct doc_node *node)
 }
 
 /* A field's path: the engine's own field, or one in a section that may be an engine's. */
-static void name_of_field(struct naming *naming, const char *path, const struct diag_span *at, const struct doc_node *node)
+static void name_of_field(struct naming *naming, const char *path, const struct diag_span *at,
+                          const struct doc_node *node)
 {
     g_autofree char *section = g_strndup(path, strcspn(path, "."));
     if (!strcmp(path, config_shared_rows[FIELD_BACKEND].path))

@@ -27,7 +27,8 @@ static bool is_hashed(const struct config *config, size_t i)
     return (row->flags & CONFIG_DATA) || strcmp(config->values[i]->canonical, unwritten_value(config, i)->canonical);
 }
 
-/* Further arguments enter by the paths they would have as options. Rare, so the text becomes a tree and a text again. */
+/* Further arguments enter by the paths they would have as options. Rare, so the text becomes a tree and a text
+ * again. */
 static char *with_arguments(const struct config *config, const char *text)
 {
     g_autoptr(json_t) root = jsonx_parse(text, -1, "hashed", NULL);

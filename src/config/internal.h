@@ -225,8 +225,8 @@ struct override {
     const struct doc_node *node;
 };
 
-/* The table for a file: the shared rows, and the sections of the engines that its documents name, as values of `backend` or
- * as sections. What is wrong with their descriptors goes to diag. */
+/* The table for a file: the shared rows, and the sections of the engines that its documents name, as values of
+ * `backend` or as sections. What is wrong with their descriptors goes to diag. */
 struct config_table *table_for(const struct sources *sources, struct diag *diag);
 
 struct layers {
@@ -251,7 +251,8 @@ void layers_put_axis(struct layers *layers, size_t index, const struct doc_node 
 /* Takes an axis out. */
 void layers_drop_axis(struct layers *layers, size_t index);
 struct config_axis *layers_axis(const struct layers *layers, const struct config_field *row);
-/* The index of the field a path names; a retired one is found by what it is called now, with a word of warning. -1: none. */
+/* The index of the field a path names; a retired one is found by what it is called now, with a word of warning. -1:
+ * none. */
 int layers_find(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);
 /* Adds the error for an unknown path, with what it may have meant. */
 void layers_unknown(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names and values people write that this version does not take, with what to write instead. Those of an engine's
- * section are in its descriptor; here are those of the shared fields, and what leads from them to an engine's options. */
+ * section are in its descriptor; here are those of the shared fields, and what leads from them to an engine's
+ * options. */
 #include "config/internal.h"
 
 #include <string.h>
@@ -8,7 +9,8 @@
 static const struct retired_name {
     const char *path;
     const char *message;
-    const char *options; /* last parts of names separated by '|': the options of all engines that are so called follow */
+    /* last parts of names separated by '|': the options of all engines that are so called follow */
+    const char *options;
     bool engines;        /* the names of all engines follow */
 } retired_names[] = {
     {"tensorrt", "TensorRT-LLM is not in this version; the backends are", NULL, true},

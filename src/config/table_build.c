@@ -99,8 +99,8 @@ static void index_rows(struct config_table *table)
 
 /* --- Defaults ----------------------------------------------------------------------------------------------------- */
 
-/* Through the same reader as a file, so that a default written out is the same value. What it leads to is looked at when
- * a hash is wanted. */
+/* Through the same reader as a file, so that a default written out is the same value. What it leads to is looked at
+ * when a hash is wanted. */
 static struct config_value *initial_value(const struct config_table *table, const struct config_field *row)
 {
     if (!row->initial)

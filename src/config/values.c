@@ -80,7 +80,8 @@ static bool is_same(const json_t *a, const json_t *b)
     return same;
 }
 
-/* What stands in the hash for a shared field is its value, or the content of what it leads to; a default is not there. */
+/* What stands in the hash for a shared field is its value, or the content of what it leads to; a default is not
+ * there. */
 static bool is_hashed_so(const struct config *config, size_t i, const json_t *fields)
 {
     const struct config_field *row = &config_shared_rows[i];

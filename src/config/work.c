@@ -2,7 +2,8 @@
 /* What an experiment works on: its prompts and its model. */
 #include "config/internal.h"
 
-bool config_work(const struct config *config, struct workload_library *library, struct workload_work *ret, GError **error)
+bool config_work(const struct config *config, struct workload_library *library, struct workload_work *ret,
+                 GError **error)
 {
     *ret = (struct workload_work){0};
     g_autofree char *path = workload_dataset_path(config_string(config, FIELD_DATASET), error);
@@ -11,7 +12,8 @@ bool config_work(const struct config *config, struct workload_library *library, 
         return false;
     g_auto(owned_work) work = {0};
     int order = workload_order_from_name(config_string(config, FIELD_DATASET_ORDER));
-    size_t n_warmup = config_bool(config, FIELD_WARMUP_ENABLED) ? (size_t)config_int(config, FIELD_WARMUP_MAX_PROMPTS) : 0;
+    size_t n_warmup = config_bool(config, FIELD_WARMUP_ENABLED)
+                      ? (size_t)config_int(config, FIELD_WARMUP_MAX_PROMPTS) : 0;
     if (!workload_dataset_select(dataset, (size_t)config_int(config, FIELD_N), (enum workload_order)order,
                                  (uint64_t)config_int(config, FIELD_RANDOM_SEED), &work.measured, error))
         return false;
@@ -47,7 +49,8 @@ static bool changed(GError **error, const char *what, const char *name)
     return false;
 }
 
-static bool check_data(const struct config *config, const json_t *hashed, struct workload_library *library, GError **error)
+static bool check_data(const struct config *config, const json_t *hashed, struct workload_library *library,
+                       GError **error)
 {
     const char *name = config_string(config, FIELD_DATASET);
     const json_t *planned = json_object_get(json_object_get(hashed, "fields"), config_shared_rows[FIELD_DATASET].path);

@@ -7,13 +7,13 @@
  *
  * Calling sequence, in the parent:
  *     struct exchange x = {0};                             fill in: strings and trees are taken over
- *     dir = exchange_folder_new(parent, &x, map, &error);  DIR/{hash}_config.json is written; map NULL: paths as they are
+ *     dir = exchange_folder_new(parent, &x, map, &error);  DIR/{hash}_config.json; map NULL: paths unchanged
  *     exchange_clear(&x);
  * in the worker:
  *     exchange_read(path, &x, &error);
  *
- * A member that is not there is NULL, 0 or false. Errors name the file and the member ("PATH: context.cycle: expected an
- * integer, found a string"): DATA; of the file system: IO. Threading: no state.
+ * A member that is not there is NULL, 0 or false. Errors name the file and the member ("PATH: context.cycle: expected
+ * an integer, found a string"): DATA; of the file system: IO. Threading: no state.
  */
 #pragma once
 
@@ -127,8 +127,8 @@ struct exchange_map {
     size_t n;
 };
 /* Puts the paths that hold inside in place of those of the host, in every member that is one. A path that no row of the
- * map covers is an error: it would not be there; what only may be a path (variables, arguments handed on) then stays as it
- * is. map NULL: nothing to do. */
+ * map covers is an error: it would not be there; what only may be a path (variables, arguments handed on) then stays as
+ * it is. map NULL: nothing to do. */
 bool exchange_map_paths(struct exchange *x, const struct exchange_map *map, GError **error);
 
 /* A new folder below parent for one run, with the file in it; x is as it was. New string. */

@@ -55,8 +55,8 @@ static bool map_words(const struct exchange_map *map, char **words, const char *
     return true;
 }
 
-/* A text of which nobody knows whether it is a path, and those within a list or an object: what lies in a folder of the map
- * goes with it, all else stays. New reference. */
+/* A text of which nobody knows whether it is a path, and those within a list or an object: what lies in a folder of the
+ * map goes with it, all else stays. New reference. */
 static json_t *map_guesses(const struct exchange_map *map, json_t *value)
 {
     const char *text = json_string_value(value), *name;
@@ -71,7 +71,8 @@ static json_t *map_guesses(const struct exchange_map *map, json_t *value)
 }
 
 /* A field that is no text may hold some: arguments that are handed on as they are. */
-static bool map_field(const struct exchange_map *map, json_t *fields, const char *file, const char *place, GError **error)
+static bool map_field(const struct exchange_map *map, json_t *fields, const char *file, const char *place,
+                      GError **error)
 {
     json_t *value = jsonx_at(fields, file);
     if (!json_is_string(value)) {
@@ -94,7 +95,8 @@ static bool map_fields(const struct exchange_map *map, json_t *fields, char *con
     return true;
 }
 
-static bool map_member(struct exchange *x, const struct exchange_row *row, const struct exchange_map *map, GError **error)
+static bool map_member(struct exchange *x, const struct exchange_row *row, const struct exchange_map *map,
+                       GError **error)
 {
     void *member = exchange_member(x, row);
     if (row->flags & EXCHANGE_FIELDS)

@@ -4,7 +4,8 @@
 
 #include "exchange/exchange.h"
 
-enum exchange_type { EXCHANGE_STRING, EXCHANGE_STRINGS, EXCHANGE_OBJECT, EXCHANGE_PROMPTS, EXCHANGE_INT, EXCHANGE_BOOL };
+enum exchange_type { EXCHANGE_STRING, EXCHANGE_STRINGS, EXCHANGE_OBJECT, EXCHANGE_PROMPTS, EXCHANGE_INT,
+                    EXCHANGE_BOOL };
 
 struct exchange_row {
     enum exchange_type type;
@@ -18,8 +19,8 @@ extern const struct exchange_row exchange_rows[]; /* ended by a row without a na
 
 struct exchange_type_ops {
     const char *expects; /* "an integer" */
-    /* False where the value is of another type; *ret_where ("[3].text", new string) says where in it, if not as a whole,
-     * and *ret_found what is there. */
+    /* False where the value is of another type; *ret_where ("[3].text", new string) says where in it, if not as a
+     * whole, and *ret_found what is there. */
     bool (*read)(void *member, const json_t *value, char **ret_where, const json_t **ret_found);
     json_t *(*write)(const void *member); /* JSON null: not set; NULL: it cannot be written, some text is not UTF-8 */
     void (*clear)(void *member);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Internal to experiment: the parts of a run. A phase is given as const what it reads, and fills one part; the last phase
- * reads them all and writes the record. Three parts are added to later, through functions of their own: sensors are bound
- * to boards when the engine has loaded and learn from warm-up and block, the machine notes who else was there around a
- * block, the session ends.
+ * Internal to experiment: the parts of a run. A phase is given as const what it reads, and fills one part; the last
+ * phase reads them all and writes the record. Three parts are added to later, through functions of their own: sensors
+ * are bound to boards when the engine has loaded and learn from warm-up and block, the machine notes who else was there
+ * around a block, the session ends.
  *
  *   inputs    what the run is told                       inputs.c
  *   pace      its deadline, interrupts, progress         pace.c

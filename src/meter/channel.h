@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a sensor offers: channels, what is known of their scopes and classes, readings and points. Part of the room meter. */
+/* What a sensor offers: channels, what is known of their scopes and classes, readings and points. Part of the room
+ * meter. */
 #pragma once
 
 #include "base/base.h"
@@ -105,7 +106,8 @@ struct meter_channel {
     double scale;         /* raw × scale is in the kind's SI unit */
     const char *raw_unit; /* "mJ", "uJ", "ns", … */
     int64_t wrap;         /* modulus of a raw counter that wraps; 0: does not wrap */
-    double max_power_w;   /* plausibility bound of a counter: METER_PLAUSIBLE_SHARE × limit, or a stated assumption; 0: unknown */
+    /* plausibility bound of a counter: METER_PLAUSIBLE_SHARE × limit, or a stated assumption; 0: unknown */
+    double max_power_w;
     int64_t refresh_ns;   /* update period assumed from the architecture; 0: unknown. Measure it. */
     int64_t window_ns;    /* averaging window assumed; 0: unknown */
     const char *sensor_class;    /* name of a struct meter_class, or METER_CLASS_NONE */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Start-up characterisation: how often each sensor really refreshes, what a read costs, whether counter and power agree. */
+/* Start-up characterisation: how often each sensor really refreshes, what a read costs, whether counter and power
+ * agree. */
 #include "meter/source.h"
 
 #include <math.h>
@@ -101,7 +102,8 @@ static double power_ratio(const struct watch *watches, size_t count, const struc
     return NAN;
 }
 
-/* What watching finds of a channel, as it is kept. follows_average is what a run adds (meter_characterisation_learn()). */
+/* What watching finds of a channel, as it is kept. follows_average is what a run adds
+ * (meter_characterisation_learn()). */
 static const struct member_row sensor_rows[] = {
     MEMBER(struct meter_sensor, period_ns, "period_ns", MEMBER_REQUIRED),
     MEMBER(struct meter_sensor, period_p95_ns, "period_p95_ns", MEMBER_REQUIRED),
@@ -243,7 +245,8 @@ static bool covers(struct meter *meter, const json_t *tree)
     for (size_t i = 0; i < meter_channel_count(meter); i++) {
         const struct meter_channel *c = meter_channel_at(meter, i);
         struct meter_sensor seen;
-        if (c->kind == METER_ENERGY && c->status == QUANTITY_MEASURED && !meter_characterisation_get(tree, c->id, &seen))
+        if (c->kind == METER_ENERGY && c->status == QUANTITY_MEASURED &&
+            !meter_characterisation_get(tree, c->id, &seen))
             return false;
     }
     return true;

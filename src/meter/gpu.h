@@ -8,8 +8,8 @@
 
 struct meter;
 
-/* {"driver_version", "nvml_version", "cuda_version", "devices": [{"uuid", "name", "pci", "vbios", "power_limit_mw", …}]}
- * or {"absent": "reason"}. A fact the driver refuses is null with "…_reason". New reference. */
+/* {"driver_version", "nvml_version", "cuda_version", "devices": [{"uuid", "name", "pci", "vbios", "power_limit_mw",
+ * …}]} or {"absent": "reason"}. A fact the driver refuses is null with "…_reason". New reference. */
 json_t *meter_gpu_facts(struct meter *meter);
 
 /* Those among the boards (devices, ended by NULL) that the environment leaves to programs; none: it does not say. New

@@ -78,7 +78,8 @@ static void add_file(struct hwmon *hwmon, const struct meter_context *context, c
         return; /* amd_energy: cores are parts of the socket */
     g_autofree char *device = twin ? g_strdup_printf("%s.%u", name, twin) : g_strdup(name);
     g_autofree char *id = g_strdup_printf("hwmon:%s:%s%u:%s", device, stem, number, meter_kind_name(kind));
-    g_autofree char *shown = label ? g_strdup_printf("%s %s", device, label) : g_strdup_printf("%s %s%u", device, stem, number);
+    g_autofree char *shown = label ? g_strdup_printf("%s %s", device, label)
+                                   : g_strdup_printf("%s %s%u", device, stem, number);
     g_autofree char *scope = g_strdup_printf("hwmon %s", shown);
     struct meter_channel channel = {
         .id = id, .device = device, .label = shown, .scope = scope, .kind = kind, .rate = METER_SLOW,

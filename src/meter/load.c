@@ -107,7 +107,8 @@ pid_t meter_load_pid(const struct meter_load *load)
     return load->pid;
 }
 
-static bool obey(struct meter_load *load, const struct order *order, int64_t *ret_t0_ns, int64_t *ret_t1_ns, GError **error)
+static bool obey(struct meter_load *load, const struct order *order, int64_t *ret_t0_ns, int64_t *ret_t1_ns,
+                 GError **error)
 {
     struct stamps s;
     ssize_t n = send(load->fd, order, sizeof *order, MSG_NOSIGNAL);

@@ -78,8 +78,8 @@ ssize_t meter_channel_find(const struct meter *meter, const char *id);
 /* Reads the channels of the rates given, into readings[meter_channel_count()]; others become NONE. No allocation. */
 void meter_read(struct meter *meter, unsigned rates, struct meter_reading *readings);
 /* Reads one counter alone until its value changes: the reading lies within one read of the sensor's own tick. For
- * sensors that tick about every ms. Returns false with the last reading when nothing changed for timeout_ns. Any thread,
- * also while others read the same channel. No allocation. */
+ * sensors that tick about every ms. Returns false with the last reading when nothing changed for timeout_ns. Any
+ * thread, also while others read the same channel. No allocation. */
 bool meter_read_tick(struct meter *meter, size_t channel, int64_t timeout_ns, struct meter_reading *ret);
 /* Names processes of the engine, whose CPU time a model counts from now on. Those named before keep counting, with
  * what they had used when they ended. More than the maximum: every later reading is an ERROR, not a sum too small. */

@@ -9,9 +9,9 @@
 
 #define FIELD_MAX    16
 
-/* Of eight boards newer than Kepler six miss an external meter by about 5 % or more, root mean square 6.6 % of which part
- * is the offset (Yang et al., "Part-time Power Measurements", SC'24, arXiv 2312.02741). Offsets found reach -22.6 W on a
- * GeForce (RTX 4090) and -1.2 W on an A100; the meter itself missed the 3.3 V rail. */
+/* Of eight boards newer than Kepler six miss an external meter by about 5 % or more, root mean square 6.6 % of which
+ * part is the offset (Yang et al., "Part-time Power Measurements", SC'24, arXiv 2312.02741). Offsets found reach -22.6
+ * W on a GeForce (RTX 4090) and -1.2 W on an A100; the meter itself missed the 3.3 V rail. */
 #define CLASS_BOARD   "nvidia" /* data-centre and workstation boards */
 #define CLASS_GEFORCE "nvidia.geforce"
 static const struct meter_class classes[] = {

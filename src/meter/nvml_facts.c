@@ -247,7 +247,8 @@ static json_t *board_facts(struct nvml *nvml, const struct nvml_board *board)
     pci.bus_id[sizeof pci.bus_id - 1] = '\0';
     set_fact(tree, api, "pci", code, json_string(pci.bus_id));
     g_autofree char *capability = g_strdup_printf("%d.%d", board->capability / 10, board->capability % 10);
-    set_fact(tree, api, "compute_capability", board->capability ? NVML_OK : NVML_NOT_SUPPORTED, json_string(capability));
+    set_fact(tree, api, "compute_capability", board->capability ? NVML_OK : NVML_NOT_SUPPORTED,
+             json_string(capability));
     add_numbers(tree, api, board->device);
     code = read_memory(api, board->device, &memory);
     set_fact(tree, api, "memory_total_bytes", code, json_integer(memory.total_bytes));

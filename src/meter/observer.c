@@ -51,9 +51,10 @@ static bool between(const struct meter_channel *c, const struct meter_reading *f
     return *ret_s > 0;
 }
 
-/* Works for busy_ns of CPU time and waits, with the sampler on or off. Off: one reading at the end of the work, for sources
- * that learn of it when they are read. */
-static bool work(struct meter *meter, struct meter_load *load, int state, int64_t busy_ns, int64_t wait_ns, GError **error)
+/* Works for busy_ns of CPU time and waits, with the sampler on or off. Off: one reading at the end of the work, for
+ * sources that learn of it when they are read. */
+static bool work(struct meter *meter, struct meter_load *load, int state, int64_t busy_ns, int64_t wait_ns,
+                 GError **error)
 {
     g_autoptr(owned_sampler) sampler = NULL;
     int64_t t0_ns, t1_ns = clock_mono_ns();
@@ -113,7 +114,8 @@ static void compare(double values[STATES][ROUNDS], double *ret_difference, doubl
     *ret_u = T_3 * sqrt(squares / (ROUNDS - 1) / ROUNDS);
 }
 
-bool observer_run(struct meter *meter, struct meter_load *load, const size_t *counters, size_t count, int64_t stretch_ns,
+bool observer_run(struct meter *meter, struct meter_load *load, const size_t *counters, size_t count,
+                  int64_t stretch_ns,
                   struct observer *ret, GError **error)
 {
     g_autofree struct stretch *stretches = g_new0(struct stretch, count);

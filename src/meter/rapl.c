@@ -49,8 +49,9 @@ static const struct {
 
 /*
  * What the counters rest on, by the processor. Intel's server parts measure at the voltage regulators since Haswell-EP
- * (Hackenberg et al., IPDPSW 2015); older and client parts estimate from events, and AMD's are a model as well. Whatever
- * has no row is taken for a model: that is the wider assumption. Model numbers: Linux arch/x86/include/asm/intel-family.h.
+ * (Hackenberg et al., IPDPSW 2015); older and client parts estimate from events, and AMD's are a model as well.
+ * Whatever has no row is taken for a model: that is the wider assumption. Model numbers: Linux
+ * arch/x86/include/asm/intel-family.h.
  */
 #define CLASS_MEASURED "rapl.intel"
 #define CLASS_MODEL    "rapl.intel.model"

@@ -260,7 +260,8 @@ static size_t ring_size(const struct sampler *sampler, bool slow, int64_t step_n
 {
     size_t channels = 0;
     for (size_t i = 0; i < sampler->channel_count; i++)
-        channels += sampler->channels[i]->status != QUANTITY_ABSENT && (sampler->channels[i]->rate == METER_SLOW) == slow;
+        channels += sampler->channels[i]->status != QUANTITY_ABSENT &&
+            (sampler->channels[i]->rate == METER_SLOW) == slow;
     return channels * (size_t)(RING_SECONDS * NS_PER_S / step_ns + 1);
 }
 
@@ -516,7 +517,8 @@ void sampler_stats(struct sampler *sampler, struct sampler_stats *ret)
         .cpu_ns = atomic_load(&fast->cpu_ns),
         .slow_cpu_ns = atomic_load(&slow->cpu_ns),
         .writer_cpu_ns = atomic_load(&sampler->writer_cpu_ns),
-        .elapsed_ns = sampler->start_ns ? (sampler->stop_ns ? sampler->stop_ns : now_ns(sampler)) - sampler->start_ns : 0,
+        .elapsed_ns = sampler->start_ns
+                      ? (sampler->stop_ns ? sampler->stop_ns : now_ns(sampler)) - sampler->start_ns : 0,
         .realtime = atomic_load(&fast->realtime),
         .locked = atomic_load(&fast->locked),
         .notice = sampler->notice,

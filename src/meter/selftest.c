@@ -30,7 +30,8 @@
 /* Numbers of batches, in an order that keeps drift apart from k; then the pieces of the other checks. */
 static const unsigned fit_k[] = {4, 16, 1, 8, 2, 12, 3, 6};
 #define FITS G_N_ELEMENTS(fit_k)
-#define T_6  3.707 /* Student's t, 99.5 %, FITS − 2 degrees of freedom and A/A's 4 + 4 − 2: ten checks, few false alarms */
+/* Student's t, 99.5 %, FITS − 2 degrees of freedom and A/A's 4 + 4 − 2: ten checks, few false alarms. */
+#define T_6 3.707
 enum { ADD_A = FITS, ADD_B, ADD_AB, PAIRS, STEPS = PAIRS + 8, WINDOWS = STEPS + 4 };
 
 struct window {
@@ -189,7 +190,8 @@ static void check_step(struct test *test, const struct meter_channel *c, const d
             "a quarter more work: how much more energy it shows; it must be 25 % within the limit, and more than the limit");
 }
 
-static void add_observer_row(struct test *test, const struct meter_channel *c, const char *check, double more, double off,
+static void add_observer_row(struct test *test, const struct meter_channel *c, const char *check, double more,
+                             double off,
                              double half, const char *unit, const char *state)
 {
     if (!(off > 0)) {
@@ -199,9 +201,11 @@ static void add_observer_row(struct test *test, const struct meter_channel *c, c
         return;
     }
     bool within = fabs(more) <= OBSERVER_MAX * off, unclear = fabs(more) <= half;
-    g_autofree char *words = g_strdup_printf("sampler on less off, %s: %+.3g ± %.2g %s of %.4g %s", state, more, half, unit, off,
+    g_autofree char *words = g_strdup_printf("sampler on less off, %s: %+.3g ± %.2g %s of %.4g %s", state, more, half,
+                                             unit, off,
                                              unit);
-    add_row(test, c, check, within ? "pass" : unclear ? "undetermined" : verdict_of(test, false), more / off, OBSERVER_MAX, words);
+    add_row(test, c, check, within ? "pass" : unclear ? "undetermined" : verdict_of(test, false), more / off,
+            OBSERVER_MAX, words);
 }
 
 /* What measuring adds to what is measured. */
@@ -309,7 +313,8 @@ static bool toggle(struct test *test, size_t channel, int64_t toggle_ns, int64_t
     clock_sleep_until_ns(clock_mono_ns() + SETTLE_NS);
     int64_t from_ns = t0_ns + SETTLE_NS;
     see_toggle(test, (ssize_t)channel, from_ns, t1_ns, &ret->counter_w, &ret->counter_variance);
-    see_toggle(test, sibling(test->meter, c, METER_POWER_INSTANT), from_ns, t1_ns, &ret->instant_w, &ret->instant_variance);
+    see_toggle(test, sibling(test->meter, c, METER_POWER_INSTANT), from_ns, t1_ns, &ret->instant_w,
+               &ret->instant_variance);
     see_toggle(test, sibling(test->meter, c, METER_POWER_AVERAGE), from_ns, t1_ns, &unused, &ret->average_variance);
     return true;
 }
@@ -328,8 +333,8 @@ static const char *coverage_words(const struct toggled *t)
 /*
  * A load toggled at 1.37 T. A counter that sees everything averages over T = 0.73 of a toggle, its power sensor over
  * its window only: with a window of a quarter of T the ratio of variances is 0.12; a counter made of such readings has
- * a ratio of 1. Then the load toggled at T itself, which beats with the sensor: a counter that sees everything shows the
- * mean it showed before, one that sees a part shows what happens to fall into it.
+ * a ratio of 1. Then the load toggled at T itself, which beats with the sensor: a counter that sees everything shows
+ * the mean it showed before, one that sees a part shows what happens to fall into it.
  */
 static bool check_coverage(struct test *test, size_t channel, int64_t period_ns, GError **error)
 {
@@ -351,7 +356,8 @@ static bool check_coverage(struct test *test, size_t channel, int64_t period_ns,
         return true;
     }
     add_row(test, c, "coverage", "pass", off.counter_variance / off.instant_variance, NAN, coverage_words(&off));
-    add_row(test, c, "coverage_beat", isfinite(on.counter_w) ? "pass" : "not_run", on.counter_w / off.counter_w - 1, NAN,
+    add_row(test, c, "coverage_beat", isfinite(on.counter_w) ? "pass" : "not_run", on.counter_w / off.counter_w - 1,
+            NAN,
             "mean power when the load beats with the sensor, against when it does not: 0 for a counter that sees everything");
     return true;
 }
@@ -456,7 +462,8 @@ json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struc
     test.rows = json_array();
     int64_t stretch_ns = options && options->observer_ns ? options->observer_ns : OBSERVER_NS;
     bool ok = run_all(&test, counters, count, error);
-    if (!sampler_stop(sampler, ok ? error : NULL) || !ok || !check_observer(&test, counters, count, stretch_ns, error)) {
+    if (!sampler_stop(sampler, ok ? error : NULL) || !ok ||
+        !check_observer(&test, counters, count, stretch_ns, error)) {
         json_decref(test.rows);
         return NULL;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What all sources share: channels with their strings, files below the sysroot, the look for counters that stand still. */
+/* What all sources share: channels with their strings, files below the sysroot, the look for counters that stand
+ * still. */
 #include "meter/source.h"
 
 #include <errno.h>

@@ -43,8 +43,8 @@ struct meter_ops {
     void (*set_pids)(struct meter_source *source, const pid_t *pids, size_t count);
     /* Optional. GPUs. */
     json_t *(*facts)(struct meter_source *source);
-    /* Those among its boards (devices, ended by NULL, in its order) that the environment leaves to programs, as far as it
-     * surely says so: appends new strings. */
+    /* Those among its boards (devices, ended by NULL, in its order) that the environment leaves to programs, as far as
+     * it surely says so: appends new strings. */
     void (*visible)(char *const *boards, GPtrArray *ret);
     bool (*memory)(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);
 };
@@ -86,5 +86,6 @@ char **sysfs_list(const struct meter_context *context, const char *path);
  */
 void source_check_moving(struct meter_source *source, const size_t *indices, size_t count, int64_t wait_ns);
 
-/* The inverse of meter_channel_json(). Texts are borrowed from tree. A member "rate" counts where there is one. Errors: DATA. */
+/* The inverse of meter_channel_json(). Texts are borrowed from tree. A member "rate" counts where there is one. Errors:
+ * DATA. */
 bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError **error);

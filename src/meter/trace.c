@@ -284,7 +284,8 @@ static bool absorb_row(struct meter_trace *trace, char *fields[6], GError **erro
     }
     if (status == METER_READ_OK && !num_parse_int(fields[4], INT64_MIN / 4, INT64_MAX / 4, &raw, error))
         return false;
-    struct meter_reading reading = {.before_ns = t_ns - read_ns / 2, .raw = raw, .status = (enum meter_read_status)status};
+    struct meter_reading reading = {.before_ns = t_ns - read_ns / 2, .raw = raw,
+                                    .status = (enum meter_read_status)status};
     reading.after_ns = reading.before_ns + read_ns;
     series_absorb(&r->series, &r->channel, &reading, TRACE_BREAK_NS);
     return true;

@@ -138,7 +138,8 @@ static void probe_model(const struct preflight_question *q, struct preflight_fin
     bool skips = !backend || backend_model(backend)->takes != BACKEND_TAKES_GGUF ||
                  g_error_matches(model->error, LLEM_ERROR, LLEM_ERROR_MISSING);
     const char *message = model->error->message;
-    preflight_find(ret, skips ? PREFLIGHT_LACKS : PREFLIGHT_REFUSES, place_of_message(q->config, message), "%s", message);
+    preflight_find(ret, skips ? PREFLIGHT_LACKS : PREFLIGHT_REFUSES, place_of_message(q->config, message), "%s",
+                   message);
 }
 
 /* The option that sets the context of an adapter that otherwise sizes it by the longest request; NULL where it is set,
@@ -165,7 +166,8 @@ static char *length_key(struct preflight *p, const struct config *config, size_t
 /* Such an adapter refuses a context longer than the model was trained for. */
 static void probe_length(const struct preflight_question *q, struct preflight_finding *ret)
 {
-    int64_t input = config_int(q->config, FIELD_MAX_INPUT_TOKENS), output = config_int(q->config, FIELD_MAX_OUTPUT_TOKENS);
+    int64_t input = config_int(q->config, FIELD_MAX_INPUT_TOKENS),
+        output = config_int(q->config, FIELD_MAX_OUTPUT_TOKENS);
     int64_t trained = preflight_model(q->preflight, q->config)->context_length;
     const struct backend_option *option = unset_context(q->config);
     if (!option || input + output - 1 <= trained) {
@@ -182,7 +184,8 @@ static void probe_length(const struct preflight_question *q, struct preflight_fi
 
 /* --- Threads --------------------------------------------------------------------------------------------------------- */
 
-/* The nth option of the role that somebody wrote: "llamacpp.n_threads 512". One without a place follows from another. */
+/* The nth option of the role that somebody wrote: "llamacpp.n_threads 512". One without a place follows from
+ * another. */
 static char *threads_key(struct preflight *p, const struct config *config, size_t nth)
 {
     (void)p;

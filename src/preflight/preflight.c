@@ -41,7 +41,8 @@ static void model_free(void *data)
     g_free(model);
 }
 
-struct preflight *preflight_new_with(const struct preflight_options *options, const struct preflight_check *const *tables)
+struct preflight *preflight_new_with(const struct preflight_options *options,
+                                     const struct preflight_check *const *tables)
 {
     struct preflight *p = g_new0(struct preflight, 1);
     p->options = options;
@@ -103,7 +104,8 @@ static struct preflight_model *model_read(const struct config *config)
     if (!config_model(config, &resolved, &model->error))
         return model;
     model->path = g_strdup(resolved.path);
-    if (resolved.format == WORKLOAD_FORMAT_GGUF && resolved.path && workload_facts_read(resolved.path, &facts, &model->error))
+    if (resolved.format == WORKLOAD_FORMAT_GGUF && resolved.path &&
+        workload_facts_read(resolved.path, &facts, &model->error))
         model->context_length = facts.context_length;
     return model;
 }
@@ -175,7 +177,8 @@ static bool ask_all(struct preflight *p, const struct config *config)
     return ok;
 }
 
-const struct preflight_finding *preflight_first_refusal(struct preflight *p, const struct preflight_check *const *tables,
+const struct preflight_finding *preflight_first_refusal(struct preflight *p,
+                                                        const struct preflight_check *const *tables,
                                                         const struct config *config)
 {
     const struct preflight_finding *refusal = NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preflight: what would only be found out while a study runs, asked before. A check is a row (preflight/rows.h): what it
- * asks about, why, the probe, the remedy. Each row asks once about each distinct thing, however many cells need it, and
- * all findings are told at once. Rows are contributed by subject: engines and models (their descriptors), data, sensors
- * (the rows of the sources), runners (their own checks), the store. No row knows an engine, a sensor or a runner by name.
+ * preflight: what would only be found out while a study runs, asked before. A check is a row (preflight/rows.h): what
+ * it asks about, why, the probe, the remedy. Each row asks once about each distinct thing, however many cells need it,
+ * and all findings are told at once. Rows are contributed by subject: engines and models (their descriptors), data,
+ * sensors (the rows of the sources), runners (their own checks), the store. No row knows an engine, a sensor or a
+ * runner by name.
  *
  * Calling sequence, before a study:
  *     p = preflight_new(&(struct preflight_options){.results_dir = …, .runner = …});
@@ -14,8 +15,8 @@
  *
  * of a run that is about to begin (room study): preflight_refusal(p, config).
  *
- * A finding is text and a place; the spans of places are borrowed from the configurations' documents, which must live as
- * long as the preflight. Threading: one thread at a time.
+ * A finding is text and a place; the spans of places are borrowed from the configurations' documents, which must live
+ * as long as the preflight. Threading: one thread at a time.
  */
 #pragma once
 
@@ -58,8 +59,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_preflight, preflight_free)
 
 /* Looks at what one cell needs. */
 void preflight_look(struct preflight *p, const struct config *config);
-/* Why a cell could not succeed, however it were begun; NULL: nothing is known against it. What concerns the cell alone is
- * looked at, not the machine; borrowed. For the loop, which begins no run of such a cell. */
+/* Why a cell could not succeed, however it were begun; NULL: nothing is known against it. What concerns the cell alone
+ * is looked at, not the machine; borrowed. For the loop, which begins no run of such a cell. */
 const struct preflight_finding *preflight_refusal(struct preflight *p, const struct config *config);
 /* Looks at what every cell of a plan needs. */
 void preflight_look_at_plan(struct preflight *p, const struct plan *plan);

@@ -3,7 +3,8 @@
 #include "preflight/rows.h"
 
 const struct preflight_check *const preflight_tables[] = {
-    preflight_store_rows, preflight_runner_rows, preflight_engine_rows, preflight_work_rows, preflight_sensor_rows, NULL,
+    preflight_store_rows, preflight_runner_rows, preflight_engine_rows, preflight_work_rows, preflight_sensor_rows,
+    NULL,
 };
 
 const struct preflight_check *const preflight_cell_tables[] = {preflight_engine_rows, NULL};

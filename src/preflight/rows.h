@@ -18,8 +18,8 @@ struct preflight_check {
     const char *why;    /* what goes wrong without it */
     const char *remedy; /* what to do, where the probe has nothing more exact to say */
     bool thorough;      /* takes its time: asked by `llem doctor` alone */
-    /* The nth thing that the check asks about for a configuration (NULL: of the machine); equal keys are one thing. Words
-     * for people, since findings show them. NULL: nothing (more). New string. */
+    /* The nth thing that the check asks about for a configuration (NULL: of the machine); equal keys are one thing.
+     * Words for people, since findings show them. NULL: nothing (more). New string. */
     char *(*key)(struct preflight *p, const struct config *config, size_t nth);
     /* Fills in verdict, text and, where it can, hint and place; what it is given is OK without a text. */
     void (*probe)(const struct preflight_question *q, struct preflight_finding *ret);
@@ -37,10 +37,12 @@ extern const struct preflight_check *const preflight_tables[];
 extern const struct preflight_check *const preflight_cell_tables[];
 
 /* With other tables than preflight_tables. */
-struct preflight *preflight_new_with(const struct preflight_options *options, const struct preflight_check *const *tables);
+struct preflight *preflight_new_with(const struct preflight_options *options,
+                                     const struct preflight_check *const *tables);
 
 /* Asks the rows of some tables about a cell, up to the first finding that refuses it; NULL: none does. */
-const struct preflight_finding *preflight_first_refusal(struct preflight *p, const struct preflight_check *const *tables,
+const struct preflight_finding *preflight_first_refusal(struct preflight *p,
+                                                        const struct preflight_check *const *tables,
                                                         const struct config *config);
 
 const struct preflight_options *preflight_options_of(const struct preflight *p);

@@ -98,7 +98,8 @@ char *report_reference(void)
                                 "| column | heading | shows |\n|---|---|---|\n");
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const char *header = rows[i].column.header;
-        g_string_append_printf(out, "| `%s` | %s | %s%s |\n", rows[i].column.id, header ? header : "the last part of each path",
+        g_string_append_printf(out, "| `%s` | %s | %s%s |\n", rows[i].column.id,
+                               header ? header : "the last part of each path",
                                rows[i].help, rows[i].usual ? "" : "; only when it is asked for");
     }
     return g_string_free(out, FALSE);

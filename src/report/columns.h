@@ -26,10 +26,12 @@ struct column {
     bool left;
 };
 
-/* The columns of a table, by the options or the usual ones that say something of these runs. New array of struct column. */
+/* The columns of a table, by the options or the usual ones that say something of these runs. New array of struct
+ * column. */
 GArray *columns_of(const struct frame *frame, const struct report_options *options);
 /* The metric that an id sorts by; METRIC_COUNT: the usual order; -1: the order of the plan. */
 int columns_sort(const char *id);
 /* What stands in a column. New string. */
-char *column_text(const struct column *column, const struct frame *frame, const struct frame_energy *energy, size_t run);
+char *column_text(const struct column *column, const struct frame *frame, const struct frame_energy *energy,
+                  size_t run);
 char *column_header(const struct column *column, const struct frame_energy *energy);

@@ -20,7 +20,8 @@ static void add_engine(GString *out, const json_t *record)
     const char *name = text_at(record, "engine.name"), *version = text_at(record, "engine.version");
     const char *adapter = text_at(record, "engine.adapter"), *revision = text_at(record, "engine.adapter_version");
     if (name)
-        g_string_append_printf(out, "  engine  %s%s%s (adapter %s %s)\n", name, version ? " " : "", version ? version : "",
+        g_string_append_printf(out, "  engine  %s%s%s (adapter %s %s)\n", name, version ? " " : "",
+                               version ? version : "",
                                adapter ? adapter : "?", revision ? revision : "?");
 }
 
@@ -29,7 +30,8 @@ static void add_head(GString *out, const char *name, const json_t *record)
     const char *class = text_at(record, "class"), *study = text_at(record, "identity.study");
     const char *hash = text_at(record, "identity.config_hash"), *model = text_at(record, "config.model");
     const char *backend = text_at(record, "config.backend");
-    const char *state = !class ? "ok" : !strcmp(class, llem_error_name(LLEM_ERROR_INTERRUPTED)) ? "interrupted" : "failed";
+    const char *state = !class ? "ok" : !strcmp(class, llem_error_name(LLEM_ERROR_INTERRUPTED))
+                        ? "interrupted" : "failed";
     g_string_append_printf(out, "%s: %s%s%s\n", name, state, class ? ", " : "", class ? class : "");
     if (model && backend)
         g_string_append_printf(out, "  model   %s on %s\n", model, backend);
@@ -137,7 +139,8 @@ static void add_reasons(GString *out, const json_t *record, bool absent, const c
         g_free(before);
     }
     for (guint i = 0; i < reasons->len; i++)
-        g_string_append_printf(out, "%s  %s\n      %s\n", i ? "" : title, (char *)reasons->pdata[i], (char *)names->pdata[i]);
+        g_string_append_printf(out, "%s  %s\n      %s\n", i ? "" : title, (char *)reasons->pdata[i],
+                               (char *)names->pdata[i]);
 }
 
 /* --- Doubts --------------------------------------------------------------------------------------------------------- */
@@ -147,7 +150,8 @@ static char *share_text(const char *name, const json_t *scope, const char *membe
 {
     double half = NAN;
     jsonx_get_real(scope, member, false, &half, NULL);
-    return isfinite(half) && value != 0 ? g_strdup_printf(", %s ± %.2g %%", name, 100 * half / fabs(value)) : g_strdup("");
+    bool known = isfinite(half) && value != 0;
+    return known ? g_strdup_printf(", %s ± %.2g %%", name, 100 * half / fabs(value)) : g_strdup("");
 }
 
 /* "123 J, statistical ± 0.25 %, systematic ± 2 %". A model has its range instead. New string. */
@@ -190,7 +194,8 @@ static void add_doubts(GString *out, const json_t *record)
         g_string_append_printf(out, "%s  %s: %s\n", i ? "" : "\nFlags:\n", flag, meaning ? meaning : "");
     }
     for (size_t i = 0; i < json_array_size(warnings); i++)
-        g_string_append_printf(out, "%s  %s\n", i ? "" : "\nWarnings:\n", json_string_value(json_array_get(warnings, i)));
+        g_string_append_printf(out, "%s  %s\n", i ? "" : "\nWarnings:\n",
+                               json_string_value(json_array_get(warnings, i)));
 }
 
 /* --- A run that failed ---------------------------------------------------------------------------------------------- */

@@ -20,8 +20,9 @@ bool report_options_check(const struct report_options *options, GError **error);
 /* The section of docs/results.md on columns. New string. */
 char *report_reference(void);
 
-/* The table with its notes: what the energy column is, why it is not measured and what would give a measured value, what
- * may not be compared, which runs failed and why. Options must have passed the check. Every line ends in a newline. */
+/* The table with its notes: what the energy column is, why it is not measured and what would give a measured value,
+ * what may not be compared, which runs failed and why. Options must have passed the check. Every line ends in a
+ * newline. */
 char *report_table(const struct frame *frame, const struct report_options *options);
 
 /* One run: what was run, its figures with interval, status and origin, what is absent and why, flags and warnings; of a

@@ -141,10 +141,11 @@ void result_put_stretch(struct result *r, enum result_part part, int64_t t0_ns, 
 void result_put_json(struct result *r, enum result_part part, json_t *value);
 /* Null, and why, of a row that may be null. */
 void result_put_null(struct result *r, enum result_part part, const char *reason);
-/* Whatever a tree has of the rows below a part ("sampler"); a member without a row is a bug. Takes over the reference. */
+/* Whatever a tree has of the rows below a part ("sampler"); a member without a row is a bug. Takes over the
+ * reference. */
 void result_put_members(struct result *r, const char *part, json_t *tree);
-/* Holds an object of energy.scopes to the rows `estimate.*`: what is required and not there becomes null, "not collected"; a
- * member without a row is a bug. Returns it. */
+/* Holds an object of energy.scopes to the rows `estimate.*`: what is required and not there becomes null, "not
+ * collected"; a member without a row is a bug. Returns it. */
 json_t *result_estimate(json_t *tree);
 G_GNUC_PRINTF(2, 3) void result_warn(struct result *r, const char *format, ...);
 /* A doubt a machine can read ("phase_locked") and one sentence for people; each flag once. */

@@ -176,7 +176,8 @@ bool store_cell_read(const struct store *store, size_t cell, struct store_cell *
     const char *hash = NULL, *label = NULL;
     json_t *levels = NULL;
     if (!line || !jsonx_get_string(line, "hash", true, &hash, error) ||
-        !jsonx_get_string(line, "label", true, &label, error) || !jsonx_get_object(line, "levels", true, &levels, error))
+        !jsonx_get_string(line, "label", true, &label, error) ||
+        !jsonx_get_object(line, "levels", true, &levels, error))
         return false;
     g_strlcpy(ret->hash, hash, sizeof ret->hash);
     ret->label = g_strdup(label);

@@ -64,7 +64,8 @@ char *store_folder_new(const char *results_dir, const char *name, GError **error
 
 /* --- Runs ----------------------------------------------------------------------------------------------------------- */
 
-char *store_run_name(size_t run, int cycle, const char *model, const char *backend, const char *config_hash, int attempt)
+char *store_run_name(size_t run, int cycle, const char *model, const char *backend, const char *config_hash,
+                     int attempt)
 {
     g_autofree char *safe = slug(model, 40);
     g_autofree char *number = attempt > 1 ? g_strdup_printf("_%d", attempt) : g_strdup("");

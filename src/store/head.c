@@ -27,7 +27,8 @@ static json_t *runs_json(const struct plan *plan)
     return list;
 }
 
-json_t *store_head_json(const struct config_file *file, const struct plan *plan, json_t *shared, const char *cells_sha256)
+json_t *store_head_json(const struct config_file *file, const struct plan *plan, json_t *shared,
+                        const char *cells_sha256)
 {
     return json_pack("{s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:I, s:s, s:o, s:o}",         //
                      "schema", STORE_SCHEMA,                                                               //

@@ -25,7 +25,8 @@ static inline struct store_run *store_run_at(const struct store *store, size_t r
 /* --- study.json (head.c) ------------------------------------------------------------------------------------------ */
 
 /* shared: as store_cells_text() gave it; cells_sha256: of the text of cells.jsonl. */
-json_t *store_head_json(const struct config_file *file, const struct plan *plan, json_t *shared, const char *cells_sha256);
+json_t *store_head_json(const struct config_file *file, const struct plan *plan, json_t *shared,
+                        const char *cells_sha256);
 /* Reads study.json and fills in head and runs. */
 bool store_head_read(struct store *store, GError **error);
 
@@ -46,8 +47,8 @@ struct journal *journal_open(const char *path, GError **error);
 /* Adds version and checksum. One write, one sync, whatever the size of the study. Takes over the reference. */
 bool journal_append(struct journal *journal, json_t *line, GError **error);
 void journal_close(struct journal *journal);
-/* Hands over each line that is whole and right; one that is not, or that is refused, is said in doubts (char *). A journal
- * that is not there has no lines. */
+/* Hands over each line that is whole and right; one that is not, or that is refused, is said in doubts (char *). A
+ * journal that is not there has no lines. */
 typedef bool journal_line_fn(const json_t *line, void *data, GError **error);
 bool journal_read(const char *path, journal_line_fn *line, void *data, GPtrArray *doubts, GError **error);
 
@@ -65,20 +66,21 @@ bool store_line_apply(struct store *store, const json_t *line, GError **error);
 /* RESULTS/NAME_2026-11-25T02-44-37[_n]: a new study folder, never an existing one. New string. */
 char *store_folder_new(const char *results_dir, const char *name, GError **error);
 /* NNN_cC_MODEL-BACKEND_HASH8[_N]: the name of the folder of a run, in its Nth attempt. New string. */
-char *store_run_name(size_t run, int cycle, const char *model, const char *backend, const char *config_hash, int attempt);
+char *store_run_name(size_t run, int cycle, const char *model, const char *backend, const char *config_hash,
+                     int attempt);
 /* The inverse, also of the name while it is not complete: run (from 0), cycle and attempt; false if it is not one. */
 bool store_run_name_parse(const char *name, size_t *ret_run, int *ret_cycle, int *ret_attempt);
 bool store_run_name_is_partial(const char *name);
-/* Moves what a worker left in an exchange folder into a new run folder, under their lasting names; the folder is renamed
- * into place complete, so that it is there whole or not at all. */
+/* Moves what a worker left in an exchange folder into a new run folder, under their lasting names; the folder is
+ * renamed into place complete, so that it is there whole or not at all. */
 bool store_run_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error);
 /* What becomes of run_dir's name until it is complete. New string. */
 char *store_run_partial(const char *run_dir);
 
 /* --- Reading back (recover.c) --------------------------------------------------------------------------------------- */
 
-/* What became of each run: by the journal and, where that ends too early, by what lies in the folder; into the journal of
- * a store open for writing. */
+/* What became of each run: by the journal and, where that ends too early, by what lies in the folder; into the journal
+ * of a store open for writing. */
 bool store_recover(struct store *store, GError **error);
 
 /* The line of a run as it stands now, into the journal (transitions.c). */

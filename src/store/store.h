@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store: the folder of one study. It holds all that is needed to go on with the study, to move it, and to read it again,
- * without the user's file.
+ * store: the folder of one study. It holds all that is needed to go on with the study, to move it, and to read it
+ * again, without the user's file.
  *
- *   study.json      what is to be done: schema, name, hashes, seed, order, axes, what the cells share (values with their
- *                   origins), the cell of every run in the order of the runs
+ *   study.json      what is to be done: schema, name, hashes, seed, order, axes, what the cells share (values with
+ *                   their origins), the cell of every run in the order of the runs
  *   cells.jsonl     one line a cell: hash, label, levels, and what differs from the shared values
  *   journal.jsonl   one line a transition of a run; the line that ends a run holds the figures of the table
  *   NNN_cC_…/       one folder a run: what its worker left
  *   .exchange-…/    the exchange folder of a run at work, or of one whose files could not be moved
  *
- * study.json and cells.jsonl are written whole before the first run and never again; the journal only grows, a line at a
- * time, each on disk before the call returns. A line has a version and a checksum: the last one may be torn (the llem was
- * killed, the disk was full), any other that is damaged is told (store_doubts()) and not heeded; where the journal ends too
- * early the run folders say the rest.
+ * study.json and cells.jsonl are written whole before the first run and never again; the journal only grows, a line at
+ * a time, each on disk before the call returns. A line has a version and a checksum: the last one may be torn (the llem
+ * was killed, the disk was full), any other that is damaged is told (store_doubts()) and not heeded; where the journal
+ * ends too early the run folders say the rest.
  *
  * Calling sequence, of the one who works on it:
  *     store = store_create(results_dir, file, plan, &error);        or store_open(folder, STORE_WRITE, &error)
@@ -24,7 +24,8 @@
  * of readers: store_open(folder, STORE_READ, &error); store_run(), store_run_record(): one record at a time.
  *
  * store_create() and store_open() give the same: the first writes and then opens. While a store is open for writing it
- * holds a lock on the journal: a second llem is refused, and a reader can tell a study at work from one that was killed.
+ * holds a lock on the journal: a second llem is refused, and a reader can tell a study at work from one that was
+ * killed.
  *
  * Ownership: store_free(); what is borrowed lives as long as the store, or until the run changes. Errors: IO, DATA,
  * MISSING (no study folder), UNSUPPORTED (of another version, or at work elsewhere). Threading: one thread at a time.
@@ -152,8 +153,8 @@ struct store_end {
     const char *exchange_dir; /* what lies in it becomes the run folder; NULL: the run was not begun */
     int64_t wall_ns;
 };
-/* The run has ended. False where its files could not be moved or the journal could not be written: then the study cannot
- * go on; the run says where its files are (and is not ok), and the journal is told what it can be told. */
+/* The run has ended. False where its files could not be moved or the journal could not be written: then the study
+ * cannot go on; the run says where its files are (and is not ok), and the journal is told what it can be told. */
 bool store_run_end(struct store *store, size_t run, const struct store_end *end, GError **error);
 /* A run that has ended is to be done again. */
 bool store_run_plan_again(struct store *store, size_t run, GError **error);

@@ -50,7 +50,8 @@ static bool run_leave(struct store_run *run, size_t index, const char *folder, c
                                    message ? message : "", message ? "; " : "", cause->message, places);
     if (run->state == STORE_OK)
         run->state = STORE_FAILED;
-    g_set_error(error, cause->domain, cause->code, "run %zu: %s; its files are in %s", index + 1, cause->message, places);
+    g_set_error(error, cause->domain, cause->code, "run %zu: %s; its files are in %s", index + 1, cause->message,
+                places);
     return false;
 }
 

@@ -83,6 +83,6 @@ bool work_fill(const struct store *store, size_t run, const struct config *confi
     ret->cycle = store_run(store, run)->cycle;
     ret->study = g_strdup(store_name(store));
     ret->study_hash = g_strdup(store_hash(store));
-    return add_prompts(library, config, ret, error) && add_engine(config, ret, error) && add_model(config, ret, error) &&
-           config_check_content(config, library, error);
+    return add_prompts(library, config, ret, error) && add_engine(config, ret, error) &&
+           add_model(config, ret, error) && config_check_content(config, library, error);
 }

@@ -328,7 +328,8 @@ static bool order_runs(struct plan *plan, struct diag *diag)
     plan->cycles = (int)config_file_int(plan->study, FIELD_EXECUTION_N_CYCLES);
     hash_plan(plan);
     g_autofree char *low = g_strndup(plan->hash + 8, 8); /* the low 32 bits of the hash */
-    plan->seed = config_file_has(plan->study, FIELD_EXECUTION_SEED) ? (uint64_t)config_file_int(plan->study, FIELD_EXECUTION_SEED)
+    plan->seed = config_file_has(plan->study, FIELD_EXECUTION_SEED)
+                 ? (uint64_t)config_file_int(plan->study, FIELD_EXECUTION_SEED)
                                                           : g_ascii_strtoull(low, NULL, 16);
     size_t total;
     if (!g_size_checked_mul(&total, plan->cells->len, (size_t)plan->cycles) || total > 10u * LIMIT_SWEEP_CELLS) {

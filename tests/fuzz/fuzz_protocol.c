@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes, in pieces of any size: the same lines come out, and a reply to generate is refused or is what it claims. */
+/* Any bytes, in pieces of any size: the same lines come out, and a reply to generate is refused or is what it
+ * claims. */
 #include "engine/private.h"
 
 #include "fuzz.h"

@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     set_up();
     const struct config_file_options options = {.skip_digests = true};
     g_autoptr(owned_diag) diag = diag_new();
-    g_autoptr(owned_config_file) study = config_file_parse("fuzz.yaml", (const char *)data, size, "/nowhere", &options, diag);
+    g_autoptr(owned_config_file) study = config_file_parse("fuzz.yaml", (const char *)data, size, "/nowhere", &options,
+                                                           diag);
     g_assert((study != NULL) == (diag_errors(diag) == 0));
     g_autoptr(owned_plan) plan = study ? plan_new(study, diag) : NULL;
     if (plan)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probe: a sensor nobody knows, in one file. A counter of 12.5 W that refreshes every 20 ms, of a scope and a class of its
- * own. With its row (row.h) it must run through whole experiments.
+ * probe: a sensor nobody knows, in one file. A counter of 12.5 W that refreshes every 20 ms, of a scope and a class of
+ * its own. With its row (row.h) it must run through whole experiments.
  */
 #include "meter/source.h"
 

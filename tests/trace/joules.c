@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * joules-of-trace RUN: the energy of every scope of a run again, from what lies in its folder alone. It has no meter, no
- * sampler and no experiment: the proof that energy/scopes.h needs none, and that a trace holds what a record says.
+ * joules-of-trace RUN: the energy of every scope of a run again, from what lies in its folder alone. It has no meter,
+ * no sampler and no experiment: the proof that energy/scopes.h needs none, and that a trace holds what a record says.
  * Prints {"scope": joules, …}.
  */
 #include "energy/scopes.h"

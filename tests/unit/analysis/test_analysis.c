@@ -152,7 +152,8 @@ static void test_reasons(void)
         add(frame, 1, 2, differences[i].patch);
         add(frame, 1, 3, "{}");
         g_autoptr(GPtrArray) notes = frame_notes(frame);
-        const struct frame_note *note = note_of(notes, row->rule == FRAME_WARN ? "compare_with_care" : "not_comparable", row->id);
+        const struct frame_note *note = note_of(notes, row->rule == FRAME_WARN ? "compare_with_care" : "not_comparable",
+                                                row->id);
         g_test_message("%s", row->id);
         switch (differences[i].key) {
         case FRAME_KEY_STATUS: note = note_of(notes, "kinds_differ", NULL); break;
@@ -302,7 +303,8 @@ static void test_order(void)
 static void test_levels(void)
 {
     g_autoptr(owned_frame) frame = frame_new();
-    g_autoptr(json_t) a = parse("{'model': 'm', 'sim.batch_size': 4}"), b = parse("{'model': 'm', 'llamacpp.n_ctx': 512}");
+    g_autoptr(json_t) a = parse("{'model': 'm', 'sim.batch_size': 4}"),
+        b = parse("{'model': 'm', 'llamacpp.n_ctx': 512}");
     frame_add(frame, &(struct frame_run){1, 1, a, "ok", NULL}, NULL);
     frame_add(frame, &(struct frame_run){2, 1, b, "ok", NULL}, NULL);
     frame_add(frame, &(struct frame_run){3, 2, a, "ok", NULL}, NULL);
@@ -359,14 +361,15 @@ static json_t *options_of(int seed)
     return options;
 }
 
-/* A record with every figure, those of energy with intervals, options and answers of its own, and a reason of its own for
- * one of its figures. */
+/* A record with every figure, those of energy with intervals, options and answers of its own, and a reason of its own
+ * for one of its figures. */
 static json_t *whole_record(int seed)
 {
     json_t *record = parse(base_record), *metrics = json_object_get(record, "metrics");
     for (int i = 0; i < METRIC_COUNT; i++) {
         g_autofree char *reason = i == 0 ? g_strdup_printf("run %d lost some of its readings", seed) : NULL;
-        struct quantity q = quantity_of(QUANTITY_MEASURED, seed * 1.5 + i, i % 2 ? "padded_counter" : "padded_power", "nvml:GPU-1");
+        struct quantity q = quantity_of(QUANTITY_MEASURED, seed * 1.5 + i, i % 2 ? "padded_counter" : "padded_power",
+                                        "nvml:GPU-1");
         if (!strcmp(result_metric_row(i)->group, "energy")) {
             q.low = q.value - 1;
             q.high = q.value + 1;
@@ -387,7 +390,8 @@ static void test_a_run_takes_less_than_2_kb(void)
     size_t before = mallinfo2().uordblks;
     for (int i = 0; i < RUNS; i++) {
         g_autoptr(json_t) record = whole_record(i);
-        g_autoptr(json_t) levels = json_pack("{s:i, s:s, s:f}", "sim.batch_size", i, "precision", "bf16", "sim.x", i * 0.1);
+        g_autoptr(json_t) levels = json_pack("{s:i, s:s, s:f}", "sim.batch_size", i, "precision", "bf16", "sim.x",
+                                             i * 0.1);
         frame_add(frame, &(struct frame_run){i + 1, 1, levels, "ok", NULL}, record);
     }
     size_t kept = mallinfo2().uordblks - before;

@@ -81,7 +81,8 @@ static void test_options(void)
     g_autoptr(owned_backend) b = toy();
     const struct backend_option *options;
     g_assert_cmpuint(backend_options(b, &options), ==, 5);
-    const struct backend_option *n = backend_option(b, "a.n"), *m = backend_option(b, "toy.a.m"), *q = backend_option(b, "q");
+    const struct backend_option *n = backend_option(b, "a.n"), *m = backend_option(b, "toy.a.m"),
+        *q = backend_option(b, "q");
     g_assert_true(n == &options[0] && m == &options[1] && q == &options[2]);
     g_assert_cmpstr(n->path, ==, "toy.a.n");
     g_assert_cmpstr(n->initial, ==, "2");
@@ -302,7 +303,8 @@ static void test_all_at_once(void)
     g_autofree char *said = NULL;
     g_autoptr(owned_backend) backend =
         parse("{\"format\": 1, \"name\": \"toy\",\n \"title\": 1,\n \"modes\": [],\n \"hash_version\": 0}", &said);
-    static const char *const places[] = {"engine.json:1:1:", "engine.json:2:11:", "engine.json:3:11:", "engine.json:4:18:"};
+    static const char *const places[] = {"engine.json:1:1:", "engine.json:2:11:", "engine.json:3:11:",
+                                         "engine.json:4:18:"};
     for (size_t i = 0; i < G_N_ELEMENTS(places); i++)
         g_assert_nonnull(strstr(said, places[i]));
 }
@@ -358,7 +360,8 @@ static void test_search(void)
     g_autofree char *path = g_strdup_printf("%s/first:%s/none:%s/second", root, root, root);
     g_setenv("LLEM_ENGINES_PATH", path, TRUE);
     g_autoptr(GPtrArray) all = backend_search();
-    g_autofree char *first = g_build_filename(root, "first", "toy", NULL), *second = g_build_filename(root, "second", "toy", NULL);
+    g_autofree char *first = g_build_filename(root, "first", "toy", NULL),
+        *second = g_build_filename(root, "second", "toy", NULL);
     const struct backend_found *toy_found = found_of(all, "toy"), *sim = found_of(all, "sim");
     const struct backend_found *vllm = found_of(all, "vllm");
     g_assert_true(toy_found && sim && vllm);
@@ -426,7 +429,8 @@ static void test_command(void)
                                     "\"command\": [\"{python}\", \"{dir}/run\"]");
     put_engine("commands", "bare", "");
     g_autofree char *path = g_build_filename(root, "commands", NULL);
-    g_autofree char *run = g_build_filename(path, "own", "run", NULL), *script = g_build_filename(path, "snake", "run", NULL);
+    g_autofree char *run = g_build_filename(path, "own", "run", NULL),
+        *script = g_build_filename(path, "snake", "run", NULL);
     g_setenv("LLEM_ENGINES_PATH", path, TRUE);
     const struct backend *own = backend_find("own", NULL), *snake = backend_find("snake", NULL);
     g_autoptr(GError) error = NULL;
@@ -487,7 +491,8 @@ static void test_python(void)
         g_autofree char *python = g_build_filename(path, cases[i].name, NULL);
         bool has = strcmp(cases[i].name, "without") != 0;
         g_autofree char *text =
-            cases[i].version ? g_strdup_printf("#!/bin/sh\ncase \"$2\" in *version*) echo %s;; *) %s;; esac\n", cases[i].version,
+            cases[i].version ? g_strdup_printf("#!/bin/sh\ncase \"$2\" in *version*) echo %s;; *) %s;; esac\n",
+                                               cases[i].version,
                                                has ? "true" : "echo Traceback >&2; echo ModuleNotFoundError: toyengine >&2; exit 1")
                              : g_strdup("#!/bin/sh\necho No such thing >&2\nexit 1\n");
         g_assert_true(g_file_set_contents(python, text, -1, NULL));

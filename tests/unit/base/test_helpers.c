@@ -95,7 +95,8 @@ static void test_digest_follows_the_file(void)
 static void test_digest_is_remembered(void)
 {
     g_autofree char *dir = g_dir_make_tmp("llem-digest-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename(dir, "weights", NULL), *notes = g_build_filename(dir, "llem", "digests", NULL);
+    g_autofree char *path = g_build_filename(dir, "weights", NULL),
+        *notes = g_build_filename(dir, "llem", "digests", NULL);
     write_large(path, 'x', 17 << 20);
     sleep(3);
     g_autofree char *digest = file_sha256_cached(path, NULL);
@@ -194,7 +195,8 @@ static void test_members(void)
 
 static void test_install(void)
 {
-    static const char *const there[] = {"nowhere", "../tests/test_base_helpers", NULL}, *const none[] = {"nowhere", NULL};
+    static const char *const there[] = {"nowhere", "../tests/test_base_helpers", NULL},
+        *const none[] = {"nowhere", NULL};
     g_autofree char *found = install_find(there, G_FILE_TEST_IS_EXECUTABLE), *self = install_folder();
     g_autofree char *expected = g_build_filename(self, "test_base_helpers", NULL);
     g_assert_cmpstr(found, ==, expected);

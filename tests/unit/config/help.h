@@ -15,7 +15,8 @@ char *errors_of(const char *text);
 /* A temporary file with this content. New path. */
 char *temp_file(const char *suffix, const char *content);
 
-/* A folder of engines with one of them, NAME/engine.json; LLEM_ENGINES_PATH names it before ours until engines_away(). */
+/* A folder of engines with one of them, NAME/engine.json; LLEM_ENGINES_PATH names it before ours until
+ * engines_away(). */
 void engine_there(const char *name, const char *json);
 void engines_away(void);
 /* A table with every engine there is, whose descriptors must be in order. */

@@ -368,7 +368,8 @@ static void test_exchange_refuses(void)
 
 int main(int argc, char **argv)
 {
-    /* The cache of the machine stays out of it. (G_TEST_OPTION_ISOLATE_DIRS leaks, which LeakSanitizer would report.) */
+    /* The cache of the machine stays out of it. (G_TEST_OPTION_ISOLATE_DIRS leaks, which LeakSanitizer would
+     * report.) */
     g_autofree char *cache = g_dir_make_tmp("llem-test-XXXXXX", NULL);
     g_setenv("XDG_CACHE_HOME", cache, TRUE);
     g_setenv("XDG_CONFIG_HOME", cache, TRUE);

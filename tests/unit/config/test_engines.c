@@ -61,7 +61,8 @@ static void test_chain(void)
 {
     engine_there("chain", chain);
     g_autoptr(owned_config_file) file = NULL;
-    g_autoptr(owned_config) config = config_of("model: m\nbackend: chain\nrandom_seed: 42\nchain: {old: {c: 3}}\n", NULL, &file);
+    g_autoptr(owned_config) config = config_of("model: m\nbackend: chain\nrandom_seed: 42\nchain: {old: {c: 3}}\n",
+                                               NULL, &file);
     g_assert_cmpint(json_integer_value(config_value_at(config, "chain.a")), ==, 3);
     g_autofree char *hash = hash_of("model: m\nbackend: chain\nchain: {a: 3, b: 3, c: 3}\n");
     g_assert_cmpstr(config_hash(config), ==, hash);

@@ -9,7 +9,8 @@
 
 static const char *const engines[] = {"llamacpp", "pytorch", "vllm", "sim"};
 
-/* What must stand beside a field so that it has a meaning, and a value other than the default where none can be made. */
+/* What must stand beside a field so that it has a meaning, and a value other than the default where none can be
+ * made. */
 static const struct {
     const char *path, *beside, *other;
 } hints[] = {
@@ -329,7 +330,8 @@ static void test_a_shared_row_more(void)
         size_t sorted = 0;
         while (table->sorted[sorted] != drop)
             sorted++;
-        memmove(&table->sorted[sorted], &table->sorted[sorted + 1], (--table->n_sorted - sorted) * sizeof *table->sorted);
+        memmove(&table->sorted[sorted], &table->sorted[sorted + 1],
+                (--table->n_sorted - sorted) * sizeof *table->sorted);
         g_autoptr(owned_diag) diag = diag_new();
         g_autoptr(owned_config) config = config_file_resolve(file, NULL, 0, diag);
         g_assert_cmpstr(config_hash(config), ==, whole);

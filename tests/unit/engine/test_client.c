@@ -508,7 +508,8 @@ static void test_log_full_disk(void)
 
 #define DIE "--start-an-engine-and-die"
 
-/* This program again, as a worker: starts an engine that will not hear the end of its socket, says its pid, is killed. */
+/* This program again, as a worker: starts an engine that will not hear the end of its socket, says its pid, is
+ * killed. */
 static int start_and_die(void)
 {
     struct engine *engine = loaded_engine("\"fail\": \"no_shutdown\"");

@@ -353,7 +353,8 @@ static void test_facts(void)
     g_assert_cmpint(json_integer_value(json_object_get(device, "power_limit_min_mw")), ==, 200000);
     g_assert_cmpint(json_integer_value(json_object_get(device, "ecc_mode")), ==, 0);
     g_assert_true(json_is_null(json_object_get(device, "persistence_mode")));
-    g_assert_cmpstr(json_string_value(json_object_get(device, "persistence_mode_reason")), ==, "Insufficient Permissions");
+    g_assert_cmpstr(json_string_value(json_object_get(device, "persistence_mode_reason")), ==,
+                    "Insufficient Permissions");
     g_assert_cmpstr(json_string_value(json_object_get(device, "compute_capability")), ==, "9.0");
     g_autofree char *key = meter_characterisation_key(meter);
     g_autofree char *expected = g_strconcat(g_get_host_name(), "+", UUID0, "+570.1", NULL);

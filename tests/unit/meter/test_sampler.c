@@ -134,7 +134,8 @@ static void test_stuck(void)
     struct sampler_clock clock = fixture_clock(&f);
     struct sampler *sampler = start(meter, &(struct sampler_options){.clock = &clock});
     sampler_advance(sampler, 10 * NS_PER_S);
-    g_autoptr(GArray) points = sampler_series(sampler, fixture_channel(meter, GPU0 "energy"), 3 * NS_PER_S, 10 * NS_PER_S);
+    g_autoptr(GArray) points = sampler_series(sampler, fixture_channel(meter, GPU0 "energy"), 3 * NS_PER_S,
+                                              10 * NS_PER_S);
     g_assert_cmpint(points->len, ==, 1); /* one run, still seen at the end: a counter that stands still */
     g_assert_cmpint(point(points, 0)->first_ns, <=, 2 * NS_PER_S + 20 * MS);
     g_assert_cmpint(point(points, 0)->last_ns, ==, 10 * NS_PER_S);
@@ -212,7 +213,8 @@ static void test_threads(void)
     g_autoptr(json_t) json = sampler_stats_json(sampler);
     g_assert_cmpint(json_integer_value(json_object_get(json, "ticks")), ==, stats.ticks);
     /* The modelled channel had nothing to say until it knew the engine. */
-    g_autoptr(GArray) modelled = sampler_series(sampler, fixture_channel(meter, "modelled:engine:energy"), 0, INT64_MAX);
+    g_autoptr(GArray) modelled = sampler_series(sampler, fixture_channel(meter, "modelled:engine:energy"), 0,
+                                                INT64_MAX);
     g_assert_cmpint(point(modelled, 0)->status, ==, METER_READ_NOT_READY);
     g_assert_cmpint(point(modelled, modelled->len - 1)->status, ==, METER_READ_OK);
     size_t marks = sampler_mark_count(sampler);
@@ -288,7 +290,8 @@ static void test_options(void)
     g_assert_null(sampler_new(meter, &(struct sampler_options){.step_ns = 1000}, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG);
     g_clear_error(&error);
-    struct sampler *sampler = sampler_new(meter, &(struct sampler_options){.trace_path = "/nowhere/trace.csv.gz"}, &error);
+    struct sampler *sampler = sampler_new(meter, &(struct sampler_options){.trace_path = "/nowhere/trace.csv.gz"},
+                                          &error);
     g_assert_no_error(error);
     g_assert_false(sampler_start(sampler, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_IO);

@@ -49,7 +49,8 @@ static void test_selftest(void)
     /* A simulated board draws nothing for being read. */
     json_t *idle = row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000000:energy", "observer_idle");
     g_assert_cmpfloat(fabs(json_number_value(json_object_get(idle, "value"))), <, near);
-    g_assert_cmpstr(json_string_value(json_object_get(row_of(tree, "modelled:engine:energy", "observer_busy"), "verdict")), ==,
+    g_assert_cmpstr(json_string_value(json_object_get(row_of(tree, "modelled:engine:energy", "observer_busy"),
+                                                      "verdict")), ==,
                     "not_run");
     double whole = json_number_value(json_object_get(
         row_of(tree, "nvml:GPU-00000000-0000-4000-8000-000000000000:energy", "coverage"), "value"));

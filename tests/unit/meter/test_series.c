@@ -44,7 +44,8 @@ static void check_runs(const char *kind, double scale, int64_t wrap, const char 
     for (char **l = lines; *l; l++) {
         g_auto(GStrv) cells = g_strsplit(*l, ",", 2);
         bool number = g_ascii_isdigit(cells[1][0]);
-        g_string_append_printf(text, "%s000000,0,0,a:b,%s,%s\n", cells[0], number ? cells[1] : "", number ? "ok" : cells[1]);
+        g_string_append_printf(text, "%s000000,0,0,a:b,%s,%s\n", cells[0], number ? cells[1] : "",
+                               number ? "ok" : cells[1]);
     }
     g_autoptr(GError) error = NULL;
     struct meter_trace *trace = load_text(&f, text->str, &error);
@@ -70,9 +71,11 @@ static void test_runs(void)
 {
     RUNS("energy", 1e-3, 0, "10,5 20,5 30,5 40,9 50,9", {10, 10, 30, 5, METER_READ_OK}, {30, 40, 50, 9, METER_READ_OK});
     /* A gap of more than a second begins a new run although the value is the same. */
-    RUNS("power_instant", 1e-3, 0, "10,5 20,5 1500,5", {10, 10, 20, 5, METER_READ_OK}, {20, 1500, 1500, 5, METER_READ_OK});
+    RUNS("power_instant", 1e-3, 0, "10,5 20,5 1500,5", {10, 10, 20, 5, METER_READ_OK},
+         {20, 1500, 1500, 5, METER_READ_OK});
     /* Lost in between. */
-    RUNS("energy", 1e-3, 0, "10,5 20,lost 30,lost 40,6", {10, 10, 10, 5, METER_READ_OK}, {10, 20, 30, 0, METER_READ_LOST},
+    RUNS("energy", 1e-3, 0, "10,5 20,lost 30,lost 40,6", {10, 10, 10, 5, METER_READ_OK},
+         {10, 20, 30, 0, METER_READ_LOST},
          {30, 40, 40, 6, METER_READ_OK});
     /* Reset: the first lower value is marked, later ones count on from it. */
     RUNS("energy", 1e-3, 0, "10,500 20,600 30,2 40,2 50,7", {10, 10, 10, 500, METER_READ_OK},
@@ -154,7 +157,8 @@ static void test_round_trip(void)
         g_autoptr(GArray) y = meter_trace_series(trace, i, 0, INT64_MAX);
         g_assert_cmpint(x->len, ==, y->len);
         for (unsigned p = 0; p < x->len; p++) { /* by field: a struct has padding */
-            const struct meter_point *s = &g_array_index(x, struct meter_point, p), *t = &g_array_index(y, struct meter_point, p);
+            const struct meter_point *s = &g_array_index(x, struct meter_point, p),
+                *t = &g_array_index(y, struct meter_point, p);
             g_assert_cmpint(s->lo_ns, ==, t->lo_ns);
             g_assert_cmpint(s->first_ns, ==, t->first_ns);
             g_assert_cmpint(s->last_ns, ==, t->last_ns);

@@ -29,7 +29,8 @@ static void *move(void *data)
     struct mover *mover = data;
     for (int64_t n = 1; !atomic_load(&mover->stop); n++) {
         for (size_t i = 0; i < G_N_ELEMENTS(mover->paths) && mover->paths[i]; i++) {
-            g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT "\n", INT64_C(1000000) * (gint64)(i + 1) + n * 100);
+            g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT "\n",
+                                                    INT64_C(1000000) * (gint64)(i + 1) + n * 100);
             fixture_write(mover->f, mover->paths[i], text);
         }
         g_usleep(1000);
@@ -161,7 +162,8 @@ static void check_ticks(struct meter *meter)
 static void check_ticks_beside_sampler(struct meter *meter)
 {
     g_autoptr(GError) error = NULL;
-    struct sampler *sampler = sampler_new(meter, &(struct sampler_options){.step_ns = 2 * MS, .slow_step_ns = 4 * MS}, &error);
+    struct sampler *sampler = sampler_new(meter, &(struct sampler_options){.step_ns = 2 * MS, .slow_step_ns = 4 * MS},
+                                          &error);
     g_assert_true(sampler && sampler_start(sampler, &error));
     for (int64_t end_ns = clock_mono_ns() + 40 * MS; clock_mono_ns() < end_ns;)
         for (size_t i = 0; i < meter_channel_count(meter); i++) {
@@ -228,7 +230,8 @@ static void test_conformance(void)
     fixture_script(&f, "{'devices': [{'load': [{'type': 'constant', 'watts': 150}]}, {'counter': false}]}");
     fixture_write(&f, "sys/class/hwmon/hwmon3/name", "chip\n");
     fixture_write(&f, "sys/class/hwmon/hwmon3/power1_input", "1500000\n");
-    struct mover mover = {.f = &f, .paths = {PACKAGE "energy_uj", DRAM "energy_uj", "sys/class/hwmon/hwmon3/energy1_input"}};
+    struct mover mover = {.f = &f, .paths = {PACKAGE "energy_uj", DRAM "energy_uj",
+                                             "sys/class/hwmon/hwmon3/energy1_input"}};
     mover_start(&mover);
     g_autofree char *library = fixture_sim_path(), *recording = fixture_path(&f, "recording.csv");
     for (size_t i = 0; meter_source_row_at(i); i++) {
@@ -549,7 +552,8 @@ static void test_delta(void)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_test_message("%s", rows[i].name);
         struct meter_reading from = {.raw = rows[i].from, .status = METER_READ_OK};
-        struct meter_reading to = {.before_ns = (int64_t)(rows[i].seconds * 1e9), .raw = rows[i].to, .status = METER_READ_OK};
+        struct meter_reading to = {.before_ns = (int64_t)(rows[i].seconds * 1e9), .raw = rows[i].to,
+                                   .status = METER_READ_OK};
         to.after_ns = to.before_ns;
         int64_t delta = 0;
         enum meter_read_status status;

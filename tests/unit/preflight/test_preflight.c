@@ -178,7 +178,8 @@ static void test_each_fails(void)
             preflight_look_at_machine(p);
         const struct preflight_finding *finding = find(p, cases[i].id, cases[i].said);
         if (!finding || finding->verdict != cases[i].verdict)
-            g_error("row %zu, %s: %s", i, cases[i].id, finding ? preflight_verdict_name(finding->verdict) : "not found");
+            g_error("row %zu, %s: %s", i, cases[i].id,
+                    finding ? preflight_verdict_name(finding->verdict) : "not found");
     }
 }
 

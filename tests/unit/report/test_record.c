@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One run for people, against golden texts (LLEM_UPDATE_GOLDEN=1 rewrites them; read the difference before you keep it). */
+/* One run for people, against golden texts (LLEM_UPDATE_GOLDEN=1 rewrites them; read the difference before you keep
+ * it). */
 #include "report/report.h"
 
 #include "result/result.h"
@@ -18,7 +19,8 @@ static json_t *record_new(void)
 {
     g_auto(owned_exchange) exchange = {
         .config_hash = g_strdup("0123456789abcdef"),
-        .config = json_pack("{s:s, s:s, s:i, s:{s:i}}", "model", "m", "backend", "llamacpp", "n", 2, "llamacpp", "n_threads", 4),
+        .config = json_pack("{s:s, s:s, s:i, s:{s:i}}", "model", "m", "backend", "llamacpp", "n", 2, "llamacpp",
+                            "n_threads", 4),
         .origins = json_pack("{s:s, s:s, s:s, s:s}", "model", "t.yaml:1:8", "backend", "t.yaml:2:10", "n", "default",
                              "llamacpp.n_threads", "command line"),
         .cycle = 1,
@@ -34,10 +36,12 @@ static json_t *record_new(void)
     result_absent_group(r, "latency", "the engine does not stamp tokens");
     result_put_members(r, "engine", json_pack("{s:s, s:s, s:s, s:s}", "name", "llama.cpp", "version", "b1", "adapter",
                                        "llem-engine-llamacpp", "adapter_version", "1.19.0"));
-    json_t *board = json_pack("{s:o, s:f, s:f, s:s, s:s}", "joules", quantity_json(&energy), "statistical_half_width_j", 0.5,
+    json_t *board = json_pack("{s:o, s:f, s:f, s:s, s:s}", "joules", quantity_json(&energy), "statistical_half_width_j",
+                              0.5,
                               "systematic_half_width_j", 2.1, "scope", "GPU board", "outside", "the host");
     struct quantity none = quantity_absent("the counter stood still");
-    result_put_members(r, "energy", json_pack("{s:s, s:[o, {s:o, s:s}]}", "scope", "GPU board", "scopes", board, "joules",
+    result_put_members(r, "energy", json_pack("{s:s, s:[o, {s:o, s:s}]}", "scope", "GPU board", "scopes", board,
+                                              "joules",
                                        quantity_json(&none), "scope", "CPU package"));
     result_flag(r, "foreign_cpu", "others used the machine");
     result_warn(r, "%s", "the machine was busy");

@@ -47,7 +47,8 @@ static json_t *record_with(struct quantity joules, const char *scope, const char
                                                 "systematic_half_width_j", joules.value * 0.104, "systematic", systematic,
                                                 "outside", "the host's CPUs and memory"));
     }
-    result_put_members(r, "energy", json_pack("{s:s*, s:o, s:o}", "scope", scope, "scopes", scopes, "sources", sources));
+    result_put_members(r, "energy", json_pack("{s:s*, s:o, s:o}", "scope", scope, "scopes", scopes, "sources",
+                                              sources));
     if (warning)
         result_warn(r, "%s", warning);
     if (scope && !strcmp(scope, "GPU board"))
@@ -121,7 +122,8 @@ static void test_modelled(void)
          record_of(with_interval(QUANTITY_MODELLED, 0.15, 0.035, 0.27), "CPU cores of the engine", NULL), "ok", NULL},
         {2, 1, levels("q8_0", 1), NULL, "skipped", "the form q8_0 is not here; get it with: llem model pull m --form q8_0"},
         {3, 2, levels("q4_1", 1),
-         record_of(with_interval(QUANTITY_MODELLED, 0.16, 0.036, 0.28), "CPU cores of the engine", "the clock is slow"), "ok",
+         record_of(with_interval(QUANTITY_MODELLED, 0.16, 0.036, 0.28), "CPU cores of the engine", "the clock is slow"),
+         "ok",
          NULL},
     };
     show("modelled", runs, G_N_ELEMENTS(runs));
@@ -130,7 +132,8 @@ static void test_modelled(void)
 /* On a narrow terminal notes break between words. */
 static void test_notes_are_wrapped(void)
 {
-    struct report_run run = {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL), "ok",
+    struct report_run run = {1, 1, json_object(), record_of(quantity_absent("no sensor and no model"), NULL, NULL),
+                             "ok",
                              NULL};
     g_autoptr(owned_frame) frame = frame_of(&run, 1);
     g_autofree char *narrow = report_table(frame, &(struct report_options){.width = 60});

@@ -110,7 +110,8 @@ static void test_a_part_of_another_type_is_a_bug(void)
 /* An estimate has what its rows say: what is not there says so, what no row describes is a bug. */
 static void test_estimates_by_their_rows(void)
 {
-    g_autoptr(json_t) tree = json_pack("{s:f, s:n, s:s, s:{s:f}}", "raw_j", 3.5, "duration_s", "duration_s_reason", "none",
+    g_autoptr(json_t) tree = json_pack("{s:f, s:n, s:s, s:{s:f}}", "raw_j", 3.5, "duration_s", "duration_s_reason",
+                                       "none",
                                        "guards", "pre_w", 1.0);
     g_assert_true(result_estimate(tree) == tree);
     g_assert_cmpfloat(json_real_value(jsonx_at(tree, "raw_j")), ==, 3.5);

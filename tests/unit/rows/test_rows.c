@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A row is all there is to add: one more of each (rows.h), of which no other code knows, is written, read, described and
- * compared by. */
+/* A row is all there is to add: one more of each (rows.h), of which no other code knows, is written, read, described
+ * and compared by. */
 #include "analysis/analysis.h"
 #include "result/result.h"
 #include "store/store.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The journal: what is written is read, a torn last line is nothing, a damaged one is told, one llem writes at a time. */
+/* The journal: what is written is read, a torn last line is nothing, a damaged one is told, one llem writes at a
+ * time. */
 #include "help.h"
 
 #include <stdlib.h>
@@ -56,8 +57,8 @@ static void test_figures_are_in_the_journal(void)
     g_assert_null(store_run_figures(back, 1));
 }
 
-/* What was done to a journal of four lines (two runs, begun and ended), and what is made of it. The run folders are away,
- * so that the journal alone speaks. */
+/* What was done to a journal of four lines (two runs, begun and ended), and what is made of it. The run folders are
+ * away, so that the journal alone speaks. */
 static const struct {
     const char *name;
     size_t line;           /* the line that is meant, from 0 */

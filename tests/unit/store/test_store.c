@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The folder of a study holds the study: what was planned comes back from it, wherever it lies, without the user's file. */
+/* The folder of a study holds the study: what was planned comes back from it, wherever it lies, without the user's
+ * file. */
 #include "help.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop over a store, with a shell script for a worker: what is planned is run and nothing else, whoever made the store,
- * wherever it lies by now. */
+/* The loop over a store, with a shell script for a worker: what is planned is run and nothing else, whoever made the
+ * store, wherever it lies by now. */
 #include "study/study.h"
 
 #include <stdio.h>
@@ -88,7 +88,8 @@ static void assert_states(const struct store *store, const enum store_state expe
 {
     for (size_t i = 0; i < 4; i++)
         if (store_run(store, i)->state != expected[i])
-            g_error("run %zu is %s: %s", i + 1, store_state_name(store_run(store, i)->state), store_run(store, i)->message);
+            g_error("run %zu is %s: %s", i + 1, store_state_name(store_run(store, i)->state),
+                    store_run(store, i)->message);
 }
 
 static void test_every_planned_run_is_run(void)
@@ -108,8 +109,8 @@ static void test_every_planned_run_is_run(void)
     tear_down(&f);
 }
 
-/* Two runs are over; the folder is moved, and its llem and the user's file are gone. The other two are run, and one of the
- * first again, because it is asked for. */
+/* Two runs are over; the folder is moved, and its llem and the user's file are gone. The other two are run, and one of
+ * the first again, because it is asked for. */
 static void test_a_study_is_gone_on_with_elsewhere(void)
 {
     struct fixture f;
@@ -157,7 +158,8 @@ static void test_what_was_planned_has_changed(void)
         bool is_data = g_str_has_suffix(path, "jsonl");
         g_autofree char *text =
             g_strdup_printf("model: %s\nbackend: sim\nn: 1\nwarmup: {enabled: false}\nexecution: {n_cycles: 1}\n%s%s\n",
-                            is_data ? "scripted" : "./m.gguf", is_data ? "dataset: ./" : "", is_data ? cases[i].file : "");
+                            is_data ? "scripted" : "./m.gguf", is_data ? "dataset: ./" : "",
+                            is_data ? cases[i].file : "");
         g_assert_true(g_file_set_contents(path, cases[i].before, -1, NULL));
         g_autoptr(owned_store) store = planned_from(&f, text);
         g_assert_true(g_file_set_contents(path, cases[i].after, -1, NULL));

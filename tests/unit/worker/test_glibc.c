@@ -67,7 +67,8 @@ static void test_copies(void)
         const char *from;
         size_t size;
         const char *to;
-    } rows[] = {{"abc", 8, "abc"}, {"abc", 4, "abc"}, {"abc", 3, "ab"}, {"abc", 1, ""}, {"", 4, ""}, {"abc", 0, "????"}};
+    } rows[] = {{"abc", 8, "abc"}, {"abc", 4, "abc"}, {"abc", 3, "ab"}, {"abc", 1, ""}, {"", 4, ""},
+                {"abc", 0, "????"}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         char to[16] = "????";
         g_assert_cmpuint(c_strlcpy(to, rows[i].from, rows[i].size), ==, strlen(rows[i].from));
