@@ -94,17 +94,41 @@ static bool is_hashed_so(const struct config *config, size_t i, const json_t *fi
     return !config->applies[i] || (initial && is_same(initial, json));
 }
 
+/* The first of an engine's options that is not what was hashed, or NULL. Which of those that were not hashed have their
+ * defaults only its descriptor says; what is an object stands for a file, or was handed on as it is. */
+static const char *changed_option(const struct config *config, json_t *fields)
+{
+    g_autofree char *section = g_strconcat(json_string_value(config->values[FIELD_BACKEND]->json), ".", NULL);
+    const char *path;
+    json_t *hashed;
+    json_object_foreach(fields, path, hashed) {
+        json_t *json = g_str_has_prefix(path, section) ? jsonx_at(config->carried.tree, path) : NULL;
+        if (json && !json_is_object(hashed) && !is_same(hashed, json))
+            return path;
+    }
+    return NULL;
+}
+
+/* The path of the first field that is not what was hashed, or NULL. */
+static const char *changed_field(const struct config *config)
+{
+    json_t *fields = json_object_get(config->carried.hashed, "fields");
+    json_t *engine = jsonx_at(config->carried.hashed, "backend.name");
+    if (!json_equal(engine, config->values[FIELD_BACKEND]->json))
+        return config_shared_rows[FIELD_BACKEND].path;
+    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++)
+        if (!is_hashed_so(config, i, fields))
+            return config_shared_rows[i].path;
+    return changed_option(config, fields);
+}
+
 static bool check_hashed(const struct config *config, GError **error)
 {
-    const json_t *fields = json_object_get(config->carried.hashed, "fields");
-    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++) {
-        if (is_hashed_so(config, i, fields))
-            continue;
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "config.%s is not what the hash was made of: the file was changed",
-                    config_shared_rows[i].path);
-        return false;
-    }
-    return true;
+    const char *path = changed_field(config);
+    if (!path)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "config.%s is not what the hash was made of: the file was changed", path);
+    return false;
 }
 
 static bool check_hash(const struct config *config, const char *hash, GError **error)

@@ -345,13 +345,15 @@ static void test_exchange_refuses(void)
     } changes[] = {
         {"config.n", "7", "config.n is not what the hash was made of", LLEM_ERROR_DATA},
         {"config.max_output_tokens", "7", "config.max_output_tokens is not what", LLEM_ERROR_DATA},
+        {"config.backend", "\"sim\"", "config.backend is not what", LLEM_ERROR_DATA},
+        {"config.pytorch.batch_size", "7", "config.pytorch.batch_size is not what", LLEM_ERROR_DATA},
         {"config.n", "\"7\"", "config.n: found a string", LLEM_ERROR_DATA},
         {"hashed.fields.n", "7", "hashes to", LLEM_ERROR_DATA},
         {"hash", "\"0000000000000000\"", "not to 0000000000000000", LLEM_ERROR_DATA},
         {"config", "{}", "config.model is missing", LLEM_ERROR_DATA},
     };
     g_autoptr(owned_config_file) study = NULL;
-    g_autoptr(owned_config) config = config_of("model: m\nn: 20\n", NULL, &study);
+    g_autoptr(owned_config) config = config_of("model: m\nn: 20\npytorch: {batch_size: 2}\n", NULL, &study);
     for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
         g_autoptr(json_t) root = json_pack("{s:o, s:o, s:s}", "config", config_tree(config), "hashed",
                                            config_hashed(config), "hash", config_hash(config));
