@@ -66,11 +66,12 @@ static bool hint_argument(const struct config_table *table, struct diag *diag, c
     const struct backend *engine = table_section_engine(table, path);
     const char *name = field_last_part(path);
     const struct backend_argument *owned = engine ? backend_owned_find(engine, name) : NULL;
+    const char *version = engine ? backend_audited(engine) : NULL;
     if (owned)
         diag_hint(diag, "llem sets this argument of %s itself (%s)", backend_title(engine), owned->note);
     else if (engine && backend_passed_find(engine, name))
-        diag_hint(diag, "%s %s has this argument: put it under passthrough_kwargs", backend_title(engine),
-                  backend_audited(engine));
+        diag_hint(diag, "%s%s%s has this argument: put it under passthrough_kwargs", backend_title(engine),
+                  version ? " " : "", version ? version : "");
     else
         return false;
     return true;

@@ -19,7 +19,7 @@ static const char toy[] =
     "  {\"name\": \"feet\", \"type\": \"integer\", \"range\": [1, 9], \"follows\": \"hands\", \"help\": \"Feet.\"},"
     "  {\"name\": \"colour\", \"type\": \"choice\", \"choices\": [\"red\", \"blue\"], \"help\": \"Colour.\"},"
     "  {\"name\": \"shade\", \"type\": \"number\", \"when\": {\"colour\": \"red\"}, \"help\": \"Shade.\"}],"
-    " \"pass_through\": {\"section\": \"deep\"},"
+    " \"pass_through\": {\"section\": \"deep\", \"arguments\": [{\"name\": \"known\"}]},"
     " \"rules\": [{\"kind\": \"at_least\", \"option\": \"rows\", \"other\": \"deep.columns\", \"is\": {\"not\": 1},"
     "              \"why\": \"columns stand in rows\"}],"
     " \"retired\": [{\"name\": \"lines\", \"alias\": \"rows\"}, {\"name\": \"size\", \"text\": \"write rows\"},"
@@ -36,6 +36,7 @@ static const struct {
     {"toy: {colour: green}\n", "toy.colour: expected one of red, blue, found \"green\""},
     {"toy: {rows: 2, deep: {columns: 3}}\n", "toy.rows must be at least toy.deep.columns; they are 2 and 3"},
     {"decoder: {min_p: 0.1, temperature: 1}\n", "decoder.min_p: 0.1 needs backend to be other than toy; it is toy"},
+    {"toy: {deep: {known: 1}}\n", "= toy has this argument: put it under passthrough_kwargs"},
     {"passthrough_kwargs: {columns: 1}\n", "write toy.deep.columns"},
     {"sim: {threads: 2}\n", "sim.threads does not apply to backend toy"},
     {"sweep: {toy.rows: [2, 3, ten]}\n", "toy.rows: expected an integer from 1 to 9, found \"ten\""},
