@@ -207,7 +207,7 @@ static bool check_json(const char *file, const char *text, size_t length, struct
 static void read_all(struct backend *b, const struct doc *doc, struct diag *diag)
 {
     struct reading r = {b, diag, g_array_new(FALSE, FALSE, sizeof(const struct doc_node *))};
-    if (!is_name(b->name, false) || strlen(b->name) > LIMIT_BACKEND_NAME)
+    if (!read_is_name(b->name, false) || strlen(b->name) > LIMIT_BACKEND_NAME)
         read_error(&r, doc_root(doc), NULL,
                    "the folder '%s' is no name of an engine: a lower-case letter, then letters, digits and '_', at most %d",
                    b->name, LIMIT_BACKEND_NAME);

@@ -86,7 +86,7 @@ const char *keep_text(struct backend *backend, const char *text);
 void *keep_block(struct backend *backend, void *block);
 /* Lower-case letters, digits and '_', beginning with a letter. `dots`: letters of either case, in parts separated by
  * dots. */
-bool is_name(const char *text, bool dots);
+bool read_is_name(const char *text, bool dots);
 
 /* --- Fields and conditions (field.c) ------------------------------------------------------------------------------ */
 

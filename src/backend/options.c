@@ -155,7 +155,7 @@ static const char *take_name(struct reading *r, const struct doc_node *node)
     const char *name = read_string(r, node, "name");
     if (!name)
         return NULL;
-    if (!is_name(name, true) || strlen(name) > LIMIT_BACKEND_OPTION) {
+    if (!read_is_name(name, true) || strlen(name) > LIMIT_BACKEND_OPTION) {
         read_error(r, node, NULL, "name: '%s' is not made of letters, digits and '_', in parts separated by dots", name);
         return NULL;
     }

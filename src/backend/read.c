@@ -33,7 +33,7 @@ static void refuse(struct reading *r, const struct doc_node *node, const char *w
     read_error(r, node, NULL, "%s: expected %s, found %s", what, wanted, found);
 }
 
-bool is_name(const char *text, bool dots)
+bool read_is_name(const char *text, bool dots)
 {
     bool first = true;
     for (const char *p = text; *p; p++) {

@@ -66,7 +66,7 @@ static bool has_descriptor(const char *folder)
 static void add_engine(GPtrArray *all, const char *parent, const char *name)
 {
     g_autofree char *folder = g_build_filename(parent, name, NULL);
-    if (!is_name(name, false) || !has_descriptor(folder))
+    if (!read_is_name(name, false) || !has_descriptor(folder))
         return;
     struct backend_found *found = found_of(all, name);
     if (found && strcmp(found->folder, folder) && !g_strv_contains((const char *const *)found->hides, folder)) {
@@ -117,7 +117,7 @@ char **backend_names(void)
 /* The descriptor that counts for a name, or NULL. New string. */
 static char *find_file(const char *name)
 {
-    g_auto(GStrv) folders = is_name(name, false) ? backend_search_path() : NULL;
+    g_auto(GStrv) folders = read_is_name(name, false) ? backend_search_path() : NULL;
     for (char **folder = folders; folder && *folder; folder++) {
         g_autofree char *file = g_build_filename(*folder, name, DESCRIPTOR, NULL);
         if (g_file_test(file, G_FILE_TEST_EXISTS))

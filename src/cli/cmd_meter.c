@@ -71,7 +71,8 @@ static const char *state_word(const struct meter_source_state *state)
 
 static void print_sources(const struct meter *meter)
 {
-    static const struct cli_column columns[] = {{"SOURCE", 0}, {"STATE", 0}, {"WHAT IT IS, OR WHY IT IS NOT THERE", CLI_WORDS}};
+    static const struct cli_column columns[] = {{"SOURCE", 0}, {"STATE", 0},
+                                                {"WHAT IT IS, OR WHY IT IS NOT THERE", CLI_WORDS}};
     struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (size_t i = 0; i < meter_source_count(meter); i++) {
         const struct meter_source_state *state = meter_source_at(meter, i);
@@ -145,7 +146,8 @@ static void print_channels(struct meter *meter)
         g_autofree char *refresh = sensor ? time_text(c->refresh_ns) : g_strdup("");
         g_autofree char *window = sensor ? time_text(c->window_ns) : g_strdup("");
         cli_columns_row(table,
-                  (const char *const[]){c->id, c->scope, quantity_status_name(c->status), now, refresh, window, c->reason});
+                  (const char *const[]){c->id, c->scope, quantity_status_name(c->status), now, refresh, window,
+                                        c->reason});
     }
     puts("");
     cli_columns_print(table);
@@ -156,11 +158,11 @@ static void print_channels(struct meter *meter)
 
 static const char *verdict_of(const struct meter_sensor *s)
 {
-    return s->usable                                                            ? "usable"
-           : s->stuck                                                           ? "stuck: it did not move"
-           : s->decreasing                                                      ? "runs backwards"
-           : s->implausible                                                     ? "rises faster than the device can draw"
-                                                                                : "cannot be read";
+    return s->usable        ? "usable"
+           : s->stuck       ? "stuck: it did not move"
+           : s->decreasing  ? "runs backwards"
+           : s->implausible ? "rises faster than the device can draw"
+                            : "cannot be read";
 }
 
 static int characterise_with(struct meter *meter)
@@ -241,7 +243,8 @@ static void watch_json(struct sampler *sampler, struct meter *meter, int64_t now
 
 static void watch_table(struct sampler *sampler, struct meter *meter, int64_t now_ns)
 {
-    static const struct cli_column columns[] = {{"CHANNEL", 0}, {"SCOPE", 0}, {"STATUS", 0}, {"LAST SECOND", CLI_RIGHT}, {"", 0}};
+    static const struct cli_column columns[] = {{"CHANNEL", 0}, {"SCOPE", 0}, {"STATUS", 0}, {"LAST SECOND", CLI_RIGHT},
+                                                {"", 0}};
     struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (size_t i = 0; i < meter_channel_count(meter); i++) {
         const struct meter_channel *c = meter_channel_at(meter, i);
@@ -312,8 +315,9 @@ static char *share_text(json_t *value)
 
 static int selftest_table(json_t *tree)
 {
-    static const struct cli_column columns[] = {{"CHANNEL", 0},           {"STATUS", 0}, {"CHECK", 0}, {"VALUE", CLI_RIGHT},
-                                            {"LIMIT", CLI_RIGHT}, {"VERDICT", 0}, {"WHAT IT IS", CLI_WORDS}};
+    static const struct cli_column columns[] = {{"CHANNEL", 0},       {"STATUS", 0},        {"CHECK", 0},
+                                                {"VALUE", CLI_RIGHT}, {"LIMIT", CLI_RIGHT}, {"VERDICT", 0},
+                                                {"WHAT IT IS", CLI_WORDS}};
     struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     json_t *row;
     size_t index;
@@ -382,7 +386,8 @@ static bool numbers_fit(void)
     const struct {
         const char *option;
         double value, least, most;
-    } rows[] = {{"--duration", option_duration, 1e-3, 3600}, {"--count", option_count, 0, 1e9}, {"--pid", option_pid, 0, 1e9},
+    } rows[] = {{"--duration", option_duration, 1e-3, 3600}, {"--count", option_count, 0, 1e9},
+                {"--pid", option_pid, 0, 1e9},
                 {"--low-watts", option_low, 1e-3, 1e4},      {"--high-watts", option_high, 1e-3, 1e4}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         if (!isnan(rows[i].value) && !(rows[i].value >= rows[i].least && rows[i].value <= rows[i].most)) {

@@ -129,7 +129,7 @@ static void parse_override(struct config_file *file, GArray *overrides, const ch
     struct diag_span at = {.source = origin};
     if (!equals || equals == text) {
         diag_add(diag, DIAG_ERROR, &at, "expected FIELD=VALUE");
-        diag_hint(diag, "one file is taken; behind it stand fields with values, as in  n=8");
+        diag_hint(diag, "name one file; what follows it are fields with their values, as in  n=8");
         return;
     }
     const char *path = keep_text(file, g_strstrip(g_strndup(text, (size_t)(equals - text))));

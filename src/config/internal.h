@@ -105,7 +105,7 @@ const char *field_last_part(const char *path);
 /* The path a further argument would have as an option of an engine; NULL: it takes none. New string. */
 char *field_passed_path(const struct backend *engine, const char *name);
 /* JSON text as it is read: without quotes. New string. */
-char *plain_words(const char *json);
+char *config_plain_words(const char *json);
 
 /* --- Names that are not (or no longer) taken (names.c) --------------------------------------------------------- */
 
@@ -197,7 +197,7 @@ struct config {
 /* Sets config->hash; leaves it empty where a file was not looked at. */
 void config_compute_hash(struct config *config);
 /* True if a canonical value is as a condition says. */
-bool condition_holds(const struct backend_condition *condition, const char *canonical);
+bool config_condition_holds(const struct backend_condition *condition, const char *canonical);
 /* Fills in presets and values that follow from others, settles values that replace others, decides what applies. False
  * after errors in diag. */
 bool config_settle(struct config *config, struct diag *diag);

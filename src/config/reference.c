@@ -93,7 +93,7 @@ static char *default_text(const struct config_field *row)
     if (row->flags & CONFIG_REQUIRED)
         return g_strdup("**required**");
     if (row->initial) {
-        g_autofree char *plain = plain_words(row->initial);
+        g_autofree char *plain = config_plain_words(row->initial);
         return g_strdup_printf("`%s`", plain);
     }
     if (row->option && row->option->engine_default)

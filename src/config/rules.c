@@ -48,7 +48,7 @@ static bool kept(const struct config *config, const struct rule *rule)
     size_t a = rule->a, b = rule->b;
     switch (rule->row->kind) {
     case BACKEND_NEEDS:
-        return !config->applies[b] || condition_holds(rule->row->other_is, config->values[b]->canonical);
+        return !config->applies[b] || config_condition_holds(rule->row->other_is, config->values[b]->canonical);
     case BACKEND_EXCLUDES:
         return !(stands(config, a) && stands(config, b));
     case BACKEND_AT_LEAST:
@@ -67,8 +67,8 @@ static bool rule_kept(const struct config *config, const struct rule *rule)
 {
     const struct backend_rule *row = rule->row;
     bool counts = config->applies[rule->a] && (!rule->engine || rule->engine == config->engine) &&
-                  (!row->is || condition_holds(row->is, config->values[rule->a]->canonical)) &&
-                  !(row->unless && condition_holds(row->unless, config->values[rule->unless]->canonical));
+                  (!row->is || config_condition_holds(row->is, config->values[rule->a]->canonical)) &&
+                  !(row->unless && config_condition_holds(row->unless, config->values[rule->unless]->canonical));
     return !counts || kept(config, rule);
 }
 
@@ -79,7 +79,7 @@ static char *condition_words(const struct backend_condition *condition)
     GString *out = g_string_new(condition->negated ? "other than " : condition->n == 0 ? "set" : "");
     for (size_t i = 0; i < condition->n; i++) {
         bool null = !strcmp(condition->values[i], "null");
-        g_autofree char *plain = null ? g_strdup("not set") : plain_words(condition->values[i]);
+        g_autofree char *plain = null ? g_strdup("not set") : config_plain_words(condition->values[i]);
         g_string_append_printf(out, "%s%s", i ? " or " : "", plain);
     }
     return g_string_free(out, FALSE);
@@ -87,7 +87,7 @@ static char *condition_words(const struct backend_condition *condition)
 
 static char *value_words(const struct config_value *value)
 {
-    return json_is_null(value->json) ? g_strdup("not set") : plain_words(value->canonical);
+    return json_is_null(value->json) ? g_strdup("not set") : config_plain_words(value->canonical);
 }
 
 static char *rule_words(const struct config *config, const struct rule *rule)
@@ -140,7 +140,7 @@ static bool is_asked_in_vain(const struct config *config, const struct cannot *c
     const char *value = config->values[cannot->field]->canonical;
     if (cannot->engine != config->engine || !config->applies[cannot->field])
         return false;
-    return cannot->row->is ? condition_holds(cannot->row->is, value)
+    return cannot->row->is ? config_condition_holds(cannot->row->is, value)
                            : strcmp(value, config->table->info[cannot->field].initial->canonical) != 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-bool condition_holds(const struct backend_condition *condition, const char *canonical)
+bool config_condition_holds(const struct backend_condition *condition, const char *canonical)
 {
     if (condition->n == 0)
         return strcmp(canonical, "null") != 0;
@@ -81,7 +81,7 @@ static bool settle_pair(struct config *config, size_t option, size_t field, stru
         derive(config, option, json_null(), rows[field].path);
         return true;
     }
-    g_autofree char *a = plain_words(chosen->canonical), *b = plain_words(replaced->canonical);
+    g_autofree char *a = config_plain_words(chosen->canonical), *b = config_plain_words(replaced->canonical);
     diag_add(diag, DIAG_ERROR, value_place(chosen), "%s: %s and %s: %s exclude each other", rows[option].path, a,
              rows[field].path, b);
     diag_hint(diag, "%skeep one of them", names_the_file(config, option) ? "each names the file of the model; " : "");
@@ -115,7 +115,7 @@ static bool gates_open(const struct config *config, const struct field_info *inf
         const struct gate *gate = &info->gates[g];
         if (gate->engine && gate->engine != config->engine)
             continue;
-        if (!condition_holds(&gate->condition, config->values[gate->field]->canonical))
+        if (!config_condition_holds(&gate->condition, config->values[gate->field]->canonical))
             return false;
     }
     return true;
@@ -158,7 +158,7 @@ static char *gate_words(const struct gate *gate)
     GString *out = g_string_new(c->field);
     for (size_t i = 0; i < c->n; i++) {
         bool null = !strcmp(c->values[i], "null");
-        g_autofree char *value = null ? g_strdup("set") : plain_words(c->values[i]);
+        g_autofree char *value = null ? g_strdup("set") : config_plain_words(c->values[i]);
         bool negated = c->negated != null; /* what is null is not set */
         g_string_append_printf(out, "%s%s%s", i == 0 ? " is " : " or ", i == 0 && negated ? "not " : "", value);
     }

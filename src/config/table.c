@@ -70,7 +70,7 @@ const struct config_field *config_table_field(const struct config_table *table, 
 
 /* --- Words ------------------------------------------------------------------------------------------------------ */
 
-char *plain_words(const char *json)
+char *config_plain_words(const char *json)
 {
     size_t length = strlen(json);
     return *json == '"' ? g_strndup(json + 1, length - 2) : g_strndup(json, length);

@@ -173,9 +173,10 @@ static void set_systematic(const struct energy_board *board, const struct answer
         ret->flags |= ENERGY_FLAG(UNCALIBRATED);
     double value = (a->joules - offset * ret->duration_s) / gain;
     struct stats_interval all =
-        combine(a->joules, ret->duration_s, &a->parts, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws, seed);
+        energy_combine(a->joules, ret->duration_s, &a->parts, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws,
+                       seed);
     struct stats_interval alone =
-        combine(a->joules, ret->duration_s, NULL, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws, seed);
+        energy_combine(a->joules, ret->duration_s, NULL, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws, seed);
     ret->statistical_j = parts_half_width(&a->parts, draws, seed) / gain;
     ret->systematic_j = (alone.high - alone.low) / 2;
     ret->joules = quantity_of(a->channel->info->status, value, energy_method_name(a->method), a->channel->info->id);

@@ -5,11 +5,12 @@
  * A scope (METER_SCOPE_…) is a set of boards or packages whose energies may be added; a board has up to three
  * channels that cover it: a counter, average power, instant power. Which channels make which board of which scope,
  * which scope is *the* energy of the work, and what each came to is found from values alone: what is known beforehand
- * (struct energy_known) and what was read in a stretch of time (struct energy_readings). Nothing here reads a sensor or a
- * file (but energy_scopes_calibrations(), which makes one of the things known), knows of an experiment or remembers a
+ * (struct energy_known) and what was read in a stretch of time (struct energy_readings). Nothing here reads a sensor or
+ * a file (but energy_scopes_calibrations(), which makes one of the things known), knows of an experiment or remembers a
  * call; what a reader should know is returned as warnings.
  *
- *   readings = energy_readings_take(&known, sampler, from, to, ticks)     or of a trace, or energy_readings_add() by hand
+ *   readings = energy_readings_take(&known, sampler, from, to, ticks)
+ *                                           or of a trace, or energy_readings_add() by hand
  *   scopes = energy_scopes_new(&known, readings)
  *   scopes->primary, scopes->all → energy_scope_estimate(), energy_scope_idle()
  *

@@ -28,8 +28,9 @@ static double truth(const double *draws, size_t n, void *user)
     return (r->raw_j - statistical - (r->offset_w + draws[n - 1]) * r->duration_s) / (r->gain * (1 + draws[n - 2]));
 }
 
-struct stats_interval combine(double raw_j, double duration_s, const struct parts *parts, double gain,
-                              double gain_rel_u, double offset_w, double offset_w_u, size_t draws, uint32_t seed)
+struct stats_interval energy_combine(double raw_j, double duration_s, const struct parts *parts, double gain,
+                                     double gain_rel_u, double offset_w, double offset_w_u, size_t draws,
+                                     uint32_t seed)
 {
     struct reading reading = {raw_j, duration_s, gain, offset_w};
     struct stats_component all[PARTS_MAX + 2];

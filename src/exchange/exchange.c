@@ -87,7 +87,8 @@ static bool refuse_unknown(const char *place, GError **error)
 static bool check_section(const json_t *value, const char *place, GError **error)
 {
     if (!json_is_object(value))
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: expected an object, found %s", place, jsonx_type_name(value));
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: expected an object, found %s", place,
+                    jsonx_type_name(value));
     return json_is_object(value);
 }
 
@@ -129,7 +130,8 @@ static bool read_tree(const json_t *tree, struct exchange *ret, GError **error)
 {
     const char *schema = json_string_value(json_object_get(tree, "schema"));
     if (!schema || strcmp(schema, EXCHANGE_SCHEMA) != 0) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "this is not an exchange file of this version (" EXCHANGE_SCHEMA ")");
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                    "this is not an exchange file of this version (" EXCHANGE_SCHEMA ")");
         return false;
     }
     for (const struct exchange_row *row = exchange_rows; row->name; row++)

@@ -168,7 +168,7 @@ NO_FILE = "FILE is empty: name an experiment or study file"
     (["plan", ""], f"llem plan: {NO_FILE}"),
     (["config", "check", ""], f"llem config check: {NO_FILE}"),
     (["run", "."], "llem run: . is a folder: name an experiment or study file"),
-    (["run", "t.yaml", "u.yaml"], "one file is taken; behind it stand fields with values, as in  n=8"),
+    (["run", "t.yaml", "u.yaml"], "name one file; what follows it are fields with their values, as in  n=8"),
     (["run", "t.yaml", "--n=3"], "llem run: unknown option --n; a field is written without dashes: n=VALUE"),
     (["run", "t.yaml", "-o", ""], "llem run: -o needs a folder name"),
     (["doctor", "-o", ""], "llem doctor: -o needs a folder name"),

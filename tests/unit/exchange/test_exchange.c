@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The exchange file: what is written is read, what is wrong is located, paths are mapped in every member that is one. */
+/* The exchange file: what is written is read, what is wrong is located, paths are mapped in every member that is
+ * one. */
 #include "exchange/private.h"
 
 #include <string.h>
