@@ -122,8 +122,7 @@ void trapezoid_estimate(const struct energy_channel *channel, const struct edges
                         const struct energy_window *window, struct answer *ret);
 
 /* --- uncertainty.c ----------------------------------------------------------------------------------------------- */
-double parts_half_width(const struct parts *parts, size_t draws,
-                                     uint32_t seed);
+double parts_half_width(const struct parts *parts, size_t draws, uint32_t seed);
 /* E = (raw − statistical − b·D) / gain, as an interval (JCGM 101). */
 struct stats_interval energy_combine(double raw_j, double duration_s, const struct parts *parts, double gain,
                                      double gain_rel_u, double offset_w, double offset_w_u, size_t draws,
