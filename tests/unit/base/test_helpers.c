@@ -139,13 +139,14 @@ static void test_schema(void)
     schema_add(root, "n", schema_typed("integer", true), true);
     schema_add(schema_below(root, "inner", false), "list", schema_list_of(schema_reference("x"), 1, 2), false);
     g_assert_true(schema_below(root, "inner", true) == json_object_get(json_object_get(root, "properties"), "inner"));
+    schema_below(root, "inner", false); /* stays required */
     g_autofree char *text = jsonx_dump(root, JSONX_COMPACT);
     g_assert_cmpstr(text, ==,
                     "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"a title\",\"type\":"
                     "\"object\",\"properties\":{\"n\":{\"type\":[\"integer\",\"null\"]},\"inner\":{\"type\":\"object\","
                     "\"properties\":{\"list\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/x\"},\"minItems\":1,"
                     "\"maxItems\":2}},\"additionalProperties\":false}},\"additionalProperties\":false,\"required\":"
-                    "[\"n\"]}");
+                    "[\"n\",\"inner\"]}");
 }
 
 struct thing {
