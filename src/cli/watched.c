@@ -96,7 +96,9 @@ static void answer_scope(struct watched *watched, const struct energy_scope *sco
 {
     struct energy_window window = {watched->t0_ns, watched->t0_ns, watched->t1_ns, watched->t1_ns, 1, 0};
     struct energy_options options = {.unguarded = true, .resolution = ANY_WIDTH};
-    struct answer answer = {scope->name, scope, {0}, g_new0(struct energy_estimate, scope->boards->len)};
+    struct answer answer = {.name = scope->name,
+                            .scope = scope,
+                            .boards = g_new0(struct energy_estimate, scope->boards->len)};
     energy_scope_estimate(scope, &window, &options, &answer.sum, answer.boards);
     const struct energy_scope_board *first = g_ptr_array_index(scope->boards, 0);
     if (answer.sum.joules.status == QUANTITY_ABSENT && waits_for_process(first))
