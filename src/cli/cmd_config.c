@@ -2,6 +2,7 @@
 /* llem config: what a file says, what it would run, and what can be written in one. */
 #include "cli/cli.h"
 
+#include "backend/backend.h"
 #include "cli/plan.h"
 #include "config/config.h"
 #include "sweep/sweep.h"
@@ -144,6 +145,9 @@ static int fields(int argc, char **argv)
     const char *prefix = argc > 0 ? argv[0] : "";
     g_autofree char *first = g_strndup(prefix, strcspn(prefix, "."));
     const char *const one[] = {backend_exists(first) ? first : NULL, NULL};
+    g_autoptr(GError) error = NULL;
+    if (one[0] && !backend_find(first, &error))
+        return cli_fail(error);
     struct suggest suggest = {.word = prefix};
     g_autoptr(owned_config_table) few = *prefix ? open_table(one, NULL) : NULL;
     if (few && print_below(few, prefix, &suggest))

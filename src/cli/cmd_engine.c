@@ -91,13 +91,22 @@ static json_t *row_json(const struct row *row)
     return object;
 }
 
+/* A text below a row, each of its lines as far in as the first: a message may show the place in a file. */
+static void print_below_row(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++)
+        printf("%16s%s\n", "", *line);
+}
+
 static void row_print(const struct row *row)
 {
     const char *summary = row->backend ? backend_summary(row->backend) : "its engine.json is not in order";
     if (row->error)
-        printf("%-9s  no   %s\n%16s%s\n", row->found->name, summary, "", row->error->message);
+        printf("%-9s  no   %s\n", row->found->name, summary);
     else
-        printf("%-9s  yes  %s: %s\n%16s%s\n", row->found->name, summary, row->version, "", row->command[0]);
+        printf("%-9s  yes  %s: %s\n", row->found->name, summary, row->version);
+    print_below_row(row->error ? row->error->message : row->command[0]);
     if (!row->command || !g_str_has_prefix(row->command[0], row->found->folder))
         printf("%16sin %s\n", "", row->found->folder);
     for (char **folder = row->found->hides; *folder; folder++)

@@ -81,6 +81,10 @@ def test_a_descriptor_that_is_not_in_order_is_shown_with_its_errors(llem, build_
     assert f"{tmp_path}/e/mine/engine.json:1:" in row["reason"]
     assert "there is no member 'sumary'" in row["reason"] and "did you mean 'summary'?" in row["reason"]
     assert "type: 'int' is none of boolean, integer" in row["reason"]
+    shown = llem.ok("engine", "list").split("\nmine ")[1].split("\npytorch ")[0].splitlines()
+    assert len(shown) > 4 and all(line.startswith(" " * 16) for line in shown[1:])
+    fields = llem.run("config", "fields", "mine")  # not "it has no options"
+    assert (fields.returncode, fields.stdout) == (2, "") and "there is no member 'sumary'" in fields.stderr
 
 
 def test_a_plan_for_one_engine_reads_no_other_descriptor(llem, tmp_path):
