@@ -14,7 +14,6 @@ TEXT_OF(title)
 TEXT_OF(summary)
 TEXT_OF(remedy)
 TEXT_OF(folder)
-TEXT_OF(file)
 TEXT_OF(digest)
 TEXT_OF(audited)
 

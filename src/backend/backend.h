@@ -136,7 +136,6 @@ const char *backend_title(const struct backend *backend);   /* "llama.cpp": what
 const char *backend_summary(const struct backend *backend); /* one line */
 const char *backend_remedy(const struct backend *backend);  /* what to do when it cannot be run */
 const char *backend_folder(const struct backend *backend);  /* absolute */
-const char *backend_file(const struct backend *backend);    /* its engine.json */
 const char *backend_digest(const struct backend *backend);  /* lower-case hex SHA-256 of engine.json */
 int64_t backend_protocol(const struct backend *backend);    /* version of the engine protocol its adapter speaks */
 int64_t backend_hash_version(const struct backend *backend); /* raised when a default or a meaning changes */

@@ -171,8 +171,6 @@ const struct config_table *config_rows(const struct config *config);
 bool config_role_int(const struct config *config, enum backend_role role, int64_t *ret);
 /* Type of the cached keys (which 0) or values (1), or NULL: the engine decides. Borrowed. */
 const char *config_role_kv_type(const struct config *config, int which);
-/* True if a switch of the role is on. */
-bool config_role_is_on(const struct config *config, enum backend_role role);
 
 /* The prompts it works on, from data sets that the library keeps. Errors: those of the data set. */
 bool config_work(const struct config *config, struct workload_library *library, struct workload_work *ret,

@@ -83,12 +83,6 @@ const char *config_role_kv_type(const struct config *config, int which)
     return n ? json_string_value(json_array_get(list, MIN((size_t)which, n - 1))) : NULL;
 }
 
-bool config_role_is_on(const struct config *config, enum backend_role role)
-{
-    g_autoptr(json_t) value = role_value(config, role);
-    return json_is_true(value);
-}
-
 json_t *config_roles(const struct config *config)
 {
     json_t *roles = json_object();

@@ -2,6 +2,8 @@
 /* The messages of the protocol, typed: what goes out, and what is believed of what comes back. */
 #include "engine/private.h"
 
+#include "backend/backend.h"
+
 #include <string.h>
 
 /* Turns what a reader of a reply found wrong (*detail, taken over) into PROTOCOL. By address, because the reader runs
@@ -35,15 +37,15 @@ bool engine_hello(struct engine *engine, int64_t deadline_ns, struct engine_iden
     int64_t before_ns = clock_mono_ns(), protocol = 0, clock_ns = 0;
     *ret = (struct engine_identity){0};
     json_t *body = json_object();
-    json_object_set_new(body, "protocol", json_integer(ENGINE_PROTOCOL));
+    json_object_set_new(body, "protocol", json_integer(BACKEND_PROTOCOL));
     ret->reply = wire_call(engine, "hello", body, deadline_ns, error);
     if (!ret->reply)
         return false;
     GError *detail = NULL;
     bool ok = settle(engine, "hello", read_identity(ret->reply, ret, &protocol, &clock_ns, &detail), &detail, error);
-    if (ok && protocol != ENGINE_PROTOCOL)
+    if (ok && protocol != BACKEND_PROTOCOL)
         ok = wire_broken(engine, "hello", error, "it speaks protocol %" G_GINT64_FORMAT ", llem speaks %d", protocol,
-                         ENGINE_PROTOCOL);
+                         BACKEND_PROTOCOL);
     if (ok && (clock_ns < before_ns || clock_ns > clock_mono_ns()))
         ok = wire_broken(engine, "hello", error,
                          "its clock_ns is %.3f s off ours: it must be CLOCK_MONOTONIC in nanoseconds, and the engine "
