@@ -56,7 +56,7 @@ enum exchange_flags {
       "names of variables that change its work; the worker records their values")                                      \
     X(STRING, descriptor_sha256, "engine.descriptor_sha256", EXCHANGE_OPTIONAL, "backend", "SHA-256 of its engine.json") \
     X(STRING, program_sha256, "engine.program_sha256", EXCHANGE_OPTIONAL, "backend", "SHA-256 of the adapter program") \
-    X(STRING, dataset, "work.dataset", EXCHANGE_PATH, "study", "the data set; the worker does not open it")            \
+    X(STRING, dataset, "work.dataset", EXCHANGE_OPTIONAL, "study", "the data set; the worker does not open it")            \
     X(STRING, dataset_sha256, "work.dataset_sha256", EXCHANGE_OPTIONAL, "study", "SHA-256 of the data set")            \
     X(PROMPTS, prompts, "work.prompts", EXCHANGE_REQUIRED, "study", "the measured prompts, in their order")            \
     X(PROMPTS, warmup, "work.warmup", EXCHANGE_REQUIRED, "study", "prompts of the warm-up; may be empty")              \
@@ -67,7 +67,17 @@ enum exchange_flags {
     X(STRING, study_hash, "context.study_hash", EXCHANGE_OPTIONAL, "study", "hash over the hashes of its cells")       \
     X(STRING, runner, "context.runner", EXCHANGE_OPTIONAL, "study", "what the run is run by: local, …")                \
     X(STRING, runner_source, "context.runner_source", EXCHANGE_OPTIONAL, "study", "who chose the runner")              \
-    X(STRING, image, "context.image", EXCHANGE_OPTIONAL, "runner", "image of the container the worker is in")          \
+    X(STRING, image, "context.image", EXCHANGE_OPTIONAL, "runner", "image of the container the worker is in, as written") \
+    X(STRING, image_id, "context.image_id", EXCHANGE_OPTIONAL, "runner", "its ID: what the container was made from")   \
+    X(STRING, image_digest, "context.image_digest", EXCHANGE_OPTIONAL, "runner",                                       \
+      "its digest in a repository; none: it never came from one")                                                      \
+    X(OBJECT, image_labels, "context.image_labels", EXCHANGE_OPTIONAL, "runner", "labels of the image")                \
+    X(STRING, image_moved, "context.image_moved", EXCHANGE_OPTIONAL, "runner",                                         \
+      "ID of another image that bears the name since the study began")                                                 \
+    X(STRING, client, "context.client", EXCHANGE_OPTIONAL, "runner", "what the container was started with: docker, podman") \
+    X(STRING, container, "context.container", EXCHANGE_OPTIONAL, "runner", "name of the container")                    \
+    X(OBJECT, caches, "context.caches", EXCHANGE_OPTIONAL, "runner",                                                   \
+      "folders that the engine keeps things in, by their path there: cold (empty before the run) or warm")             \
     X(STRING, model_path, "context.model_path", EXCHANGE_PATH, "study", "file or folder of the model; none: the engine's own") \
     X(BOOL, concurrent_study, "context.concurrent_study", EXCHANGE_OPTIONAL, "study",                                  \
       "another study of this user was at work on the machine")                                                         \

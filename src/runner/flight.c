@@ -46,11 +46,12 @@ struct flight *flight_start(const struct runner *runner, const struct runner_job
     f->job = *job;
     f->job.exchange_dir = f->dir;
     f->job.config_hash = f->config_hash;
+    f->job.places = NULL;
     f->progress_path = g_build_filename(f->dir, "progress.jsonl", NULL);
     f->oom_before = oom_count();
     f->started_ns = clock_mono_ns();
     g_autoptr(GError) cause = NULL;
-    if (f->ops->start(runner->state, &f->job, &f->run, &cause))
+    if (f->ops->start(runner->state, job, &f->run, &cause))
         return f;
     f->run = NULL;
     f->ended_ns = clock_mono_ns();
@@ -177,6 +178,8 @@ static GError *flight_explain_end(const struct flight *f)
     if (f->interrupted)
         return g_error_new(LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by signal %d (%s)", f->interrupted,
                            strsignal(f->interrupted));
+    if (f->end.why)
+        return g_error_copy(f->end.why);
     if (f->end.killed && oom_has_struck(&f->oom_before)) {
         g_autofree char *advice = oom_advice();
         return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED,
@@ -259,6 +262,7 @@ static void flight_free(struct flight *f)
     if (f->run)
         f->ops->release(f->run);
     g_free(f->end.how);
+    g_clear_error(&f->end.why);
     g_free(f->dir);
     g_free(f->config_hash);
     g_free(f->progress_path);

@@ -45,3 +45,25 @@ void runner_free(struct runner *runner)
     runner->ops->close(runner->state);
     g_free(runner);
 }
+
+bool runner_prepare(const struct runner *runner, runner_say_fn *say, void *data, GError **error)
+{
+    return !runner->ops->prepare || runner->ops->prepare(runner->state, say, data, error);
+}
+
+bool runner_place(const struct runner *runner, struct exchange *x, struct runner_places **ret, GError **error)
+{
+    *ret = NULL;
+    return !runner->ops->place || runner->ops->place(runner->state, x, ret, error);
+}
+
+const struct exchange_map *runner_places_map(const struct runner_places *places)
+{
+    return places ? &places->map : NULL;
+}
+
+void runner_places_free(const struct runner *runner, struct runner_places *places)
+{
+    if (places)
+        runner->ops->places_free(places);
+}

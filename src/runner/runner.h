@@ -9,12 +9,14 @@
  *
  * Calling sequence:
  *     runner = runner_new(&options, &error);
- *     dir = exchange_folder_new(study_dir, &x, map, &error);       {hash}_config.json is written (room exchange)
+ *     runner_prepare(runner, say, data, &error);                   before a study: what may take minutes, once
+ *     runner_place(runner, &x, &places, &error);                   what a run needs of this machine, where it will be
+ *     dir = exchange_folder_new(study_dir, &x, runner_places_map(places), &error);   {hash}_config.json (room exchange)
  *     flight = flight_start(runner, &job);                         returns at once, also when nothing could be started
  *     flight_wait(flights, n, interrupt_fd, until_ns)              one that has ended; NULL: a signal, or until_ns
  *     flight_interrupt(flight, signal)                             asks it to stop; a second time kills
  *     flight_finish(flight, &report)                               ends what it left, judges; the files lie in dir
- *     run_folder_collect(dir, …), file_remove_tree(dir), runner_free(runner)
+ *     runner_places_free(places), run_folder_collect(dir, …), file_remove_tree(dir), runner_free(runner)
  *
  * A run past its deadline is asked to stop, and killed after the grace. One that cannot be started, or ends without a
  * result or an error record, gets an error record written for it: how it ended, OOM kill, full disk, last lines of its
@@ -26,6 +28,7 @@
 #pragma once
 
 #include "base/base.h"
+#include "exchange/exchange.h"
 
 #define RUNNER_LOG "worker.log" /* in the exchange folder: what the worker wrote to stdout and stderr */
 
@@ -34,10 +37,18 @@
 /* One line of the worker's progress.jsonl, parsed. Borrowed during the call. */
 typedef void runner_progress_fn(const json_t *event, void *data);
 
-/* One run. Strings are borrowed during flight_start(), progress_data until flight_finish(). */
+/* Where what a run needs of this machine is for its worker. */
+struct runner_places {
+    struct exchange_map map; /* for exchange_folder_new() */
+    char *warning;           /* what the user should know of this run though it goes on; NULL: nothing */
+    void *own;               /* the runner's own */
+};
+
+/* One run. Strings and places are borrowed during flight_start(), progress_data until flight_finish(). */
 struct runner_job {
     const char *exchange_dir;
     const char *config_hash;
+    const struct runner_places *places; /* of runner_place(); NULL: paths are as they are here */
     int64_t timeout_ns; /* of the whole run; the worker keeps it itself and knows best what took too long */
     int64_t slack_ns;   /* beyond it, before the runner asks it to stop: the worker's own ladder */
     int64_t grace_ns;   /* between asking and killing; the worker needs it to stop its engine */
@@ -50,7 +61,9 @@ struct runner_job {
 struct runner_end {
     char *how;   /* "exit status 3", "killed by signal 9 (Killed)". New string. */
     bool clean;  /* as a program ends that has done its work */
-    bool killed; /* by SIGKILL of somebody: perhaps of the kernel, for its memory */
+    bool killed; /* by SIGKILL of somebody here: perhaps of the kernel, for its memory */
+    GError *why; /* the runner knows better why it ended so than a judge of its files would; NULL: it does not. Owned by
+                    the flight. */
 };
 
 /* What a run left running. */
@@ -67,19 +80,53 @@ struct runner_check {
     const char *remedy;
 };
 
+/* What a container of the runs is to be. Lists are ended by NULL; NULL is an empty one. */
+struct runner_container {
+    const char *client; /* "docker", "podman" or the path of a client; NULL: the row's, or what is there */
+    const char *image;  /* name or id */
+    const char *pull;   /* "missing", "never", "always": when the image is pulled before a study; NULL: "missing" */
+    int64_t shm_bytes;  /* of /dev/shm; 0: 8 GiB */
+    const char *const *mounts;      /* "HOST[:INSIDE[:ro|rw]]", absolute; read-only unless it says rw */
+    const char *const *environment; /* "NAME=value", or "NAME": the value it has here */
+    const char *const *secrets;     /* names whose values are in no command line and no record, besides those known */
+    const char *const *ulimits;     /* "nofile=1024:2048" */
+    const char *const *arguments;   /* further ones of `docker run`, as they are */
+    const char *ipc, *network, *memory, *cpus; /* as the client takes them; NULL: its default */
+    /* Of the engine: its name and folder, what a container must see of this machine, where it keeps things, and the
+     * variables that change its work. */
+    const char *engine, *engine_folder;
+    const char *const *files, *const *caches, *const *record_env;
+    const char *study; /* for a label; may be NULL */
+};
+
 struct runner_options {
     const char *name; /* NULL: the first row, and the source is "default" */
     const char *source;
     const char *worker_path; /* llem-worker */
+    const struct runner_container *container; /* copied by rows that start containers, of no meaning to others */
 };
+
+enum runner_flags {
+    /* The worker is in another place than the parent: commands name what is there (room backend), and
+     * sensors that only the host shows are not seen by it. */
+    RUNNER_ELSEWHERE = 1 << 0,
+};
+
+/* What is being done, for whoever waits: one line. Borrowed during the call. */
+typedef void runner_say_fn(const char *text, void *data);
 
 struct runner_ops {
     const char *name;    /* as records have it */
     const char *summary; /* one line, for a list of runners */
     int max_in_flight;   /* runs at once, unless an instance is made for fewer or more */
+    unsigned flags;      /* enum runner_flags */
     const struct runner_check *checks; /* as far as a row without an id; NULL: none */
     bool (*open)(const struct runner_options *options, void **ret_state, GError **error);
     void (*close)(void *state);
+    bool (*prepare)(void *state, runner_say_fn *say, void *data, GError **error); /* NULL: nothing to prepare */
+    /* Fills in what the row says of runs in x; NULL: paths are as they are here, and it says nothing. */
+    bool (*place)(void *state, struct exchange *x, struct runner_places **ret, GError **error);
+    void (*places_free)(struct runner_places *places); /* as far as place() is there */
     /* Returns at once. *ret_run is the runner's own and goes to the verbs below until release(). */
     bool (*start)(void *state, const struct runner_job *job, void **ret_run, GError **error);
     int (*end_fd)(const void *run); /* readable when has_ended() may have turned true; -1: it is asked every 100 ms */
@@ -105,6 +152,16 @@ struct runner *runner_new(const struct runner_options *options, GError **error);
 void runner_free(struct runner *runner);
 typedef struct runner owned_runner; /* for g_autoptr(owned_runner) alone */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_runner, runner_free)
+
+/* What is done once before the runs of a study, and may take minutes: what dead owners left is ended, an image is
+ * pulled and pinned. say may be NULL. Comes before runner_place(). */
+bool runner_prepare(const struct runner *runner, runner_say_fn *say, void *data, GError **error);
+/* Where the files that x names will be for its worker, and what its context says of the runner (image, …), filled in.
+ * *ret is NULL where paths are as they are here. x must be complete but for that. */
+bool runner_place(const struct runner *runner, struct exchange *x, struct runner_places **ret, GError **error);
+/* For exchange_folder_new(): NULL where places is. */
+const struct exchange_map *runner_places_map(const struct runner_places *places);
+void runner_places_free(const struct runner *runner, struct runner_places *places);
 
 /* --- Flights --------------------------------------------------------------------------------------------------- */
 

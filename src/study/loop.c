@@ -36,6 +36,7 @@ struct run {
     const struct store_run *in_store;
     struct store_cell cell;
     struct config *config;
+    struct runner_places *places;
     char *dir; /* its exchange folder */
 };
 
@@ -89,7 +90,7 @@ static bool run_look_ahead(const struct run *run, GError **error)
 }
 
 /* What its worker is told; false with why it cannot run here. */
-static bool run_prepare(const struct run *run, struct exchange *ret, GError **error)
+static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
 {
     const struct loop *loop = run->loop;
     if (!run_look_ahead(run, error) ||
@@ -98,6 +99,10 @@ static bool run_prepare(const struct run *run, struct exchange *ret, GError **er
     ret->runner = g_strdup(loop->job->runner->ops->name);
     ret->runner_source = g_strdup(loop->job->runner->source);
     ret->concurrent_study = run_is_disturbed(run);
+    if (!runner_place(loop->job->runner, ret, &run->places, error))
+        return false;
+    if (run->places && run->places->warning)
+        run_warn(run, "%s", run->places->warning);
     return true;
 }
 
@@ -107,6 +112,7 @@ static void run_free(struct run *run)
 {
     config_free(run->config);
     store_cell_clear(&run->cell);
+    runner_places_free(run->loop->job->runner, run->places);
     g_free(run->dir);
     g_free(run);
 }
@@ -133,6 +139,7 @@ static struct flight *run_start(struct run *run)
 {
     struct runner_job job = {.exchange_dir = run->dir,
                              .config_hash = config_hash(run->config),
+                             .places = run->places,
                              .timeout_ns = config_ns(run->config, FIELD_LIMITS_TIMEOUT_SECONDS),
                              .slack_ns = SLACK_NS,
                              .grace_ns = GRACE_NS,
@@ -146,7 +153,7 @@ static struct flight *run_start(struct run *run)
 static bool run_launch(struct run *run, const struct exchange *exchange, struct slot *slot, GError **error)
 {
     struct store *store = run->loop->store;
-    run->dir = exchange_folder_new(store_folder(store), exchange, NULL, error);
+    run->dir = exchange_folder_new(store_folder(store), exchange, runner_places_map(run->places), error);
     if (!run->dir)
         return false;
     if (!store_run_begin(store, run->index, run->dir, error)) {
