@@ -32,10 +32,20 @@ header  boost/math/distributions/students_t.hpp  libboost-math-dev
 header  eigen3/Eigen/Dense                       libeigen3-dev
 '
 
+# What the tests start for themselves: a Docker daemon, and what its images are made of.
+test_needs='
+command dockerd        docker.io
+command docker         docker.io
+command iptables       iptables
+command busybox        busybox-static
+file    /usr/bin/python3  python3
+'
+
 present() { # KIND NAME
     case $1 in
     command) command -v "$2" >/dev/null ;;
     library) command -v pkg-config >/dev/null && pkg-config --exists "$2" ;;
+    file) [ -e "$2" ] ;;
     header) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] ;;
     venv) command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null ;;
     esac
@@ -97,7 +107,8 @@ install_python_packages() {
     printf '%s\n' "$wanted" >"$stamp"
 }
 
-case $what in build | test) ;; *) die "no such set-up: '$what' (build or test)" ;; esac
+PATH=$PATH:/usr/sbin:/sbin # where daemons are, also for those who are not root
+case $what in build) ;; test) needs+=$test_needs ;; *) die "no such set-up: '$what' (build or test)" ;; esac
 install_packages
 mkdir -p "$cache"
 make_venv
