@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import daemon as daemons  # noqa: E402
+import registry as registries  # noqa: E402
 
 STRICT = os.environ.get("LLEM_TEST_STRICT", "") not in ("", "0")
 
@@ -69,3 +70,10 @@ def own_docker(llem, tmp_path, build_dir):
     finally:
         daemon.close()
         daemon.wait_end()
+
+
+@pytest.fixture
+def registry():
+    """A registry on this machine, see registry.py."""
+    with registries.Registry() as served:
+        yield served

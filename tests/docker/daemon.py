@@ -18,6 +18,8 @@ In tests (tests/docker/conftest.py; each file there is of the lane `docker`):
         docker.containers()               # ids of the containers with mounts below this test's folder
     def test_y(own_docker, llem): …       # a daemon for this test alone, which it may kill() and start() as it likes
 
+    def test_z(docker, registry): name = registry.push("llem/x:1", images.build("base"))  # a registry to pull from: registry.py
+
 Images (images.py), all from this machine's packages, no registry, the same id each time:
     llem-test/base        busybox and glibc, nothing else
     llem-test/python      base and Debian's Python with its standard library (python3; nothing of llem, no pip)
@@ -150,7 +152,7 @@ class Daemon:
         self.short.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / "start.lock"):
             if not self.lease:
-                self.lease = open(self.folder / "users.lock", "a")  # noqa: SIM115: held
+                self.lease = open(self.folder / "users.lock", "a")  # held
                 fcntl.flock(self.lease, fcntl.LOCK_SH)
             if not answers(self.socket):
                 self._start_guard(nvidia)
@@ -313,7 +315,7 @@ class Daemon:
             thread.join()
 
     def _end_when_unused(self, process, ending):
-        users = open(self.folder / "users.lock", "a")  # noqa: SIM115: held
+        users = open(self.folder / "users.lock", "a")  # held
         while True:
             fcntl.flock(users, fcntl.LOCK_EX)
             fcntl.flock(users, fcntl.LOCK_UN)

@@ -4,6 +4,7 @@ An image is a list of layers (tar files of files of this machine) and a configur
 `docker load` takes. See daemon.py for what there is and how tests ask for it.
 """
 
+import functools
 import gzip
 import hashlib
 import io
@@ -97,6 +98,7 @@ def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout
 
 
+@functools.lru_cache(None)
 def package_of(path):
     """The Debian package a file is of, by any of the names it may be known under."""
     for name in (path, str(path).removeprefix("/usr"), os.path.realpath(path)):
@@ -114,6 +116,7 @@ def versions(*packages):
     return output("dpkg-query", "-W", "-f", "${Package}=${Version}\n", *packages).split()
 
 
+@functools.lru_cache(None)
 def libc_files():
     """The loader and the libraries of glibc; no locales, no converters."""
     package = package_of(re.search(r"(\S*/libc\.so\.6)", output("ldd", "/bin/sh")).group(1))
@@ -237,14 +240,10 @@ class Image:
         return outer.close()
 
 
-_layers = {}
-
-
+@functools.lru_cache(None)
 def layer(kind):
     """One of the layers by name, made once per process."""
-    if kind not in _layers:
-        _layers[kind] = {"base": layer_base, "noglibc": layer_noglibc, "oldglibc": layer_oldglibc, "python": layer_python}[kind]()
-    return _layers[kind]
+    return {"base": layer_base, "noglibc": layer_noglibc, "oldglibc": layer_oldglibc, "python": layer_python}[kind]()
 
 
 def cuda(version, require=None):
@@ -268,6 +267,7 @@ KINDS = {
 }
 
 
+@functools.lru_cache(None)
 def inputs(kind):
     """What decides the content of an image of that kind: changed packages or a changed recipe make a new image."""
     packages = [package_of(busybox())] if kind == "noglibc" else [package_of(busybox()), libc_files()[0]]
@@ -292,6 +292,7 @@ def build(kind, env=None, labels=None, files=None, entrypoint=None, created=CREA
     return Image(layers, {**base_env, **(env or {})}, labels, entrypoint, created=created)
 
 
+@functools.lru_cache(None)
 def compressed(layer_bytes):
     """As registries serve it, with the same bytes every time."""
     return gzip.compress(layer_bytes, compresslevel=1, mtime=0)

@@ -46,6 +46,19 @@ def test_the_toolkit_stand_in(docker, tmp_path):
     assert docker.run(*run, "--gpus", "all", docker.image("cuda12"), "true").returncode == 0
 
 
+def test_pulls_from_the_stand_in_registry(docker, registry):
+    name = registry.push("llem/one:1", images.build("base", labels={"n": "1"}))
+    docker.ok("pull", "-q", name)
+    told = docker.json("image", "inspect", name)[0]
+    assert told["Id"] == images.build("base", labels={"n": "1"}).id
+    assert told["RepoDigests"] == [f"{registry.address}/llem/one@{registry.digest_of(name)}"]
+    registry.push("llem/one:1", images.build("base", labels={"n": "2"}))
+    docker.ok("pull", "-q", name)
+    assert docker.image_id(name) != told["Id"]
+    absent = docker.run("pull", f"{registry.address}/llem/none:1")
+    assert absent.returncode == 1 and "manifest unknown" in absent.stderr
+
+
 def reader(folder, *rest):
     """A process that uses the daemon of a folder and says when it is up."""
     text = f"import sys,time; sys.path.insert(0,{str(Path(daemons.__file__).parent)!r}); import daemon\n"
