@@ -46,9 +46,9 @@ void runner_free(struct runner *runner)
     g_free(runner);
 }
 
-bool runner_prepare(const struct runner *runner, runner_say_fn *say, void *data, GError **error)
+bool runner_prepare(const struct runner *runner, int interrupt_fd, runner_say_fn *say, void *data, GError **error)
 {
-    return !runner->ops->prepare || runner->ops->prepare(runner->state, say, data, error);
+    return !runner->ops->prepare || runner->ops->prepare(runner->state, interrupt_fd, say, data, error);
 }
 
 bool runner_place(const struct runner *runner, struct exchange *x, struct runner_places **ret, GError **error)

@@ -9,7 +9,7 @@
  *
  * Calling sequence:
  *     runner = runner_new(&options, &error);
- *     runner_prepare(runner, say, data, &error);                   before a study: what may take minutes, once
+ *     runner_prepare(runner, interrupt_fd, say, data, &error);     before a study: what may take minutes, once
  *     runner_place(runner, &x, &places, &error);                   what a run needs of this machine, where it will be
  *     dir = exchange_folder_new(study_dir, &x, runner_places_map(places), &error);   {hash}_config.json (room exchange)
  *     flight = flight_start(runner, &job);                         returns at once, also when nothing could be started
@@ -123,7 +123,8 @@ struct runner_ops {
     const struct runner_check *checks; /* as far as a row without an id; NULL: none */
     bool (*open)(const struct runner_options *options, void **ret_state, GError **error);
     void (*close)(void *state);
-    bool (*prepare)(void *state, runner_say_fn *say, void *data, GError **error); /* NULL: nothing to prepare */
+    /* NULL: nothing to prepare. */
+    bool (*prepare)(void *state, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
     /* Fills in what the row says of runs in x; NULL: paths are as they are here, and it says nothing. */
     bool (*place)(void *state, struct exchange *x, struct runner_places **ret, GError **error);
     void (*places_free)(struct runner_places *places); /* as far as place() is there */
@@ -154,8 +155,9 @@ typedef struct runner owned_runner; /* for g_autoptr(owned_runner) alone */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_runner, runner_free)
 
 /* What is done once before the runs of a study, and may take minutes: what dead owners left is ended, an image is
- * pulled and pinned. say may be NULL. Comes before runner_place(). */
-bool runner_prepare(const struct runner *runner, runner_say_fn *say, void *data, GError **error);
+ * pulled and pinned. A signal in interrupt_fd (-1: none) ends it (INTERRUPTED) and is left for the caller to take.
+ * say may be NULL. Comes before runner_place(). */
+bool runner_prepare(const struct runner *runner, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
 /* Where the files that x names will be for its worker, and what its context says of the runner (image, …), filled in.
  * *ret is NULL where paths are as they are here. x must be complete but for that. */
 bool runner_place(const struct runner *runner, struct exchange *x, struct runner_places **ret, GError **error);

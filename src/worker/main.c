@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* llem-worker: runs the one experiment of $LLEM_CONFIG_PATH. Its exit code says how it went, its files say the rest. */
+#include "elsewhere.h"
 #include "experiment/experiment.h"
 
 #include "version.h"
@@ -20,6 +21,7 @@ int main(int argc, char **argv)
         return LLEM_EXIT_USAGE;
     }
     int interrupt_fd = interrupt_open();
+    elsewhere_begin();
     proc_become_subreaper();
     g_autoptr(GError) error = NULL;
     if (experiment_run(path, interrupt_fd, &error))
