@@ -27,6 +27,7 @@ static const struct symbol_row symbols[] = {
     ROW(vbios, false, "nvmlDeviceGetVbiosVersion"),
     ROW(pci, false, "nvmlDeviceGetPciInfo_v3"),
     ROW(architecture, false, "nvmlDeviceGetArchitecture"),
+    ROW(brand, false, "nvmlDeviceGetBrand"),
     ROW(capability, false, "nvmlDeviceGetCudaComputeCapability"),
     ROW(field_values, false, "nvmlDeviceGetFieldValues"),
     ROW(power, false, "nvmlDeviceGetPowerUsage"),

@@ -24,6 +24,7 @@ struct nvml_api {
     nvml_return (*vbios)(nvml_device device, char *text, unsigned bytes);
     nvml_return (*pci)(nvml_device device, struct nvml_pci *ret);
     nvml_return (*architecture)(nvml_device device, unsigned *ret);
+    nvml_return (*brand)(nvml_device device, unsigned *ret);
     nvml_return (*capability)(nvml_device device, int *major, int *minor);
     nvml_return (*field_values)(nvml_device device, int count, struct nvml_field_value *values);
     nvml_return (*power)(nvml_device device, unsigned *mw);

@@ -168,6 +168,7 @@ static const struct {
     size_t offset; /* of the getter in struct nvml_api */
 } number_rows[] = {
     {"architecture", offsetof(struct nvml_api, architecture)},
+    {"brand", offsetof(struct nvml_api, brand)},
     {"power_limit_mw", offsetof(struct nvml_api, limit)},
     {"power_limit_enforced_mw", offsetof(struct nvml_api, enforced_limit)},
     {"power_limit_default_mw", offsetof(struct nvml_api, default_limit)},

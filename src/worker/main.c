@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* llem-worker: runs the one experiment of $LLEM_CONFIG_PATH. Its exit code says how it went, its files say the rest. */
+/* llem-worker: runs the one experiment of $LLEM_CONFIG_PATH. Its exit code says how it went, its files say the rest.
+ * With --probe it says what it finds where it is. */
 #include "elsewhere.h"
 #include "experiment/experiment.h"
+#include "probe.h"
 
 #include "version.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static int probe(const char *path)
+{
+    int interrupt_fd = interrupt_open();
+    elsewhere_begin();
+    proc_become_subreaper();
+    g_autoptr(GError) error = NULL;
+    if (probe_run(path && *path ? path : NULL, interrupt_fd, &error))
+        return LLEM_EXIT_OK;
+    fprintf(stderr, "llem-worker: %s\n", error->message);
+    return llem_error_exit_code(error);
+}
 
 int main(int argc, char **argv)
 {
@@ -15,6 +29,12 @@ int main(int argc, char **argv)
         return LLEM_EXIT_OK;
     }
     const char *path = g_getenv("LLEM_CONFIG_PATH");
+    if (argc == 2 && !strcmp(argv[1], "--probe"))
+        return probe(path);
+    if (argc == 2 && !strcmp(argv[1], "--probe-cuda")) {
+        probe_cuda();
+        return LLEM_EXIT_OK;
+    }
     if (argc > 1 || !path || !*path) {
         fputs("llem-worker runs one experiment: LLEM_CONFIG_PATH must name its exchange file. People want 'llem run'.\n",
               stderr);
