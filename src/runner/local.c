@@ -46,7 +46,8 @@ static bool spawn_worker(const struct local *local, const struct runner_job *job
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)
         return file_error(error, "cannot create", log);
-    struct spawn spawn = {.argv = (const char *const[]){local->worker_path, NULL},
+    const char *question = job->arguments ? job->arguments[0] : NULL;
+    struct spawn spawn = {.argv = (const char *const[]){local->worker_path, question, NULL},
                           .env = (const char *const[]){variable, NULL},
                           .fds = (const struct spawn_fd[]){{-1, 0}, {fd, 1}, {fd, 2}},
                           .n_fds = 3,

@@ -49,6 +49,7 @@ struct runner_job {
     const char *exchange_dir;
     const char *config_hash;
     const struct runner_places *places; /* of runner_place(); NULL: paths are as they are here */
+    const char *const *arguments; /* of the worker; NULL: none, it runs the experiment */
     int64_t timeout_ns; /* of the whole run; the worker keeps it itself and knows best what took too long */
     int64_t slack_ns;   /* beyond it, before the runner asks it to stop: the worker's own ladder */
     int64_t grace_ns;   /* between asking and killing; the worker needs it to stop its engine */
@@ -164,6 +165,13 @@ bool runner_place(const struct runner *runner, struct exchange *x, struct runner
 /* For exchange_folder_new(): NULL where places is. */
 const struct exchange_map *runner_places_map(const struct runner_places *places);
 void runner_places_free(const struct runner *runner, struct runner_places *places);
+
+/* Asks a worker what it finds where runs would be (llem-worker --probe): the start and the end of a run in the very place
+ * that x describes, in a new folder below `folder` that is removed. *ret_found is its answer, of which a part may be there
+ * though false is returned; new reference or NULL. Comes after runner_prepare(). Errors: those of the place, of the
+ * start and of the end as the runner knows it, TIMEOUT, INTERRUPTED (interrupt_fd readable; -1: none), WORKER_DIED. */
+bool runner_ask(const struct runner *runner, struct exchange *x, const char *folder, int64_t timeout_ns, int interrupt_fd,
+                json_t **ret_found, GError **error);
 
 /* --- Flights --------------------------------------------------------------------------------------------------- */
 
