@@ -75,8 +75,8 @@ static void explain(const struct question *q, json_t *found, GError **error)
     else if (q->end.why)
         g_propagate_error(error, g_error_copy(q->end.why));
     else
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without an answer (%s)%s%s", q->end.how,
-                    words ? ": " : "", words ? words : "");
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without an answer (%s)%s%s",
+                    q->end.how, words ? ": " : "", words ? words : "");
 }
 
 /* What it wrote, whole or not. */
@@ -106,8 +106,8 @@ static bool put(struct question *q, json_t **ret_found, GError **error)
     return whole;
 }
 
-bool runner_ask(const struct runner *runner, struct exchange *x, const char *folder, int64_t timeout_ns, int interrupt_fd,
-                json_t **ret_found, GError **error)
+bool runner_ask(const struct runner *runner, struct exchange *x, const char *folder, int64_t timeout_ns,
+                int interrupt_fd, json_t **ret_found, GError **error)
 {
     struct runner_places *places = NULL;
     *ret_found = NULL;

@@ -166,12 +166,12 @@ bool runner_place(const struct runner *runner, struct exchange *x, struct runner
 const struct exchange_map *runner_places_map(const struct runner_places *places);
 void runner_places_free(const struct runner *runner, struct runner_places *places);
 
-/* Asks a worker what it finds where runs would be (llem-worker --probe): the start and the end of a run in the very place
- * that x describes, in a new folder below `folder` that is removed. *ret_found is its answer, of which a part may be there
- * though false is returned; new reference or NULL. Comes after runner_prepare(). Errors: those of the place, of the
- * start and of the end as the runner knows it, TIMEOUT, INTERRUPTED (interrupt_fd readable; -1: none), WORKER_DIED. */
-bool runner_ask(const struct runner *runner, struct exchange *x, const char *folder, int64_t timeout_ns, int interrupt_fd,
-                json_t **ret_found, GError **error);
+/* Asks a worker what it finds where runs would be (llem-worker --probe): the start and the end of a run in the very
+ * place that x describes, in a new folder below `folder` that is removed. *ret_found is its answer, of which a part may
+ * be there though false is returned; new reference or NULL. Comes after runner_prepare(). Errors: those of the place,
+ * the start and the end as the runner knows it, TIMEOUT, INTERRUPTED (interrupt_fd readable; -1: none), WORKER_DIED. */
+bool runner_ask(const struct runner *runner, struct exchange *x, const char *folder, int64_t timeout_ns,
+                int interrupt_fd, json_t **ret_found, GError **error);
 
 /* --- Flights --------------------------------------------------------------------------------------------------- */
 

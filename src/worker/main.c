@@ -3,7 +3,6 @@
  * With --probe it says what it finds where it is. */
 #include "elsewhere.h"
 #include "experiment/experiment.h"
-#include "probe.h"
 
 #include "version.h"
 
@@ -16,7 +15,7 @@ static int probe(const char *path)
     elsewhere_begin();
     proc_become_subreaper();
     g_autoptr(GError) error = NULL;
-    if (probe_run(path && *path ? path : NULL, interrupt_fd, &error))
+    if (experiment_probe(path && *path ? path : NULL, interrupt_fd, &error))
         return LLEM_EXIT_OK;
     fprintf(stderr, "llem-worker: %s\n", error->message);
     return llem_error_exit_code(error);
@@ -32,7 +31,7 @@ int main(int argc, char **argv)
     if (argc == 2 && !strcmp(argv[1], "--probe"))
         return probe(path);
     if (argc == 2 && !strcmp(argv[1], "--probe-cuda")) {
-        probe_cuda();
+        experiment_probe_cuda();
         return LLEM_EXIT_OK;
     }
     if (argc > 1 || !path || !*path) {

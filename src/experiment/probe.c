@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "probe.h"
+/* What a worker finds where it is, asked before a study in the place of its runs (a container), and by hand. */
+#include "experiment/experiment.h"
 
 #include "engine/engine.h"
 #include "exchange/exchange.h"
@@ -183,7 +184,7 @@ static bool find(void *library, const char *name, void *ret, size_t bytes)
     return symbol != NULL;
 }
 
-void probe_cuda(void)
+void experiment_probe_cuda(void)
 {
     cuda_call *init;
     cuda_ask *get_version;
@@ -201,14 +202,17 @@ void probe_cuda(void)
 static json_t *cuda_facts(void)
 {
     g_autofree char *out = NULL, *err = NULL;
-    int status, code, version;
+    int status;
+    int64_t code, version;
     json_t *facts = json_object();
     const char *const argv[] = {"/proc/self/exe", "--probe-cuda", NULL};
     if (access(FORWARD_COMPATIBLE, F_OK) == 0)
         json_object_set_new(facts, "compat", json_string(FORWARD_COMPATIBLE));
     if (!spawn_capture(&(const struct spawn){.argv = argv}, SAID_BYTES, &out, &err, &status, NULL))
         return facts;
-    if (sscanf(out, "%d %d", &code, &version) == 2) {
+    g_auto(GStrv) words = g_strsplit(g_strstrip(out), " ", 2);
+    if (words[0] && words[1] && num_parse_int(words[0], 0, G_MAXINT, &code, NULL) &&
+        num_parse_int(words[1], 0, G_MAXINT, &version, NULL)) {
         json_object_set_new(facts, "init", json_integer(code));
         json_object_set_new(facts, "version", json_integer(version));
     } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
@@ -233,7 +237,7 @@ static bool add_all(struct probe *p, int interrupt_fd, GError **error)
            (!p->x || add(p, "engine", engine_facts(p->x, interrupt_fd), error));
 }
 
-bool probe_run(const char *config_path, int interrupt_fd, GError **error)
+bool experiment_probe(const char *config_path, int interrupt_fd, GError **error)
 {
     g_auto(owned_exchange) x = {0};
     if (config_path && !exchange_read(config_path, &x, error))
