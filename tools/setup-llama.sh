@@ -12,7 +12,8 @@
 # -DLLEM_LLAMA_PREFIX=$(tools/setup-llama.sh --cuda).
 #
 # The source is the llama.cpp tree inside one pinned sdist, fetched with pip. Only libllama and ggml are compiled,
-# with the compiler found here. Everything lies under ${XDG_CACHE_HOME:-~/.cache}/llem; a second run does nothing.
+# with the compiler found here. Like llem-worker they need nothing but a C library and start where glibc is 2.34: the
+# engine runs inside images that hold neither this machine's libstdc++ nor its glibc. Everything lies under ${XDG_CACHE_HOME:-~/.cache}/llem; a second run does nothing.
 # A libllama of your own is used instead with -DLLEM_LLAMA_PREFIX=PREFIX (or that environment variable).
 set -euo pipefail
 
@@ -34,7 +35,7 @@ for arg; do
         --find) find_only=yes ;;
         --cuda) cuda=ON ;;
         --portable) native=OFF ;;
-        -h | --help) sed -n '3,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '3,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) die "unknown option $arg (try --help)" ;;
     esac
 done
@@ -46,8 +47,9 @@ compiler=$({ ${CXX:-c++} --version 2>/dev/null || echo none; } | head -n 1)
 architectures=${LLEM_CUDA_ARCHITECTURES:-native}
 backend=cuda=$cuda
 [ $cuda = OFF ] || backend+=:$architectures
-key=$(printf '%s\n' "$sdist_sha256" "$backend" "native=$native" "$(uname -m)" "$compiler" "$cpu" |
-    sha256sum | cut -c1-12)
+stand_ins=$here/../src/worker/glibc.c
+key=$(printf '%s\n' "$sdist_sha256" "$backend" "native=$native" "$(uname -m)" "$compiler" "$cpu" \
+    "$(sha256sum <"$stand_ins")" | sha256sum | cut -c1-12)
 prefix=$cache/llama-$version-$key
 
 if [ -f "$prefix/manifest.json" ]; then
@@ -94,8 +96,9 @@ rm -f "$source/.git" # points nowhere outside the sdist
 export GIT_CEILING_DIRECTORIES=$work # so that no checkout around the cache lends its commit to the build
 
 say "building libllama, about 2 minutes on two idle cores (log: $cache/setup-llama.log)"
-options=()
-[ $cuda = OFF ] || options=(-DCMAKE_CUDA_ARCHITECTURES="$architectures")
+"${CC:-cc}" -std=c17 -D_GNU_SOURCE -O2 -fPIC -c "$stand_ins" -o "$work/glibc.o" || die "$stand_ins cannot be compiled"
+options=(-DCMAKE_SHARED_LINKER_FLAGS="$work/glibc.o -static-libstdc++ -static-libgcc -Wl,--exclude-libs,ALL")
+[ $cuda = OFF ] || options+=(-DCMAKE_CUDA_ARCHITECTURES="$architectures")
 {
     cmake -S "$source" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
         -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \

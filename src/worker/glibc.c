@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stand-ins for what a build on a new glibc would ask for and an older one lacks. The worker must start where glibc is
- * 2.34, wherever it was built. From 2.38 on the headers turn strtol and sscanf into __isoc23_strtol and so on
- * for whoever defines _GNU_SOURCE, the static libraries of the distribution included, and GLib calls strlcpy where
- * it finds it. A definition in the program itself is taken before the C library's; unused ones are left out.
+ * Stand-ins for what a build on a new glibc would ask for and an older one lacks. The worker, the engines and what they
+ * link must start where glibc is 2.34, wherever they were built. From 2.38 on the headers turn strtol and sscanf into
+ * __isoc23_strtol and so on for whoever defines _GNU_SOURCE, the static libraries of the distribution included, and GLib
+ * calls strlcpy where it finds it; the static libraries of C++ ask for what glibc has since 2.35 and 2.36. A definition
+ * in the program or library itself is taken before the C library's; programs leave out those they do not use.
  * tools/check_worker.py judges the outcome. The C23 forms also read 0b101 as binary in bases 0 and 2; these do not,
  * and nothing here is written so.
  */
+#include <link.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 /* By the names of their symbols, so that no header turns them into what they stand in for. */
 #define OLD(type, name, symbol, ...)  extern type name(__VA_ARGS__) __asm__(symbol)
@@ -118,4 +122,58 @@ STAND_IN(size_t, new_strlcat_chk, "__strlcat_chk", char *to, const char *from, s
     if (size > room)
         abort();
     return new_strlcat(to, from, size);
+}
+
+/* std::random_device. */
+STAND_IN(uint32_t, new_arc4random, "arc4random", void)
+{
+    uint32_t number;
+    while (getrandom(&number, sizeof number, 0) != sizeof number)
+        ; /* interrupted before the kernel's source was ready */
+    return number;
+}
+
+/* What the unwinder of libgcc asks since GCC 12 where it asked dl_iterate_phdr before: the laid-out struct of <dlfcn.h>,
+ * which older headers lack. Without an answer no exception finds its handler. */
+struct found_object {
+    unsigned long long flags;
+    void *map_start, *map_end;
+    struct link_map *link_map;
+    void *eh_frame;
+#if !defined __x86_64__
+    void *eh_dbase;
+#endif
+    unsigned long long reserved[7];
+};
+
+struct object_query {
+    ElfW(Addr) address;
+    struct found_object *found;
+};
+
+static int look_at_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)size;
+    struct object_query *query = data;
+    ElfW(Addr) start = 0, end = 0, frames = 0;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        ElfW(Addr) at = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type == PT_LOAD && query->address >= at && query->address < at + header->p_memsz) {
+            start = at;
+            end = at + header->p_memsz;
+        }
+        if (header->p_type == PT_GNU_EH_FRAME)
+            frames = at;
+    }
+    if (!end || !frames)
+        return 0;
+    *query->found = (struct found_object){.map_start = (void *)start, .map_end = (void *)end, .eh_frame = (void *)frames};
+    return 1;
+}
+
+STAND_IN(int, new_dl_find_object, "_dl_find_object", void *address, struct found_object *found)
+{
+    struct object_query query = {(ElfW(Addr))address, found};
+    return dl_iterate_phdr(look_at_object, &query) == 1 ? 0 : -1;
 }

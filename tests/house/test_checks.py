@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import check_functions
 import check_circles
+import check_engine
 import check_layers
 import check_names
 import check_skips
@@ -250,6 +251,46 @@ def test_worker_refuses_another_library():
     assert list(check_worker.errors(OBJDUMP_P + "  NEEDED  libglib-2.0.so.0\n", "")) == [
         "needs libglib-2.0.so.0"
     ]
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """The folder of an engine that links one library beside it; engine(FLAG…) links the program again."""
+    folder = tmp_path / "toy"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "engine.json").write_text("{}")
+    (folder / "toy.c").write_text("int f(void); int main(void) { return f(); }")
+    (folder / "f.c").write_text("int f(void) { return 0; }")
+
+    def link(*flags):
+        subprocess.run(["cc", "-shared", "-fPIC", "-Wl,-soname,libtoy.so.1", "-o", "lib/libtoy.so.1", "f.c"],
+                       cwd=folder, check=True)
+        subprocess.run(["cc", "-o", "toy", "toy.c", "lib/libtoy.so.1", *flags], cwd=folder, check=True)
+        return folder
+
+    return link
+
+
+def test_engine_accepts_a_folder_that_is_whole(engine):
+    folder = engine("-Wl,-rpath,$ORIGIN/lib")
+    assert len(list(check_engine.elves(folder))) == 2
+    assert list(check_engine.errors(folder)) == []
+
+
+def test_engine_refuses_what_lies_elsewhere(engine, tmp_path):
+    (elsewhere,) = check_engine.errors(engine(f"-Wl,-rpath,{tmp_path}/toy/lib"))
+    assert elsewhere.endswith(f"looks for its libraries in {tmp_path}/toy/lib, not beside itself")
+    folder = engine("-Wl,-rpath,$ORIGIN/lib")
+    (folder / "lib" / "libtoy.so.1").unlink()
+    assert list(check_engine.errors(folder)) == [f"{folder}/toy needs libtoy.so.1, which is not in {folder}"]
+
+
+def test_engine_tells_the_c_library_and_the_gpus_from_the_rest():
+    names = ["libc.so.6", "libdl.so.2", "ld-linux-x86-64.so.2", "libcuda.so.1", "libcudart.so.12", "libstdc++.so.6"]
+    assert check_engine.missing(names, {"libtoy.so"}) == ["libstdc++.so.6"]
+    assert check_engine.missing(names, {"libstdc++.so.6"}) == []
+    assert check_engine.newest_glibc(OBJDUMP_T + NEW_SYMBOL) == "2.36"
+    assert check_engine.newest_glibc("") == "0"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ class Machine:
         (folder / "tools").mkdir()
         for name in ("setup.sh", "setup-llama.sh", "requirements-test.txt"):
             shutil.copy(ROOT / "tools" / name, folder / "tools" / name)
+        (folder / "src" / "worker").mkdir(parents=True)
+        shutil.copy(ROOT / "src" / "worker" / "glibc.c", folder / "src" / "worker" / "glibc.c")
         self.env = {"PATH": str(self.bin), "HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "cache"),
                     "CALLS": str(self.calls_file), "MACHINE": str(self.bin), "LC_ALL": "C.UTF-8"}
 

@@ -2,6 +2,7 @@
 /* The stand-ins by the names a build on a new glibc asks for. That this links against an older one is half the test. */
 #include <errno.h>
 #include <glib.h>
+#include <link.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,8 @@ C23(size_t, c_strlcpy, "strlcpy", char *, const char *, size_t);
 C23(size_t, c_strlcat, "strlcat", char *, const char *, size_t);
 C23(size_t, c_strlcpy_chk, "__strlcpy_chk", char *, const char *, size_t, size_t);
 C23(size_t, c_strlcat_chk, "__strlcat_chk", char *, const char *, size_t, size_t);
+C23(guint32, c_arc4random, "arc4random", void);
+C23(int, c_dl_find_object, "_dl_find_object", void *, void *);
 
 static void test_numbers(void)
 {
@@ -95,12 +98,56 @@ static void test_a_target_that_is_too_small(void)
     g_test_trap_assert_failed();
 }
 
+static void test_random(void)
+{
+    guint32 set = 0, clear = G_MAXUINT32;
+    for (int i = 0; i < 64; i++) { /* one bit in 2^58 trials stays as it was */
+        guint32 number = c_arc4random();
+        set |= number;
+        clear &= number;
+    }
+    g_assert_cmphex(set, ==, G_MAXUINT32);
+    g_assert_cmphex(clear, ==, 0);
+}
+
+/* Where the frames of the program's own code are, as the loader says it. */
+static int first_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME)
+            *(ElfW(Addr) *)data = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    return 1;
+}
+
+static void test_objects(void)
+{
+    union {
+        void (*code)(void);
+        void *address;
+    } here = {test_objects};
+    struct {
+        guint64 flags;
+        char *start, *end;
+        void *link_map, *frames, *rest[16];
+    } found = {0};
+    ElfW(Addr) frames = 0;
+    dl_iterate_phdr(first_object, &frames);
+    g_assert_cmpint(c_dl_find_object(here.address, &found), ==, 0);
+    g_assert_true((char *)here.address >= found.start && (char *)here.address < found.end);
+    g_assert_cmphex((gsize)found.frames, ==, frames);
+    int local;
+    g_assert_cmpint(c_dl_find_object(&local, &found), ==, -1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/worker-glibc/numbers", test_numbers);
     g_test_add_func("/worker-glibc/scans", test_scans);
     g_test_add_func("/worker-glibc/copies", test_copies);
+    g_test_add_func("/worker-glibc/random", test_random);
+    g_test_add_func("/worker-glibc/objects", test_objects);
     g_test_add_func("/worker-glibc/a-target-that-is-too-small", test_a_target_that_is_too_small);
     return g_test_run();
 }
