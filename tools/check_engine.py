@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Whether an engine's folder is all that a container needs of this machine: check_engine.py FOLDER…
 
 Every program and library in it finds what it links inside the folder, or in the C library of the image; what belongs to

@@ -13,7 +13,9 @@
 #
 # The source is the llama.cpp tree inside one pinned sdist, fetched with pip. Only libllama and ggml are compiled,
 # with the compiler found here. Like llem-worker they need nothing but a C library and start where glibc is 2.34: the
-# engine runs inside images that hold neither this machine's libstdc++ nor its glibc. Everything lies under ${XDG_CACHE_HOME:-~/.cache}/llem; a second run does nothing.
+# engine runs inside images that hold neither this machine's libstdc++ nor its glibc.
+#
+# Everything lies under ${XDG_CACHE_HOME:-~/.cache}/llem; a second run does nothing.
 # A libllama of your own is used instead with -DLLEM_LLAMA_PREFIX=PREFIX (or that environment variable).
 set -euo pipefail
 
@@ -35,7 +37,7 @@ for arg; do
         --find) find_only=yes ;;
         --cuda) cuda=ON ;;
         --portable) native=OFF ;;
-        -h | --help) sed -n '3,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '3,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) die "unknown option $arg (try --help)" ;;
     esac
 done
@@ -48,8 +50,9 @@ architectures=${LLEM_CUDA_ARCHITECTURES:-native}
 backend=cuda=$cuda
 [ $cuda = OFF ] || backend+=:$architectures
 stand_ins=$here/../src/worker/glibc.c
+linked=static:1 # raise the number when what is linked into the libraries changes
 key=$(printf '%s\n' "$sdist_sha256" "$backend" "native=$native" "$(uname -m)" "$compiler" "$cpu" \
-    "$(sha256sum <"$stand_ins")" | sha256sum | cut -c1-12)
+    "$linked" | sha256sum | cut -c1-12)
 prefix=$cache/llama-$version-$key
 
 if [ -f "$prefix/manifest.json" ]; then

@@ -2,11 +2,11 @@
 /*
  * Stand-ins for what a build on a new glibc would ask for and an older one lacks. The worker, the engines and what they
  * link must start where glibc is 2.34, wherever they were built. From 2.38 on the headers turn strtol and sscanf into
- * __isoc23_strtol and so on for whoever defines _GNU_SOURCE, the static libraries of the distribution included, and GLib
- * calls strlcpy where it finds it; the static libraries of C++ ask for what glibc has since 2.35 and 2.36. A definition
- * in the program or library itself is taken before the C library's; programs leave out those they do not use.
- * tools/check_worker.py judges the outcome. The C23 forms also read 0b101 as binary in bases 0 and 2; these do not,
- * and nothing here is written so.
+ * __isoc23_strtol and so on for whoever defines _GNU_SOURCE, the static libraries of the distribution included, and
+ * GLib calls strlcpy where it finds it; the static libraries of C++ ask for what glibc has since 2.35 and 2.36. A
+ * definition in the program or library itself is taken before the C library's; programs leave out those they do not
+ * use. tools/check_worker.py judges the outcome. The C23 forms also read 0b101 as binary in bases 0 and 2; these do
+ * not, and nothing here is written so.
  */
 #include <link.h>
 #include <locale.h>
@@ -133,8 +133,8 @@ STAND_IN(uint32_t, new_arc4random, "arc4random", void)
     return number;
 }
 
-/* What the unwinder of libgcc asks since GCC 12 where it asked dl_iterate_phdr before: the laid-out struct of <dlfcn.h>,
- * which older headers lack. Without an answer no exception finds its handler. */
+/* What the unwinder of libgcc asks since GCC 12 where it asked dl_iterate_phdr before: the struct of <dlfcn.h>, which
+ * older headers lack. Without an answer no exception finds its handler. */
 struct found_object {
     unsigned long long flags;
     void *map_start, *map_end;
@@ -168,7 +168,8 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *data)
     }
     if (!end || !frames)
         return 0;
-    *query->found = (struct found_object){.map_start = (void *)start, .map_end = (void *)end, .eh_frame = (void *)frames};
+    *query->found = (struct found_object){
+        .map_start = (void *)start, .map_end = (void *)end, .eh_frame = (void *)frames};
     return 1;
 }
 
