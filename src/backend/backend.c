@@ -117,8 +117,3 @@ const struct backend_python *backend_python(const struct backend *b)
 {
     return b->has_python ? &b->python : NULL;
 }
-
-const struct backend_image *backend_image(const struct backend *b)
-{
-    return b->has_image ? &b->image : NULL;
-}

@@ -209,10 +209,26 @@ struct backend_python {
 };
 const struct backend_python *backend_python(const struct backend *backend); /* NULL: it needs none */
 
+/* What a published image starts from, and the CUDA in it: "13.0". */
+struct backend_build {
+    const char *upstream, *cuda;
+    int major; /* 13 */
+};
 struct backend_image {
-    const char *recipe, *upstream, *cuda; /* each may be NULL */
+    const char *recipe; /* below docker/ of the sources, or NULL */
+    const struct backend_build *builds;
+    size_t n_builds;
 };
 const struct backend_image *backend_image(const struct backend *backend); /* NULL: none is known */
+/* The build with the newest CUDA that a driver runs: each one up to its own major number. `host_cuda` is the driver's
+ * as NVML has it: 13000 is 13.0; 0: there is no driver. NULL and an error that says what to write where the engine has
+ * no image, or none that runs there. */
+const struct backend_build *backend_image_for(const struct backend *backend, int host_cuda, GError **error);
+/* What it is called: "ghcr.io/llenergymeasure/vllm:1.19.0-cuda13". docker/image.json says how. New string. */
+char *backend_image_name(const struct backend *backend, const struct backend_build *build);
+/* What to do where an image of such a name is absent: how it is built, and what to use instead. New string; NULL: the
+ * name is of none of its builds. */
+char *backend_image_remedy(const struct backend *backend, const char *image);
 
 /* NULL-terminated, borrowed, {dir} filled in. */
 const char *const *backend_env(const struct backend *backend);        /* "NAME=value" for the adapter */

@@ -65,19 +65,6 @@ static void read_python(struct reading *r, const struct doc_node *node, const st
     r->backend->has_python = read_members(r, node, member->name, python_members, &r->backend->python);
 }
 
-static const struct member image_members[] = {
-    {"recipe", false, read_text, offsetof(struct backend_image, recipe), NULL},
-    {"upstream", false, read_text, offsetof(struct backend_image, upstream), NULL},
-    {"cuda", false, read_text, offsetof(struct backend_image, cuda), NULL},
-    {0},
-};
-
-static void read_image(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
-{
-    (void)into;
-    r->backend->has_image = read_members(r, node, member->name, image_members, &r->backend->image);
-}
-
 static const char *const takes_names[] = {
     [BACKEND_TAKES_GGUF] = "gguf", [BACKEND_TAKES_FOLDER] = "folder", [BACKEND_TAKES_NONE] = "none", NULL};
 static const char *const picks_names[] = {

@@ -128,4 +128,6 @@ void read_retired(struct reading *r, const struct doc_node *node, const struct m
 /* Reads texts whose {dir} is filled in; the words of a command keep theirs and may have {python}. */
 void read_filled(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_command(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
+/* The member `image` (image.c). */
+void read_image(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_env(struct reading *r, const struct doc_node *node, const struct member *member, void *into);

@@ -2,6 +2,8 @@
 /* Descriptors of engines: what is read, what is refused and where, and which of several engines of a name counts. */
 #include "backend/backend.h"
 
+#include "version.h"
+
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,10 +72,71 @@ static void test_head(void)
     g_assert_cmpuint(backend_modes(b), ==, BACKEND_MODE_BATCH | BACKEND_MODE_IN_FLIGHT);
     g_assert_cmpuint(backend_where(b), ==, BACKEND_REMOTE);
     g_assert_cmpstr(backend_python(b)->import, ==, "toy");
-    g_assert_cmpstr(backend_image(b)->cuda, ==, "13");
-    g_assert_null(backend_image(b)->upstream);
+    g_assert_null(backend_image(b)->recipe);
     g_assert_cmpint(backend_model(b)->takes, ==, BACKEND_TAKES_GGUF);
     g_assert_cmpstr(backend_model(b)->quantization, ==, "toy.q");
+}
+
+/* The name that `backend_image_for()` comes to, or what it says. New string. */
+static char *image_for(const struct backend *b, int host_cuda)
+{
+    g_autoptr(GError) error = NULL;
+    const struct backend_build *build = backend_image_for(b, host_cuda, &error);
+    if (build)
+        return backend_image_name(b, build);
+    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG);
+    return g_strdup(error->message);
+}
+
+static void test_image(void)
+{
+    static const struct {
+        int host_cuda;
+        const char *says;
+    } rows[] = {
+        {13000, "ghcr.io/llenergymeasure/toy:" LLEM_VERSION "-cuda13"},
+        {13020, "ghcr.io/llenergymeasure/toy:" LLEM_VERSION "-cuda13"},
+        {14000, "ghcr.io/llenergymeasure/toy:" LLEM_VERSION "-cuda13"},
+        {12000, "ghcr.io/llenergymeasure/toy:" LLEM_VERSION "-cuda12"}, /* by minor-version compatibility */
+        {12090, "ghcr.io/llenergymeasure/toy:" LLEM_VERSION "-cuda12"},
+        {11080, "no published image of toy runs on a driver of CUDA 11.8; write docker:IMAGE, an image of an older CUDA"},
+        {0, "which image of toy to use depends on the NVIDIA driver, and this machine has none; write docker:IMAGE"},
+    };
+    g_autoptr(owned_backend) b = toy();
+    g_assert_cmpuint(backend_image(b)->n_builds, ==, 2);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *name = image_for(b, rows[i].host_cuda);
+        g_assert_cmpstr(name, ==, rows[i].says);
+    }
+    g_autofree char *remedy = backend_image_remedy(b, rows[3].says);
+    g_assert_cmpstr(remedy, ==, "build it with docker/build.py toy --cuda 12 (of the sources of llem), or use the image it "
+                                "starts from as it is: docker:u:2");
+    g_assert_null(backend_image_remedy(b, "u:2"));
+    g_autofree char *text = g_strconcat(HEAD, "}", NULL), *said = NULL;
+    g_autoptr(owned_backend) none = parse(text, &said);
+    g_autofree char *says = image_for(none, 13000);
+    g_assert_cmpstr(says, ==, "no image is published for toy; write docker:IMAGE, an image that has the engine in it");
+    g_assert_null(backend_image_remedy(none, rows[0].says));
+}
+
+static void test_bad_image(void)
+{
+    static const struct {
+        const char *builds, *says;
+    } rows[] = {
+        {"[]", "at least one"},
+        {"[{\"upstream\": \"u\"}]", "cuda"},
+        {"[{\"upstream\": \"u\", \"cuda\": \"new\"}]", "a version such as"},
+        {"[{\"upstream\": \"u\", \"cuda\": \"12-1\"}]", "a version such as"},
+        {"[{\"upstream\": \"u\", \"cuda\": \"12.1\"}, {\"upstream\": \"v\", \"cuda\": \"12.8\"}]", "one of CUDA 12 already"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = NULL, *said = NULL;
+        text = g_strconcat(HEAD, ", \"image\": {\"builds\": ", rows[i].builds, "}}", NULL);
+        g_assert_null(parse(text, &said));
+        if (!strstr(said, rows[i].says))
+            g_error("%s says\n%s", rows[i].builds, said);
+    }
 }
 
 static void test_options(void)
@@ -535,6 +598,8 @@ int main(int argc, char **argv)
     g_test_add_func("/backend/ours", test_ours);
     g_test_add_func("/backend/none", test_none);
     g_test_add_func("/backend/head", test_head);
+    g_test_add_func("/backend/image", test_image);
+    g_test_add_func("/backend/bad-image", test_bad_image);
     g_test_add_func("/backend/options", test_options);
     g_test_add_func("/backend/rules", test_rules);
     g_test_add_func("/backend/lists", test_lists);
