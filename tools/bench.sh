@@ -16,5 +16,11 @@ printf '%s, %s; %s (%s CPUs), governor %s; Linux %s; load before: %s\n\n' \
     "${model:-$(uname -m)}" "$(nproc)" "$governor" "$(uname -r)" "$(cut -d' ' -f1-3 /proc/loadavg)"
 printf '| what | value | 95 %% interval | budget |\n|---|---|---|---|\n'
 for program in "${programs[@]}"; do
-    "$program" </dev/null
+    case $program in
+    */bench_containers) # with the daemon and the smallest image of the tests
+        daemon=(build/venv/bin/python tests/docker/daemon.py)
+        LLEM_BENCH_IMAGE=llem-test/base "${daemon[@]}" run \
+            sh -c '"$@" image base >/dev/null && exec "$0"' "$program" "${daemon[@]}" ;;
+    *) "$program" ;;
+    esac </dev/null
 done
