@@ -162,19 +162,22 @@ struct container_end {
     int64_t start_ns, die_ns;   /* wall clock; 0: not known */
 };
 /* One query, by name or id, of what happened since since_wall_ns. podman has no oom event: .oom stays false there. */
+/* The same from the text of the answer, a JSON object a line. Pure. */
+void container_events_read(const char *text, struct container_end *ret);
 bool container_events(struct container_client *client, const char *name_or_id, int64_t since_wall_ns,
                       struct container_end *ret, GError **error);
 
 /* What is known of a run in a container that failed, beside its own error file, which comes before all this. */
 struct container_facts {
-    int exit_code;           /* of the client; 128 + n where signal n ended the client itself */
+    int exit_code;           /* of the client: the program's own, 128 + n where signal n ended that, or 125 to 127 */
+    int client_signal;       /* that ended the client itself; 0: none */
+    bool daemon_gone;        /* it did not answer when it was asked afterwards (container_events(): DAEMON_DOWN) */
     const char *client_text; /* what the client wrote: it, the daemon, the loader. NULL: nothing */
     const char *log_tail;    /* of the program inside: the last evidence. NULL: none */
     int64_t oom_kills;       /* of the container's own cgroup; -1: not known */
     const struct container_end *end; /* NULL: not asked */
     bool began;                      /* the program inside was at work: it wrote something */
     const char *program;             /* what was started inside, for messages; NULL: "the program" */
-    const char *image;               /* for messages; NULL: "the image" */
 };
 struct container_verdict {
     int code;     /* LLEM_ERROR_… */
