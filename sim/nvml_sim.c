@@ -5,8 +5,10 @@
  */
 #include "sim/script.h"
 
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,20 +76,43 @@ static nvml_return leave(nvml_return code)
     return code;
 }
 
+static struct sim_device *device_of(nvml_device handle)
+{
+    for (unsigned i = 0; i < script->devices->len; i++) {
+        struct sim_device *device = script->devices->pdata[i];
+        if ((const void *)device == (const void *)handle)
+            return device;
+        for (unsigned k = 0; k < device->instances->len; k++)
+            if ((const void *)device->instances->pdata[k] == (const void *)handle)
+                return device->instances->pdata[k];
+    }
+    return NULL;
+}
+
+/* What an instance answers itself; the rest is its board's. */
+static bool instance_answers(const char *call)
+{
+    static const char *const own[] = {"nvmlDeviceGetUUID", "nvmlDeviceGetName", "nvmlDeviceGetMemoryInfo",
+                                      "nvmlDeviceGetMemoryInfo_v2",
+                                      "nvmlDeviceGetComputeRunningProcesses_v3",
+                                      "nvmlDeviceGetComputeRunningProcesses_v2",
+                                      "nvmlDeviceGetDeviceHandleFromMigDeviceHandle", NULL};
+    return g_strv_contains(own, call);
+}
+
 static nvml_return enter_device(const char *call, nvml_device handle, struct sim_device **ret)
 {
     nvml_return code = enter(call);
     if (code != NVML_OK)
         return code;
-    struct sim_device *device = NULL;
-    for (unsigned i = 0; i < script->devices->len; i++)
-        if ((const void *)script->devices->pdata[i] == (const void *)handle)
-            device = script->devices->pdata[i];
+    struct sim_device *device = device_of(handle);
     if (!device)
         return leave(NVML_INVALID_ARGUMENT);
     int64_t now_ns = sim_script_now_ns(script);
     if (now_ns >= device->lost_ns)
         return leave(NVML_GPU_IS_LOST);
+    if (device->parent && !instance_answers(call))
+        return leave(NVML_NOT_SUPPORTED);
     code = fault_of(call, -1, (int)device->index);
     if (code != NVML_OK)
         return leave(code);
@@ -498,31 +523,6 @@ DEVICE_CALL(nvmlDeviceResetMemoryLockedClocks, (nvml_device handle), {})
 
 /* --- memory and processes ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t memory_used(const struct sim_device *device, int64_t now_ns)
-{
-    uint64_t used = 0;
-    for (unsigned i = 0; i < device->memory->len; i++) {
-        const struct sim_memory_step *s = &g_array_index(device->memory, struct sim_memory_step, i);
-        if (s->from_ns <= now_ns)
-            used = s->used_bytes;
-    }
-    return used;
-}
-
-DEVICE_CALL(nvmlDeviceGetMemoryInfo, (nvml_device handle, struct nvml_memory *ret), {
-    uint64_t used = memory_used(device, now_ns) + device->memory_reserved;
-    *ret = (struct nvml_memory){.total = device->memory_total, .used = used, .free = device->memory_total - used};
-})
-DEVICE_CALL(nvmlDeviceGetMemoryInfo_v2, (nvml_device handle, struct nvml_memory_v2 *ret), {
-    uint64_t used = memory_used(device, now_ns);
-    if (ret->version != NVML_MEMORY_V2)
-        code = NVML_ARGUMENT_VERSION_MISMATCH;
-    else
-        *ret = (struct nvml_memory_v2){.version = ret->version, .total = device->memory_total,
-                                       .reserved = device->memory_reserved, .used = used,
-                                       .free = device->memory_total - device->memory_reserved - used};
-})
-
 /* 0: there is none at the moment. */
 static uint32_t pid_of(const struct sim_process *p)
 {
@@ -533,13 +533,88 @@ static uint32_t pid_of(const struct sim_process *p)
     return text && num_parse_int(g_strstrip(text), 1, INT32_MAX, &pid, NULL) ? (uint32_t)pid : 0;
 }
 
-static nvml_return list_processes(const struct sim_device *device, unsigned *count, void *infos, int64_t now_ns)
+/* The pid under which it is listed; 0: it is not. One that holds memory and is named by a file is there as long as it
+ * lives. */
+static uint32_t listed_pid(const struct sim_process *p, int64_t now_ns)
+{
+    uint32_t pid = now_ns >= p->from_ns && now_ns < p->to_ns ? pid_of(p) : 0;
+    bool dead = p->holds && p->pid_file && pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    return dead ? 0 : pid;
+}
+
+/* What is in use for a process: all of it while it is there, ever less for a while after it ended. */
+static uint64_t held_by(struct sim_process *p, int64_t now_ns)
+{
+    if (!p->holds)
+        return 0;
+    if (listed_pid(p, now_ns)) {
+        p->seen = true;
+        p->gone_ns = 0;
+        return p->memory_bytes;
+    }
+    if (!p->seen)
+        return 0;
+    p->gone_ns = p->gone_ns ? p->gone_ns : now_ns;
+    double left = p->drain_ns > 0 ? 1 - (double)(now_ns - p->gone_ns) / (double)p->drain_ns : 0;
+    return left > 0 ? (uint64_t)((double)p->memory_bytes * left) : 0;
+}
+
+static uint64_t step_at(const GArray *steps, int64_t now_ns)
+{
+    uint64_t used = 0;
+    for (unsigned i = 0; i < steps->len; i++) {
+        const struct sim_memory_step *s = &g_array_index(steps, struct sim_memory_step, i);
+        if (s->from_ns <= now_ns)
+            used = s->used_bytes;
+    }
+    return used;
+}
+
+static uint64_t memory_used(const struct sim_device *device, int64_t now_ns)
+{
+    uint64_t used = step_at(device->memory, now_ns);
+    for (unsigned i = 0; i < device->processes->len; i++)
+        used += held_by(&g_array_index(device->processes, struct sim_process, i), now_ns);
+    return used;
+}
+
+DEVICE_CALL(nvmlDeviceGetMemoryInfo, (nvml_device handle, struct nvml_memory *ret), {
+    uint64_t used = memory_used(device, now_ns) + device->memory_reserved;
+    *ret = (struct nvml_memory){.total = device->memory_total, .used = used, .free = device->memory_total - used};
+})
+DEVICE_CALL(nvmlDeviceGetMemoryInfo_v2, (nvml_device handle, struct nvml_memory_v2 *ret), {
+    uint64_t used = device->partition->len ? step_at(device->partition, now_ns) : memory_used(device, now_ns);
+    if (ret->version != NVML_MEMORY_V2)
+        code = NVML_ARGUMENT_VERSION_MISMATCH;
+    else
+        *ret = (struct nvml_memory_v2){.version = ret->version, .total = device->memory_total,
+                                       .reserved = device->memory_reserved,
+                                       .used = used + (device->v2_counts_reserved ? device->memory_reserved : 0),
+                                       .free = device->memory_total - device->memory_reserved - used};
+})
+
+DEVICE_NUMBER(nvmlDeviceGetMaxMigDeviceCount, 7)
+DEVICE_CALL(nvmlDeviceGetMigDeviceHandleByIndex, (nvml_device handle, unsigned index, nvml_device *ret), {
+    if (index < device->instances->len)
+        memcpy(ret, &device->instances->pdata[index], sizeof *ret);
+    else
+        code = NVML_NOT_FOUND;
+})
+DEVICE_CALL(nvmlDeviceGetDeviceHandleFromMigDeviceHandle, (nvml_device handle, nvml_device *ret), {
+    if (device->parent)
+        memcpy(ret, &device->parent, sizeof *ret);
+    else
+        code = NVML_INVALID_ARGUMENT;
+})
+
+static nvml_return list_processes(const struct sim_device *device, enum sim_process_kind kind, unsigned *count,
+                                  void *infos, int64_t now_ns)
 {
     unsigned capacity = *count, found = 0;
     for (unsigned i = 0; i < device->processes->len; i++) {
         const struct sim_process *p = &g_array_index(device->processes, struct sim_process, i);
-        uint32_t pid = pid_of(p);
-        if (now_ns < p->from_ns || now_ns >= p->to_ns || pid == 0)
+        uint32_t pid = p->kind == kind ? listed_pid(p, now_ns) : 0;
+        if (pid == 0)
             continue;
         struct nvml_process_32 entry = {.process = {.pid = pid, .used_memory = p->memory_bytes,
                                                     .gpu_instance = UINT32_MAX, .compute_instance = UINT32_MAX}};
@@ -551,18 +626,14 @@ static nvml_return list_processes(const struct sim_device *device, unsigned *cou
     return found > capacity ? NVML_INSUFFICIENT_SIZE : NVML_OK;
 }
 
-#define PROCESS_CALL(name, when)                                                                   \
-    DEVICE_CALL(name, (nvml_device handle, unsigned *count, struct nvml_process *infos), {         \
-        if (when)                                                                                  \
-            code = list_processes(device, count, infos, now_ns);                                   \
-        else                                                                                       \
-            *count = 0;                                                                            \
-    })
-PROCESS_CALL(nvmlDeviceGetComputeRunningProcesses_v3, true)
-PROCESS_CALL(nvmlDeviceGetComputeRunningProcesses_v2, true)
-PROCESS_CALL(nvmlDeviceGetGraphicsRunningProcesses_v3, false)
-PROCESS_CALL(nvmlDeviceGetGraphicsRunningProcesses_v2, false)
-PROCESS_CALL(nvmlDeviceGetMPSComputeRunningProcesses_v3, false)
+#define PROCESS_CALL(name, kind)                                                                   \
+    DEVICE_CALL(name, (nvml_device handle, unsigned *count, struct nvml_process *infos),           \
+                { code = list_processes(device, kind, count, infos, now_ns); })
+PROCESS_CALL(nvmlDeviceGetComputeRunningProcesses_v3, SIM_COMPUTE)
+PROCESS_CALL(nvmlDeviceGetComputeRunningProcesses_v2, SIM_COMPUTE)
+PROCESS_CALL(nvmlDeviceGetGraphicsRunningProcesses_v3, SIM_GRAPHICS)
+PROCESS_CALL(nvmlDeviceGetGraphicsRunningProcesses_v2, SIM_GRAPHICS)
+PROCESS_CALL(nvmlDeviceGetMPSComputeRunningProcesses_v3, SIM_MPS)
 
 DEVICE_CALL(nvmlDeviceGetProcessUtilization,
             (nvml_device handle, void *samples, unsigned *count, unsigned long long last_seen_us), {

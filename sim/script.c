@@ -289,26 +289,49 @@ static void clear_process(gpointer data)
     g_free(((struct sim_process *)data)->pid_file);
 }
 
-static void read_memory(struct reader *reader, json_t *object, struct sim_device *device)
+static void read_steps(struct reader *reader, json_t *object, const char *key, GArray *to)
 {
-    device->memory_total = (uint64_t)real(reader, object, "memory_total_mib", 81559) * MIB;
-    device->memory_reserved = (uint64_t)real(reader, object, "memory_reserved_mib", 551) * MIB;
-    json_t *steps = json_object_get(object, "memory"), *step;
+    json_t *steps = json_object_get(object, key), *step;
     size_t index;
     json_array_foreach(steps, index, step) {
         struct sim_memory_step s = {
             .from_ns = reader->script->epoch_ns + (int64_t)(json_number_value(json_array_get(step, 0)) * 1e9),
             .used_bytes = (uint64_t)json_number_value(json_array_get(step, 1)) * MIB};
         if (json_array_size(step) != 2)
-            fail(reader, "memory is a list of [seconds, MiB]");
-        g_array_append_val(device->memory, s);
+            fail(reader, "%s is a list of [seconds, MiB]", key);
+        g_array_append_val(to, s);
     }
+}
+
+static enum sim_process_kind kind_of(struct reader *reader, const char *name)
+{
+    static const char *const names[SIM_PROCESS_KINDS] = {
+        [SIM_COMPUTE] = "compute", [SIM_GRAPHICS] = "graphics", [SIM_MPS] = "mps"};
+    for (int i = 0; i < SIM_PROCESS_KINDS; i++)
+        if (!strcmp(names[i], name))
+            return (enum sim_process_kind)i;
+    fail(reader, "no kind of process '%s'; there are: compute, graphics, mps", name);
+    return SIM_COMPUTE;
+}
+
+static void read_memory(struct reader *reader, json_t *object, struct sim_device *device)
+{
+    device->memory_total = (uint64_t)real(reader, object, "memory_total_mib", 81559) * MIB;
+    device->memory_reserved = (uint64_t)real(reader, object, "memory_reserved_mib", 551) * MIB;
+    device->v2_counts_reserved = flag(reader, object, "memory_v2_counts_reserved", false);
+    read_steps(reader, object, "memory", device->memory);
+    read_steps(reader, object, "memory_partition", device->partition);
     json_t *processes = json_object_get(object, "processes"), *process;
+    size_t index;
     json_array_foreach(processes, index, process) {
-        check_keys(reader, process, "a process", KEYS("pid", "pid_file", "memory_mib", "from_s", "to_s"));
+        check_keys(reader, process, "a process",
+                   KEYS("pid", "pid_file", "kind", "memory_mib", "from_s", "to_s", "holds", "drain_s"));
         const char *path = text(reader, process, "pid_file", NULL);
         struct sim_process p = {.pid = (uint32_t)real(reader, process, "pid", 0),
                                 .pid_file = path ? beside(reader, path) : NULL,
+                                .kind = kind_of(reader, text(reader, process, "kind", "compute")),
+                                .holds = flag(reader, process, "holds", false),
+                                .drain_ns = (int64_t)(real(reader, process, "drain_s", 0) * 1e9),
                                 .memory_bytes = (uint64_t)real(reader, process, "memory_mib", 0) * MIB,
                                 .from_ns = moment(reader, process, "from_s", 0, false),
                                 .to_ns = moment(reader, process, "to_s", 0, true)};
@@ -340,9 +363,12 @@ static void device_free(gpointer data)
 {
     struct sim_device *device = data;
     sim_counting_free(device->counter);
-    sim_board_free(device->board);
+    if (device->board)
+        sim_board_free(device->board);
     g_ptr_array_unref(device->lives);
+    g_ptr_array_unref(device->instances);
     g_array_unref(device->memory);
+    g_array_unref(device->partition);
     g_array_unref(device->processes);
     g_free(device->name);
     g_free(device->uuid);
@@ -351,22 +377,49 @@ static void device_free(gpointer data)
     g_free(device);
 }
 
-static void add_device(struct reader *reader, json_t *object, unsigned index)
+static struct sim_device *device_new(unsigned index)
 {
     struct sim_device *device = g_new0(struct sim_device, 1);
-    g_ptr_array_add(reader->script->devices, device);
     device->index = index;
-    device->board = sim_board_new(reader->script->epoch_ns);
     device->lives = g_ptr_array_new_with_free_func((GDestroyNotify)sim_live_free);
+    device->instances = g_ptr_array_new_with_free_func(device_free);
     device->memory = g_array_new(FALSE, FALSE, sizeof(struct sim_memory_step));
+    device->partition = g_array_new(FALSE, FALSE, sizeof(struct sim_memory_step));
     device->processes = g_array_new(FALSE, FALSE, sizeof(struct sim_process));
     g_array_set_clear_func(device->processes, clear_process);
+    return device;
+}
+
+/* An instance has memory and processes of its own, and no sensor. */
+static void add_instance(struct reader *reader, json_t *object, struct sim_device *parent)
+{
+    struct sim_device *instance = device_new(parent->index);
+    unsigned number = parent->instances->len;
+    g_ptr_array_add(parent->instances, instance);
+    check_keys(reader, object, "an instance",
+               KEYS("name", "uuid", "memory_total_mib", "memory_reserved_mib", "memory", "memory_partition",
+                    "memory_v2_counts_reserved", "processes", "process_stride"));
+    g_autofree char *uuid = g_strdup_printf("MIG-%08u-0000-4000-8000-%012u", number + 1, parent->index);
+    g_autofree char *name = g_strdup_printf("%s MIG 1g.10gb", parent->name);
+    instance->parent = parent;
+    instance->name = g_strdup(text(reader, object, "name", name));
+    instance->uuid = g_strdup(text(reader, object, "uuid", uuid));
+    instance->lost_ns = parent->lost_ns;
+    read_memory(reader, object, instance);
+}
+
+static void add_device(struct reader *reader, json_t *object, unsigned index)
+{
+    struct sim_device *device = device_new(index);
+    g_ptr_array_add(reader->script->devices, device);
+    device->board = sim_board_new(reader->script->epoch_ns);
     check_keys(reader, object, "a device",
                KEYS("name", "uuid", "pci", "vbios", "architecture", "capability", "power_limit_w", "power_limit_min_w",
                     "power_limit_max_w", "temperature_c", "memory_temperature_c", "utilisation", "clock_mhz",
                     "max_clock_mhz", "memory_clock_mhz", "mig", "ecc", "persistence", "module", "process_stride",
-                    "memory_total_mib", "memory_reserved_mib", "memory", "processes", "lost_s", "load", "instant",
-                    "average", "counter"));
+                    "memory_total_mib", "memory_reserved_mib", "memory", "memory_partition",
+                    "memory_v2_counts_reserved", "processes", "instances", "lost_s", "load", "instant", "average",
+                    "counter"));
     g_autofree char *uuid = g_strdup_printf("GPU-00000000-0000-4000-8000-%012u", index);
     g_autofree char *pci = g_strdup_printf("00000000:%02X:00.0", index + 1);
     device->name = g_strdup(text(reader, object, "name", "NVIDIA H100 80GB HBM3"));
@@ -391,8 +444,12 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     device->module = flag(reader, object, "module", false);
     device->lost_ns = moment(reader, object, "lost_s", 0, true);
     read_memory(reader, object, device);
+    json_t *instances = json_object_get(object, "instances"), *instance;
     json_t *loads = json_object_get(object, "load"), *load;
     size_t at;
+    json_array_foreach(instances, at, instance)
+        add_instance(reader, instance, device);
+    device->mig = device->mig || device->instances->len > 0;
     json_array_foreach(loads, at, load)
         add_load(reader, load, device);
     read_sensors(reader, object, device);

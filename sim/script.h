@@ -9,11 +9,18 @@
 #include "meter/nvml_abi.h"
 #include "sim/model.h"
 
+enum sim_process_kind { SIM_COMPUTE, SIM_GRAPHICS, SIM_MPS, SIM_PROCESS_KINDS };
+
 struct sim_process {
     uint32_t pid;
     char *pid_file; /* NULL, or where the pid stands; not listed while there is none */
+    enum sim_process_kind kind;
     uint64_t memory_bytes;
     int64_t from_ns, to_ns;
+    bool holds;       /* its memory is in use, and it is listed only while it lives */
+    int64_t drain_ns; /* how long what it held takes to become free when it has ended */
+    int64_t gone_ns;  /* when it was first seen to have ended; 0: it was not */
+    bool seen;
 };
 
 struct sim_memory_step {
@@ -41,8 +48,12 @@ struct sim_device {
     uint64_t memory_total, memory_reserved;
     int64_t lost_ns; /* SIM_NEVER */
     GArray *memory;    /* struct sim_memory_step, in order */
+    GArray *partition; /* struct sim_memory_step: what the newer call says of it; empty: the same */
+    bool v2_counts_reserved;
     GArray *processes; /* struct sim_process */
-    struct sim_board *board;
+    struct sim_device *parent; /* of an instance: its board, which owns it; NULL: a board */
+    GPtrArray *instances;      /* struct sim_device */
+    struct sim_board *board;   /* NULL: of an instance */
     GPtrArray *lives; /* struct sim_live */
     bool has_instant, has_average;
     struct sim_sensor instant, average;

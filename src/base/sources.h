@@ -11,6 +11,7 @@ enum source_flags {
     SOURCE_ANSWERS = 1 << 1,   /* what it covers is known: a run may quote it though nobody named it */
     SOURCE_MODEL = 1 << 2,     /* no sensor: counts processes and multiplies. energy.modelled asks for it */
     SOURCE_RECORDING = 1 << 3, /* plays a trace */
+    SOURCE_HAS_BOARDS = 1 << 4, /* knows which accelerators there are, and their memory */
 };
 
 /* The choices of energy.backend that are no source. */
@@ -24,7 +25,8 @@ enum source_flags {
 
 /* Sensors, each a choice of energy.backend. X(name, flags, what it is in lists, what it is as a choice) */
 #define SOURCE_SENSOR_ROWS(X)                                                                      \
-    X(nvml, SOURCE_BY_AUTO | SOURCE_ANSWERS, "NVIDIA GPUs through the driver's management library", \
+    X(nvml, SOURCE_BY_AUTO | SOURCE_ANSWERS | SOURCE_HAS_BOARDS,                                   \
+      "NVIDIA GPUs through the driver's management library",                                       \
       "NVIDIA boards, by NVML")                                                                    \
     X(rapl, SOURCE_BY_AUTO | SOURCE_ANSWERS,                                                       \
       "CPU package, DRAM and platform energy counters (perf events, else powercap)",               \

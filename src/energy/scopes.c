@@ -262,14 +262,24 @@ static const char *why_unused(const struct energy_known *known, size_t index)
     return reason ? reason : faulty ? fault_of(&known->sensors[index]) : "no channel of it can be used";
 }
 
+/* The scope that a channel without readings is missing in; NULL: none. What can never be measured keeps its place: no
+ * other scope stands in for it. */
+static struct energy_scope *scope_lacking(struct energy_scopes *scopes, const struct meter_channel *c)
+{
+    bool never = meter_scope_find(c->scope)->device == METER_DEVICE_INSTANCE;
+    return never ? scope_of(scopes, c->scope) : scope_named(scopes, c->scope);
+}
+
 /* Boards and packages of ours that belong to a scope and have no channel there: the sum over the scope needs them, so
  * they are in it, and say why it is absent. */
 static void add_missing_boards(const struct energy_known *known, struct energy_scopes *scopes)
 {
     for (size_t i = 0; i < known->channel_count; i++) {
         const struct meter_channel *c = known->channels[i];
-        struct energy_scope *scope = scope_named(scopes, c->scope);
-        if (!scope || !energy_kind_gives_joules(c->kind) || !energy_channel_is_ours(known, c))
+        if (!energy_kind_gives_joules(c->kind) || !energy_channel_is_ours(known, c))
+            continue;
+        struct energy_scope *scope = scope_lacking(scopes, c);
+        if (!scope)
             continue;
         struct energy_scope_board *b = board_of(known, scope, c->device);
         if (!first_channel(b) && !b->why)

@@ -91,7 +91,7 @@ struct energy_scope_board {
 struct energy_scope {
     const char *name;
     const struct meter_scope *row;
-    GPtrArray *boards; /* struct energy_scope_board *; at least one of them has a channel */
+    GPtrArray *boards; /* struct energy_scope_board *; at least one of them has a channel, unless none ever can */
 };
 
 struct energy_scopes {

@@ -78,6 +78,11 @@ enum exchange_flags {
     X(STRING, container, "context.container", EXCHANGE_OPTIONAL, "runner", "name of the container")                    \
     X(OBJECT, caches, "context.caches", EXCHANGE_OPTIONAL, "runner",                                                   \
       "folders that the engine keeps things in, by their path there: cold (empty before the run) or warm")             \
+    X(STRINGS, boards, "context.boards", EXCHANGE_OPTIONAL, "study",                                                   \
+      "UUIDs of the boards the engine is given, and no other; empty: none; left out: nobody chose")                    \
+    X(STRING, boards_source, "context.boards_source", EXCHANGE_OPTIONAL, "study", "who chose the boards")              \
+    X(OBJECT, memory_gate, "context.memory_gate", EXCHANGE_OPTIONAL, "study",                                          \
+      "what memory of the boards was in use before the run, and whose (docs/boards.md)")                               \
     X(STRING, model_path, "context.model_path", EXCHANGE_PATH, "study", "file or folder of the model; none: the engine's own") \
     X(BOOL, concurrent_study, "context.concurrent_study", EXCHANGE_OPTIONAL, "study",                                  \
       "another study of this user was at work on the machine")                                                         \

@@ -38,7 +38,7 @@ static bool load_model(struct experiment *x, GError **error)
 {
     if (!session_load(&x->inputs, &x->pace, &x->sensors, &x->session, error))
         return false;
-    machine_bind_boards(x->machine, x->sensors.meter, &x->session.loaded);
+    machine_bind_boards(x->machine, x->sensors.meter, &x->session.loaded, x->inputs.exchange.boards);
     sensors_bind(&x->sensors, x->session.loaded.on_gpu, machine_boards(x->machine));
     json_object_set_new(x->environment, "engine", session_json(&x->inputs, &x->session));
     return save_environment(x, error);

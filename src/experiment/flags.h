@@ -12,6 +12,9 @@
     X(MERGED_CHUNKS, "merged_chunks", "the engine delivered several tokens in one chunk")                              \
     X(UNEQUAL_WORK, "unequal_work", "the repeats differ in what was computed or put out: no energy per token")  \
     X(BOARDS_ASSUMED, "boards_assumed", "which GPUs the engine uses is not known: the energy is of all of them")       \
+    X(BOARDS_STRAYED, "boards_strayed", "the engine works on a GPU that it was not given: its energy is not in the figure") \
+    X(MEMORY_OCCUPIED, "memory_occupied",                                                                               \
+      "memory of the run's boards was in use before it began: see context.memory_gate")                                \
     X(GUARD_CPU_DRIFT, "guard_cpu_drift", "the engine idled differently before and after the work: guards not alike")   \
     X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the machine's CPU time in the window")        \
     X(FOREIGN_GPU, "foreign_gpu_process", "another process holds memory of a board of this run")                       \

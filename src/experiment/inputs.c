@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiment/internal.h"
 
+/* The boards of the run, in the variables by which programs are given them: the engine sees these and no other. */
+static void give_boards(struct exchange *in)
+{
+    if (!in->boards)
+        return;
+    g_auto(GStrv) settings = meter_gpu_settings((const char *const *)in->boards);
+    in->environment = in->environment ? in->environment : json_object();
+    for (char **s = settings; *s; s++) {
+        g_auto(GStrv) pair = g_strsplit(*s, "=", 2);
+        json_object_set_new(in->environment, pair[0], json_string(pair[1]));
+    }
+}
+
 bool inputs_read(const char *config_path, struct inputs *ret, GError **error)
 {
     const struct exchange *in = &ret->exchange;
@@ -8,6 +21,7 @@ bool inputs_read(const char *config_path, struct inputs *ret, GError **error)
     ret->log_path = g_build_filename(ret->dir, "engine.log", NULL);
     if (!exchange_read(config_path, &ret->exchange, error))
         return false;
+    give_boards(&ret->exchange);
     const struct config_parts parts = {
         .values = in->config, .hashed = in->hashed, .origins = in->origins, .roles = in->roles};
     ret->config = config_from_values(&parts, in->config_hash, error);

@@ -18,6 +18,7 @@
 struct machine {
     char **boards;           /* UUIDs of the run's boards, ended by NULL; NULL: it works on none, or not known yet */
     bool bound_by_processes; /* the driver's list named the engine's processes */
+    bool strayed;            /* the engine works on a board that it was not given */
     bool assumed;            /* nothing said which boards: all of several */
     size_t holders_most;     /* processes on one of the run's boards, seen around a block */
     GArray *strangers;       /* pid_t: others that hold memory of the run's boards, seen around a block; NULL: nobody
@@ -94,19 +95,50 @@ static void add_all(char *const *boards, GPtrArray *bound)
         g_ptr_array_add(bound, g_strdup(*boards));
 }
 
-void machine_bind_boards(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded)
+/* Nobody chose boards: what the environment surely says, else all. */
+static void add_assumed(struct machine *machine, struct meter *meter, char *const *boards, GPtrArray *bound)
+{
+    g_auto(owned_gpu_visible) visible = {0};
+    meter_gpu_visible(meter, &visible);
+    for (guint i = 0; !visible.doubt && i < visible.boards->len; i++)
+        g_ptr_array_add(bound, g_strdup(g_ptr_array_index(visible.boards, i)));
+    machine->assumed = bound->len == 0 && boards[0] && boards[1];
+    if (bound->len == 0)
+        add_all(boards, bound);
+}
+
+static gpointer copy_text(gconstpointer text, gpointer data)
+{
+    (void)data;
+    return g_strdup(text);
+}
+
+/* True if some boards are not among those that the engine was given. */
+static bool any_beside(const GPtrArray *some, char *const *given)
+{
+    for (guint i = 0; i < some->len; i++)
+        if (!g_strv_contains((const char *const *)given, g_ptr_array_index(some, i)))
+            return true;
+    return false;
+}
+
+void machine_bind_boards(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded,
+                         char *const *given)
 {
     if (!loaded->on_gpu)
         return; /* boards stay in the record as scopes of their own; none of them is the run's */
-    g_auto(GStrv) boards = all_boards(meter), visible = meter_gpu_visible(meter, boards);
+    g_auto(GStrv) boards = all_boards(meter);
+    g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(g_free);
     GPtrArray *bound = g_ptr_array_new();
-    add_by_processes(meter, loaded, boards, bound);
-    machine->bound_by_processes = bound->len > 0;
-    if (bound->len == 0)
-        add_all(visible, bound);
-    machine->assumed = bound->len == 0 && g_strv_length(boards) > 1;
-    if (bound->len == 0)
-        add_all(boards, bound);
+    add_by_processes(meter, loaded, boards, held);
+    machine->bound_by_processes = held->len > 0;
+    machine->strayed = given && (!*given || any_beside(held, given));
+    if (given && *given)
+        add_all(given, bound);
+    else if (held->len == 0)
+        add_assumed(machine, meter, boards, bound);
+    else
+        g_ptr_array_extend(bound, held, copy_text, NULL);
     g_ptr_array_add(bound, NULL);
     machine->boards = (char **)g_ptr_array_free(bound, FALSE);
 }
@@ -310,6 +342,15 @@ static json_t *boards_json(const struct experiment *x, struct result *r)
     return list;
 }
 
+/* What its parent found on the boards before the run was begun. */
+static void report_gate(const struct experiment *x, struct result *r)
+{
+    const char *verdict = NULL;
+    jsonx_get_string(x->inputs.exchange.memory_gate, "verdict", false, &verdict, NULL);
+    if (!g_strcmp0(verdict, "occupied"))
+        flag_raise(r, FLAG_MEMORY_OCCUPIED);
+}
+
 void machine_report(const struct experiment *x, struct result *r)
 {
     json_t *boards = json_array();
@@ -320,6 +361,9 @@ void machine_report(const struct experiment *x, struct result *r)
     result_put_json(r, PART_MACHINE_GPUS, boards_json(x, r));
     report_guards(&x->block, r);
     report_strangers(x, r);
+    report_gate(x, r);
+    if (x->machine->strayed)
+        flag_raise(r, FLAG_BOARDS_STRAYED);
     if (x->inputs.exchange.concurrent_study)
         flag_raise(r, FLAG_CONCURRENT_STUDY);
 }

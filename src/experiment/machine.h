@@ -6,9 +6,11 @@
 
 struct machine *machine_new(void);
 void machine_free(struct machine *machine);
-/* Names the boards whose energy is the run's: those on which the engine holds memory, else those the environment
- * leaves to it (meter_gpu_visible()), else all. Call it when the engine has loaded. */
-void machine_bind_boards(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded);
+/* Names the boards whose energy is the run's: those it was given; where nobody chose (given NULL) those on which the
+ * engine holds memory, else those the environment leaves to it (meter_gpu_visible()), else all. Call it when the engine
+ * has loaded. */
+void machine_bind_boards(struct machine *machine, struct meter *meter, const struct engine_loaded *loaded,
+                         char *const *given);
 /* Their devices, ended by NULL; NULL: the run works on none. Borrowed. */
 const char *const *machine_boards(const struct machine *machine);
 /* Nothing said which of several boards: the energy is of all of them. */

@@ -57,6 +57,7 @@ const struct meter_class *meter_class_find(const char *name);
 #define METER_SCOPE_GPU      "GPU board"
 #define METER_SCOPE_MODULE   "GPU module" /* CPU, memory and GPU of one module (Grace Hopper) */
 #define METER_SCOPE_MIG      "GPU board (parent of MIG)"
+#define METER_SCOPE_INSTANCE "GPU instance (MIG)"
 #define METER_SCOPE_PACKAGE  "CPU package"
 #define METER_SCOPE_DRAM     "DRAM"
 #define METER_SCOPE_PLATFORM "platform (psys)" /* contains the package: never added to it */
@@ -66,6 +67,7 @@ const struct meter_class *meter_class_find(const char *name);
 enum meter_device {
     METER_DEVICE_OTHER,
     METER_DEVICE_BOARD,   /* an accelerator */
+    METER_DEVICE_INSTANCE, /* a part of an accelerator, which no sensor can measure */
     METER_DEVICE_MODULE,  /* an accelerator with CPU and memory beside it, counted as one */
     METER_DEVICE_PACKAGE, /* a CPU */
     METER_DEVICE_MODEL,   /* nothing: a model of what the engine used */
@@ -90,7 +92,8 @@ const struct meter_scope *meter_scope_find(const char *name);
 /* A scope of accelerators: it counts only where the engine works on one. */
 static inline bool meter_scope_of_boards(const struct meter_scope *scope)
 {
-    return scope->device == METER_DEVICE_BOARD || scope->device == METER_DEVICE_MODULE;
+    return scope->device == METER_DEVICE_BOARD || scope->device == METER_DEVICE_MODULE ||
+           scope->device == METER_DEVICE_INSTANCE;
 }
 
 #define METER_PLAUSIBLE_SHARE 1.5 /* short excursions above a power limit are real */

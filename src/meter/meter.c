@@ -291,27 +291,58 @@ static bool has_device(struct meter_source *source, const char *device)
     return false;
 }
 
-static char **boards_of(struct meter_source *source, char *const *boards)
+GArray *meter_gpu_boards(const struct meter *meter)
 {
-    GPtrArray *own = g_ptr_array_new();
-    for (; *boards; boards++)
-        if (has_device(source, *boards))
-            g_ptr_array_add(own, g_strdup(*boards));
-    g_ptr_array_add(own, NULL);
-    return (char **)g_ptr_array_free(own, FALSE);
+    GArray *boards = g_array_new(FALSE, FALSE, sizeof(struct meter_gpu_board));
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (meter->open[i] && sources[i]->boards)
+            sources[i]->boards(meter->open[i], boards);
+    return boards;
 }
 
-char **meter_gpu_visible(const struct meter *meter, char *const *boards)
+const char *meter_gpu_reason(const struct meter *meter)
 {
-    GPtrArray *visible = g_ptr_array_new();
+    const char *reason = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (sources[i]->boards && meter->states[i].reason)
+            reason = meter->states[i].reason;
+    return reason ? reason : "no source of GPUs is open";
+}
+
+void meter_gpu_visible(const struct meter *meter, struct meter_gpu_visible *ret)
+{
+    *ret = (struct meter_gpu_visible){.boards = g_ptr_array_new()};
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
-        if (!meter->open[i] || !sources[i]->visible)
+        const char *value = sources[i]->variable ? g_getenv(sources[i]->variable) : NULL;
+        if (!meter->open[i] || !value)
             continue;
-        g_auto(GStrv) own = boards_of(meter->open[i], boards);
-        sources[i]->visible(own, visible);
+        g_autoptr(GArray) own = g_array_new(FALSE, FALSE, sizeof(struct meter_gpu_board));
+        sources[i]->boards(meter->open[i], own);
+        sources[i]->visible(own, value, ret->boards, &ret->doubt);
+        ret->variable = sources[i]->variable;
     }
-    g_ptr_array_add(visible, NULL);
-    return (char **)g_ptr_array_free(visible, FALSE);
+}
+
+void meter_gpu_visible_clear(struct meter_gpu_visible *visible)
+{
+    g_clear_pointer(&visible->boards, g_ptr_array_unref);
+}
+
+char **meter_gpu_settings(const char *const *boards)
+{
+    g_autofree char *list = g_strjoinv(",", (char **)(uintptr_t)boards);
+    GPtrArray *settings = g_ptr_array_new();
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (sources[i]->variable)
+            g_ptr_array_add(settings, g_strconcat(sources[i]->variable, "=", list, NULL));
+    g_ptr_array_add(settings, NULL);
+    return (char **)g_ptr_array_free(settings, FALSE);
+}
+
+static bool set_no_board(const char *uuid, GError **error)
+{
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter list' names the ones there are", uuid);
+    return false;
 }
 
 bool meter_gpu_memory(struct meter *meter, const char *uuid, struct meter_gpu_memory *ret, GError **error)
@@ -319,8 +350,15 @@ bool meter_gpu_memory(struct meter *meter, const char *uuid, struct meter_gpu_me
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
         if (meter->open[i] && sources[i]->memory && has_device(meter->open[i], uuid))
             return sources[i]->memory(meter->open[i], uuid, ret, error);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter list' names the ones there are", uuid);
-    return false;
+    return set_no_board(uuid, error);
+}
+
+bool meter_gpu_use(struct meter *meter, const char *uuid, struct meter_gpu_use *ret, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (meter->open[i] && sources[i]->use && has_device(meter->open[i], uuid))
+            return sources[i]->use(meter->open[i], uuid, ret, error);
+    return set_no_board(uuid, error);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------------------------------ */

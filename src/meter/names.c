@@ -27,6 +27,8 @@ const struct meter_scope meter_scopes[] = {
     {METER_SCOPE_MODULE, METER_DEVICE_MODULE, METER_COUNTS_FIRST + 1, "other modules, switches between them, " BEYOND},
     {METER_SCOPE_MIG, METER_DEVICE_BOARD, METER_COUNTS_FIRST + 2,
      "the host's CPUs and memory, other boards, " BEYOND "; other instances of the board are inside"},
+    {METER_SCOPE_INSTANCE, METER_DEVICE_INSTANCE, METER_COUNTS_FIRST + 2,
+     "the host's CPUs and memory, other instances of the board, " BEYOND},
     {METER_SCOPE_PACKAGE, METER_DEVICE_PACKAGE, METER_COUNTS_FIRST + 3,
      "memory where it is a scope of its own, boards, disks, " BEYOND "; other processes are inside"},
     {METER_SCOPE_DRAM, METER_DEVICE_OTHER, METER_COUNTS_NEVER,

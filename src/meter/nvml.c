@@ -250,16 +250,15 @@ struct wanted {
 
 static const char *scope_of(const struct nvml_board *board, const struct reader *reader)
 {
-    return reader->call == CALL_FIELD && reader->scope == NVML_SCOPE_MODULE ? METER_SCOPE_MODULE
+    return board->parent >= 0                                               ? METER_SCOPE_INSTANCE
+           : reader->call == CALL_FIELD && reader->scope == NVML_SCOPE_MODULE ? METER_SCOPE_MODULE
            : board->mig                                                     ? METER_SCOPE_MIG
                                                                             : METER_SCOPE_GPU;
 }
 
-static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wanted)
+/* The first of the readers that answers, or the first of all; the code is that of the first real refusal. */
+static nvml_return choose_reader(struct nvml *nvml, unsigned d, const struct wanted *wanted, struct reader *ret)
 {
-    const struct nvml_board *board = &nvml->boards[d];
-    const struct sensor_row *row = sensor_row_of(board);
-    struct reader chosen = {0};
     nvml_return code = NVML_FUNCTION_NOT_FOUND;
     for (size_t i = 0; i < G_N_ELEMENTS(wanted->readers); i++) {
         struct reader reader = wanted->readers[i];
@@ -268,16 +267,33 @@ static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wante
         reader.device = d;
         nvml_return now = try_reader(nvml, &reader);
         if (i == 0 || now == NVML_OK)
-            chosen = reader;
+            *ret = reader;
         if (i == 0 || code == NVML_FUNCTION_NOT_FOUND || now == NVML_OK)
             code = now; /* the first real refusal is the one to quote */
         if (now == NVML_OK)
             break;
     }
+    return code;
+}
+
+static void say_absent(struct nvml *nvml, size_t index, nvml_return code, const struct wanted *wanted)
+{
+    source_absent(&nvml->head, index, "the driver says '%s'%s%s", nvml_api_error(&nvml->api, code),
+                  code == NVML_NOT_SUPPORTED && wanted->why ? ": " : "",
+                  code == NVML_NOT_SUPPORTED && wanted->why ? wanted->why
+                  : code == NVML_NO_PERMISSION ? "; run as root or ask for the device's permission" : "");
+}
+
+static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wanted)
+{
+    const struct nvml_board *board = &nvml->boards[d];
+    const struct sensor_row *row = sensor_row_of(board);
+    struct reader chosen = {0};
+    nvml_return code = choose_reader(nvml, d, wanted, &chosen);
     bool energy = wanted->kind == METER_ENERGY, instant = wanted->kind == METER_POWER_INSTANT;
     bool power = energy || instant || wanted->kind == METER_POWER_AVERAGE;
     g_autofree char *id = g_strdup_printf("nvml:%s:%s", board->uuid, wanted->suffix);
-    g_autofree char *label = g_strdup_printf("%s #%u", board->name, d);
+    g_autofree char *label = g_strdup_printf("%s #%u", board->name, board->number);
     struct meter_channel channel = {
         .id = id, .device = board->uuid, .label = label, .scope = scope_of(board, &chosen), .kind = wanted->kind,
         .rate = wanted->rate, .scale = wanted->scale, .raw_unit = wanted->raw_unit,
@@ -291,11 +307,11 @@ static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wante
     };
     size_t index = source_add(&nvml->head, &channel);
     g_array_append_val(nvml->readers, chosen);
-    if (code != NVML_OK)
-        source_absent(&nvml->head, index, "the driver says '%s'%s%s", nvml_api_error(&nvml->api, code),
-                      code == NVML_NOT_SUPPORTED && wanted->why ? ": " : "",
-                      code == NVML_NOT_SUPPORTED && wanted->why ? wanted->why
-                      : code == NVML_NO_PERMISSION ? "; run as root or ask for the device's permission" : "");
+    if (board->parent >= 0 && power) /* whatever a driver answers: it is no figure of the instance */
+        source_absent(&nvml->head, index, "%s is divided (MIG): its sensor counts the whole board, and an instance of it "
+                      "has none of its own", nvml->boards[board->parent].uuid);
+    else if (code != NVML_OK)
+        say_absent(nvml, index, code, wanted);
 }
 
 #define FIELD(id) {.call = CALL_FIELD, .field = (id)}
@@ -332,14 +348,23 @@ static const struct wanted other_rows[] = {
     {"processes", METER_PROCESSES, METER_SLOW, 1, "processes", NULL, {CALL(PROCESSES)}},
 };
 
-static bool open_board(struct nvml *nvml, unsigned index, struct nvml_board *board)
+/* False: it has no UUID, by which everything else is found. */
+static bool name_board(const struct nvml_api *api, struct nvml_board *board)
 {
-    const struct nvml_api *api = &nvml->api;
-    if (api->by_index(index, &board->device) != NVML_OK ||
-        api->uuid(board->device, board->uuid, sizeof board->uuid) != NVML_OK)
+    if (api->uuid(board->device, board->uuid, sizeof board->uuid) != NVML_OK)
         return false;
     if (!api->name || api->name(board->device, board->name, sizeof board->name) != NVML_OK)
         g_strlcpy(board->name, "NVIDIA GPU", sizeof board->name);
+    return true;
+}
+
+static bool open_board(struct nvml *nvml, unsigned index, struct nvml_board *board)
+{
+    const struct nvml_api *api = &nvml->api;
+    if (api->by_index(index, &board->device) != NVML_OK || !name_board(api, board))
+        return false;
+    board->number = index;
+    board->parent = -1;
     int major = 0, minor = 0;
     unsigned limit_mw = 0, mig = 0, pending;
     if (api->architecture)
@@ -353,6 +378,33 @@ static bool open_board(struct nvml *nvml, unsigned index, struct nvml_board *boa
     board->mig = api->mig && api->mig(board->device, &mig, &pending) == NVML_OK && mig == 1;
     board->geforce = strstr(board->name, "GeForce") != NULL;
     return true;
+}
+
+static struct nvml_board *new_board(struct nvml *nvml)
+{
+    nvml->boards = g_renew(struct nvml_board, nvml->boards, nvml->board_count + 1);
+    nvml->boards[nvml->board_count] = (struct nvml_board){.parent = -1};
+    return &nvml->boards[nvml->board_count];
+}
+
+/* The instances of a divided board follow it. They are numbered with gaps. */
+static void open_instances(struct nvml *nvml, unsigned d)
+{
+    const struct nvml_api *api = &nvml->api;
+    unsigned most = 0;
+    if (!nvml->boards[d].mig || !api->instances_most || !api->instance ||
+        api->instances_most(nvml->boards[d].device, &most) != NVML_OK)
+        return;
+    for (unsigned i = 0; i < most; i++) {
+        struct nvml_board *instance = new_board(nvml);
+        const struct nvml_board *board = &nvml->boards[d];
+        instance->number = board->number;
+        instance->parent = (int)d;
+        instance->architecture = board->architecture;
+        instance->capability = board->capability;
+        if (api->instance(board->device, i, &instance->device) == NVML_OK && name_board(api, instance))
+            nvml->board_count++;
+    }
 }
 
 static void add_board(struct nvml *nvml, unsigned d)
@@ -437,11 +489,10 @@ static struct meter_source *nvml_open(const struct meter_context *context, char 
                                       : g_strdup("NVML finds no GPU; in a container start it with --gpus");
         return give_up(nvml);
     }
-    nvml->boards = g_new0(struct nvml_board, count);
     unsigned lost = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (open_board(nvml, i, &nvml->boards[nvml->board_count]))
-            nvml->board_count++;
+        if (open_board(nvml, i, new_board(nvml)))
+            open_instances(nvml, nvml->board_count++);
         else
             lost++;
     }
@@ -467,6 +518,9 @@ const struct meter_ops meter_nvml = {
     .read_one = nvml_read_one,
     .close = nvml_close,
     .facts = nvml_facts,
-    .memory = nvml_memory_of,
+    .boards = nvml_boards,
+    .variable = NVML_VARIABLE,
     .visible = nvml_visible,
+    .memory = nvml_memory_of,
+    .use = nvml_use_of,
 };

@@ -12,6 +12,8 @@ struct nvml_board {
     int capability; /* major × 10 + minor; 0: unknown */
     double limit_w; /* enforced; 0: unknown */
     bool mig, geforce;
+    unsigned number; /* the driver's index of the board */
+    int parent;      /* of an instance: where its board is among these; -1: a board */
     size_t first_channel, end_channel;
 };
 
@@ -25,8 +27,16 @@ struct nvml {
 };
 
 nvml_return nvml_temperature_c(const struct nvml_api *api, nvml_device device, int64_t *ret);
+nvml_return nvml_memory_total(const struct nvml_api *api, nvml_device device, int64_t *ret);
 nvml_return nvml_memory_used(const struct nvml_api *api, nvml_device device, int64_t *ret);
 nvml_return nvml_process_count(const struct nvml_api *api, nvml_device device, int64_t *ret);
-void nvml_visible(char *const *boards, GPtrArray *ret); /* by CUDA_VISIBLE_DEVICES */
+/* Names of processes on a board, and everything that is known of its memory (nvml_memory.c). */
+bool nvml_use_of(struct meter_source *source, const char *uuid, struct meter_gpu_use *ret, GError **error);
+/* Which boards there are, and which of them a value of NVML_VARIABLE leaves (nvml_boards.c). */
+#define NVML_VARIABLE "CUDA_VISIBLE_DEVICES"
+void nvml_boards(struct meter_source *source, GArray *ret);
+void nvml_visible(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt);
+/* NULL: no such board. */
+const struct nvml_board *nvml_board_of(const struct nvml *nvml, const char *uuid);
 json_t *nvml_facts(struct meter_source *source);
 bool nvml_memory_of(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);

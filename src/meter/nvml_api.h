@@ -35,6 +35,10 @@ struct nvml_api {
     nvml_return (*temperature)(nvml_device device, unsigned sensor, unsigned *celsius);
     nvml_return (*utilisation)(nvml_device device, struct nvml_utilisation *ret);
     nvml_return (*processes)(nvml_device device, unsigned *count, struct nvml_process *infos);
+    nvml_return (*graphics)(nvml_device device, unsigned *count, struct nvml_process *infos);
+    nvml_return (*mps)(nvml_device device, unsigned *count, struct nvml_process *infos);
+    nvml_return (*instances_most)(nvml_device device, unsigned *ret);
+    nvml_return (*instance)(nvml_device device, unsigned index, nvml_device *ret);
     nvml_return (*clock)(nvml_device device, unsigned type, unsigned *mhz);
     nvml_return (*max_clock)(nvml_device device, unsigned type, unsigned *mhz);
     nvml_return (*limit)(nvml_device device, unsigned *mw);

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of NVIDIA boards beside their sensors: static facts, memory, and the processes that hold it. */
+/* What is known of NVIDIA boards beside their sensors: static facts. */
 #include "meter/nvml.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#define PID_LIMIT 4194304 /* the kernel's own maximum (PID_MAX_LIMIT) */
 
 nvml_return nvml_temperature_c(const struct nvml_api *api, nvml_device device, int64_t *ret)
 {
@@ -21,133 +18,6 @@ nvml_return nvml_temperature_c(const struct nvml_api *api, nvml_device device, i
         *ret = celsius;
     }
     return code;
-}
-
-static nvml_return read_memory(const struct nvml_api *api, nvml_device device, struct meter_gpu_memory *ret)
-{
-    nvml_return code = NVML_FUNCTION_NOT_FOUND;
-    if (api->memory_v2) {
-        struct nvml_memory_v2 m = {.version = NVML_MEMORY_V2};
-        code = api->memory_v2(device, &m);
-        if (code == NVML_OK) {
-            ret->total_bytes = (int64_t)m.total;
-            ret->used_bytes = (int64_t)m.used;
-            ret->free_bytes = (int64_t)m.free;
-            ret->reserved_bytes = (int64_t)m.reserved;
-            return code;
-        }
-    }
-    if (api->memory) {
-        struct nvml_memory m = {0};
-        code = api->memory(device, &m);
-        ret->total_bytes = (int64_t)m.total;
-        ret->used_bytes = (int64_t)m.used;
-        ret->free_bytes = (int64_t)m.free;
-        ret->reserved_bytes = -1;
-    }
-    return code;
-}
-
-nvml_return nvml_memory_used(const struct nvml_api *api, nvml_device device, int64_t *ret)
-{
-    struct meter_gpu_memory memory;
-    nvml_return code = read_memory(api, device, &memory);
-    *ret = code == NVML_OK ? memory.used_bytes : 0;
-    return code;
-}
-
-/* --- processes -------------------------------------------------------------------------------------------------------------- */
-
-#define LIST_BYTES ((METER_GPU_PIDS_MAX + 1) * sizeof(struct nvml_process_32))
-union process_list { /* aligned for the driver; roomy enough for entries of 32 bytes */
-    struct nvml_process entries[LIST_BYTES / sizeof(struct nvml_process)];
-    unsigned char bytes[LIST_BYTES];
-};
-
-static nvml_return read_list(const struct nvml_api *api, nvml_device device, union process_list *list, unsigned *count)
-{
-    if (!api->processes)
-        return NVML_FUNCTION_NOT_FOUND;
-    memset(list, 0, sizeof *list);
-    *count = METER_GPU_PIDS_MAX;
-    return api->processes(device, count, list->entries);
-}
-
-/* True if the entries make sense at a stride: pids that can be, memory a board can have. */
-static bool plausible_at(const union process_list *list, unsigned count, size_t stride)
-{
-    for (unsigned i = 0; i < count; i++) {
-        struct nvml_process p;
-        memcpy(&p, list->bytes + i * stride, sizeof p);
-        if (p.pid == 0 || p.pid > PID_LIMIT || (p.used_memory != NVML_NOT_AVAILABLE && p.used_memory >> 44))
-            return false; /* more than 16 TiB is not memory of one board */
-    }
-    for (size_t i = count * stride; i < sizeof list->bytes; i++)
-        if (list->bytes[i])
-            return false; /* the driver wrote further than such entries reach */
-    return true;
-}
-
-/* Drivers of the early 535 series return 32-byte entries under the name of the 24-byte ones. 0: neither makes sense. */
-static size_t stride_of(const union process_list *list, unsigned count)
-{
-    if (plausible_at(list, count, sizeof(struct nvml_process)))
-        return sizeof(struct nvml_process);
-    if (plausible_at(list, count, sizeof(struct nvml_process_32)))
-        return sizeof(struct nvml_process_32);
-    return 0;
-}
-
-nvml_return nvml_process_count(const struct nvml_api *api, nvml_device device, int64_t *ret)
-{
-    union process_list list;
-    unsigned count = 0;
-    nvml_return code = read_list(api, device, &list, &count);
-    *ret = count;
-    return code == NVML_INSUFFICIENT_SIZE ? NVML_OK : code; /* the count is right even where the list is short */
-}
-
-static void fill_pids(const struct nvml_api *api, nvml_device device, struct meter_gpu_memory *ret)
-{
-    union process_list list;
-    unsigned count = 0;
-    nvml_return code = read_list(api, device, &list, &count);
-    size_t stride = code == NVML_OK ? stride_of(&list, count) : 0;
-    if (code != NVML_OK || !stride) {
-        snprintf(ret->pids_reason, sizeof ret->pids_reason, "%s",
-                 code == NVML_INSUFFICIENT_SIZE ? "more processes than the list holds"
-                 : code != NVML_OK              ? nvml_api_error(api, code)
-                                                : "the driver's process list has an unknown layout");
-        return;
-    }
-    ret->pids_known = true;
-    ret->pid_count = MIN(count, METER_GPU_PIDS_MAX);
-    for (size_t i = 0; i < ret->pid_count; i++) {
-        struct nvml_process p;
-        memcpy(&p, list.bytes + i * stride, sizeof p);
-        ret->pids[i] = (pid_t)p.pid;
-        ret->pid_bytes[i] = p.used_memory == NVML_NOT_AVAILABLE ? -1 : (int64_t)p.used_memory;
-    }
-}
-
-bool nvml_memory_of(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error)
-{
-    struct nvml *nvml = (struct nvml *)source;
-    for (unsigned d = 0; d < nvml->board_count; d++) {
-        if (strcmp(nvml->boards[d].uuid, uuid) != 0)
-            continue;
-        memset(ret, 0, sizeof *ret);
-        nvml_return code = read_memory(&nvml->api, nvml->boards[d].device, ret);
-        if (code != NVML_OK) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "the memory of GPU %s cannot be read: %s", uuid,
-                        nvml_api_error(&nvml->api, code));
-            return false;
-        }
-        fill_pids(&nvml->api, nvml->boards[d].device, ret);
-        return true;
-    }
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "no GPU %s here; 'llem meter list' names the ones there are", uuid);
-    return false;
 }
 
 /* --- facts ------------------------------------------------------------------------------------------------------------------ */
@@ -238,10 +108,12 @@ static json_t *board_facts(struct nvml *nvml, const struct nvml_board *board)
     json_t *tree = json_object();
     char vbios[NVML_VBIOS_BYTES] = "";
     struct nvml_pci pci = {0};
-    struct meter_gpu_memory memory = {0};
+    int64_t memory_bytes = 0;
     unsigned long long reasons = 0;
     json_object_set_new(tree, "uuid", json_string(board->uuid));
     json_object_set_new(tree, "name", json_string(board->name));
+    if (board->parent >= 0)
+        json_object_set_new(tree, "instance_of", json_string(nvml->boards[board->parent].uuid));
     nvml_return code = api->vbios ? api->vbios(board->device, vbios, sizeof vbios) : NVML_FUNCTION_NOT_FOUND;
     set_fact(tree, api, "vbios", code, json_string(vbios));
     code = api->pci ? api->pci(board->device, &pci) : NVML_FUNCTION_NOT_FOUND;
@@ -251,8 +123,8 @@ static json_t *board_facts(struct nvml *nvml, const struct nvml_board *board)
     set_fact(tree, api, "compute_capability", board->capability ? NVML_OK : NVML_NOT_SUPPORTED,
              json_string(capability));
     add_numbers(tree, api, board->device);
-    code = read_memory(api, board->device, &memory);
-    set_fact(tree, api, "memory_total_bytes", code, json_integer(memory.total_bytes));
+    code = nvml_memory_total(api, board->device, &memory_bytes);
+    set_fact(tree, api, "memory_total_bytes", code, json_integer(memory_bytes));
     code = api->clock_reasons ? api->clock_reasons(board->device, &reasons) : NVML_FUNCTION_NOT_FOUND;
     set_fact(tree, api, "clocks_event_reasons", code, json_integer((json_int_t)reasons));
     return tree;
@@ -278,28 +150,4 @@ json_t *nvml_facts(struct meter_source *source)
         json_array_append_new(devices, board_facts(nvml, &nvml->boards[d]));
     json_object_set_new(tree, "devices", devices);
     return tree;
-}
-
-/* Numbers mean PCI order when CUDA was told so; with one board there is no other. */
-static bool numbers_are_driver_order(size_t boards)
-{
-    return boards == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
-}
-
-void nvml_visible(char *const *boards, GPtrArray *ret)
-{
-    const char *visible = g_getenv("CUDA_VISIBLE_DEVICES");
-    g_auto(GStrv) wanted = g_strsplit(visible ? visible : "", ",", -1);
-    size_t n = 0;
-    while (boards[n])
-        n++;
-    for (char **w = wanted; *w; w++) {
-        int64_t number;
-        g_strstrip(*w);
-        if (num_parse_int(*w, 0, (int64_t)n - 1, &number, NULL) && numbers_are_driver_order(n))
-            g_ptr_array_add(ret, g_strdup(boards[number]));
-        for (size_t i = 0; g_str_has_prefix(*w, "GPU-") && i < n; i++)
-            if (g_str_has_prefix(boards[i], *w))
-                g_ptr_array_add(ret, g_strdup(boards[i]));
-    }
 }

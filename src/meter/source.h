@@ -43,10 +43,13 @@ struct meter_ops {
     void (*set_pids)(struct meter_source *source, const pid_t *pids, size_t count);
     /* Optional. GPUs. */
     json_t *(*facts)(struct meter_source *source);
-    /* Those among its boards (devices, ended by NULL, in its order) that the environment leaves to programs, as far as
-     * it surely says so: appends new strings. */
-    void (*visible)(char *const *boards, GPtrArray *ret);
+    /* Appends its struct meter_gpu_board. */
+    void (*boards)(struct meter_source *source, GArray *ret);
+    const char *variable; /* of the environment, by which programs are given boards of this kind; NULL: there is none */
+    /* What a value of it leaves of boards (struct meter_gpu_board): appends their UUIDs. ret_doubt: static, or NULL. */
+    void (*visible)(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt);
     bool (*memory)(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);
+    bool (*use)(struct meter_source *source, const char *uuid, struct meter_gpu_use *ret, GError **error);
 };
 
 extern const struct meter_scope meter_scopes[]; /* the rows of METER_SCOPE_…, ended by a NULL name */

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Which NVIDIA boards and instances there are, and which of them CUDA_VISIBLE_DEVICES leaves to programs. */
+#include "meter/nvml.h"
+
+#include <string.h>
+
+void nvml_boards(struct meter_source *source, GArray *ret)
+{
+    const struct nvml *nvml = (struct nvml *)source;
+    for (unsigned d = 0; d < nvml->board_count; d++) {
+        const struct nvml_board *b = &nvml->boards[d];
+        struct meter_gpu_board board = {.uuid = b->uuid,
+                                        .name = b->name,
+                                        .number = b->number,
+                                        .parent = b->parent >= 0 ? nvml->boards[b->parent].uuid : NULL,
+                                        .divided = b->mig,
+                                        .simulated = nvml->api.simulated};
+        g_array_append_val(ret, board);
+    }
+}
+
+static const struct meter_gpu_board *board_at(const GArray *boards, guint index)
+{
+    return &g_array_index(boards, struct meter_gpu_board, index);
+}
+
+/* Numbers count boards, not instances. -1: none has it. */
+static int with_number(const GArray *boards, int64_t number)
+{
+    for (guint i = 0; i < boards->len; i++)
+        if (!board_at(boards, i)->parent && board_at(boards, i)->number == number)
+            return (int)i;
+    return -1;
+}
+
+/* A UUID may be shortened as long as one board alone begins so. */
+static int with_prefix(const GArray *boards, const char *prefix)
+{
+    int found = -1;
+    for (guint i = 0; i < boards->len; i++) {
+        if (!g_str_has_prefix(board_at(boards, i)->uuid, prefix))
+            continue;
+        if (found >= 0)
+            return -1;
+        found = (int)i;
+    }
+    return found;
+}
+
+/* CUDA's own order of unlike boards is by speed, unless it was told otherwise. */
+static bool numbers_are_the_drivers(const GArray *boards)
+{
+    guint whole = 0;
+    for (guint i = 0; i < boards->len; i++)
+        whole += !board_at(boards, i)->parent;
+    return whole == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
+}
+
+/* As CUDA reads it: what stands behind the first entry that names no board is not heeded. */
+void nvml_visible(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt)
+{
+    g_auto(GStrv) wanted = g_strsplit(value, ",", -1);
+    for (char **w = wanted; *w; w++) {
+        int64_t number;
+        int index = -1;
+        g_strstrip(*w);
+        bool numbered = num_parse_int(*w, 0, G_MAXINT32, &number, NULL);
+        if (numbered)
+            index = with_number(boards, number);
+        else if (g_str_has_prefix(*w, "GPU-") || g_str_has_prefix(*w, "MIG-"))
+            index = with_prefix(boards, *w);
+        if (index < 0)
+            return;
+        if (numbered && !numbers_are_the_drivers(boards))
+            *ret_doubt = "its numbers are taken in the driver's order, and CUDA may count otherwise unless "
+                         "CUDA_DEVICE_ORDER=PCI_BUS_ID is set";
+        g_ptr_array_add(ret, (gpointer)(uintptr_t)board_at(boards, (guint)index)->uuid);
+    }
+}
