@@ -5,7 +5,7 @@
  * Which: those that `gpus` names, else those that the environment leaves to programs (CUDA_VISIBLE_DEVICES), else the
  * first; as many as the engine's options ask for. Choosing is a pure function of what there is and what is wished.
  *
- * The gate: before a run begins, the memory that is in use on its boards must fall below a threshold within a time. What
+ * The gate: before a run begins, the memory in use on its boards must fall below a threshold within a time. What
  * counts is the worst of what the driver says: of the caller's partition, of the whole board, of the processes it
  * names. Drivers that only have the older call, whose figure includes what they reserve, are held to the lowest figure
  * ever seen on that board without a process, which is kept on disk by UUID; without one there is no figure, only the
