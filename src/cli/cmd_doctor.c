@@ -37,8 +37,8 @@ static void print_remedies(const struct preflight *p, const struct preflight_fin
         const char *remedy = findings[i]->hint ? findings[i]->hint : findings[i]->remedy;
         if (preflight_severity(p, findings[i]) < 0 || !g_hash_table_add(said, (void *)(uintptr_t)remedy))
             continue;
-        printf("%s  %s (%s): %s\n      %s\n", g_hash_table_size(said) == 1 ? "\nWhat to do:\n" : "", findings[i]->id,
-               findings[i]->about, findings[i]->why, remedy);
+        printf("%s  %u. %s (%s): %s\n      %s\n", g_hash_table_size(said) == 1 ? "\nWhat to do:\n" : "",
+               g_hash_table_size(said), findings[i]->id, findings[i]->about, findings[i]->why, remedy);
     }
 }
 

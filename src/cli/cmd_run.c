@@ -13,12 +13,14 @@
 
 static struct cli_plan_options target;
 static struct cli_table_options table;
-static gboolean be_quiet;
+static gboolean be_quiet, skip_preflight;
 
 static const GOptionEntry options[] = {
     CLI_PLAN_OPTIONS(target),
     CLI_TABLE_OPTIONS(table),
     {"quiet", 'q', 0, G_OPTION_ARG_NONE, &be_quiet, "No progress on stderr", NULL},
+    {"skip-preflight", 0, 0, G_OPTION_ARG_NONE, &skip_preflight,
+     "Begin without looking for what the runs would lack ('llem doctor' shows what is looked at)", NULL},
     {0},
 };
 
@@ -129,7 +131,7 @@ static int run(int argc, char **argv)
         cli_plan_print(file, plan, false, stderr);
     g_autofree char *results = cli_plan_target(plan, &target);
     g_autoptr(owned_runner) runner = cli_runner_new();
-    return cli_plan_preflight(plan, results, runner, NULL) ? execute(file, plan, results, runner) : CLI_USAGE;
+    return skip_preflight || cli_plan_preflight(plan, results, runner, NULL) ? execute(file, plan, results, runner) : CLI_USAGE;
 }
 
 const struct cli_command cli_run = {

@@ -225,23 +225,42 @@ int preflight_severity(const struct preflight *p, const struct preflight_finding
     }
 }
 
-static void tell(const struct preflight *p, const struct preflight_finding *finding, struct diag *diag)
+/* One of several has its number. */
+static void tell(const struct preflight *p, const struct preflight_finding *finding, size_t number, size_t n,
+                 struct diag *diag)
 {
-    int severity = preflight_severity(p, finding);
-    if (severity < 0)
-        return;
-    diag_add(diag, (enum diag_severity)severity, finding->at.source ? &finding->at : NULL, "%s", finding->text);
+    g_autofree char *count = n > 1 ? g_strdup_printf(" (%zu of %zu)", number, n) : g_strdup("");
+    diag_add(diag, (enum diag_severity)preflight_severity(p, finding), finding->at.source ? &finding->at : NULL,
+             "%s%s", finding->text, count);
     if (finding->hint)
         diag_hint(diag, "%s", finding->hint);
+}
+
+/* True if it is told, and no other with its words at its place comes before it. */
+static bool is_told(const struct preflight *p, guint i)
+{
+    const struct preflight_finding *finding = p->findings->pdata[i];
+    if (preflight_severity(p, finding) < 0)
+        return false;
+    for (guint k = 0; k < i; k++) {
+        const struct preflight_finding *other = p->findings->pdata[k];
+        if (preflight_severity(p, other) >= 0 && !strcmp(other->text, finding->text) &&
+            other->at.line == finding->at.line && other->at.column == finding->at.column)
+            return false;
+    }
+    return true;
 }
 
 /* What cells are refused for comes last: it is about them, not about the machine. */
 void preflight_report(const struct preflight *p, struct diag *diag)
 {
+    size_t n = 0, number = 0;
+    for (guint i = 0; i < p->findings->len; i++)
+        n += is_told(p, i);
     for (int refusals = 0; refusals < 2; refusals++)
         for (guint i = 0; i < p->findings->len; i++) {
             const struct preflight_finding *finding = p->findings->pdata[i];
-            if ((finding->verdict == PREFLIGHT_REFUSES) == refusals)
-                tell(p, finding, diag);
+            if (is_told(p, i) && (finding->verdict == PREFLIGHT_REFUSES) == refusals)
+                tell(p, finding, ++number, n, diag);
         }
 }
