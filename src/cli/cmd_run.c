@@ -131,7 +131,8 @@ static int run(int argc, char **argv)
         cli_plan_print(file, plan, false, stderr);
     g_autofree char *results = cli_plan_target(plan, &target);
     g_autoptr(owned_runner) runner = cli_runner_new();
-    return skip_preflight || cli_plan_preflight(plan, results, runner, NULL) ? execute(file, plan, results, runner) : CLI_USAGE;
+    bool ready = skip_preflight || cli_plan_preflight(plan, results, runner, NULL);
+    return ready ? execute(file, plan, results, runner) : CLI_USAGE;
 }
 
 const struct cli_command cli_run = {

@@ -184,8 +184,8 @@ void answer_boards(const struct answer *a, struct answer_verdict *ret)
     if (n > 0 && absent)
         say(ret, lack(a), NULL, "%zu GPU%s asked for, none is visible: %s", n, n == 1 ? " was" : "s were", absent);
     else if (*missing)
-        say(ret, lack(a), NULL, "not visible though asked for: %s%s%s", missing, *further ? "; visible though not: " : "",
-            further);
+        say(ret, lack(a), NULL, "not visible though asked for: %s%s%s", missing,
+            *further ? "; visible though not: " : "", further);
     else if (*further)
         say(ret, n > 0 ? lack(a) : PREFLIGHT_LACKS,
             "take NVIDIA_VISIBLE_DEVICES out of the container's variables, and see whether nvidia is the default runtime",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * answer: what the answer of a worker in the place of runs (llem-worker --probe), or its failure, comes to. Pure: what it
- * said, what was asked for, and how much it matters go in; a verdict and words come out.
+ * answer: what the answer of a worker in the place of runs (llem-worker --probe), or its failure, comes to. Pure: what
+ * it said, what was asked for, and how much it matters go in; a verdict and words come out.
  */
 #pragma once
 

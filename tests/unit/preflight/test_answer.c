@@ -7,11 +7,13 @@
 typedef void judge(const struct answer *answer, struct answer_verdict *ret);
 
 #define PLACE "\"place\": {\"glibc\": \"2.35\", \"machine\": \"x86_64\", \"uid\": 1000}"
-#define GPUS(list) "{" PLACE ", \"gpus\": {\"driver_version\": \"580.65.06\", \"cuda_version\": \"13.0\", \"devices\": [" list "]}}"
+#define GPUS(list)                                                                                                     \
+    "{" PLACE ", \"gpus\": {\"driver_version\": \"580.65.06\", \"cuda_version\": \"13.0\", \"devices\": [" list "]}}"
 #define A "{\"uuid\": \"GPU-a\"}"
 #define B "{\"uuid\": \"GPU-b\"}"
 #define CUDA(text) "{" PLACE ", \"gpus\": {\"simulated\": true}, \"cuda\": {" text "}}"
-#define PROGRAM(clean, said) "{" PLACE ", \"programs\": [{\"path\": \"/opt/llem/e\", \"clean\": " clean ", \"said\": \"" said "\"}]}"
+#define PROGRAM(clean, said)                                                                                           \
+    "{" PLACE ", \"programs\": [{\"path\": \"/opt/llem/e\", \"clean\": " clean ", \"said\": \"" said "\"}]}"
 
 static const char *const none[] = {NULL}, *const only_a[] = {"GPU-a", NULL}, *const both[] = {"GPU-a", "GPU-b", NULL};
 
