@@ -34,6 +34,8 @@ static const char head[] =
     "| `environment.json` | host, kernel, CPU, governor, clock source, GPUs, versions |\n"
     "| `progress.jsonl` | the phases the run went through, as the progress line showed them |\n"
     "| `engine.log`, `worker.log` | what the engine and the worker printed (bounded) |\n"
+    "| `client.log` | what docker or podman, its daemon and the loader said of a "
+    "container that failed (bounded) |\n"
     "\n"
     "A record is whole or absent; nothing rewrites it. `llem show FOLDER` prints the table again, of a run its figures.\n"
     "\n"

@@ -201,7 +201,7 @@ static GError *flight_write_record(const struct flight *f, GError *failure)
 {
     g_autofree char *config = flight_file(f, "config.json");
     g_autofree char *path = flight_file(f, "error.json");
-    g_autofree char *log = g_build_filename(f->dir, RUNNER_LOG, NULL);
+    g_autofree char *log = g_build_filename(f->dir, f->end.log ? f->end.log : RUNNER_LOG, NULL);
     g_auto(owned_exchange) x = {0};
     g_autoptr(GError) second = NULL;
     if (exchange_read(config, &x, NULL) && !result_error_write(path, &x, failure, "worker", NULL, log, &second))
@@ -229,10 +229,11 @@ static GError *flight_judge_record(const struct flight *f, const char *path)
         return flight_write_record(f, failure);
     failure = result_error_parse(own);
     /* The worker knows only that it was asked to stop; why, whoever asked knows. */
-    if (!f->timed_out || f->interrupted || !g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
+    bool asked = f->timed_out || f->end.why;
+    if (!asked || f->interrupted || !g_error_matches(failure, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
         return failure;
     g_error_free(failure);
-    return record_rewrite(path, own, flight_timeout_error(f));
+    return record_rewrite(path, own, f->timed_out ? flight_timeout_error(f) : g_error_copy(f->end.why));
 }
 
 /* A whole result counts however its worker ended: what came after it was only tidying. */

@@ -4,4 +4,4 @@
 
 #include "runner/runner.h"
 
-extern const struct runner_ops runner_local;
+extern const struct runner_ops runner_local, runner_docker, runner_podman;

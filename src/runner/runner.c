@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const struct runner_ops *const rows[] = {&runner_local};
+static const struct runner_ops *const rows[] = {&runner_local, &runner_docker, &runner_podman};
 
 const struct runner_ops *const *runner_rows(size_t *ret_n)
 {

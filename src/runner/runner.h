@@ -63,6 +63,7 @@ struct runner_end {
     char *how;   /* "exit status 3", "killed by signal 9 (Killed)". New string. */
     bool clean;  /* as a program ends that has done its work */
     bool killed; /* by SIGKILL of somebody here: perhaps of the kernel, for its memory */
+    const char *log; /* in the exchange folder, to be quoted where there is no record; NULL: RUNNER_LOG */
     GError *why; /* the runner knows better why it ended so than a judge of its files would; NULL: it does not. Owned by
                     the flight. */
 };

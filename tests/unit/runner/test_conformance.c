@@ -93,6 +93,32 @@ static struct runner *make_local(const struct ending *e, const char *dir)
     return runner;
 }
 
+/* Containers need a daemon and an image with a shell: tests/docker/ starts this test with both. */
+#define IMAGE_VARIABLE "LLEM_TEST_IMAGE"
+
+static struct runner *make_container(const char *name, const struct ending *e, const char *dir)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *script = script_of(e);
+    g_autofree char *worker = e->lasts == NEVER_BEGUN ? g_strdup("/no/such/worker") : scene_script(dir, script);
+    const struct runner_container container = {
+        .image = g_getenv(IMAGE_VARIABLE), .pull = "never", .network = "none", .engine = "script"};
+    struct runner *runner = runner_new(
+        &(struct runner_options){.name = name, .worker_path = worker, .container = &container}, &error);
+    g_assert_no_error(error);
+    return runner;
+}
+
+static struct runner *make_docker(const struct ending *e, const char *dir)
+{
+    return make_container("docker", e, dir);
+}
+
+static struct runner *make_podman(const struct ending *e, const char *dir)
+{
+    return make_container("podman", e, dir);
+}
+
 static struct null_run null_run;
 static char *null_how;
 
@@ -121,7 +147,11 @@ static struct runner *make_null(const struct ending *e, const char *dir)
 static const struct place {
     const char *name;
     struct runner *(*make)(const struct ending *e, const char *dir); /* one that lets a run end so */
-} places[] = {{"local", make_local}, {"null", make_null}};
+    bool in_container; /* what SIGKILL ends there was ended from outside, by whatever the daemon knows */
+} places[] = {{"local", make_local, false},
+              {"docker", make_docker, true},
+              {"podman", make_podman, true},
+              {"null", make_null, false}};
 
 /* --- Tests ----------------------------------------------------------------------------------------------------- */
 
@@ -135,6 +165,17 @@ static void note_event(const json_t *event, void *data)
     int *n = data;
     g_assert_cmpstr(json_string_value(json_object_get(event, "phase")), ==, "begun");
     ++*n;
+}
+
+/* What the ending comes to at that place. */
+static struct ending expected_at(const struct place *place, const struct ending *e)
+{
+    struct ending expected = *e;
+    if (place->in_container && e->signal == SIGKILL && e->code == LLEM_ERROR_WORKER_DIED) {
+        expected.code = LLEM_ERROR_CONTAINER_KILLED;
+        expected.message = "SIGKILL";
+    }
+    return expected;
 }
 
 static struct runner_job job_of(const char *exchange, const struct ending *e, int *n_events)
@@ -162,6 +203,17 @@ static void fly(const struct runner *runner, const struct ending *e, const char 
     flight_finish(flight, ret);
 }
 
+static void check_failure(const GError *failure, struct ending expected)
+{
+    if (expected.code < 0) {
+        g_assert_no_error(failure);
+        return;
+    }
+    g_assert_error(failure, LLEM_ERROR, expected.code);
+    if (!strstr(failure->message, expected.message ? expected.message : ""))
+        g_error("'%s' is not in '%s'", expected.message, failure->message);
+}
+
 static void test_ending(gconstpointer data)
 {
     const struct test *test = data;
@@ -173,13 +225,7 @@ static void test_ending(gconstpointer data)
     g_autoptr(owned_runner) runner = test->place->make(e, dir);
     int64_t begin_ns = clock_mono_ns();
     fly(runner, e, exchange, &n_events, &report);
-    if (e->code < 0) {
-        g_assert_no_error(report.failure);
-    } else {
-        g_assert_error(report.failure, LLEM_ERROR, e->code);
-        if (!strstr(report.failure->message, e->message ? e->message : ""))
-            g_error("'%s' is not in '%s'", e->message, report.failure->message);
-    }
+    check_failure(report.failure, expected_at(test->place, e));
     g_assert_cmpint(report.interrupted, ==, e->interrupts ? SIGINT : 0);
     g_assert_cmpint(report.leftovers.n, <=, e->lasts == UNTIL_KILLED ? 1 : 0); /* a shell's sleep, begun meanwhile */
     g_assert_null(report.leftovers.survivors);
@@ -304,7 +350,7 @@ static void test_rows(void)
         g_assert_cmpstr(rows[i]->name, !=, "null"); /* nobody gets figures that were never measured */
     g_assert_null(runner_new(&(struct runner_options){.name = "null", .worker_path = "/w"}, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_USAGE);
-    g_assert_cmpstr(error->message, ==, "there is no runner 'null'; there are: local");
+    g_assert_cmpstr(error->message, ==, "there is no runner 'null'; there are: local, docker, podman");
 }
 
 /* Checks say what is not so where it is not, and nothing where it is. */
@@ -335,6 +381,8 @@ int main(int argc, char **argv)
     static struct test tests[G_N_ELEMENTS(places) * G_N_ELEMENTS(endings)];
     struct test *test = tests;
     for (const struct place *place = places; place < places + G_N_ELEMENTS(places); place++) {
+        if (place->in_container && !g_getenv(IMAGE_VARIABLE))
+            continue;
         g_autofree char *verbs = g_strdup_printf("/runner/%s/verbs", place->name);
         g_autofree char *many = g_strdup_printf("/runner/%s/many", place->name);
         for (size_t i = 0; i < G_N_ELEMENTS(endings); i++, test++) {
