@@ -32,12 +32,13 @@ header  boost/math/distributions/students_t.hpp  libboost-math-dev
 header  eigen3/Eigen/Dense                       libeigen3-dev
 '
 
-# What the tests start for themselves: a Docker daemon, and what its images are made of.
+# What the tests start for themselves: a Docker daemon, podman, and what images are made of.
 test_needs='
 command dockerd        docker.io
 command docker         docker.io
 command iptables       iptables
 command busybox        busybox-static
+command podman         podman
 file    /usr/bin/python3  python3
 '
 

@@ -29,7 +29,8 @@ static char *find_client(const char *wanted, GError **error)
     return NULL;
 }
 
-/* "Docker version 28.2.2, build e6534b4", "podman version 4.3.1" (also of a docker that is podman's). */
+/* "Docker version 28.2.2, build e6534b4", "podman version 4.3.1"; a podman that is started as docker says "docker
+ * version 4.3.1". */
 static bool read_version(struct container_client *client, const char *text)
 {
     const char *at = strstr(text, " version ");
@@ -37,8 +38,8 @@ static bool read_version(struct container_client *client, const char *text)
         return false;
     at += strlen(" version ");
     client->version = g_strndup(at, strcspn(at, ", \n"));
-    client->podman = g_ascii_strncasecmp(text, "podman", strlen("podman")) == 0;
-    return client->podman || g_ascii_strncasecmp(text, "docker", strlen("docker")) == 0;
+    client->podman = g_str_has_prefix(text, "podman ") || g_str_has_prefix(text, "docker ");
+    return client->podman || g_str_has_prefix(text, "Docker ");
 }
 
 static bool ask_version(struct container_client *client, GError **error)

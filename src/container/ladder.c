@@ -99,13 +99,6 @@ static char *stamp(int64_t wall_ns)
     return g_strdup_printf("%" PRId64 ".%09" PRId64, wall_ns / NS_PER_S, wall_ns % NS_PER_S);
 }
 
-/* The names of an event in docker's and podman's words. */
-struct event {
-    const char *action;
-    const char *exit_code; /* docker: a text; NULL: not said */
-    int64_t wall_ns;
-};
-
 static int64_t event_code(const json_t *event)
 {
     const char *text = json_string_value(jsonx_at(event, "Actor.Attributes.exitCode"));
@@ -164,8 +157,9 @@ bool container_events(struct container_client *client, const char *name_or_id, i
     g_autofree char *doing = g_strdup_printf("cannot ask what became of container %s", name_or_id);
     const char *const docker[] = {"events", "--since",  since,  "--until",    until, "--filter",
                                   filter,   "--format", "{{json .}}", NULL};
-    const char *const podman[] = {"events", "--since", since,  "--until",  until,  "--stream=false",
-                                  "--filter", filter,  "--format", "json", NULL};
+    /* podman's --until leaves out what lies in the past */
+    const char *const podman[] = {"events", "--since", since,      "--stream=false", "--filter",
+                                  filter,   "--format", "json", NULL};
     struct container_output output;
     if (!client_ask(client, client->podman ? podman : docker, CONTAINER_ASK_NS, doing, &output, error))
         return false;
