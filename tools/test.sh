@@ -56,8 +56,10 @@ if stage "set-up" tools/setup.sh test; then
         stage "ctest release" run_ctest release
         # Most tests wait for engines and sensors, so there are more workers than processors. Those that judge a time
         # or a sensor have a lane of their own, beside nothing that computes.
-        stage "pytest" run_pytest work $((3 * $(nproc))) -m "not timing"
+        stage "pytest" run_pytest work $((3 * $(nproc))) -m "not timing and not docker"
         stage "pytest (time, sensors)" run_pytest timing $((3 * $(nproc))) -m timing
+        # One daemon for all of them, which does the work of one processor when containers come and go.
+        stage "pytest (containers)" run_pytest docker $((2 * $(nproc))) -m "docker and not timing"
     fi
     if stage "build asan+ubsan" tools/build.sh asan; then
         stage "ctest asan+ubsan" run_ctest asan -L "unit|fuzz"

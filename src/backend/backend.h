@@ -224,7 +224,7 @@ const struct backend_image *backend_image(const struct backend *backend); /* NUL
  * as NVML has it: 13000 is 13.0; 0: there is no driver. NULL and an error that says what to write where the engine has
  * no image, or none that runs there. */
 const struct backend_build *backend_image_for(const struct backend *backend, int host_cuda, GError **error);
-/* What it is called: "ghcr.io/llenergymeasure/vllm:1.19.0-cuda13". docker/image.json says how. New string. */
+/* What it is called: "…/vllm:1.19.0-cuda13". docker/image.json says how. New string. */
 char *backend_image_name(const struct backend *backend, const struct backend_build *build);
 /* What to do where an image of such a name is absent: how it is built, and what to use instead. New string; NULL: the
  * name is of none of its builds. */
