@@ -70,6 +70,13 @@ const struct backend_retired *backend_retired(const struct backend *b, const cha
     return NULL;
 }
 
+enum backend_gpu backend_gpu(const struct backend *b, const struct backend_condition **ret_when, size_t *ret_n)
+{
+    *ret_when = b->gpu_when;
+    *ret_n = b->n_gpu_when;
+    return b->gpu;
+}
+
 bool backend_passes_through(const struct backend *b, const char **ret_section)
 {
     if (ret_section)

@@ -236,6 +236,10 @@ const char *const *backend_record_env(const struct backend *backend); /* names o
 const char *const *backend_caches(const struct backend *backend);     /* folders it keeps things in */
 const char *const *backend_files(const struct backend *backend);      /* what a container must see */
 
+/* Which of its runs use a GPU: some do (or nothing is said), none, all, or those of which every condition holds. */
+enum backend_gpu { BACKEND_GPU_MAY, BACKEND_GPU_NEVER, BACKEND_GPU_ALWAYS, BACKEND_GPU_WHEN };
+enum backend_gpu backend_gpu(const struct backend *backend, const struct backend_condition **ret_when, size_t *ret_n);
+
 /* --- Its program -------------------------------------------------------------------------------------------------- */
 
 /* "LLEM_ENGINE_LLAMACPP": names a program that takes the place of its command. Borrowed. */

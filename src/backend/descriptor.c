@@ -94,6 +94,25 @@ static void read_model(struct reading *r, const struct doc_node *node, const str
                                                option ? option->path : NULL};
 }
 
+static const char *const gpu_names[] = {
+    [BACKEND_GPU_MAY] = "may", [BACKEND_GPU_NEVER] = "never", [BACKEND_GPU_ALWAYS] = "always", NULL};
+
+/* A word, or the conditions under which a run uses one. */
+static void read_gpu(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
+{
+    (void)into;
+    struct backend *b = r->backend;
+    int word = BACKEND_GPU_MAY;
+    if (node->kind == DOC_MAP) {
+        b->gpu_when = read_conditions(r, node, member->name, &b->n_gpu_when);
+        b->gpu = BACKEND_GPU_WHEN;
+        return;
+    }
+    struct member one = {member->name, false, read_word, 0, gpu_names};
+    read_word(r, node, &one, &word);
+    b->gpu = (enum backend_gpu)word;
+}
+
 /* --- The members ----------------------------------------------------------------------------------------------------- */
 
 static const char *const mode_names[] = {"batch", "in_flight", NULL};  /* in the order of enum backend_modes */
@@ -123,6 +142,7 @@ static const struct member members[] = {
     {"where", false, read_bits, AT(where), where_names},
     {"options", false, read_options, 0, NULL},
     {"model", true, read_model, 0, NULL},
+    {"gpu", false, read_gpu, 0, NULL},
     {"roles", false, read_roles, 0, NULL},
     {"cannot", false, read_cannot, 0, NULL},
     {"pass_through", false, read_pass_through, 0, NULL},

@@ -28,6 +28,9 @@ struct backend {
     bool has_context;
     struct backend_model model;
     unsigned modes, where;
+    enum backend_gpu gpu;
+    const struct backend_condition *gpu_when;
+    size_t n_gpu_when;
 
     const char *const *command, *const *quantize; /* template words, or NULL */
     struct backend_python python;

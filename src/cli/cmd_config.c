@@ -92,7 +92,9 @@ static bool below(const char *path, const char *prefix)
 static void print_field(const struct config_field *row, bool whole)
 {
     g_autofree char *expects = config_field_expects(row);
-    printf("%s: %s", row->path, expects);
+    /* in the list of all, rows that every engine has stand once */
+    g_autofree char *path = row->runner && !whole ? config_runner_path("ENGINE", row->runner) : g_strdup(row->path);
+    printf("%s: %s", path, expects);
     if (row->unit)
         printf(" (%s)", row->unit);
     printf("%s%s\n", row->initial ? ", default " : (row->flags & CONFIG_REQUIRED) ? ", required" : "",
@@ -130,9 +132,11 @@ static size_t print_below(const struct config_table *table, const char *prefix, 
 {
     const struct config_field *rows;
     size_t n = config_table_fields(table, &rows), shown = 0;
+    const struct backend *first = NULL;
     for (size_t i = 0; i < n; i++) {
+        first = !first && rows[i].runner ? rows[i].engine : first;
         offer(suggest, rows[i].path);
-        if (!below(rows[i].path, prefix))
+        if (!below(rows[i].path, prefix) || (!*prefix && rows[i].runner && rows[i].engine != first))
             continue;
         print_field(&rows[i], *prefix);
         shown++;

@@ -68,6 +68,7 @@ enum config_type {
     CONFIG_INTS = BACKEND_INTS,     /* a list of integers */
     CONFIG_REALS = BACKEND_REALS,   /* a number, or a list of numbers */
     CONFIG_MAP = BACKEND_MAP,       /* a mapping that is handed on as it is */
+    CONFIG_TEXTS = BACKEND_MAP + 1, /* a text, or a list of texts: kept as a list */
 };
 
 enum config_flags {
@@ -86,7 +87,12 @@ enum config_flags {
     CONFIG_DATA = 1 << 10,     /* names a data set: enters the hash by its prompts and sources, default or not */
     CONFIG_ENGINE = 1 << 11,   /* names the engine */
     CONFIG_PASSED = 1 << 12,   /* a mapping of arguments for the engine: names with a field of their own are refused */
+    CONFIG_GPU = 1 << 13,      /* has a meaning in runs that may use a GPU, alone */
+    CONFIG_BOARDS = 1 << 14,   /* a list of GPUs: how many enters the hash */
 };
+
+/* What a text is made of: a size, a mount. Its rows are forms.c. */
+struct config_form;
 
 struct config_field {
     const char *path; /* dotted: "decoder.temperature" */
@@ -99,7 +105,10 @@ struct config_field {
     const char *env;                      /* environment variable that sets it, or NULL */
     const char *help;
     const struct backend_option *option; /* of an engine; NULL: a shared field */
-    const struct backend *engine;        /* whose option it is; NULL: a shared field */
+    const struct backend *engine;        /* whose option it is, or whose runs it is about; NULL: a shared field */
+    const struct config_form *form;      /* of a text, or of each of a list; NULL: any */
+    /* Of the section runners.ENGINE: its name there ("use"); NULL: it is of no such section. */
+    const char *runner;
 };
 
 /* The shared rows under their ids, and behind them the options of some engines. */
@@ -123,6 +132,20 @@ char *config_field_expects(const struct config_field *field);
 json_t *config_schema(const struct config_table *table, bool study);
 /* docs/configuration.md. New string. */
 char *config_reference(const struct config_table *table);
+
+/* --- Who runs the runs -------------------------------------------------------------------------------------------- */
+
+/* The path of a field of the section of an engine: "runners.vllm.use". New string. */
+char *config_runner_path(const char *engine, const char *name);
+/* The environment variable that chooses the runner of an engine: "LLEM_RUNNER_VLLM". New string. */
+char *config_runner_variable(const char *engine);
+/* Takes a choice apart: "docker:IMAGE" is the runner "docker" and the image, which is NULL where none is said. New
+ * strings. False where it is none; *ret_why then says why (new string, or NULL where nothing more is known). */
+bool config_runner_parse(const char *text, char **ret_runner, char **ret_image, char **ret_why);
+/* "8g", "512m", "1.5gib": as Docker's client reads it, so that k is 1024. False: it is none. */
+bool config_size_parse(const char *text, int64_t *ret_bytes);
+/* True if a variable of this name most likely holds a secret. */
+bool config_is_secret_name(const char *name);
 
 /* --- One resolved experiment ---------------------------------------------------------------------------------- */
 
@@ -169,6 +192,11 @@ const struct config_table *config_rows(const struct config *config);
 /* What a role's options come to, where the engine has the role and at least one of them is set: their product, or the
  * largest (ROLE_THREADS). False: the engine decides. For roles of integers. */
 bool config_role_int(const struct config *config, enum backend_role role, int64_t *ret);
+/* Use of GPUs by a run, as far as its engine's descriptor says. */
+enum config_gpu { CONFIG_GPU_NONE, CONFIG_GPU_MAY, CONFIG_GPU_NEEDS };
+enum config_gpu config_gpu_need(const struct config *config);
+/* How many GPUs it works on where nobody lists them: what its devices come to, else 1. */
+int64_t config_gpu_count(const struct config *config);
 /* Type of the cached keys (which 0) or values (1), or NULL: the engine decides. Borrowed. */
 const char *config_role_kv_type(const struct config *config, int which);
 

@@ -45,6 +45,12 @@ static const struct backend_choice energy_backends[] = {
     {0},
 };
 
+static const struct backend_choice gate_actions[] = {
+    {"warn", "the run is done, and its record says so"},
+    {"refuse", "the run is not begun"},
+    {0},
+};
+
 static const struct backend_choice cycle_orders[] = {
     {"shuffled", "a fresh permutation of the cells in every cycle"},
     {"interleaved", "A B C A B C"},
@@ -53,9 +59,25 @@ static const struct backend_choice cycle_orders[] = {
 };
 
 const struct config_field config_shared_rows[CONFIG_SHARED_FIELDS] = {
-#define ROW(id, path, type, flags, ...) [FIELD_##id] = {path, type, flags, __VA_ARGS__, NULL, NULL},
+#define ROW(id, path, type, flags, ...) [FIELD_##id] = {path, type, flags, __VA_ARGS__, NULL, NULL, NULL, NULL},
 #include "config/fields.def"
 #undef ROW
+};
+
+/* --- Who runs the runs -------------------------------------------------------------------------------------------- */
+
+static const struct backend_choice pulls[] = {
+    {"missing", "where it is not here"},
+    {"never", "it must be here"},
+    {"always", "whatever is here"},
+    {0},
+};
+
+const struct config_runner_row config_runner_rows[] = {
+#define ROW(...) {__VA_ARGS__},
+#include "config/runners.def"
+#undef ROW
+    {0},
 };
 
 /* --- Conditions -------------------------------------------------------------------------------------------------- */

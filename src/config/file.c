@@ -104,8 +104,8 @@ static void read_root(struct config_file *file, const struct doc_node *root, con
 
 static void read_environment(struct config_file *file, struct value_context context)
 {
-    for (size_t i = 0; i < CONFIG_SHARED_FIELDS; i++) {
-        const char *name = config_shared_rows[i].env;
+    for (size_t i = 0; i < file->table->n; i++) {
+        const char *name = file->table->rows[i].env;
         const char *text = name ? g_getenv(name) : NULL;
         if (!text || !*text)
             continue;
@@ -145,6 +145,8 @@ static void read_override(struct config_file *file, const struct override *o, st
 {
     struct diag_span at = {.source = o->origin};
     int index = layers_find(file->table, context.diag, &at, o->field);
+    if (index < 0)
+        index = layers_find_short(file->table, o->field, o->node);
     context.layer = LAYER_COMMAND;
     context.at = &at;
     if (index < 0) {
@@ -233,7 +235,7 @@ static void check_foreign(const struct config_file *file, struct diag *diag)
     const struct config_table *table = file->table;
     g_autoptr(GPtrArray) used = engines_used(file);
     for (size_t i = 0; i < table->n; i++)
-        if (file->layers.values[i]->layer >= LAYER_FILE)
+        if (file->layers.values[i]->layer >= LAYER_FILE && file->layers.values[i]->layer != LAYER_ENVIRONMENT)
             refuse_foreign(&table->rows[i], &file->layers.values[i]->at, used, diag);
     for (size_t i = 0; i < file->layers.axes->len; i++) {
         const struct config_axis *axis = &g_array_index(file->layers.axes, struct config_axis, i);

@@ -24,6 +24,8 @@ static bool is_hashed(const struct config *config, size_t i)
     const struct config_field *row = &config->table->rows[i];
     if (!config->applies[i] || (row->flags & CONFIG_ENGINE)) /* the engine has a place of its own */
         return false;
+    if (row->flags & CONFIG_BOARDS)
+        return config_gpu_count(config) != (int64_t)json_array_size(config->values[i]->json);
     return (row->flags & CONFIG_DATA) || strcmp(config->values[i]->canonical, unwritten_value(config, i)->canonical);
 }
 

@@ -5,8 +5,9 @@
  *   table.c         a table: look-up, and what a row accepts in words
  *   names.c         names and values that are not taken (any more)
  *   digest.c, content.c   what stands in the hash for a file, a folder, a model, a data set
+ *   forms.c         what a text is made of
  *   value.c         a node of a document becomes a typed value
- *   read.c, roles.c values of an experiment by id, by path, by role
+ *   read.c, roles.c, gpu.c   values of an experiment by id, by path, by role
  *   settle.c        values that follow from others or replace them, conditions, what applies
  *   rules.c         rules between fields
  *   table_build.c   a table from the shared rows and some descriptors
@@ -40,6 +41,19 @@ struct shared_preset {
     enum config_field_id field;
     const char *value; /* JSON text */
 };
+
+/* A field of the section runners.ENGINE. */
+struct config_runner_row {
+    const char *name;
+    enum config_type type;
+    const struct config_form *form;
+    double min, max;
+    const struct backend_choice *choices;
+    const char *help;
+};
+extern const struct config_runner_row config_runner_rows[]; /* ended by {0} */
+/* Its first row: what stands for the whole section in a short form. */
+#define RUNNER_USE "use"
 
 extern const struct config_field config_shared_rows[CONFIG_SHARED_FIELDS];
 extern const struct shared_gate config_shared_gates[]; /* ended by {0} */
@@ -85,6 +99,7 @@ struct config_table {
     GArray *cannot;         /* struct cannot */
     struct backend_choice *names; /* choices of `backend`: every engine there is */
     char **found;                 /* owns their names */
+    GStringChunk *strings;        /* paths and variables of rows that no descriptor has */
 };
 
 /* A table of the shared rows and the options of these engines (const struct backend *, taken over). */
@@ -100,6 +115,10 @@ const struct backend *table_engine(const struct config_table *table, const char 
 /* The engine of the table whose section a path lies in ("vllm.engine.x"), or NULL. */
 const struct backend *table_section_engine(const struct config_table *table, const char *path);
 bool field_is_nullable(const struct config_field *row);
+/* What its texts are made of, or NULL: any. */
+const struct config_form *field_form(const struct config_field *row);
+/* True if a canonical value is as a condition says. */
+bool config_condition_holds(const struct backend_condition *condition, const char *canonical);
 /* "n_threads" of "llamacpp.n_threads". Borrowed. */
 const char *field_last_part(const char *path);
 /* The path a further argument would have as an option of an engine; NULL: it takes none. New string. */
@@ -120,6 +139,18 @@ const char *retired_value_alias(const struct config_table *table, const char *pa
 char *names_elsewhere(const char *name);
 /* True if a section is of an engine that other versions have. */
 bool retired_is_section(const char *path);
+
+/* --- Forms (forms.c) ------------------------------------------------------------------------------------------- */
+
+struct config_form {
+    const char *expects; /* "a size such as 8g or 512m" */
+    /* The text as it is kept, paths relative to folder made absolute. NULL: it is none; *ret_why (NULL before) may say
+     * why. New strings. */
+    char *(*take)(const char *text, const char *folder, char **ret_why);
+};
+extern const struct config_form config_form_runner, config_form_client, config_form_python, config_form_size,
+    config_form_mount, config_form_variable, config_form_secret, config_form_ipc, config_form_ulimit,
+    config_form_network, config_form_argument, config_form_board;
 
 /* --- Values (content.c, value.c) ------------------------------------------------------------------------------- */
 
@@ -196,8 +227,6 @@ struct config {
 
 /* Sets config->hash; leaves it empty where a file was not looked at. */
 void config_compute_hash(struct config *config);
-/* True if a canonical value is as a condition says. */
-bool config_condition_holds(const struct backend_condition *condition, const char *canonical);
 /* Fills in presets and values that follow from others, settles values that replace others, decides what applies. False
  * after errors in diag. */
 bool config_settle(struct config *config, struct diag *diag);
@@ -254,6 +283,8 @@ struct config_axis *layers_axis(const struct layers *layers, const struct config
 /* The index of the field a path names; a retired one is found by what it is called now, with a word of warning. -1:
  * none. */
 int layers_find(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);
+/* The index of the field that a text for a whole section stands for (runners.ENGINE: docker:IMAGE), or -1. */
+int layers_find_short(const struct config_table *table, const char *path, const struct doc_node *node);
 /* Adds the error for an unknown path, with what it may have meant. */
 void layers_unknown(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);
 

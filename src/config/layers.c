@@ -95,8 +95,30 @@ static void hint_near(const struct config_table *table, struct diag *diag, const
     g_string_chunk_free(keep);
 }
 
+/* A section runners.ENGINE of an engine that the file does not name, or that is not there. */
+static bool refuse_runner(const struct config_table *table, struct diag *diag, const struct diag_span *at,
+                          const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, ".", 3);
+    if (strcmp(parts[0], "runners") != 0 || !parts[1] || table_engine(table, parts[1]))
+        return false;
+    struct suggest suggest = {.word = parts[1]};
+    for (char **name = table->found; *name; name++)
+        suggest_offer(&suggest, *name);
+    if (backend_exists(parts[1])) {
+        diag_add(diag, DIAG_ERROR, at, "runners.%s: no cell uses the backend %s", parts[1], parts[1]);
+        diag_hint(diag, "delete it, or keep it in the user's file, which may speak of engines that a study does not use");
+        return true;
+    }
+    diag_add(diag, DIAG_ERROR, at, "runners.%s: there is no engine '%s'", parts[1], parts[1]);
+    diag_hint(diag, suggest.best ? "did you mean '%s'?" : "`llem engine list` shows those that are here", suggest.best);
+    return true;
+}
+
 void layers_unknown(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path)
 {
+    if (refuse_runner(table, diag, at, path))
+        return;
     g_autofree char *retired = retired_name_message(table, path);
     if (retired_is_section(path))
         diag_add(diag, DIAG_ERROR, at, "the section '%s' is not in this version", path);
@@ -116,6 +138,23 @@ int layers_find(const struct config_table *table, struct diag *diag, const struc
         return index;
     diag_add(diag, DIAG_WARNING, at, "%s is called %s now", path, alias);
     return table_index(table, alias);
+}
+
+int layers_find_short(const struct config_table *table, const char *path, const struct doc_node *node)
+{
+    const char *engine = g_str_has_prefix(path, "runners.") ? path + strlen("runners.") : NULL;
+    if (!engine || strchr(engine, '.') || node->kind == DOC_MAP || json_is_null(node->json))
+        return -1;
+    g_autofree char *use = config_runner_path(engine, RUNNER_USE);
+    return table_index(table, use);
+}
+
+/* The user's file speaks of engines that a study may not use: their rows are then not there, and not missed. */
+static bool is_of_another_study(const struct config_table *table, const struct value_context *context, const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, ".", 3);
+    return context->layer == LAYER_USER && !strcmp(parts[0], "runners") && parts[1] && !table_engine(table, parts[1]) &&
+           backend_exists(parts[1]);
 }
 
 /* --- Fields ------------------------------------------------------------------------------------------------------ */
@@ -177,6 +216,8 @@ static void refuse_section(const struct walk *walk, const char *path, const stru
     diag_add(diag, DIAG_ERROR, &node->at, "%s: expected a mapping of fields, found %s", path, found);
     if (table_index(walk->layers->table, toggle) >= 0)
         diag_hint(diag, "to switch it write  %s: {enabled: false}", path);
+    else if (!strcmp(path, "runners"))
+        diag_hint(diag, "each engine has its own: write  runners: {ENGINE: docker:IMAGE}");
 }
 
 static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix);
@@ -185,9 +226,13 @@ static void walk_entry(const struct walk *walk, const struct doc_entry *entry, c
 {
     const struct config_table *table = walk->layers->table;
     int index = layers_find(table, walk->context->diag, &entry->key_at, path);
+    if (index < 0)
+        index = layers_find_short(table, path, entry->value);
     if (index >= 0) {
         if (allowed(walk, &table->rows[index], entry))
             take_entry(walk, (size_t)index, entry);
+    } else if (is_of_another_study(table, walk->context, path)) {
+        return;
     } else if (!table_is_section(table, path)) {
         layers_unknown(table, walk->context->diag, &entry->key_at, path);
     } else if (entry->value->kind == DOC_MAP) {
@@ -227,7 +272,7 @@ struct config_axis *layers_axis(const struct layers *layers, const struct config
 static size_t level_nodes(const struct config_field *row, const struct doc_node *node,
                           const struct doc_node *const **ret)
 {
-    bool is_list_field = row->type == CONFIG_SPAN || row->type == CONFIG_INTS;
+    bool is_list_field = row->type == CONFIG_SPAN || row->type == CONFIG_INTS || row->type == CONFIG_TEXTS;
     bool one = node->kind != DOC_LIST || (is_list_field && node->n > 0 && node->items[0]->kind != DOC_LIST);
     if (!one) {
         *ret = node->items;

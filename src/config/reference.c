@@ -44,6 +44,10 @@ static const char introduction[] =
     "6. the command line: `llem run FILE max_output_tokens=64 sweep.precision=[fp16,bf16]`; a value for a swept\n"
     "   field takes the place of its axis\n"
     "\n"
+    "`runners` says who runs the runs of each engine: `runners: {llamacpp: docker:IMAGE}` is short for\n"
+    "`runners: {llamacpp: {use: docker:IMAGE}}`. The user's file may speak of engines that a study does not use. Who runs a\n"
+    "cell, on which GPUs, is not hashed.\n"
+    "\n"
     "A field that has no meaning under the other values (`decoder.top_p` while decoding is greedy) does not apply: it is\n"
     "not handed to the engine and not hashed, and writing it is warned about.\n"
     "\n"
@@ -148,6 +152,18 @@ static void append_notes(GString *out, const struct config_table *table, size_t 
     append_marks(out, row->flags);
 }
 
+/* Rows that every engine has are shown once, of no engine by name. */
+static void append_shared(GString *out, const struct config_field *row, const char *text)
+{
+    g_autofree char *section = config_runner_path(backend_name(row->engine), "");
+    g_autofree char *variable = config_runner_variable(backend_name(row->engine));
+    g_auto(GStrv) parts = g_strsplit(text, section, -1);
+    g_autofree char *general = g_strjoinv("runners.ENGINE.", parts);
+    g_auto(GStrv) rest = g_strsplit(general, variable, -1);
+    g_autofree char *whole = g_strjoinv("LLEM_RUNNER_ENGINE", rest);
+    g_string_append(out, whole);
+}
+
 static void append_row(GString *out, const struct config_table *table, size_t index)
 {
     const struct config_field *row = &table->rows[index];
@@ -168,21 +184,35 @@ static char *section_of(const char *path)
     return g_strndup(path, (size_t)MAX(field_last_part(path) - path - 1, 0));
 }
 
+static void append_heading(GString *out, const struct config_field *row, const char *section)
+{
+    if (row->runner)
+        g_string_append(out, "\n### `runners.ENGINE`\n");
+    else if (*section)
+        g_string_append_printf(out, "\n### `%s`\n", section);
+    else
+        g_string_append(out, (row->flags & CONFIG_STUDY) ? "\n### The study\n" : "\n### Top level\n");
+    g_string_append(out, "\n| field | value | default | meaning |\n|---|---|---|---|\n");
+}
+
 static void append_table(GString *out, const struct config_table *table)
 {
     g_autofree char *section = g_strdup("?");
     for (size_t i = 0; i < table->n; i++) {
-        char *own = section_of(table->rows[i].path);
-        if (strcmp(own, section)) {
-            if (*own)
-                g_string_append_printf(out, "\n### `%s`\n", own);
-            else
-                g_string_append(out, (table->rows[i].flags & CONFIG_STUDY) ? "\n### The study\n" : "\n### Top level\n");
-            g_string_append(out, "\n| field | value | default | meaning |\n|---|---|---|---|\n");
-        }
+        const struct config_field *row = &table->rows[i];
+        if (row->runner && row->engine != table->engines->pdata[0])
+            continue;
+        g_autoptr(GString) text = g_string_new(NULL);
+        char *own = section_of(row->path);
+        if (strcmp(own, section))
+            append_heading(text, row, own);
         g_free(section);
         section = own;
-        append_row(out, table, i);
+        append_row(text, table, i);
+        if (row->runner)
+            append_shared(out, row, text->str);
+        else
+            g_string_append(out, text->str);
     }
 }
 

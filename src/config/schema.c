@@ -30,6 +30,15 @@ static json_t *choices(const struct config_field *row)
     return schema;
 }
 
+static json_t *text(void)
+{
+    json_t *types = json_array(), *schema = json_object(); /* a name may look like a number */
+    json_array_append_new(types, json_string("string"));
+    json_array_append_new(types, json_string("number"));
+    json_object_set_new(schema, "type", types);
+    return schema;
+}
+
 static json_t *bare(const struct config_field *row)
 {
     switch (row->type) {
@@ -49,14 +58,12 @@ static json_t *bare(const struct config_field *row)
         return schema_any_of(number(row, false), schema_list_of(number(row, false), 1, 0));
     case CONFIG_MAP:
         return schema_typed("object", false);
+    case CONFIG_TEXTS:
+        return schema_any_of(text(), schema_list_of(text(), 1, 0));
     case CONFIG_TEXT:
         break;
     }
-    json_t *types = json_array(), *schema = json_object(); /* a name may look like a number */
-    json_array_append_new(types, json_string("string"));
-    json_array_append_new(types, json_string("number"));
-    json_object_set_new(schema, "type", types);
-    return schema;
+    return text();
 }
 
 static json_t *value_schema(const struct config_field *row)
@@ -106,6 +113,18 @@ static json_t *sweep_schema(const struct config_table *table)
     return sweep;
 }
 
+/* A text may stand for a whole section of runners. */
+static void allow_short_forms(json_t *root)
+{
+    json_t *sections = jsonx_at(root, "properties.runners.properties"), *section;
+    const char *engine;
+    void *next;
+    json_object_foreach_safe(sections, next, engine, section) {
+        json_t *use = jsonx_at(section, "properties." RUNNER_USE);
+        json_object_set_new(sections, engine, schema_any_of(json_deep_copy(use), json_incref(section)));
+    }
+}
+
 json_t *config_schema(const struct config_table *table, bool study)
 {
     json_t *root = schema_document(study ? "llem study file" : "llem experiment file");
@@ -118,6 +137,7 @@ json_t *config_schema(const struct config_table *table, bool study)
         if ((row->flags & CONFIG_REQUIRED) && !study) /* a study may sweep it */
             json_array_append_new(required, json_string(row->path));
     }
+    allow_short_forms(root);
     if (study)
         json_object_set_new(json_object_get(root, "properties"), "sweep", sweep_schema(table));
     json_object_set_new(root, "required", required);

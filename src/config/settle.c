@@ -5,16 +5,6 @@
 
 #include <string.h>
 
-bool config_condition_holds(const struct backend_condition *condition, const char *canonical)
-{
-    if (condition->n == 0)
-        return strcmp(canonical, "null") != 0;
-    for (size_t i = 0; i < condition->n; i++)
-        if (!strcmp(condition->values[i], canonical))
-            return !condition->negated;
-    return condition->negated;
-}
-
 /* --- Values that follow from others ---------------------------------------------------------------------------- */
 
 static void derive(struct config *config, size_t field, json_t *json, const char *note)
@@ -132,6 +122,14 @@ static bool applies(const struct config *config, size_t i)
            !is_of_the_file(config, i);
 }
 
+/* Which GPUs, and what is in their memory, is no question of a run that uses none. */
+static void drop_gpu_fields(struct config *config)
+{
+    for (size_t i = 0; i < config->table->n; i++)
+        if (config->table->rows[i].flags & CONFIG_GPU)
+            config->applies[i] = false;
+}
+
 bool config_settle(struct config *config, struct diag *diag)
 {
     const char *name = json_string_value(config->values[FIELD_BACKEND]->json);
@@ -145,6 +143,8 @@ bool config_settle(struct config *config, struct diag *diag)
     bool ok = settle_pairs(config, diag);
     for (size_t i = 0; i < config->table->n; i++)
         config->applies[i] = applies(config, i);
+    if (config_gpu_need(config) == CONFIG_GPU_NONE)
+        drop_gpu_fields(config);
     return ok;
 }
 
@@ -190,9 +190,13 @@ void config_file_warn_unused(const struct config_file *file, const bool *used, s
         const struct config_value *value = file->layers.values[i];
         if (used[i] || value->layer < LAYER_FILE || !value_is_set(value) || (table->rows[i].flags & CONFIG_STUDY))
             continue;
+        if (value->layer == LAYER_ENVIRONMENT && table->rows[i].engine)
+            continue; /* a variable of an engine stands for every study */
         g_autofree char *words = gates_describe(&table->info[i]);
         diag_add(diag, DIAG_WARNING, value_place(value), "%s has no effect here", table->rows[i].path);
         if (*words)
             diag_hint(diag, "it has one while %s", words);
+        else if (table->rows[i].flags & CONFIG_GPU)
+            diag_hint(diag, "it has one in runs that use a GPU");
     }
 }

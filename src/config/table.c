@@ -42,6 +42,11 @@ bool field_is_nullable(const struct config_field *row)
     return !row->initial && !(row->flags & CONFIG_REQUIRED);
 }
 
+const struct config_form *field_form(const struct config_field *row)
+{
+    return (row->flags & CONFIG_BOARDS) ? &config_form_board : row->form;
+}
+
 const char *field_last_part(const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -66,6 +71,16 @@ const struct config_field *config_table_field(const struct config_table *table, 
 {
     int index = table_index(table, path);
     return index < 0 ? NULL : &table->rows[index];
+}
+
+bool config_condition_holds(const struct backend_condition *condition, const char *canonical)
+{
+    if (condition->n == 0)
+        return strcmp(canonical, "null") != 0;
+    for (size_t i = 0; i < condition->n; i++)
+        if (!strcmp(condition->values[i], canonical))
+            return !condition->negated;
+    return condition->negated;
 }
 
 /* --- Words ------------------------------------------------------------------------------------------------------ */
@@ -108,6 +123,7 @@ static char *choices_text(const struct config_field *row)
 char *config_field_expects(const struct config_field *row)
 {
     g_autofree char *range = range_text(row);
+    const char *form = field_form(row) ? field_form(row)->expects : "a text";
     switch (row->type) {
     case CONFIG_BOOL:
         return g_strdup("true or false");
@@ -116,13 +132,15 @@ char *config_field_expects(const struct config_field *row)
     case CONFIG_REAL:
         return g_strdup_printf("a number%s", range);
     case CONFIG_TEXT:
-        return g_strdup("a text");
+        return g_strdup(form);
     case CONFIG_SPAN:
         return g_strdup_printf("[low, high], two numbers%s in ascending order", range);
     case CONFIG_INTS:
         return g_strdup_printf("a list of integers%s", range);
     case CONFIG_REALS:
         return g_strdup_printf("a number%s, or a list of such numbers", range);
+    case CONFIG_TEXTS:
+        return g_strdup_printf("%s, or a list of such", form);
     case CONFIG_MAP:
         return g_strdup("a mapping");
     case CONFIG_CHOICE:

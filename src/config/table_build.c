@@ -32,11 +32,42 @@ static struct config_field row_of(const struct backend *engine, const struct bac
 
 static size_t count_rows(const struct config_table *table)
 {
-    size_t n = CONFIG_SHARED_FIELDS;
+    size_t n = CONFIG_SHARED_FIELDS, of_runner = 0;
     const struct backend_option *unused;
+    while (config_runner_rows[of_runner].name)
+        of_runner++;
     for (unsigned e = 0; e < table->engines->len; e++)
-        n += backend_options(table->engines->pdata[e], &unused);
+        n += backend_options(table->engines->pdata[e], &unused) + of_runner;
     return n;
+}
+
+static const char *keep_text(struct config_table *table, char *text)
+{
+    const char *kept = g_string_chunk_insert_const(table->strings, text);
+    g_free(text);
+    return kept;
+}
+
+/* Who runs the runs of an engine. */
+static struct config_field *fill_runner_rows(struct config_table *table, const struct backend *engine,
+                                             struct config_field *into)
+{
+    const char *name = backend_name(engine);
+    for (const struct config_runner_row *row = config_runner_rows; row->name; row++)
+        *into++ = (struct config_field){
+            .path = keep_text(table, config_runner_path(name, row->name)),
+            .type = row->type,
+            .flags = CONFIG_USER,
+            .min = row->min,
+            .max = row->max,
+            .choices = row->choices,
+            .env = strcmp(row->name, RUNNER_USE) ? NULL : keep_text(table, config_runner_variable(name)),
+            .help = row->help,
+            .engine = engine,
+            .form = row->form,
+            .runner = row->name,
+        };
+    return into;
 }
 
 static void fill_rows(struct config_table *table)
@@ -53,6 +84,9 @@ static void fill_rows(struct config_table *table)
         for (size_t i = 0; i < n; i++)
             table->rows[at++] = row_of(table->engines->pdata[e], &options[i]);
     }
+    struct config_field *next = &table->rows[at];
+    for (unsigned e = 0; e < table->engines->len; e++)
+        next = fill_runner_rows(table, table->engines->pdata[e], next);
 }
 
 /* --- Indexes ------------------------------------------------------------------------------------------------------ */
@@ -170,13 +204,29 @@ static void link_option(struct config_table *table, size_t i)
     }
 }
 
+/* Whatever is said of containers has a meaning unless somebody wants none. */
+static void link_runner(struct config_table *table, size_t i)
+{
+    static const char *const local[] = {"\"local\""};
+    const struct config_field *row = &table->rows[i];
+    if (!strcmp(row->runner, RUNNER_USE))
+        return;
+    g_autofree char *use = config_runner_path(backend_name(row->engine), RUNNER_USE);
+    struct backend_condition condition = {
+        .field = table->rows[table_at(table, use)].path, .negated = true, .n = 1, .values = local};
+    add_gate(table, i, &condition, row->engine);
+}
+
 static void link_rows(struct config_table *table)
 {
     for (size_t i = 0; i < table->n; i++)
         table->info[i].follows = table->info[i].replaces = NO_FIELD;
     link_shared(table);
     for (size_t i = CONFIG_SHARED_FIELDS; i < table->n; i++)
-        link_option(table, i);
+        if (table->rows[i].option)
+            link_option(table, i);
+        else
+            link_runner(table, i);
 }
 
 static void add_rule(struct config_table *table, const struct backend_rule *row, const struct backend *engine)
@@ -237,6 +287,7 @@ struct config_table *table_build(GPtrArray *engines)
 {
     struct config_table *table = g_new0(struct config_table, 1);
     table->engines = engines;
+    table->strings = g_string_chunk_new(1024);
     name_engines(table);
     fill_rows(table);
     index_rows(table);
@@ -282,5 +333,6 @@ void config_table_free(struct config_table *table)
     g_array_unref(table->cannot);
     g_free(table->names);
     g_strfreev(table->found);
+    g_string_chunk_free(table->strings);
     g_free(table);
 }

@@ -81,7 +81,8 @@ static json_t *refuse(const struct reading *r)
     const char *unit = r->row->unit;
     diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: expected %s%s%s%s, found %s", r->row->path, expects,
              unit ? " (" : "", unit ? unit : "", unit ? ")" : "", found);
-    bool takes_list = r->row->type == CONFIG_SPAN || r->row->type == CONFIG_INTS || r->row->type == CONFIG_REALS;
+    bool takes_list = r->row->type == CONFIG_SPAN || r->row->type == CONFIG_INTS || r->row->type == CONFIG_REALS ||
+                      r->row->type == CONFIG_TEXTS;
     if (r->node->kind == DOC_LIST && !takes_list && (r->row->flags & CONFIG_SWEEP) && r->context->layer != LAYER_AXIS)
         diag_hint(r->context->diag, "to run each of them write  sweep: {%s: [...]}", r->row->path);
     return NULL;
@@ -169,9 +170,14 @@ static json_t *read_real(const struct reading *r)
 
 static json_t *read_text(const struct reading *r)
 {
+    const struct config_form *form = field_form(r->row);
     if (r->node->kind != DOC_SCALAR || json_is_null(r->node->json) || !*r->node->raw)
         return refuse(r);
-    return json_string(r->node->raw);
+    if (!form)
+        return json_string(r->node->raw);
+    g_autofree char *why = NULL;
+    g_autofree char *kept = form->take(r->node->raw, r->context->folder, &why);
+    return kept ? json_string(kept) : why ? refuse_with(r, why) : refuse(r);
 }
 
 static json_t *read_choice(const struct reading *r)
@@ -245,6 +251,24 @@ static json_t *read_reals(const struct reading *r)
     return g_steal_pointer(&list);
 }
 
+/* One text and a list of one are the same. What is written twice is a slip. */
+static json_t *read_texts(const struct reading *r)
+{
+    json_t *single = r->node->kind != DOC_LIST ? read_text(r) : NULL;
+    if (single)
+        return json_pack("[o]", single);
+    if (r->node->kind != DOC_LIST)
+        return NULL;
+    g_autoptr(json_t) list = read_list(r, read_text);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        for (size_t k = 0; k < i; k++)
+            if (json_equal(json_array_get(list, i), json_array_get(list, k))) {
+                struct reading again = {r->context, r->row, r->node->items[i]};
+                return refuse_with(&again, "it stands in the list already");
+            }
+    return g_steal_pointer(&list);
+}
+
 /* The path of the field of its own that a further argument has, or NULL: by the name that is written, or as an option
  * of an engine that takes further arguments. New string. */
 static char *field_of_argument(const struct config_table *table, const char *name)
@@ -296,6 +320,7 @@ static json_t *(*const readers[])(const struct reading *) = {
     [CONFIG_BOOL] = read_bool, [CONFIG_INT] = read_int,       [CONFIG_REAL] = read_real,
     [CONFIG_TEXT] = read_text, [CONFIG_CHOICE] = read_choice, [CONFIG_SPAN] = read_span,
     [CONFIG_INTS] = read_ints, [CONFIG_REALS] = read_reals,   [CONFIG_MAP] = read_map,
+    [CONFIG_TEXTS] = read_texts,
 };
 
 /* --- Files ------------------------------------------------------------------------------------------------------ */
@@ -398,6 +423,8 @@ struct config_value *value_read(const struct value_context *context, const struc
         return NULL;
     struct config_value *value = value_make(json, context->layer, NULL);
     value->at = *place(&r);
+    if (row->flags & CONFIG_BOARDS) /* how many they are is what stands in the hash */
+        value->content = g_strdup_printf("%zu", json_array_size(json));
     if (take_path(&r, value) && take_content(&r, value))
         return value;
     value_free(value);

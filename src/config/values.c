@@ -29,6 +29,8 @@ static bool is_of_type(const struct config_field *row, const json_t *json)
         return is_list_of_reals(json) && json_array_size(json) == 2;
     case CONFIG_MAP:
         return json_is_object(json);
+    case CONFIG_TEXTS:
+        return json_is_array(json);
     case CONFIG_INTS:
     case CONFIG_REALS:
         break;
@@ -89,7 +91,10 @@ static bool is_hashed_so(const struct config *config, size_t i, const json_t *fi
     if (!(row->flags & CONFIG_HASHED) || (row->flags & (CONFIG_ENGINE | CONFIG_PASSED)) || json_is_object(hashed))
         return true;
     if (hashed)
-        return is_same(hashed, json);
+        return (row->flags & CONFIG_BOARDS) ? json_integer_value(hashed) == (json_int_t)json_array_size(json)
+                                            : is_same(hashed, json);
+    if (row->flags & CONFIG_BOARDS)
+        return !config->applies[i] || config_gpu_count(config) == (int64_t)json_array_size(json);
     g_autoptr(json_t) initial = row->initial ? jsonx_parse(row->initial, -1, row->path, NULL) : NULL;
     return !config->applies[i] || (initial && is_same(initial, json));
 }

@@ -43,9 +43,30 @@ static const char *beside_of(const char *path)
     return "";
 }
 
+/* What is taken where a text is not any text: by the last part of the path. */
+static const struct {
+    const char *name, *value;
+} formed[] = {
+    {"use", "docker:registry.example:5000/me/image:1.2@sha256:0123"},
+    {"client", "podman"},
+    {"python", "/opt/python/bin/python3.12"},
+    {"shm_size", "1.5g"},
+    {"mounts", "[/usr, /usr:/host/usr:ro, /tmp:/scratch:rw]"},
+    {"environment", "[LANG, TOKENIZERS_PARALLELISM=false]"},
+    {"secrets", "[MY_TOKEN]"},
+    {"ipc", "host"},
+    {"ulimits", "[memlock=-1, \"nofile=1024:2048\"]"},
+    {"memory", "512mib"},
+    {"network", "none"},
+    {"arguments", "[--cap-add=SYS_PTRACE]"},
+};
+
 /* A value that is not the row's default, as YAML. */
 static char *other_value(const struct config_field *row)
 {
+    for (size_t i = 0; row->form && i < G_N_ELEMENTS(formed); i++)
+        if (!strcmp(strrchr(row->path, '.') + 1, formed[i].name))
+            return g_strdup(formed[i].value);
     for (size_t i = 0; i < G_N_ELEMENTS(hints); i++)
         if (!strcmp(hints[i].path, row->path) && hints[i].other)
             return g_strdup(hints[i].other);
@@ -70,6 +91,8 @@ static char *other_value(const struct config_field *row)
         return g_strdup("[1, 2]");
     case CONFIG_INTS:
         return g_strdup("[3]");
+    case CONFIG_TEXTS:
+        return g_strdup("[another]");
     case CONFIG_MAP:
         return g_strdup("{zz: 1}");
     }
@@ -88,10 +111,11 @@ static char *base_hash(const char *engine, const char *path)
     return hash_of(text);
 }
 
-/* do_sample follows from the temperature, and backend is the context of every other line. */
+/* do_sample follows from the temperature, backend is the context of every other line, and of gpus their number counts
+ * (pairs). */
 static bool is_special(const char *path)
 {
-    static const char *const paths[] = {"backend", "decoder.do_sample", "decoder.preset", NULL};
+    static const char *const paths[] = {"backend", "decoder.do_sample", "decoder.preset", "gpus", NULL};
     return g_strv_contains(paths, path);
 }
 
@@ -170,6 +194,16 @@ static const struct {
     {true, "model: m\ndecoder: {preset: deterministic}\n", "model: m\n"},
     {true, "model: m\ndecoder: {preset: standard}\n",
      "model: m\ndecoder: {temperature: 1, do_sample: true, top_p: 0.95}\n"},
+    {true, "model: m\nbackend: llamacpp\n", "model: m\nbackend: llamacpp\ngpus: [1]\n"},
+    {false, "model: m\nbackend: llamacpp\n", "model: m\nbackend: llamacpp\ngpus: [0, 1]\n"},
+    {true, "model: m\nbackend: llamacpp\ngpus: [2, 3]\n", "model: m\nbackend: llamacpp\ngpus: [GPU-1-a, GPU-2-b]\n"},
+    {false, "model: m\nbackend: llamacpp\ngpus: [0, 1, 2]\n", "model: m\nbackend: llamacpp\ngpus: [0, 1]\n"},
+    {true, "model: m\npytorch.tp_size: 2\npytorch.tp_plan: auto\n",
+     "model: m\npytorch.tp_size: 2\npytorch.tp_plan: auto\ngpus: [0, 1]\n"},
+    {false, "model: m\npytorch.tp_size: 2\npytorch.tp_plan: auto\n",
+     "model: m\npytorch.tp_size: 2\npytorch.tp_plan: auto\ngpus: 0\n"},
+    {true, "model: m\nbackend: sim\n", "model: m\nbackend: sim\ngpus: [0, 1]\n"}, /* it uses none */
+    {false, "model: m\nbackend: sim\nsim.device: gpu\n", "model: m\nbackend: sim\nsim.device: gpu\ngpus: [0, 1]\n"},
     {true, "model: m\ndecoder: {top_p: 0.3}\n", "model: m\n"}, /* greedy: no effect */
     {true, "model: m\nwarmup: {enabled: false, n_warmup: 9}\n", "model: m\nwarmup: {enabled: false}\n"},
     {true, "model: m\nbackend: llamacpp\nllamacpp: {n_threads: 2}\n",
