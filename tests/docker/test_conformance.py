@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+import podman as podmen
 import pytest
 
 import support
@@ -34,3 +35,10 @@ def endings():
 def test_every_end_of_a_run_in_docker(docker, conformance):
     assert conformance("docker", docker.image("base")) == endings() + 2
     assert docker.containers() == []
+
+
+def test_every_end_of_a_run_in_podman(docker, conformance, llem, build_dir):
+    podman = podmen.Podman(build_dir / "podman", docker)
+    image = podman.image("base")
+    llem.env |= podman.env()
+    assert conformance("podman", image) == endings() + 2
