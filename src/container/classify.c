@@ -235,7 +235,8 @@ static bool by_memory(const struct container_facts *f, struct container_verdict 
 static bool by_daemon(const struct container_facts *f, struct container_verdict *ret)
 {
     g_autofree char *words = daemon_words(f->client_text);
-    if (f->daemon_gone)
+    bool restarted = f->end && f->end->forgotten && f->began;
+    if (f->daemon_gone || restarted)
         return judge(ret, LLEM_ERROR_DAEMON_LOST, "the daemon went away while the container ran", words,
                      "look at the daemon's log; run again");
     if (f->client_signal || !is_clients_code(f->exit_code) || !*words)

@@ -158,14 +158,15 @@ bool container_env_file_write(const char *path, const char *const *env, GError *
 /* What the daemon's events say of a container, also after its --rm. */
 struct container_end {
     bool started, died, oom;
+    bool forgotten; /* there is no event of it at all: a daemon that was restarted knows none from before */
     int exit_code;              /* -1: it did not die */
     int64_t start_ns, die_ns;   /* wall clock; 0: not known */
 };
 /* One query, by name or id, of what happened since since_wall_ns. podman has no oom event: .oom stays false there. */
-/* The same from the text of the answer, a JSON object a line. Pure. */
-void container_events_read(const char *text, struct container_end *ret);
 bool container_events(struct container_client *client, const char *name_or_id, int64_t since_wall_ns,
                       struct container_end *ret, GError **error);
+/* The same from the text of the answer, a JSON object a line. Pure. */
+void container_events_read(const char *text, struct container_end *ret);
 
 /* What is known of a run in a container that failed, beside its own error file, which comes before all this. */
 struct container_facts {

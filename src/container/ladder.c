@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define MOST_CODE 255 /* of an exit code */
 #define KILL_NS   (30 * NS_PER_S)
 #define GONE_NS   (15 * NS_PER_S) /* for a removal that somebody else began */
 #define GONE_STEP (50 * NS_PER_MS)
@@ -105,8 +106,10 @@ static int64_t event_code(const json_t *event)
     const json_t *number = json_object_get(event, "ContainerExitCode");
     int64_t code = -1;
     if (json_is_integer(number))
-        return json_integer_value(number);
-    return text && num_parse_int(text, 0, 255, &code, NULL) ? code : -1;
+        code = json_integer_value(number);
+    if (!json_is_integer(number) && text && !num_parse_int(text, 0, MOST_CODE, &code, NULL))
+        code = -1;
+    return code >= 0 && code <= MOST_CODE ? code : -1;
 }
 
 static int64_t event_time(const json_t *event)
@@ -116,7 +119,9 @@ static int64_t event_time(const json_t *event)
     if (json_is_integer(nano))
         return json_integer_value(nano);
     g_autoptr(GDateTime) time = text ? g_date_time_new_from_iso8601(text, NULL) : NULL;
-    return time ? g_date_time_to_unix(time) * NS_PER_S + g_date_time_get_microsecond(time) * NS_PER_US : 0;
+    int64_t seconds = time ? g_date_time_to_unix(time) : 0;
+    bool sane = seconds > 0 && seconds < INT64_MAX / NS_PER_S;
+    return sane ? seconds * NS_PER_S + g_date_time_get_microsecond(time) * NS_PER_US : 0;
 }
 
 static void read_event(const json_t *event, struct container_end *ret)
@@ -126,6 +131,7 @@ static void read_event(const json_t *event, struct container_end *ret)
         action = json_string_value(json_object_get(event, "Status"));
     if (!action)
         return;
+    ret->forgotten = false;
     if (!strcmp(action, "start")) {
         ret->started = true;
         ret->start_ns = event_time(event);
@@ -140,7 +146,7 @@ static void read_event(const json_t *event, struct container_end *ret)
 
 void container_events_read(const char *text, struct container_end *ret)
 {
-    *ret = (struct container_end){.exit_code = -1};
+    *ret = (struct container_end){.exit_code = -1, .forgotten = true};
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line; line++) {
         g_autoptr(json_t) event = **line ? jsonx_parse(*line, -1, "event", NULL) : NULL;

@@ -173,10 +173,15 @@ static int code_of(const struct docker_run *run)
     return WIFEXITED(run->wait_status) ? WEXITSTATUS(run->wait_status) : 128 + WTERMSIG(run->wait_status);
 }
 
-static bool ask_events(const struct docker_run *run, struct container_end *ret)
+/* A daemon that is gone by now is a fact, too. */
+static bool ask_events(const struct docker_run *run, struct container_end *ret, bool *ret_gone)
 {
     g_autofree char *id = id_of(run);
-    return !run->lost_ns && container_events(run->docker->client, *id ? id : run->name, run->since_wall_ns, ret, NULL);
+    g_autoptr(GError) error = NULL;
+    const char *name = *id ? id : run->name;
+    bool told = !run->lost_ns && container_events(run->docker->client, name, run->since_wall_ns, ret, &error);
+    *ret_gone = run->lost_ns || g_error_matches(error, LLEM_ERROR, LLEM_ERROR_DAEMON_DOWN);
+    return told;
 }
 
 /* Why, as far as somebody knows; NULL: nobody does. */
@@ -194,7 +199,7 @@ static GError *classify(const struct docker_run *run)
                                     .began = has_begun(run),
                                     .program = DOCKER_WORKER};
     bool gone = run->waits_again && !run->has_status; /* before the second client could be told how */
-    if ((gone || container_wants_events(&facts)) && ask_events(run, &end))
+    if ((gone || container_wants_events(&facts)) && ask_events(run, &end, &facts.daemon_gone))
         facts.end = &end;
     if (gone && end.exit_code >= 0)
         facts.exit_code = end.exit_code;

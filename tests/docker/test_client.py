@@ -281,6 +281,7 @@ def test_daemon_lost(own_docker, build_dir, how):
     thread.join(60)
     assert answers and answers[0]["class"] == "DaemonLost", answers
     own_docker.start()
+    assert client.ask("events", name)["forgotten"] is True  # what was before, the new one does not know
     assert "error" not in client.ask("remove", name)
 
 

@@ -161,6 +161,7 @@ static void test_logs(void)
 /* --- The order of evidence, and how the older system went wrong ------------------------------------------------ */
 
 static const struct container_end oom = {.died = true, .oom = true, .exit_code = 137};
+static const struct container_end forgotten = {.forgotten = true, .exit_code = -1};
 static const struct container_end killed = {.died = true, .exit_code = 137};
 
 #define CUDA "torch.OutOfMemoryError: CUDA out of memory"
@@ -190,6 +191,7 @@ static const struct fact_row {
     {"order/daemon-lost-early", {.exit_code = 125, .oom_kills = -1, .client_text = EOF_}, LLEM_ERROR_DAEMON_LOST, NULL, NULL},
     {"order/daemon-lost-older-client", {.exit_code = 125, .oom_kills = -1, .began = true, .client_text = LOGGED_EOF}, LLEM_ERROR_DAEMON_LOST, NULL, NULL},
     {"order/daemon-ended", {.exit_code = 137, .oom_kills = -1, .began = true, .daemon_gone = true}, LLEM_ERROR_DAEMON_LOST, NULL, NULL},
+    {"order/daemon-restarted", {.exit_code = 137, .oom_kills = -1, .began = true, .end = &forgotten}, LLEM_ERROR_DAEMON_LOST, NULL, NULL},
     /* its own 125, 126, 127 are its own once it was at work, whatever it wrote */
     {"order/own-125", {.exit_code = 125, .oom_kills = 0, .began = true, .client_text = "what it wrote\n"}, LLEM_ERROR_WORKER_DIED, "exit status 125", NULL},
     {"order/own-126", {.exit_code = 126, .oom_kills = 0, .began = true, .client_text = "what it wrote\n"}, LLEM_ERROR_WORKER_DIED, "exit status 126", NULL},

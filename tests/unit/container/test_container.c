@@ -274,7 +274,7 @@ static void test_events_docker(void)
     container_events_read("{\"Action\":\"start\",\"timeNano\":5}\n{\"Action\":\"oom\",\"timeNano\":6}\n"
                           "{\"Action\":\"die\",\"Actor\":{\"Attributes\":{\"exitCode\":\"137\"}},\"timeNano\":7}\n{\"Act",
                           &end);
-    g_assert_true(end.started && end.oom && end.died);
+    g_assert_true(end.started && end.oom && end.died && !end.forgotten);
     g_assert_cmpint(end.exit_code, ==, 137);
     g_assert_cmpint(end.start_ns, ==, 5);
     g_assert_cmpint(end.die_ns, ==, 7);
@@ -285,6 +285,7 @@ static void test_events_nothing(void)
     struct container_end end;
     container_events_read("", &end);
     g_assert_false(end.started || end.oom || end.died);
+    g_assert_true(end.forgotten);
     g_assert_cmpint(end.exit_code, ==, -1);
     container_events_read("[]\n7\nnull\n\"x\"\n{\"Action\":7}\n{\"Action\":\"die\"}\n", &end);
     g_assert_true(end.died);

@@ -124,6 +124,7 @@ static void put_end(struct call *c, const struct container_end *end)
     json_object_set_new(c->answer, "started", json_boolean(end->started));
     json_object_set_new(c->answer, "died", json_boolean(end->died));
     json_object_set_new(c->answer, "oom", json_boolean(end->oom));
+    json_object_set_new(c->answer, "forgotten", json_boolean(end->forgotten));
     json_object_set_new(c->answer, "end_code", json_integer(end->exit_code));
     json_object_set_new(c->answer, "lived_ns", json_integer(end->die_ns - end->start_ns));
 }
