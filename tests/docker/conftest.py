@@ -1,6 +1,7 @@
 """Fixtures of the tests that start containers; what they are and which images there are says daemon.py."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def own_docker(llem, tmp_path, build_dir):
     finally:
         daemon.close()
         daemon.wait_end()
+        shutil.rmtree(daemon.folder, ignore_errors=True)  # images and all: pytest keeps the folders of several sessions
 
 
 @pytest.fixture

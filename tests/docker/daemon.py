@@ -60,6 +60,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
 import images  # noqa: E402
+import nvidia_hook  # noqa: E402
 
 KEY = "org.llenergymeasure.test.inputs"
 LONGEST = 60  # of a folder that holds containerd's sockets: a socket's path has 107 characters at most
@@ -281,7 +282,8 @@ class Daemon:
         if not library.exists():
             library = default_folder().parent / "lib" / "libllem-nvml-sim.so"
         hook = folder / "bin" / "nvidia-container-runtime-hook"
-        words = [sys.executable, "-I", str(HERE / "nvidia_hook.py"), str(folder), str(library)]
+        nvidia_hook.prepare(folder, library)
+        words = [sys.executable, "-I", str(HERE / "nvidia_hook.py"), str(folder)]
         hook.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$1"\n')
         hook.chmod(0o755)
         if not (folder / "boards.json").exists():
@@ -332,6 +334,11 @@ class Daemon:
             left = self.containers()
             if left:
                 self.run("rm", "-f", *left, timeout=30)
+            kinds = {f"llem-test/{kind}:latest" for kind in images.KINDS}  # what one test alone wanted goes with it
+            names = set(self.ok("images", "--format", "{{.Repository}}:{{.Tag}}").split()) - kinds
+            if names:
+                self.run("rmi", "-f", *(n for n in names if "<none>" not in n), timeout=30)
+            self.run("image", "prune", "-f", timeout=30)
         process.terminate()
         try:
             process.wait(30)

@@ -115,23 +115,30 @@ esac
 """
 
 
-def inject(root, library, text):
-    """Copies of the simulator and of what it links, where the toolkit puts the driver's libraries, and an nvidia-smi."""
+def prepare(folder, library):
+    """What does not change from container to container: found out once, when the daemon starts."""
     triplet = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True).stdout.strip()
-    for place in filter(None, (f"usr/lib/{triplet}" if triplet else "usr/lib64", "usr/local/nvidia/lib64")):
-        needs = root / place / NEEDS
-        needs.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(library, root / place / "libnvidia-ml.so.1")
-        for path in re.findall(r"=> (/\S+)", subprocess.run(["ldd", library], capture_output=True, text=True).stdout):
-            if not re.match(r"(libc|libm|ld-linux.*|libpthread|libdl)\.so", Path(path).name):
-                shutil.copyfile(path, needs / Path(path).name)
+    needed = re.findall(r"=> (/\S+)", subprocess.run(["ldd", library], capture_output=True, text=True).stdout)
+    (folder / "inject.json").write_text(json.dumps({
+        "library": str(library), "places": [f"usr/lib/{triplet}" if triplet else "usr/lib64", "usr/local/nvidia/lib64"],
+        "needs": [n for n in needed if not re.match(r"(libc|libm|ld-linux.*|libpthread|libdl)\.so", Path(n).name)],
+    }))  # fmt: skip
+
+
+def inject(root, what, text):
+    """Copies of the simulator and of what it links, where the toolkit puts the driver's libraries, and an nvidia-smi."""
+    for place in what["places"]:
+        (root / place / NEEDS).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(what["library"], root / place / "libnvidia-ml.so.1")
+        for path in what["needs"]:
+            shutil.copyfile(path, root / place / NEEDS / Path(path).name)
     for place in ("usr/bin", "usr/local/nvidia/bin"):
         (root / place).mkdir(parents=True, exist_ok=True)
         (root / place / "nvidia-smi").write_text(text)
         (root / place / "nvidia-smi").chmod(0o755)
 
 
-def main(folder, library, verb):
+def main(folder, verb):
     if verb != "prestart":
         return
     root, variables = container()
@@ -143,7 +150,7 @@ def main(folder, library, verb):
     check_requirement(variables, {"cuda": cuda, "driver": driver, "brand": "tesla", "arch": "9.0"})
     if not visible["devices"]:
         return
-    inject(root, library, smi(visible, driver, cuda))
+    inject(root, json.loads((folder / "inject.json").read_text()), smi(visible, driver, cuda))
     inside = root / (path.lstrip("/") if path else OTHERWISE)
     inside.parent.mkdir(parents=True, exist_ok=True)
     inside.write_text(json.dumps(visible))
@@ -151,4 +158,4 @@ def main(folder, library, verb):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "")
+    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "")

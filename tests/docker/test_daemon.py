@@ -51,7 +51,7 @@ def test_pulls_from_the_stand_in_registry(docker, registry):
     docker.ok("pull", "-q", name)
     told = docker.json("image", "inspect", name)[0]
     assert told["Id"] == images.build("base", labels={"n": "1"}).id
-    assert told["RepoDigests"] == [f"{registry.address}/llem/one@{registry.digest_of(name)}"]
+    assert f"{registry.address}/llem/one@{registry.digest_of(name)}" in told["RepoDigests"]
     registry.push("llem/one:1", images.build("base", labels={"n": "2"}))
     docker.ok("pull", "-q", name)
     assert docker.image_id(name) != told["Id"]
