@@ -251,6 +251,9 @@ char *backend_find_python(const struct backend *backend, GError **error);
 bool backend_check_python(const struct backend *backend, GError **error);
 /* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
 char **backend_command(const struct backend *backend, GError **error);
+/* The same for a place where the folder of the engine is too, under whatever path, and `python` is the interpreter: its
+ * program is not looked for but where it lies in the folder. New vector. Error: MISSING. */
+char **backend_command_elsewhere(const struct backend *backend, const char *python, GError **error);
 /* The command that makes another form of a GGUF file, to be followed by SOURCE, TARGET and the form; NULL: it comes
  * with none, or the program is not there. New vector. */
 char **backend_quantizer(const struct backend *backend);

@@ -109,10 +109,10 @@ static char **from_variable(const struct backend *b, const char *program, GError
     return argv;
 }
 
-/* Words with what stands in braces filled in. New vector. */
-static char **fill(const struct backend *b, const char *const *words, GError **error)
+/* Words with what stands in braces filled in. interpreter NULL: the one of this machine. New vector. */
+static char **fill(const struct backend *b, const char *const *words, const char *interpreter, GError **error)
 {
-    g_autofree char *python = NULL;
+    g_autofree char *python = g_strdup(interpreter);
     g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
     for (const char *const *word = words; *word; word++) {
         char *filled = replace(*word, DIR_WORD, b->folder);
@@ -144,8 +144,29 @@ static bool find_program(char **argv)
 
 char **backend_quantizer(const struct backend *b)
 {
-    g_auto(GStrv) argv = b->quantize ? fill(b, b->quantize, NULL) : NULL;
+    g_auto(GStrv) argv = b->quantize ? fill(b, b->quantize, NULL, NULL) : NULL;
     return argv && find_program(argv) ? g_steal_pointer(&argv) : NULL;
+}
+
+static bool has_command(const struct backend *b, GError **error)
+{
+    if (!b->command)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "no adapter for the backend '%s': %s", b->name, b->remedy);
+    return b->command != NULL;
+}
+
+char **backend_command_elsewhere(const struct backend *b, const char *python, GError **error)
+{
+    const char *override = g_getenv(b->variable);
+    if (override && *override)
+        return from_variable(b, override, error);
+    g_auto(GStrv) argv = has_command(b, error) ? fill(b, b->command, python, error) : NULL;
+    if (!argv || !g_path_is_absolute(argv[0]) || find_program(argv))
+        return g_steal_pointer(&argv);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                "the adapter %s of the backend '%s' is not there: %s, or name it in %s", argv[0], b->name, b->remedy,
+                b->variable);
+    return NULL;
 }
 
 char **backend_command(const struct backend *b, GError **error)
@@ -153,11 +174,7 @@ char **backend_command(const struct backend *b, GError **error)
     const char *override = g_getenv(b->variable);
     if (override && *override)
         return from_variable(b, override, error);
-    if (!b->command) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "no adapter for the backend '%s': %s", b->name, b->remedy);
-        return NULL;
-    }
-    g_auto(GStrv) argv = fill(b, b->command, error);
+    g_auto(GStrv) argv = has_command(b, error) ? fill(b, b->command, NULL, error) : NULL;
     if (!argv || find_program(argv))
         return g_steal_pointer(&argv);
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,

@@ -89,8 +89,10 @@ static int run(int argc, char **argv)
     g_autofree char *results = plan            ? cli_plan_target(plan, &target)
                                : option_output ? g_strdup(option_output)
                                                : g_strdup("results");
-    g_autoptr(owned_runner) runner = cli_runner_new();
-    const struct preflight_options how = {.results_dir = results, .runner = runner, .thorough = true};
+    g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, plan ? config_file_name(file) : NULL);
+    if (!dispatch)
+        return CLI_USAGE;
+    const struct preflight_options how = {.results_dir = results, .dispatch = dispatch, .thorough = true};
     g_autoptr(owned_preflight) p = preflight_new(&how);
     proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
     if (plan)

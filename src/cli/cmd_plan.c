@@ -17,10 +17,10 @@ static const GOptionEntry options[] = {
 
 /* What is missing is in the tree, and on stderr as well. */
 static int run_json(const struct config_file *file, const struct plan *plan, const char *results,
-                    const struct runner *runner)
+                    const struct dispatch *dispatch)
 {
     json_t *tree = cli_plan_json(file, plan), *findings = json_array();
-    bool ok = cli_plan_preflight(plan, results, runner, findings);
+    bool ok = cli_plan_preflight(plan, results, dispatch, findings);
     json_object_set_new(tree, "findings", findings);
     cli_print_json(tree);
     return ok ? CLI_OK : CLI_USAGE;
@@ -34,12 +34,14 @@ static int run(int argc, char **argv)
     if (!plan)
         return CLI_USAGE;
     g_autofree char *results = cli_plan_target(plan, &target);
-    g_autoptr(owned_runner) runner = cli_runner_new();
+    g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(file));
+    if (!dispatch)
+        return CLI_USAGE;
     if (as_json)
-        return run_json(file, plan, results, runner);
+        return run_json(file, plan, results, dispatch);
     cli_plan_print(file, plan, true, stdout);
     cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
-    return cli_plan_preflight(plan, results, runner, NULL) ? CLI_OK : CLI_USAGE;
+    return cli_plan_preflight(plan, results, dispatch, NULL) ? CLI_OK : CLI_USAGE;
 }
 
 const struct cli_command cli_plan = {

@@ -94,18 +94,45 @@ static int exit_code_of(const struct store *store, int interrupted)
     return CLI_OK;
 }
 
-static int execute(const struct config_file *file, const struct plan *plan, const char *results,
-                   const struct runner *runner)
+/* What is done before the runs may take minutes: an image is pulled. */
+static void say_preparing(const char *text, void *data)
+{
+    struct screen *screen = data;
+    clear_line(screen);
+    if (screen->quiet)
+        return;
+    fprintf(stderr, "%s%s", text, screen->live ? "" : "\n");
+    screen->dirty = screen->live;
+}
+
+/* Exit code; CLI_OK: go on. */
+static int prepare(const struct dispatch *dispatch, int interrupt_fd, struct screen *screen)
 {
     g_autoptr(GError) error = NULL;
-    /* from here on a signal ends the study in order, also while its folder is written */
+    bool ok = dispatch_prepare(dispatch, interrupt_fd, say_preparing, screen, &error);
+    clear_line(screen);
+    if (ok)
+        return CLI_OK;
+    int signal_number = interrupt_take(interrupt_fd);
+    int code = cli_fail(error);
+    return signal_number ? CLI_SIGNAL + signal_number : code;
+}
+
+static int execute(const struct config_file *file, const struct plan *plan, const char *results,
+                   const struct dispatch *dispatch)
+{
+    g_autoptr(GError) error = NULL;
+    /* from here on a signal ends the study in order, also while images are pulled and its folder is written */
     int interrupt_fd = interrupt_open();
+    struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
+    int prepared = prepare(dispatch, interrupt_fd, &screen);
+    if (prepared != CLI_OK)
+        return prepared;
     g_autoptr(owned_store) store = store_create(results, file, plan, &error);
     if (!store)
         return cli_fail(error);
-    struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
     struct study_job job = {.store = store,
-                            .runner = runner,
+                            .dispatch = dispatch,
                             .interrupt_fd = interrupt_fd,
                             .event = on_event,
                             .event_data = &screen};
@@ -130,9 +157,10 @@ static int run(int argc, char **argv)
     if (!be_quiet)
         cli_plan_print(file, plan, false, stderr);
     g_autofree char *results = cli_plan_target(plan, &target);
-    g_autoptr(owned_runner) runner = cli_runner_new();
-    bool ready = skip_preflight || cli_plan_preflight(plan, results, runner, NULL);
-    return ready ? execute(file, plan, results, runner) : CLI_USAGE;
+    g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(file));
+    if (!dispatch || (!skip_preflight && !cli_plan_preflight(plan, results, dispatch, NULL)))
+        return CLI_USAGE;
+    return execute(file, plan, results, dispatch);
 }
 
 const struct cli_command cli_run = {

@@ -49,7 +49,7 @@ static bool options_fit(const struct cli_plan_options *options, char *const *ove
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
 
-static void print_diagnostics(const struct diag *diag)
+void cli_print_diagnostics(const struct diag *diag)
 {
     g_autofree char *text = diag_render(diag, cli_colour(STDERR_FILENO));
     fputs(text, stderr);
@@ -94,7 +94,7 @@ struct plan *cli_plan_load(char *const *argv, const struct cli_plan_options *opt
     const struct config_file_options how = {.overrides = overrides, .user_file = user, .environment = true};
     *ret_file = config_file_load(argv[0], &how, diag);
     struct plan *plan = *ret_file ? plan_new(*ret_file, diag) : NULL;
-    print_diagnostics(diag);
+    cli_print_diagnostics(diag);
     return plan;
 }
 
@@ -127,10 +127,11 @@ const char *cli_finding_state(const struct preflight *p, const struct preflight_
     return preflight_verdict_name(verdict);
 }
 
-bool cli_plan_preflight(const struct plan *plan, const char *results, const struct runner *runner, json_t *findings)
+bool cli_plan_preflight(const struct plan *plan, const char *results, const struct dispatch *dispatch,
+                        json_t *findings)
 {
     g_autoptr(owned_diag) diag = diag_new();
-    const struct preflight_options how = {.results_dir = results, .runner = runner};
+    const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
     const struct preflight_finding *const *list;
     g_autoptr(owned_preflight) p = preflight_new(&how);
     preflight_look_at_plan(p, plan);
@@ -139,7 +140,7 @@ bool cli_plan_preflight(const struct plan *plan, const char *results, const stru
     for (size_t i = 0; i < n; i++)
         if (preflight_severity(p, list[i]) >= 0)
             json_array_append_new(findings, cli_finding_json(p, list[i]));
-    print_diagnostics(diag);
+    cli_print_diagnostics(diag);
     return diag_errors(diag) == 0;
 }
 

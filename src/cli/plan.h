@@ -19,6 +19,9 @@ struct cli_plan_options {
     {"cycles", 'c', 0, G_OPTION_ARG_STRING, &(options).cycles,                                                             \
      "How often every cell runs (overrides execution.n_cycles)", "N"}
 
+/* Findings with their places, on stderr. */
+void cli_print_diagnostics(const struct diag *diag);
+
 /* Reads and plans argv[0] with the KEY=VALUE behind it; says on stderr what is wrong. *ret_file is the caller's too,
  * whatever is returned. options may be NULL. NULL: exit code 2. */
 struct plan *cli_plan_load(char *const *argv, const struct cli_plan_options *options, struct config_file **ret_file);
@@ -32,7 +35,8 @@ char *cli_plan_results(const struct plan *plan);
 char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *options);
 /* Says on stderr what the plan would not find on this machine. False: it cannot be run (exit code 2). results: the
  * folder they would go to, or NULL: not looked at. findings: NULL, or a list that gets what is said. */
-bool cli_plan_preflight(const struct plan *plan, const char *results, const struct runner *runner, json_t *findings);
+bool cli_plan_preflight(const struct plan *plan, const char *results, const struct dispatch *dispatch,
+                        json_t *findings);
 
 /* A finding as JSON, and its state for all that was looked at: "ok", "absent", "warning", "failed". */
 json_t *cli_finding_json(const struct preflight *p, const struct preflight_finding *finding);

@@ -7,7 +7,7 @@
  * runner by name.
  *
  * Calling sequence, before a study:
- *     p = preflight_new(&(struct preflight_options){.results_dir = …, .runner = …});
+ *     p = preflight_new(&(struct preflight_options){.results_dir = …, .dispatch = …});
  *     preflight_look_at_plan(p, plan);      or preflight_look(p, config) for every cell
  *     preflight_report(p, diag);            errors and warnings, each at the place of the file that asks for it
  *     preflight_free(p);
@@ -21,7 +21,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "runner/runner.h"
+#include "dispatch/dispatch.h"
 #include "sweep/sweep.h"
 
 enum preflight_verdict {
@@ -36,7 +36,7 @@ const char *preflight_verdict_name(enum preflight_verdict verdict); /* "ok", "ab
 
 struct preflight_options {
     const char *results_dir;     /* where results would go; NULL: not asked */
-    const struct runner *runner; /* NULL: not asked */
+    const struct dispatch *dispatch; /* who runs the runs; NULL: not asked */
     bool thorough;               /* checks that take their time, too: `llem doctor` */
 };
 

@@ -4,11 +4,19 @@
 
 #include <string.h>
 
+/* Of the engine of a cell; of the machine: what everything is run by that says nothing else. */
+static const struct runner *runner_of(const struct preflight *p, const struct config *config)
+{
+    const struct dispatch *d = preflight_options_of(p)->dispatch;
+    if (!d)
+        return NULL;
+    return config ? dispatch_runner(d, config_string(config, FIELD_BACKEND)) : dispatch_local(d);
+}
+
 /* "local: runner.worker": the runner's nth check. */
 static char *runner_key(struct preflight *p, const struct config *config, size_t nth)
 {
-    (void)config;
-    const struct runner *runner = preflight_options_of(p)->runner;
+    const struct runner *runner = runner_of(p, config);
     const struct runner_check *check = runner ? runner->ops->checks : NULL;
     for (size_t i = 0; check && check->id && i < nth; i++)
         check++;
@@ -25,7 +33,9 @@ static const struct runner_check *find_check(const struct runner *runner, const 
 
 static void probe_runner(const struct preflight_question *q, struct preflight_finding *ret)
 {
-    const struct runner *runner = preflight_options_of(q->preflight)->runner;
+    const struct runner *runner = runner_of(q->preflight, q->config);
+    if (!runner) /* then there was no key */
+        return;
     const struct runner_check *check = find_check(runner, q->about);
     g_autoptr(GError) error = NULL;
     ret->id = check->id;

@@ -2,7 +2,6 @@
 #include "study/study.h"
 
 #include "preflight/preflight.h"
-#include "runner/runner.h"
 #include "study/lock.h"
 #include "study/slots.h"
 #include "study/work.h"
@@ -36,6 +35,7 @@ struct run {
     const struct store_run *in_store;
     struct store_cell cell;
     struct config *config;
+    const struct runner *runner; /* of its engine */
     struct runner_places *places;
     char *dir; /* its exchange folder */
 };
@@ -94,12 +94,12 @@ static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
 {
     const struct loop *loop = run->loop;
     if (!run_look_ahead(run, error) ||
-        !work_fill(loop->store, run->index, run->config, loop->library, ret, error))
+        !work_fill(loop->store, run->index, run->config, loop->library, loop->job->dispatch, ret, error))
         return false;
-    ret->runner = g_strdup(loop->job->runner->ops->name);
-    ret->runner_source = g_strdup(loop->job->runner->source);
+    ret->runner = g_strdup(run->runner->ops->name);
+    ret->runner_source = g_strdup(run->runner->source);
     ret->concurrent_study = run_is_disturbed(run);
-    if (!runner_place(loop->job->runner, ret, &run->places, error))
+    if (!runner_place(run->runner, ret, &run->places, error))
         return false;
     if (run->places && run->places->warning)
         run_warn(run, "%s", run->places->warning);
@@ -112,9 +112,20 @@ static void run_free(struct run *run)
 {
     config_free(run->config);
     store_cell_clear(&run->cell);
-    runner_places_free(run->loop->job->runner, run->places);
+    if (run->runner)
+        runner_places_free(run->runner, run->places);
     g_free(run->dir);
     g_free(run);
+}
+
+/* The runner of its engine, which the study must know. */
+static bool run_find_runner(struct run *run, GError **error)
+{
+    const char *backend = config_string(run->config, FIELD_BACKEND);
+    run->runner = dispatch_runner(run->loop->job->dispatch, backend);
+    if (!run->runner)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_RUNNER, "nobody was chosen to run the runs of %s", backend);
+    return run->runner != NULL;
 }
 
 static struct run *run_new(struct loop *loop, size_t index, GError **error)
@@ -124,7 +135,8 @@ static struct run *run_new(struct loop *loop, size_t index, GError **error)
     run->index = index;
     run->in_store = store_run(loop->store, index);
     run->config = store_cell_config(loop->store, run->in_store->cell, error);
-    if (run->config && store_cell_read(loop->store, run->in_store->cell, &run->cell, error))
+    if (run->config && run_find_runner(run, error) &&
+        store_cell_read(loop->store, run->in_store->cell, &run->cell, error))
         return run;
     run_free(run);
     return NULL;
@@ -146,7 +158,7 @@ static struct flight *run_start(struct run *run)
                              .sweep_ns = SWEEP_NS,
                              .progress = run_forward_progress,
                              .progress_data = run};
-    return flight_start(run->loop->job->runner, &job);
+    return flight_start(run->runner, &job);
 }
 
 /* Puts a prepared run into a slot. The journal names its exchange folder before it begins. */
@@ -345,7 +357,7 @@ bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
                         .lock = study_lock_new(),
                         .told_of = -1,
                         .next = next_planned(job->store, 0)};
-    slots_init(&loop.slots, (size_t)MAX(job->runner->max_in_flight, 1));
+    slots_init(&loop.slots, (size_t)dispatch_max_in_flight(job->dispatch));
     loop_run_all(&loop, error);
     slots_clear(&loop.slots);
     workload_library_free(loop.library);

@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "runner/runner.h"
+#include "dispatch/dispatch.h"
 #include "store/store.h"
 
 /* What the loop tells whoever watches; strings and trees are borrowed during the call. */
@@ -38,7 +38,7 @@ typedef void study_event_fn(const struct study_event *event, void *data);
 
 struct study_job {
     struct store *store; /* open for writing */
-    const struct runner *runner;
+    const struct dispatch *dispatch; /* with every engine of the store, and prepared */
     int interrupt_fd;
     study_event_fn *event; /* may be NULL */
     void *event_data;

@@ -48,11 +48,21 @@ static json_t *further_arguments(const struct config *config, const struct backe
     return *section ? json_pack("{s:O}", section, given) : json_incref(given);
 }
 
+/* Where the worker is elsewhere, an interpreter is what is called so there. */
+static char **command_of(const struct backend *backend, const struct dispatch *dispatch, GError **error)
+{
+    const struct runner *runner = dispatch_runner(dispatch, backend_name(backend));
+    const struct dispatch_choice *choice = dispatch_choice_of(dispatch, backend_name(backend));
+    if (!runner || !(runner->ops->flags & RUNNER_ELSEWHERE))
+        return backend_command(backend, error);
+    return backend_command_elsewhere(backend, choice ? choice->python : "python3", error);
+}
+
 /* What the worker starts, with which environment, and what it is; false where it is not there. */
-static bool add_engine(const struct config *config, struct exchange *x, GError **error)
+static bool add_engine(const struct config *config, const struct dispatch *dispatch, struct exchange *x, GError **error)
 {
     const struct backend *backend = backend_find(config_string(config, FIELD_BACKEND), error);
-    x->command = backend ? backend_command(backend, error) : NULL;
+    x->command = backend ? command_of(backend, dispatch, error) : NULL;
     if (!x->command)
         return false;
     x->environment = json_object();
@@ -77,12 +87,12 @@ static bool add_model(const struct config *config, struct exchange *x, GError **
 }
 
 bool work_fill(const struct store *store, size_t run, const struct config *config, struct workload_library *library,
-               struct exchange *ret, GError **error)
+               const struct dispatch *dispatch, struct exchange *ret, GError **error)
 {
     add_config(config, ret);
     ret->cycle = store_run(store, run)->cycle;
     ret->study = g_strdup(store_name(store));
     ret->study_hash = g_strdup(store_hash(store));
-    return add_prompts(library, config, ret, error) && add_engine(config, ret, error) &&
+    return add_prompts(library, config, ret, error) && add_engine(config, dispatch, ret, error) &&
            add_model(config, ret, error) && config_check_content(config, library, error);
 }

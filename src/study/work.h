@@ -3,6 +3,7 @@
  * file. */
 #pragma once
 
+#include "dispatch/dispatch.h"
 #include "exchange/exchange.h"
 #include "store/store.h"
 #include "workload/workload.h"
@@ -10,4 +11,4 @@
 /* Fills in all that follows from the run and its configuration: not the runner, and not who else is at work. False with
  * why the run cannot be done here. */
 bool work_fill(const struct store *store, size_t run, const struct config *config, struct workload_library *library,
-               struct exchange *ret, GError **error);
+               const struct dispatch *dispatch, struct exchange *ret, GError **error);

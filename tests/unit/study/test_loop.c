@@ -24,6 +24,7 @@ static const char study_text[] = "model: scripted\nbackend: sim\nn: 1\nwarmup: {
 struct fixture {
     char *dir, *worker;
     struct runner *runner;
+    struct dispatch *dispatch; /* of which it runs everything */
 };
 
 static void set_up(struct fixture *f)
@@ -35,10 +36,12 @@ static void set_up(struct fixture *f)
     g_assert_cmpint(chmod(f->worker, 0755), ==, 0);
     f->runner = runner_new(&(struct runner_options){.worker_path = f->worker}, &error);
     g_assert_no_error(error);
+    f->dispatch = dispatch_new(&(struct dispatch_options){.only = f->runner});
 }
 
 static void tear_down(struct fixture *f)
 {
+    dispatch_free(f->dispatch);
     runner_free(f->runner);
     g_assert_true(file_remove_tree(f->dir, NULL));
     g_free(f->worker);
@@ -78,7 +81,7 @@ static void execute(const struct fixture *f, struct store *store, struct seen *s
     g_autoptr(GError) error = NULL;
     int signal_number;
     struct study_job job = {
-        .store = store, .runner = f->runner, .interrupt_fd = -1, .event = on_event, .event_data = seen};
+        .store = store, .dispatch = f->dispatch, .interrupt_fd = -1, .event = on_event, .event_data = seen};
     g_assert_true(study_execute(&job, &signal_number, &error));
     g_assert_no_error(error);
     g_assert_cmpint(signal_number, ==, 0);

@@ -87,8 +87,9 @@ static void on_event(const struct study_event *event, void *data)
 static bool study_run(struct study *s, struct null_script *script, int max_in_flight, GError **error)
 {
     const struct runner runner = {&runner_null, script, "test", max_in_flight};
+    g_autoptr(owned_dispatch) dispatch = dispatch_new(&(struct dispatch_options){.only = &runner});
     struct study_job job = {
-        .store = s->store, .runner = &runner, .interrupt_fd = interrupt_fd, .event = on_event, .event_data = s};
+        .store = s->store, .dispatch = dispatch, .interrupt_fd = interrupt_fd, .event = on_event, .event_data = s};
     bool ok = study_execute(&job, &s->signal, error);
     g_assert_null(script->in_flight);
     g_assert_cmpint(interrupt_take(interrupt_fd), ==, 0);
