@@ -1,0 +1,28 @@
+"""The engine of the folder bigram, laid where llem looks for engines, and a small study for it."""
+
+import shutil
+from pathlib import Path
+
+import toy
+
+STUDY = {
+    "backend": "bigram",
+    "model": "none",
+    "n": 2,
+    "max_input_tokens": 200,
+    "max_output_tokens": 8,
+    "warmup.enabled": False,
+    "energy.modelled": True,
+    "bigram.text": "corpus.txt",
+}
+TEXT = "the cat sat on the mat and the rat sat on the cat. " * 20
+
+
+def install(llem):
+    """The engine's folder. `corpus.txt` lies beside the study."""
+    folder = llem.folder / "engines" / "bigram"
+    shutil.copytree(Path(__file__).resolve().parent / "bigram", folder)
+    (folder / "toy_adapter.py").write_text(toy.block("python"))
+    llem.env["LLEM_ENGINES_PATH"] = str(folder.parent)
+    (llem.folder / "corpus.txt").write_text(TEXT)
+    return folder

@@ -1,0 +1,49 @@
+"""docs/docker.md: its commands run, in their order, and every check of containers and GPUs is explained."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import support
+
+sys.path.insert(0, str(support.ROOT / "tests" / "docs"))
+
+from test_commands import commands, script_of  # noqa: E402
+
+PAGE = support.ROOT / "docs" / "docker.md"
+IMAGE = "debian:12-slim"  # as the page names it; here it is the smallest image with a C library
+
+
+@pytest.mark.slow
+@pytest.mark.timing
+def test_every_command_runs(docker, llem, tmp_path):
+    docker.image("base", name=IMAGE)
+    llem.use_real_models()
+    text = PAGE.read_text().replace(f"$ docker pull {IMAGE}", f"$ docker image inspect {IMAGE}")  # there is no registry
+    assert len(list(commands(text))) >= 10
+    env = llem.env | {"PATH": f"{llem.program.parent}:{os.environ['PATH']}"}
+    (tmp_path / "examples").symlink_to(support.ROOT / "examples")
+    done = subprocess.run(["bash", "-c", script_of(text)], cwd=tmp_path, env=env, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=400)
+    docker.run("rmi", "-f", IMAGE)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    after = done.stdout.partition("$ docker ps -a")[2].partition("$ ")[0]
+    assert "llem-worker" not in after  # no container outlives its run
+
+
+def test_every_check_of_containers_and_gpus_is_explained():
+    page = PAGE.read_text()
+    sources = "".join(path.read_text() for path in (support.ROOT / "src" / "preflight").glob("*.c"))
+    ids = re.findall(r'\.id = "((?:container|gpu)\.\w+)"', sources)
+    assert [i for i in ids if f"\n| `{i}` | " not in page] == []
+
+
+def test_every_class_of_error_around_a_container_is_explained():
+    rows = (support.ROOT / "src" / "base" / "error.h").read_text()
+    around = rows.partition('"WorkerDied"')[2].partition('"Interrupted"')[0]
+    classes = re.findall(r'"(\w+)"', around)
+    assert len(classes) >= 18
+    assert [c for c in classes if f"\n| `{c}` | " not in PAGE.read_text()] == []
