@@ -207,6 +207,8 @@ static void read_table(const char *text, GPtrArray *all)
     }
 }
 
+#define SWEEP_GRACE_S 10
+
 static bool list_ours(struct container_client *client, GPtrArray *all, GError **error)
 {
     /* podman's labels are a map, docker's a method */
@@ -232,6 +234,7 @@ bool container_sweep(struct container_client *client, size_t *ret_n, char ***ret
         const struct found *f = g_ptr_array_index(all, i);
         if (container_owner_state(f->owner) != CONTAINER_OWNER_DEAD)
             continue;
+        container_stop(client, f->id, SWEEP_GRACE_S, NULL); /* it may be about to leave its record */
         if (container_remove(client, f->id, ok ? error : NULL))
             g_ptr_array_add(names, g_strdup(f->name));
         else

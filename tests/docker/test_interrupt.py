@@ -1,0 +1,239 @@
+"""Containers do not outlive their run: Ctrl-C on a terminal in every phase, a second one, kill -9 of anybody, deadlines."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import support
+from studies import the_study, write
+from terminal import Terminal
+
+SLOW = {"n": 2, "sim.load_ms": 1000, "sim.token_us": 100000, "max_output_tokens": 60, "warmup.enabled": False}
+LABEL = "label=org.llenergymeasure.run=1"
+
+
+@pytest.fixture
+def image(docker):
+    return docker.image("base")
+
+
+@pytest.fixture
+def terminal(llem):
+    opened = []
+
+    def start(*arguments, **env):
+        opened.append(Terminal(llem.command(*arguments), cwd=llem.folder, env=llem.env | env))
+        return opened[-1]
+
+    yield start
+    for t in opened:
+        t.close()
+
+
+def wait_until(true, seconds=60, what=""):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what or true} did not come about")
+
+
+def wait_for_phase(llem, phase):
+    wait_until(lambda: any(f'"{phase}"' in p.read_text() for p in llem.folder.rglob("progress.jsonl")), what=phase)
+
+
+def begin(llem, terminal, image, fields=None, **env):
+    path = write(llem.folder / "study.yaml", {**SLOW, "runners.sim.use": f"docker:{image}", **(fields or {})})
+    return terminal("run", path, "-o", llem.folder / "results", **env)
+
+
+def running(docker):
+    """Containers with our labels that belong to this test."""
+    ours = set(docker.ok("ps", "-q", "--no-trunc", "--filter", LABEL).split())
+    return ours & set(docker.containers())
+
+
+def pids(docker):
+    """Of a container's processes as this machine numbers them: (pid, command)."""
+    [container] = running(docker)
+    rows = docker.ok("top", container, "-eo", "pid,args").splitlines()[1:]
+    return [(int(r.split()[0]), " ".join(r.split()[1:])) for r in rows]
+
+
+def pid_of(docker, program):
+    return next(pid for pid, command in pids(docker) if command.split()[0].endswith(program))
+
+
+def check_interrupted(llem, docker, terminal, code=130):
+    assert terminal.wait() == code, terminal.text
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["interrupted"]
+    assert study.journal[-1]["state"] == "interrupted"
+    assert running(docker) == set()
+    assert docker.containers() == []
+    return study
+
+
+@pytest.mark.parametrize("phase", ["load", "warm-up", "measure"])
+def test_ctrl_c_in_a_phase(llem, docker, image, terminal, phase):
+    t = begin(llem, terminal, image, {"warmup.enabled": phase == "warm-up"})
+    wait_for_phase(llem, phase)
+    assert len(running(docker)) == 1
+    began = time.monotonic()
+    t.ctrl_c()
+    study = check_interrupted(llem, docker, t)
+    assert time.monotonic() - began < 15
+    record = study.error()
+    assert record["class"] == "Interrupted"
+    assert record["phase"] == phase  # the worker's own record
+    assert (study.runs[0] / "engine.log").exists()
+
+
+def test_ctrl_c_while_the_container_is_being_made(llem, docker, image, terminal):
+    t = begin(llem, terminal, image)
+    wait_until(lambda: list(llem.folder.rglob("owner.lock")), what="the run")
+    t.ctrl_c()
+    check_interrupted(llem, docker, t)
+
+
+def test_second_ctrl_c_while_it_ignores_term(llem, docker, image, terminal):
+    t = begin(llem, terminal, image, {"sim.fail": "hang_hard", "sim.fail_at": 4})
+    wait_for_phase(llem, "measure")
+    worker = pid_of(docker, "llem-worker")
+    os.kill(worker, signal.SIGSTOP)  # it is deaf to everything
+    t.ctrl_c()
+    time.sleep(1)
+    assert len(running(docker)) == 1
+    began = time.monotonic()
+    t.ctrl_c()
+    check_interrupted(llem, docker, t)
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_it(llem, docker, image, terminal, number):
+    t = begin(llem, terminal, image)
+    wait_for_phase(llem, "measure")
+    t.process.send_signal(number)
+    check_interrupted(llem, docker, t, 128 + number)
+
+
+def test_kill_9_of_llem_and_the_next_start(llem, docker, image, terminal):
+    """The worker notices, and leaves its record; whatever is left all the same is swept by the next start."""
+    t = begin(llem, terminal, image)
+    wait_for_phase(llem, "measure")
+    t.process.kill()
+    assert t.wait() == 128 + signal.SIGKILL
+    wait_until(lambda: not docker.containers(), 20, "the end of the container")
+    [record] = [json.loads(p.read_text()) for p in llem.folder.rglob("*_error.json")]
+    assert record["class"] == "Interrupted"
+    folder = next((llem.folder / "results").iterdir())
+    again = llem.run("run", "--resume", folder, timeout=90) if "--resume" in llem.ok("run", "--help") else None
+    assert again is None or again.returncode in (0, 1), again.stderr
+
+
+def test_orphans_of_a_dead_llem_are_swept(llem, docker, image, terminal):
+    """Worker and client are stopped, so that neither can do anything when llem is killed; a living owner's is spared."""
+    t = begin(llem, terminal, image)
+    wait_for_phase(llem, "measure")
+    [orphan] = running(docker)
+    worker = pid_of(docker, "llem-worker")
+    client = next(p.pid for p in support.processes_marked(llem.mark) if " run " in p.command and "docker" in p.command)
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(client, signal.SIGKILL)
+    t.process.kill()
+    t.wait()
+    time.sleep(0.5)
+    assert running(docker) == {orphan}
+    owner = docker.ok("inspect", "-f", '{{index .Config.Labels "org.llenergymeasure.owner"}}', orphan)
+    boot, _, _, namespace = owner.split(":")
+    ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    mine = f"{boot}:{os.getpid()}:{ticks}:{namespace}"
+    spared = docker.ok("run", "-d", "--rm", "--init", "--label", "org.llenergymeasure.run=1", "--label",
+                       f"org.llenergymeasure.owner={mine}", "--mount", f"type=bind,src={llem.folder},dst=/x",
+                       "--network", "none", image, "sleep", "100")
+    path = write(llem.folder / "next.yaml", {"runners.sim.use": f"docker:{image}"})
+    done = llem.run("run", path, "-o", llem.folder / "next")
+    assert done.returncode == 0, done.stderr
+    assert set(docker.containers()) == {spared}
+    assert "dead llem" in done.stdout + done.stderr
+    docker.ok("rm", "-f", spared)
+
+
+def test_kill_9_of_the_client(llem, docker, image, terminal):
+    """The container goes on without it, and so does the run."""
+    t = begin(llem, terminal, image, {"sim.token_us": 30000, "sim.load_ms": 100})
+    wait_for_phase(llem, "measure")
+    client = next(p.pid for p in support.processes_marked(llem.mark) if " run " in p.command and "docker" in p.command)
+    os.kill(client, signal.SIGKILL)
+    assert t.wait() == 0, t.text
+    assert the_study(llem.folder / "results").states() == ["ok"]
+    assert docker.containers() == []
+
+
+def test_ctrl_c_after_the_client_died(llem, docker, image, terminal):
+    t = begin(llem, terminal, image)
+    wait_for_phase(llem, "measure")
+    client = next(p.pid for p in support.processes_marked(llem.mark) if " run " in p.command and "docker" in p.command)
+    os.kill(client, signal.SIGKILL)
+    time.sleep(0.5)
+    t.ctrl_c()
+    study = check_interrupted(llem, docker, t)
+    assert study.error()["phase"] == "measure"
+
+
+def test_deadline(llem, docker, image, terminal):
+    t = begin(llem, terminal, image, {"limits.timeout_seconds": 6, "sim.fail": "hang", "sim.fail_at": 2})
+    assert t.wait() == 1, t.text
+    study = the_study(llem.folder / "results")
+    assert study.error()["class"] == "TimeoutError"
+    assert docker.containers() == []
+
+
+@pytest.mark.parametrize("program", ["llem-worker", "llem-engine-sim"])
+def test_kill_9_inside(llem, docker, image, terminal, program):
+    t = begin(llem, terminal, image, {"sim.load_ms": 200})
+    wait_for_phase(llem, "measure")
+    os.kill(pid_of(docker, program), signal.SIGKILL)
+    assert t.wait() == 1, t.text
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["failed"]
+    assert study.error()["class"] in ("WorkerDied", "ContainerKilled", "EngineDied")
+    assert docker.containers() == []
+
+
+@pytest.mark.parametrize("verb", [("stop", "-t", "30"), ("kill",), ("rm", "-f")])
+def test_somebody_else_ends_the_container(llem, docker, image, terminal, verb):
+    t = begin(llem, terminal, image, {"sim.load_ms": 200})
+    wait_for_phase(llem, "measure")
+    [container] = running(docker)
+    docker.ok(*verb, container)
+    assert t.wait() == 1, t.text
+    study = the_study(llem.folder / "results")
+    assert study.error()["class"] in ("Interrupted", "ContainerKilled", "WorkerDied")
+    assert docker.containers() == []
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["gone", "back-at-once"])
+def test_the_daemon_is_killed_in_mid_run(llem, own_docker, terminal, back):
+    """Its containers go on without it: the worker is told by its lock, and nothing is left."""
+    t = begin(llem, terminal, own_docker.image("base"))
+    wait_for_phase(llem, "measure")
+    worker = pid_of(own_docker, "llem-worker")
+    own_docker.kill()
+    if back:
+        own_docker.start()
+    assert t.wait() == 1, t.text
+    study = the_study(llem.folder / "results")
+    assert study.error()["class"] in ("DaemonLost", "ContainerKilled", "Interrupted"), study.error()
+    assert not os.path.exists(f"/proc/{worker}") or not support_alive(worker)
+
+
+def support_alive(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
