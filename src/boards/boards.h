@@ -13,6 +13,7 @@
  *
  * Calling sequence, in the parent of a run:
  *     boards = boards_new();                                     the driver is opened when it is first asked, and kept
+ *     boards_wish_of(config, &wish);
  *     boards_choose(boards, &wish, &choice, &error);             CONFIG where there are too few
  *     boards_gate_wait(boards, choice.uuids, &gate, &watch, &report);
  *     boards_choice_clear(&choice); boards_report_clear(&report); boards_free(boards);
@@ -22,6 +23,7 @@
 #pragma once
 
 #include "base/base.h"
+#include "config/config.h"
 #include "meter/meter.h"
 
 struct boards;
@@ -45,9 +47,14 @@ enum boards_need {
 
 struct boards_wish {
     enum boards_need need;
-    const char *const *named; /* numbers as nvidia-smi counts, UUIDs, shortened ones; ended by NULL. NULL: not said */
-    int64_t n;                /* how many the engine's options ask for; 0: as many as are named, else one */
+    char **named; /* numbers as nvidia-smi counts, UUIDs, shortened ones; ended by NULL. NULL: not said */
+    int64_t n;    /* how many the engine's options ask for; 0: as many as are named, else one */
 };
+/* What a configuration asks for. The wish is the caller's. */
+void boards_wish_of(const struct config *config, struct boards_wish *ret);
+void boards_wish_clear(struct boards_wish *wish);
+typedef struct boards_wish owned_boards_wish; /* for g_auto(owned_boards_wish) alone */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_boards_wish, boards_wish_clear)
 
 struct boards_choice {
     char **uuids;       /* ended by NULL; NULL: nobody chose, because nothing is known of boards here */
@@ -101,6 +108,8 @@ struct boards_gate {
     int64_t settle_ns;       /* how long to wait for that */
     bool refuses;            /* else the run begins all the same, and its user is warned */
 };
+
+struct boards_gate boards_gate_of(const struct config *config);
 
 enum boards_verdict {
     BOARDS_FREE,

@@ -78,7 +78,7 @@ static board *find_named(const GArray *all, const char *name, GError **error)
 
 static bool take_named(const GArray *all, const struct boards_wish *wish, GPtrArray *found, GError **error)
 {
-    for (const char *const *name = wish->named; *name; name++) {
+    for (char **name = wish->named; *name; name++) {
         board *b = find_named(all, *name, error);
         if (!b)
             return false;

@@ -4,6 +4,7 @@
 
 const struct preflight_check *const preflight_tables[] = {
     preflight_store_rows, preflight_runner_rows, preflight_engine_rows, preflight_work_rows, preflight_sensor_rows,
+    preflight_boards_rows,
     NULL,
 };
 

@@ -31,6 +31,7 @@ extern const struct preflight_check preflight_runner_rows[];
 extern const struct preflight_check preflight_engine_rows[];
 extern const struct preflight_check preflight_work_rows[];
 extern const struct preflight_check preflight_sensor_rows[];
+extern const struct preflight_check preflight_boards_rows[];
 /* The tables themselves, ended by NULL. A test puts its own in their place. */
 extern const struct preflight_check *const preflight_tables[];
 /* Those with rows that refuse a cell for what it says itself, whatever the machine is like. */

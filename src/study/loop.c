@@ -2,6 +2,7 @@
 #include "study/study.h"
 
 #include "preflight/preflight.h"
+#include "study/gpus.h"
 #include "study/lock.h"
 #include "study/slots.h"
 #include "study/work.h"
@@ -20,6 +21,7 @@ struct loop {
     struct store *store;
     struct workload_library *library;
     struct preflight *preflight; /* what is known against cells */
+    struct boards *boards;
     struct study_lock *lock;
     pid_t told_of; /* the other study that was warned of; -1: none yet */
     struct slots slots;
@@ -99,11 +101,31 @@ static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
     ret->runner = g_strdup(run->runner->ops->name);
     ret->runner_source = g_strdup(run->runner->source);
     ret->concurrent_study = run_is_disturbed(run);
+    if (!gpus_choose(loop->boards, run->config, ret, error))
+        return false;
     if (!runner_place(run->runner, ret, &run->places, error))
         return false;
     if (run->places && run->places->warning)
         run_warn(run, "%s", run->places->warning);
     return true;
+}
+
+static void run_say_waiting(const char *text, void *data)
+{
+    g_autoptr(json_t) progress = json_pack("{s:s, s:s}", "phase", "memory gate", "detail", text);
+    run_tell(data, (struct study_event){.kind = STUDY_EVENT_PROGRESS, .progress = progress});
+}
+
+/* The last thing before a run begins. Nothing else is served meanwhile: runs of several at once have boards elsewhere. */
+static enum gpus_passage run_pass_gate(struct run *run, struct exchange *x, GError **error)
+{
+    const struct boards_watch watch = {
+        .interrupt_fd = run->loop->job->interrupt_fd, .say = run_say_waiting, .data = run};
+    g_autofree char *warning = NULL;
+    enum gpus_passage passage = gpus_pass_gate(run->loop->boards, run->config, x, &watch, &warning, error);
+    if (warning)
+        run_warn(run, "%s", warning);
+    return passage;
 }
 
 /* --- One run: planned, running, ended ----------------------------------------------------------------------------- */
@@ -214,11 +236,18 @@ static bool run_begin(struct loop *loop, size_t index, struct slot *slot, GError
     if (!run)
         return false;
     run_tell(run, (struct study_event){.kind = STUDY_EVENT_RUN});
-    bool ok = run_prepare(run, &exchange, &why) ? run_launch(run, &exchange, slot, error)
-                                                : run_turn_down(run, why, error);
+    enum gpus_passage passage = GPUS_REFUSED;
+    if (run_prepare(run, &exchange, &why))
+        passage = run_pass_gate(run, &exchange, &why);
+    bool ok = true; /* interrupted before it began, it stays planned, and the signal is still to be taken */
+    if (passage == GPUS_PASSES)
+        ok = run_launch(run, &exchange, slot, error);
+    else if (passage == GPUS_REFUSED)
+        ok = run_turn_down(run, why, error);
     if (slot->flight)
         return true;
-    run_tell_end(run);
+    if (passage != GPUS_INTERRUPTED)
+        run_tell_end(run);
     run_free(run);
     return ok;
 }
@@ -354,6 +383,7 @@ bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
                         .store = job->store,
                         .library = workload_library_new(),
                         .preflight = preflight_new(&look_at_cells),
+                        .boards = boards_new(),
                         .lock = study_lock_new(),
                         .told_of = -1,
                         .next = next_planned(job->store, 0)};
@@ -362,6 +392,7 @@ bool study_execute(const struct study_job *job, int *ret_signal, GError **error)
     slots_clear(&loop.slots);
     workload_library_free(loop.library);
     preflight_free(loop.preflight);
+    boards_free(loop.boards);
     study_lock_free(loop.lock);
     *ret_signal = loop.interrupted;
     return !loop.failed;

@@ -38,7 +38,7 @@ static char *chosen(const GArray *all, const char *visible, const char *const *n
     for (char **u = uuids; *u; u++)
         g_ptr_array_add(left.boards, *u);
     g_auto(owned_boards_choice) choice = {0};
-    struct boards_wish wish = {.need = need, .named = named, .n = n};
+    const struct boards_wish wish = {.need = need, .named = (char **)(uintptr_t)named, .n = n};
     if (!boards_choose_among(all, &left, &wish, &choice, &error)) {
         g_assert_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG);
         return g_strdup(error->message);
@@ -392,7 +392,8 @@ static void test_no_driver(void)
     g_autoptr(owned_boards) boards = boards_new();
     g_assert_true(boards_choose(boards, &wish, &choice, &error));
     g_assert_null(choice.uuids);
-    wish.named = (const char *const[]){"0", NULL};
+    char zero[] = "0", *named[] = {zero, NULL};
+    wish.named = named;
     g_assert_false(boards_choose(boards, &wish, &choice, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG);
     g_assert_nonnull(strstr(error->message, "/nowhere/libnvidia-ml.so.1"));
