@@ -23,7 +23,7 @@ void boards_wish_of(const struct config *config, struct boards_wish *ret)
                                              [CONFIG_GPU_MAY] = BOARDS_MAY,
                                              [CONFIG_GPU_NEEDS] = BOARDS_MUST};
     *ret = (struct boards_wish){.need = needs[config_gpu_need(config)]};
-    const json_t *named = config_value_at(config, config_field(FIELD_GPUS)->path);
+    const json_t *named = config_value_at(config, "gpus");
     if (named)
         ret->named = texts_of(named);
     config_role_int(config, ROLE_DEVICES, &ret->n);

@@ -13,7 +13,8 @@ from studies import check_records, metric, the_study, write
 pytestmark = pytest.mark.timing
 
 OTHER_UUID = "GPU-11111111-0000-4000-8000-000000000000"
-WORK = {"max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1, "warmup.enabled": False}
+WORK = {"max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1, "warmup.enabled": False,
+        "memory_gate.settle_seconds": 0}
 SCRIPT = {"sim.device": "gpu", "sim.token_us": 43000}
 
 
