@@ -116,7 +116,8 @@ static void run_say_waiting(const char *text, void *data)
     run_tell(data, (struct study_event){.kind = STUDY_EVENT_PROGRESS, .progress = progress});
 }
 
-/* The last thing before a run begins. Nothing else is served meanwhile: runs of several at once have boards elsewhere. */
+/* The last thing before a run begins. Nothing else is served meanwhile: where several run at once their boards are
+ * elsewhere. */
 static enum gpus_passage run_pass_gate(struct run *run, struct exchange *x, GError **error)
 {
     const struct boards_watch watch = {

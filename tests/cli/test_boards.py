@@ -265,35 +265,36 @@ def test_an_older_driver_has_no_figure_without_a_reference(machine, run, strange
     assert board["used_bytes"] == 400 * MIB and board["figure"] == "above the lowest without a process"
 
 
-def test_what_a_run_leaves_drains_before_the_next(llem, machine, run, build_dir, tmp_path):
-    """The engine holds 600 MiB of the board, which become free over two seconds after its end."""
-    engine = next(p for p in build_dir.rglob("llem-engine-sim") if p.is_file())
-    wrapper = tmp_path / "engine"
-    wrapper.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/engine.pid"\nexec "{engine}"\n')
-    wrapper.chmod(0o755)
-    llem.env["LLEM_ENGINE_SIM"] = str(wrapper)
-    (tmp_path / "engine.pid").write_text(str(os.getpid()))
-    holder = subprocess.Popen(["sleep", "1"])
-    (tmp_path / "engine.pid").write_text(str(holder.pid))
-    machine({"processes": [{"pid_file": "engine.pid", "memory_mib": 600, "holds": True, "drain_s": 2}]})
-    process = llem.start("run", write(tmp_path / "s.yaml", {**QUICK, "memory_gate.settle_seconds": 60},
-                                      execution={"n_cycles": 1}), "-o", tmp_path / "results")
-    holder.wait()
+def begun(results):
+    """Waits until a study is at work: its folder is there, and the first run stands at the gate soon after."""
+    deadline = time.monotonic() + 30
+    while not list(results.glob("*/journal.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+
+
+def test_what_a_process_held_drains_after_its_end(llem, machine, tmp_path, stranger):
+    """As the engine of a run before: 600 MiB become free over two seconds after its end."""
+    (tmp_path / "holder.pid").write_text(str(stranger.pid))
+    machine({"processes": [{"pid_file": "holder.pid", "memory_mib": 600, "holds": True, "drain_s": 2}]})
+    path = write(tmp_path / "s.yaml", {**QUICK, "memory_gate.settle_seconds": 60}, execution={"n_cycles": 1})
+    process = llem.start("run", path, "-o", tmp_path / "results")
+    begun(tmp_path / "results")
+    stranger.kill()
+    stranger.wait()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, (out, err)
     found = gate(the_study(tmp_path / "results").result())
     assert found["verdict"] == "free" and found["waited_ns"] > 1e9
-    assert found["boards"][0]["first_used_bytes"] == 600 * MIB
+    board = found["boards"][0]
+    assert board["first_used_bytes"] == 600 * MIB > board["used_bytes"] and board["holders"] == []
 
 
 def test_ctrl_c_while_it_waits(llem, machine, tmp_path):
     machine({"memory": [[0, 800]]})
     path = write(tmp_path / "s.yaml", {**QUICK, "memory_gate.settle_seconds": 600}, execution={"n_cycles": 2})
     process = llem.start("run", path, "-o", tmp_path / "results")
-    deadline = time.monotonic() + 30
-    while not list(tmp_path.glob("results/*/journal.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1)
+    begun(tmp_path / "results")
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     out, err = process.communicate(timeout=60)
