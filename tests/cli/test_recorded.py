@@ -155,7 +155,7 @@ def test_one_board(llem, golden, boards):
 
 def test_two_boards(llem, golden, boards):
     boards(board(), board(100, uuid=SECOND))
-    compare(golden, "two_boards", run(llem, GPU).result())
+    compare(golden, "two_boards", run(llem, {**GPU, "gpus": [0, 1]}).result())
 
 
 def test_a_calibrated_board(llem, golden, boards):
