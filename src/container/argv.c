@@ -135,17 +135,25 @@ static void add_gpus(struct words *w, const struct container_dialect *dialect, c
     }
 }
 
-/* Without root of the host the caller is uid 0 inside docker's, and whom we say in podman's. */
+/* Without root of the host the caller is uid 0 inside docker's, and whom we say in podman's; the numbers of other
+ * groups mean nothing there. */
 static void add_user(struct words *w, const struct container_dialect *dialect, const struct container_spec *spec)
 {
     if (dialect->rootless && !dialect->podman) {
         add_value(w, "--user", spec->user ? "0:0" : NULL);
         return;
     }
-    if (dialect->rootless && spec->user)
-        add_value(w, "--userns", "keep-id");
+    add_value(w, "--userns", dialect->rootless && spec->user ? "keep-id" : NULL);
     add_value(w, "--user", spec->user);
-    add_each(w, "--group-add", spec->groups);
+    add_each(w, "--group-add", dialect->rootless ? NULL : spec->groups);
+}
+
+/* A limit that is taken and not heeded would make a figure of something else. */
+static void add_limit(struct words *w, const struct container_dialect *dialect, const char *option, const char *value)
+{
+    if (value && dialect->limitless)
+        fail(w, option, value, "without root, and with cgroups of version 1, no such limit is heeded");
+    add_value(w, option, value);
 }
 
 static void add_surroundings(struct words *w, const struct container_dialect *dialect,
@@ -156,8 +164,8 @@ static void add_surroundings(struct words *w, const struct container_dialect *di
     add_value(w, "--ipc", spec->ipc);
     g_autofree char *shm = g_strdup_printf("%" PRId64, spec->shm_bytes);
     add_value(w, "--shm-size", spec->shm_bytes && !(spec->ipc && !strcmp(spec->ipc, "host")) ? shm : NULL);
-    add_value(w, "--memory", spec->memory);
-    add_value(w, "--cpus", spec->cpus);
+    add_limit(w, dialect, "--memory", spec->memory);
+    add_limit(w, dialect, "--cpus", spec->cpus);
     add_each(w, "--ulimit", spec->ulimits);
     if (dialect->selinux) /* else no folder of the host can be read inside; relabelling would change the host's files */
         add_value(w, "--security-opt", "label=disable");
@@ -231,7 +239,8 @@ char **container_run_argv(struct container_client *client, const struct containe
     const struct container_daemon *daemon = container_daemon(client, error);
     if (!daemon)
         return NULL;
-    const struct container_dialect dialect = {client->podman, daemon->rootless, daemon->selinux};
+    const struct container_dialect dialect = {client->podman, daemon->rootless, daemon->selinux,
+                                              daemon->rootless && !strcmp(daemon->cgroup, "1")};
     return container_argv(client->path, &dialect, spec, error);
 }
 

@@ -123,7 +123,7 @@ struct container_spec {
     const char *env_file;    /* container_env_file_write() */
     const char *cid_file;    /* written by the client with the container's id; must not be there */
     const char *user;        /* "UID:GID" */
-    const char *const *groups; /* supplementary, by number */
+    const char *const *groups; /* supplementary, by number; not without root, where other numbers are meant inside */
     const char *hostname;
     int64_t shm_bytes; /* 0: the client's default */
     const char *ipc, *network, *memory, *cpus;
@@ -139,6 +139,7 @@ struct container_spec {
 /* What decides how the same thing is said to one client and another. */
 struct container_dialect {
     bool podman, rootless, selinux;
+    bool limitless; /* limits of memory and CPUs are ignored: rootless on cgroups of version 1 */
 };
 /* The whole command, argv[0] the client. Asks the daemon if it was not asked yet. New strv. Errors: those of
  * container_daemon(), CONFIG for what cannot be said (a newline in a path, an argument of the user's that would break

@@ -75,9 +75,9 @@ static void test_argv_golden(void)
         const char *name;
         struct container_dialect dialect;
     } rows[] = {
-        {"docker", {false, false, false}},         {"docker-rootless", {false, true, false}},
-        {"docker-selinux", {false, false, true}},  {"podman", {true, false, false}},
-        {"podman-rootless", {true, true, false}},
+        {"docker", {.podman = false}},         {"docker-rootless", {.rootless = true}},
+        {"docker-selinux", {.selinux = true}}, {"podman", {.podman = true}},
+        {"podman-rootless", {.podman = true, .rootless = true}},
     };
     struct container_spec spec = full_spec;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -147,6 +147,9 @@ static void test_argv_refused(void)
     spec.extra = TEXTS("--name=mine");
     refuse(spec, "--name=mine");
     spec = full_spec;
+    g_autoptr(GError) error = NULL;
+    g_assert_null(container_argv("podman", &(struct container_dialect){true, true, false, true}, &spec, &error));
+    g_assert_nonnull(strstr(error->message, "--memory '16g'"));
     spec.extra = TEXTS("-d");
     refuse(spec, "-d");
     spec = full_spec;
