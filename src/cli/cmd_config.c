@@ -33,7 +33,7 @@ static int check(int argc, char **argv)
     cli_plan_print(study, plan, true, stdout);
     cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autofree char *results = cli_plan_results(plan);
-    return cli_plan_preflight(plan, results, NULL, NULL) ? CLI_OK : CLI_USAGE;
+    return cli_plan_preflight(plan, &(struct preflight_options){.results_dir = results}, NULL) ? CLI_OK : CLI_USAGE;
 }
 
 static void print_origins(const struct config *config)

@@ -92,7 +92,8 @@ static int run(int argc, char **argv)
     g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, plan ? config_file_name(file) : NULL);
     if (!dispatch)
         return CLI_USAGE;
-    const struct preflight_options how = {.results_dir = results, .dispatch = dispatch, .thorough = true};
+    const struct preflight_options how = {
+        .results_dir = results, .dispatch = dispatch, .thorough = true, .starts = true};
     g_autoptr(owned_preflight) p = preflight_new(&how);
     proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
     if (plan)

@@ -20,7 +20,8 @@ static int run_json(const struct config_file *file, const struct plan *plan, con
                     const struct dispatch *dispatch)
 {
     json_t *tree = cli_plan_json(file, plan), *findings = json_array();
-    bool ok = cli_plan_preflight(plan, results, dispatch, findings);
+    const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
+    bool ok = cli_plan_preflight(plan, &how, findings);
     json_object_set_new(tree, "findings", findings);
     cli_print_json(tree);
     return ok ? CLI_OK : CLI_USAGE;
@@ -41,7 +42,8 @@ static int run(int argc, char **argv)
         return run_json(file, plan, results, dispatch);
     cli_plan_print(file, plan, true, stdout);
     cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
-    return cli_plan_preflight(plan, results, dispatch, NULL) ? CLI_OK : CLI_USAGE;
+    const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
+    return cli_plan_preflight(plan, &how, NULL) ? CLI_OK : CLI_USAGE;
 }
 
 const struct cli_command cli_plan = {

@@ -105,6 +105,23 @@ static void say_preparing(const char *text, void *data)
     screen->dirty = screen->live;
 }
 
+/* What the runs would lack, looked for in the very containers of theirs. Exit code; CLI_OK: go on. */
+static int look_ahead(const struct plan *plan, const char *results, const struct dispatch *dispatch, int interrupt_fd,
+                      struct screen *screen)
+{
+    const struct preflight_options how = {.results_dir = results,
+                                          .dispatch = dispatch,
+                                          .starts = true,
+                                          .pulls = true,
+                                          .interrupt_fd = interrupt_fd,
+                                          .say = say_preparing,
+                                          .say_data = screen};
+    bool ready = skip_preflight || cli_plan_preflight(plan, &how, NULL);
+    clear_line(screen);
+    int signal_number = interrupt_take(interrupt_fd);
+    return signal_number ? CLI_SIGNAL + signal_number : ready ? CLI_OK : CLI_USAGE;
+}
+
 /* Exit code; CLI_OK: go on. */
 static int prepare(const struct dispatch *dispatch, int interrupt_fd, struct screen *screen)
 {
@@ -125,9 +142,12 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     /* from here on a signal ends the study in order, also while images are pulled and its folder is written */
     int interrupt_fd = interrupt_open();
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
-    int prepared = prepare(dispatch, interrupt_fd, &screen);
-    if (prepared != CLI_OK)
-        return prepared;
+    proc_become_subreaper();
+    int ready = look_ahead(plan, results, dispatch, interrupt_fd, &screen);
+    if (ready == CLI_OK)
+        ready = prepare(dispatch, interrupt_fd, &screen);
+    if (ready != CLI_OK)
+        return ready;
     g_autoptr(owned_store) store = store_create(results, file, plan, &error);
     if (!store)
         return cli_fail(error);
@@ -137,7 +157,6 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
                             .event = on_event,
                             .event_data = &screen};
     int interrupted;
-    proc_become_subreaper();
     bool ok = study_execute(&job, &interrupted, &error);
     clear_line(&screen);
     cli_print_study(store, &table);
@@ -158,9 +177,7 @@ static int run(int argc, char **argv)
         cli_plan_print(file, plan, false, stderr);
     g_autofree char *results = cli_plan_target(plan, &target);
     g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(file));
-    if (!dispatch || (!skip_preflight && !cli_plan_preflight(plan, results, dispatch, NULL)))
-        return CLI_USAGE;
-    return execute(file, plan, results, dispatch);
+    return dispatch ? execute(file, plan, results, dispatch) : CLI_USAGE;
 }
 
 const struct cli_command cli_run = {

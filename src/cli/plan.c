@@ -127,13 +127,11 @@ const char *cli_finding_state(const struct preflight *p, const struct preflight_
     return preflight_verdict_name(verdict);
 }
 
-bool cli_plan_preflight(const struct plan *plan, const char *results, const struct dispatch *dispatch,
-                        json_t *findings)
+bool cli_plan_preflight(const struct plan *plan, const struct preflight_options *how, json_t *findings)
 {
     g_autoptr(owned_diag) diag = diag_new();
-    const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
     const struct preflight_finding *const *list;
-    g_autoptr(owned_preflight) p = preflight_new(&how);
+    g_autoptr(owned_preflight) p = preflight_new(how);
     preflight_look_at_plan(p, plan);
     preflight_report(p, diag);
     size_t n = findings ? preflight_findings(p, &list) : 0;

@@ -33,10 +33,9 @@ json_t *cli_plan_json(const struct config_file *file, const struct plan *plan);
 char *cli_plan_results(const struct plan *plan);
 /* The folder that results go to: --output, output_dir or ./results. New string. */
 char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *options);
-/* Says on stderr what the plan would not find on this machine. False: it cannot be run (exit code 2). results: the
- * folder they would go to, or NULL: not looked at. findings: NULL, or a list that gets what is said. */
-bool cli_plan_preflight(const struct plan *plan, const char *results, const struct dispatch *dispatch,
-                        json_t *findings);
+/* Says on stderr what the plan would not find on this machine, as far as the options say. False: it cannot be run (exit
+ * code 2). findings: NULL, or a list that gets what is said. */
+bool cli_plan_preflight(const struct plan *plan, const struct preflight_options *how, json_t *findings);
 
 /* A finding as JSON, and its state for all that was looked at: "ok", "absent", "warning", "failed". */
 json_t *cli_finding_json(const struct preflight *p, const struct preflight_finding *finding);

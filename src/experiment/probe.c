@@ -149,7 +149,7 @@ static char **environment_of(const struct exchange *x)
     return (char **)g_ptr_array_free(rows, FALSE);
 }
 
-/* Its answer to hello; or {"error", "class"}. */
+/* Its answer to hello; or {"error", "class"}. It must be able to tell its options too: for that it is imported. */
 static json_t *engine_facts(const struct exchange *x, int interrupt_fd)
 {
     g_autoptr(GError) error = NULL;
@@ -158,12 +158,16 @@ static json_t *engine_facts(const struct exchange *x, int interrupt_fd)
                                          .env = (const char *const *)environment,
                                          .interrupt_fd = interrupt_fd};
     struct engine *engine = engine_start(&start, &error);
-    struct engine_identity identity;
+    struct engine_identity identity = {0};
+    struct engine_schema schema = {0};
     json_t *facts = json_object();
-    if (engine && engine_hello(engine, 0, &identity, &error)) {
+    if (engine && engine_hello(engine, 0, &identity, &error))
         json_object_update(facts, identity.reply);
-        engine_identity_clear(&identity);
-    } else {
+    if (!error && !engine_schema(engine, 0, &schema, &error))
+        json_object_del(facts, "engine");
+    engine_identity_clear(&identity);
+    engine_schema_clear(&schema);
+    if (error) {
         set_text(facts, "error", error->message);
         set_text(facts, "class", llem_error_name(error->code));
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks of engines and models: what their descriptors say of them. */
-#include "preflight/rows.h"
+#include "preflight/place.h"
 
 #include "engine/engine.h"
 
@@ -22,7 +22,10 @@ static void probe_adapter(const struct preflight_question *q, struct preflight_f
 {
     g_autoptr(GError) error = NULL;
     const struct backend *backend = backend_find(q->about, &error);
-    g_auto(GStrv) argv = backend ? backend_command(backend, &error) : NULL;
+    bool elsewhere = place_container(q->preflight, q->config) != NULL;
+    g_auto(GStrv) argv = !backend    ? NULL
+                         : elsewhere ? backend_command_elsewhere(backend, "python3", &error)
+                                     : backend_command(backend, &error);
     if (argv) {
         preflight_find(ret, PREFLIGHT_OK, NULL, "%s", backend_program(backend, (const char *const *)argv));
         return;
@@ -57,9 +60,11 @@ static void probe_any(const struct preflight_question *q, struct preflight_findi
         preflight_find(ret, PREFLIGHT_FAILS, NULL, "no engine can be run here");
 }
 
-/* An engine whose program is there. */
+/* An engine whose program is there; what is in an image is asked there. */
 static char *start_key(struct preflight *p, const struct config *config, size_t nth)
 {
+    if (place_container(p, config))
+        return NULL;
     g_autofree char *name = backend_key(p, config, nth);
     const struct backend *backend = name ? backend_find(name, NULL) : NULL;
     g_auto(GStrv) argv = backend ? backend_command(backend, NULL) : NULL;
@@ -90,6 +95,8 @@ static void probe_start(const struct preflight_question *q, struct preflight_fin
 /* An engine whose adapter is a Python program, where none of the user's takes its place. */
 static char *python_key(struct preflight *p, const struct config *config, size_t nth)
 {
+    if (place_container(p, config))
+        return NULL;
     g_autofree char *name = backend_key(p, config, nth);
     const struct backend *backend = name ? backend_find(name, NULL) : NULL;
     const char *instead = backend ? g_getenv(backend_variable(backend)) : NULL;

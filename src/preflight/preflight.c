@@ -8,6 +8,8 @@ struct preflight {
     const struct preflight_options *options;
     const struct preflight_check *const *tables;
     struct workload_library *library;
+    void *places; /* of place.c */
+    GDestroyNotify places_free;
     GHashTable *models;   /* preflight_model_name() → struct preflight_model */
     GHashTable *asked;    /* id and key → the finding in `findings` */
     GPtrArray *findings;  /* of struct preflight_finding */
@@ -59,6 +61,8 @@ void preflight_free(struct preflight *p)
     if (!p)
         return;
     workload_library_free(p->library);
+    if (p->places)
+        p->places_free(p->places);
     g_hash_table_unref(p->models);
     g_hash_table_unref(p->asked);
     g_ptr_array_unref(p->findings);
@@ -70,6 +74,12 @@ void preflight_free(struct preflight *p)
 const struct preflight_options *preflight_options_of(const struct preflight *p)
 {
     return p->options;
+}
+
+void **preflight_places(struct preflight *p, GDestroyNotify free)
+{
+    p->places_free = free;
+    return &p->places;
 }
 
 struct workload_library *preflight_library(struct preflight *p)

@@ -38,6 +38,11 @@ struct preflight_options {
     const char *results_dir;     /* where results would go; NULL: not asked */
     const struct dispatch *dispatch; /* who runs the runs; NULL: not asked */
     bool thorough;               /* checks that take their time, too: `llem doctor` */
+    bool starts;                 /* containers may be started, to see what is inside: `llem run`, `llem doctor` */
+    bool pulls;                  /* images that are not here are pulled, as before a study: `llem run` */
+    int interrupt_fd;            /* ends what takes long; -1: none. Of those that start or pull */
+    runner_say_fn *say;          /* what is being done; NULL: nobody listens */
+    void *say_data;
 };
 
 struct preflight_finding {

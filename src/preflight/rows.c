@@ -4,8 +4,7 @@
 
 const struct preflight_check *const preflight_tables[] = {
     preflight_store_rows, preflight_runner_rows, preflight_engine_rows, preflight_work_rows, preflight_sensor_rows,
-    preflight_boards_rows,
-    NULL,
+    preflight_boards_rows, preflight_gpu_rows, preflight_container_rows, NULL,
 };
 
 const struct preflight_check *const preflight_cell_tables[] = {preflight_engine_rows, NULL};

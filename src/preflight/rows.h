@@ -32,6 +32,8 @@ extern const struct preflight_check preflight_engine_rows[];
 extern const struct preflight_check preflight_work_rows[];
 extern const struct preflight_check preflight_sensor_rows[];
 extern const struct preflight_check preflight_boards_rows[];
+extern const struct preflight_check preflight_container_rows[];
+extern const struct preflight_check preflight_gpu_rows[];
 /* The tables themselves, ended by NULL. A test puts its own in their place. */
 extern const struct preflight_check *const preflight_tables[];
 /* Those with rows that refuse a cell for what it says itself, whatever the machine is like. */
@@ -47,6 +49,10 @@ const struct preflight_finding *preflight_first_refusal(struct preflight *p,
                                                         const struct config *config);
 
 const struct preflight_options *preflight_options_of(const struct preflight *p);
+/* Room for what place.c keeps, NULL at first, and how it is freed. */
+void **preflight_places(struct preflight *p, GDestroyNotify free);
+/* The folder that is there already on the way to one that may not be. New string. */
+char *preflight_nearest_folder(const char *path);
 /* The data sets read so far. */
 struct workload_library *preflight_library(struct preflight *p);
 

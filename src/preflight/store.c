@@ -7,8 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* The folder that is there already on the way to one that may not be. New string. */
-static char *nearest_folder(const char *path)
+char *preflight_nearest_folder(const char *path)
 {
     char *at = g_canonicalize_filename(path, NULL);
     while (access(at, F_OK) != 0 && errno == ENOENT && strcmp(at, "/")) {
@@ -28,7 +27,7 @@ static char *results_key(struct preflight *p, const struct config *config, size_
 
 static void probe_results(const struct preflight_question *q, struct preflight_finding *ret)
 {
-    g_autofree char *folder = nearest_folder(q->about);
+    g_autofree char *folder = preflight_nearest_folder(q->about);
     const char *why = NULL;
     if (access(folder, F_OK) != 0)
         why = g_strerror(errno);
@@ -50,7 +49,7 @@ static void probe_results(const struct preflight_question *q, struct preflight_f
 static void probe_space(const struct preflight_question *q, struct preflight_finding *ret)
 {
     enum { LEAST_MIB = 256 };
-    g_autofree char *folder = nearest_folder(q->about);
+    g_autofree char *folder = preflight_nearest_folder(q->about);
     struct statvfs st;
     if (statvfs(folder, &st) != 0) {
         preflight_find(ret, PREFLIGHT_ABSENT, NULL, "%s: %s", folder, g_strerror(errno));
@@ -70,7 +69,6 @@ const struct preflight_check preflight_store_rows[] = {
     {.id = "store.space",
      .why = "a full disk loses the runs that do not fit",
      .remedy = "free some space, or name a folder on another disk with  llem run -o DIR",
-     .thorough = true,
      .key = results_key,
      .probe = probe_space},
     {0},

@@ -80,6 +80,8 @@ static bool open_with(const char *wanted, const struct runner_options *options, 
     docker->worker_path = g_canonicalize_filename(options->worker_path, NULL);
     docker->kept = g_ptr_array_new_with_free_func(g_free);
     docker->container = keep_container(docker, options->container ? options->container : &nothing);
+    if (!docker->container.client)
+        docker->container.client = wanted;
     *ret_state = docker;
     return true;
 }
@@ -94,6 +96,11 @@ static bool podman_open(const struct runner_options *options, void **ret_state, 
 {
     (void)error;
     return open_with("podman", options, ret_state);
+}
+
+static const struct runner_container *docker_container(const void *state)
+{
+    return &((const struct docker *)state)->container;
 }
 
 static void docker_close(void *state)
@@ -494,10 +501,10 @@ static const struct runner_check checks[] = {
 };
 
 #define CONTAINER_VERBS                                                                                                \
-    .max_in_flight = 1, .flags = RUNNER_ELSEWHERE, .checks = checks, .close = docker_close, .prepare = docker_prepare,  \
-    .place = docker_place, .places_free = docker_places_free, .start = run_start, .end_fd = run_end_fd,                 \
-    .has_ended = run_has_ended, .ask_to_stop = run_ask_to_stop, .kill = run_kill, .describe_end = run_describe_end,     \
-    .sweep = run_sweep, .release = run_release
+    .max_in_flight = 1, .flags = RUNNER_ELSEWHERE, .checks = checks, .container = docker_container,                    \
+    .close = docker_close, .prepare = docker_prepare, .place = docker_place, .places_free = docker_places_free,        \
+    .start = run_start, .end_fd = run_end_fd, .has_ended = run_has_ended, .ask_to_stop = run_ask_to_stop,              \
+    .kill = run_kill, .describe_end = run_describe_end, .sweep = run_sweep, .release = run_release
 
 const struct runner_ops runner_docker = {
     .name = "docker", .summary = "a fresh container for each run, one at a time", .open = docker_open, CONTAINER_VERBS};

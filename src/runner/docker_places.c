@@ -360,8 +360,8 @@ bool docker_places_fill(struct docker_places *p, struct exchange *x, GError **er
 {
     bool ok = add_all_of_users(p, error) && add_engine(p, error) && add_command(p, x->command, error) &&
            add_caches(p, x, error) && add_fields(p, x, error);
-    drop_secrets(p->docker, x->record_env);
     p->gpus = x->boards && *x->boards ? g_strdupv(x->boards) : NULL;
+    drop_secrets(p->docker, x->record_env);
     p->shown.map = (struct exchange_map){(const struct exchange_path *)(const void *)p->paths->data, p->paths->len};
     return ok;
 }

@@ -67,3 +67,8 @@ void runner_places_free(const struct runner *runner, struct runner_places *place
     if (places)
         runner->ops->places_free(places);
 }
+
+const struct runner_container *runner_container_of(const struct runner *runner)
+{
+    return runner->ops->container ? runner->ops->container(runner->state) : NULL;
+}

@@ -123,6 +123,7 @@ struct runner_ops {
     int max_in_flight;   /* runs at once, unless an instance is made for fewer or more */
     unsigned flags;      /* enum runner_flags */
     const struct runner_check *checks; /* as far as a row without an id; NULL: none */
+    const struct runner_container *(*container)(const void *state); /* NULL: no container */
     bool (*open)(const struct runner_options *options, void **ret_state, GError **error);
     void (*close)(void *state);
     /* NULL: nothing to prepare. */
@@ -156,6 +157,8 @@ void runner_free(struct runner *runner);
 typedef struct runner owned_runner; /* for g_autoptr(owned_runner) alone */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_runner, runner_free)
 
+/* What a container of its runs is to be, with what is otherwise if nothing was said; NULL: its runs are in none. */
+const struct runner_container *runner_container_of(const struct runner *runner);
 /* What is done once before the runs of a study, and may take minutes: what dead owners left is ended, an image is
  * pulled and pinned. A signal in interrupt_fd (-1: none) ends it (INTERRUPTED) and is left for the caller to take.
  * say may be NULL. Comes before runner_place(). */

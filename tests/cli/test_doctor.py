@@ -122,4 +122,4 @@ def test_a_terminal_gets_whole_words(llem, command):
     assert len(narrow.splitlines()) > len(wide.splitlines())
     assert narrow.split() == wide.split()
     words = max(map(len, wide.split()))
-    assert all(len(line) <= max(100, words + 40) for line in narrow.splitlines())
+    assert all(len(line) <= max(100, words + 48) for line in narrow.splitlines())

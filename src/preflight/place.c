@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include "preflight/place.h"
+
+#include "boards/boards.h"
+#include "exchange/exchange.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define ASK_NS    (300 * NS_PER_S) /* an engine that is imported from a cold disk takes minutes */
+#define LOADER_NS (30 * NS_PER_S)
+
+/* An answer, and what it points to. */
+struct seen_answer {
+    struct answer answer;
+    json_t *found;
+    GError *error;
+    char **asked;
+    char *image_glibc;
+    bool none; /* nobody could be asked */
+};
+
+struct places {
+    GHashTable *clients, *images, *answers; /* name → struct seen_… */
+    struct boards *boards;
+};
+
+static void client_free(void *data)
+{
+    struct seen_client *seen = data;
+    container_client_free(seen->client);
+    g_clear_error(&seen->error);
+    g_clear_error(&seen->daemon_error);
+    g_free(seen);
+}
+
+static void image_free(void *data)
+{
+    struct seen_image *seen = data;
+    container_image_clear(&seen->image);
+    g_clear_error(&seen->error);
+    g_free(seen);
+}
+
+static void answer_free(void *data)
+{
+    struct seen_answer *seen = data;
+    json_decref(seen->found);
+    g_clear_error(&seen->error);
+    g_strfreev(seen->asked);
+    g_free(seen->image_glibc);
+    g_free(seen);
+}
+
+static struct places *places_new(void)
+{
+    struct places *places = g_new0(struct places, 1);
+    places->clients = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, client_free);
+    places->images = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, image_free);
+    places->answers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, answer_free);
+    places->boards = boards_new();
+    return places;
+}
+
+static void places_free(void *data)
+{
+    struct places *places = data;
+    g_hash_table_unref(places->clients);
+    g_hash_table_unref(places->images);
+    g_hash_table_unref(places->answers);
+    boards_free(places->boards);
+    g_free(places);
+}
+
+static struct places *places_of(struct preflight *p)
+{
+    void **places = preflight_places(p, places_free);
+    if (!*places)
+        *places = places_new();
+    return *places;
+}
+
+/* --- Names ----------------------------------------------------------------------------------------------------------- */
+
+static const struct runner *runner_of(const struct preflight *p, const struct config *config)
+{
+    const struct dispatch *d = preflight_options_of(p)->dispatch;
+    return d && config ? dispatch_runner(d, config_string(config, FIELD_BACKEND)) : NULL;
+}
+
+const struct runner_container *place_container(const struct preflight *p, const struct config *config)
+{
+    const struct runner *runner = runner_of(p, config);
+    return runner ? runner_container_of(runner) : NULL;
+}
+
+char *place_client_name(const struct preflight *p, const struct config *config)
+{
+    const struct runner_container *c = place_container(p, config);
+    return c ? g_strdup(c->client ? c->client : "docker/podman") : NULL;
+}
+
+/* Of a name of findings: what container_client_new() takes. */
+static const char *client_wanted(const char *name)
+{
+    return strcmp(name, "docker/podman") != 0 ? name : NULL;
+}
+
+char *place_image_name(const struct preflight *p, const struct config *config)
+{
+    const struct runner *runner = runner_of(p, config);
+    const struct runner_container *c = runner ? runner_container_of(runner) : NULL;
+    return c ? g_strdup_printf("%s:%s", runner->ops->name, c->image) : NULL;
+}
+
+char *place_name(const struct preflight *p, const struct config *config)
+{
+    g_auto(owned_boards_wish) wish = {0};
+    g_autofree char *image = place_image_name(p, config);
+    if (!image)
+        return NULL;
+    boards_wish_of(config, &wish);
+    g_autofree char *list = wish.named ? g_strjoinv(", ", wish.named) : NULL;
+    g_autofree char *named = list ? g_strconcat(" ", list, NULL) : g_strdup("");
+    g_autofree char *boards =
+        wish.need == BOARDS_NEVER ? g_strdup("no GPU")
+                                  : g_strdup_printf("%s%d GPU%s%s", wish.need == BOARDS_MAY ? "up to " : "",
+                                                    (int)MAX(wish.n, 1), wish.n > 1 ? "s" : "", named);
+    return g_strdup_printf("%s for %s, %s", image, config_string(config, FIELD_BACKEND), boards);
+}
+
+/* --- Clients and images --------------------------------------------------------------------------------------------- */
+
+const struct seen_client *place_client(struct preflight *p, const char *name)
+{
+    GHashTable *clients = places_of(p)->clients;
+    struct seen_client *seen = g_hash_table_lookup(clients, name);
+    if (seen)
+        return seen;
+    seen = g_new0(struct seen_client, 1);
+    seen->client = container_client_new(client_wanted(name), &seen->error);
+    if (seen->client)
+        seen->daemon = container_daemon(seen->client, &seen->daemon_error);
+    g_hash_table_insert(clients, g_strdup(name), seen);
+    return seen;
+}
+
+static const struct seen_client *client_of(struct preflight *p, const struct config *config)
+{
+    g_autofree char *name = place_client_name(p, config);
+    return place_client(p, name);
+}
+
+/* 0 is what nobody set. */
+static int interrupt_of(const struct preflight_options *options)
+{
+    return options->interrupt_fd > 0 ? options->interrupt_fd : -1;
+}
+
+/* Pulls it first where that is what a study would do, and may be done. */
+static void look_for_image(struct preflight *p, const struct config *config, const struct seen_client *client,
+                           struct seen_image *seen)
+{
+    const struct runner_container *c = place_container(p, config);
+    const struct preflight_options *options = preflight_options_of(p);
+    bool always = !g_strcmp0(c->pull, "always");
+    bool here = container_image_inspect(client->client, c->image, &seen->image, &seen->error);
+    if (!options->pulls || (here && !always) ||
+        (!here && !g_error_matches(seen->error, LLEM_ERROR, LLEM_ERROR_IMAGE_MISSING)) || !g_strcmp0(c->pull, "never"))
+        return;
+    container_image_clear(&seen->image);
+    g_clear_error(&seen->error);
+    if (runner_prepare(runner_of(p, config), interrupt_of(options), options->say, options->say_data, &seen->error))
+        container_image_inspect(client->client, c->image, &seen->image, &seen->error);
+}
+
+const struct seen_image *place_image(struct preflight *p, const struct config *config)
+{
+    const struct seen_client *client = client_of(p, config);
+    g_autofree char *name = place_image_name(p, config);
+    struct seen_image *seen = g_hash_table_lookup(places_of(p)->images, name);
+    if (seen || !client->daemon)
+        return seen;
+    seen = g_new0(struct seen_image, 1);
+    look_for_image(p, config, client, seen);
+    g_hash_table_insert(places_of(p)->images, g_steal_pointer(&name), seen);
+    return seen;
+}
+
+/* --- Answers ----------------------------------------------------------------------------------------------------------- */
+
+/* What the image's own loader says of its version: the worker could not start. New string, or NULL. */
+static char *ask_loader(struct container_client *client, const char *image_id)
+{
+    static const char *const loaders[] = {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"};
+    char *version = NULL;
+    for (size_t i = 0; !version && i < G_N_ELEMENTS(loaders); i++) {
+        const struct container_spec spec = {.image_id = image_id,
+                                            .network = "none",
+                                            .entrypoint = loaders[i],
+                                            .arguments = (const char *const[]){"--version", NULL},
+                                            .remove = true};
+        struct container_output output = {0};
+        g_auto(GStrv) argv = container_run_argv(client, &spec, NULL);
+        if (argv && container_command(client, (const char *const *)argv + 1, LOADER_NS, &output, NULL) &&
+            output.exit_code == 0) {
+            const char *at = strstr(output.out, "version ");
+            version = at ? g_strndup(at + 8, strspn(at + 8, "0123456789.")) : NULL;
+        }
+        container_output_clear(&output);
+    }
+    if (version && g_str_has_suffix(version, "."))
+        version[strlen(version) - 1] = '\0';
+    return version;
+}
+
+static bool fill_engine(const struct preflight *p, const struct config *config, struct exchange *x, GError **error)
+{
+    const char *name = config_string(config, FIELD_BACKEND);
+    const struct backend *backend = backend_find(name, error);
+    const struct dispatch_choice *choice = dispatch_choice_of(preflight_options_of(p)->dispatch, name);
+    const char *python = choice && choice->python ? choice->python : "python3";
+    x->command = backend ? backend_command_elsewhere(backend, python, error) : NULL;
+    if (!x->command)
+        return false;
+    x->environment = json_object();
+    for (const char *const *row = backend_env(backend); row && *row; row++) {
+        g_auto(GStrv) parts = g_strsplit(*row, "=", 2);
+        json_object_set_new(x->environment, parts[0], json_string(parts[1]));
+    }
+    return true;
+}
+
+/* The exchange file of a run of the cell without its work. */
+static bool fill(struct preflight *p, const struct config *config, struct exchange *x, GError **error)
+{
+    g_auto(owned_boards_wish) wish = {0};
+    g_auto(owned_boards_choice) choice = {0};
+    x->config_hash = g_strdup(config_hash(config));
+    x->config = config_tree(config);
+    x->hashed = config_hashed(config);
+    x->origins = config_origins(config);
+    x->files = config_files(config);
+    x->cycle = 1;
+    x->model_path = g_strdup(preflight_model(p, config)->path);
+    exchange_prompts_init(&x->prompts, 0);
+    exchange_prompts_init(&x->warmup, 0);
+    boards_wish_of(config, &wish);
+    if (!boards_choose(places_of(p)->boards, &wish, &choice, error))
+        return false;
+    x->boards = g_steal_pointer(&choice.uuids);
+    return fill_engine(p, config, x, error);
+}
+
+/* A folder beside the results, since what holds for one holds for the other: mounts, rights. New string; NULL: none. */
+static char *make_folder(const struct preflight *p)
+{
+    const char *results = preflight_options_of(p)->results_dir;
+    g_autofree char *near = preflight_nearest_folder(results ? results : g_get_tmp_dir());
+    char *folder = g_build_filename(near, ".llem-preflight-XXXXXX", NULL);
+    if (g_mkdtemp(folder))
+        return folder;
+    g_free(folder);
+    return g_dir_make_tmp("llem-preflight-XXXXXX", NULL);
+}
+
+/* What an answer says of boards. */
+static const char *const of_boards[] = {"gpus", "cuda", "nvidia_smi"};
+
+/* With the boards of a run, or without any. */
+static bool ask_in(struct preflight *p, const struct config *config, const char *folder, bool with_boards,
+                   struct seen_answer *seen, GError **error)
+{
+    g_auto(owned_exchange) x = {0};
+    const struct preflight_options *options = preflight_options_of(p);
+    const struct runner *runner = runner_of(p, config);
+    if (!fill(p, config, &x, error) ||
+        !runner_prepare(runner, interrupt_of(options), options->say, options->say_data, error))
+        return false;
+    if (with_boards)
+        seen->asked = g_strdupv(x.boards);
+    else
+        g_clear_pointer(&x.boards, g_strfreev);
+    return runner_ask(runner, &x, folder, ASK_NS, interrupt_of(options), &seen->found, error);
+}
+
+/* A container that does not start with its boards still has a C library and an engine to be looked at: all that is
+ * wrong is to be told at once. */
+static void ask(struct preflight *p, const struct config *config, struct seen_answer *seen)
+{
+    g_autofree char *folder = make_folder(p);
+    seen->none = !folder;
+    if (!folder || ask_in(p, config, folder, true, seen, &seen->error)) {
+        if (folder)
+            file_remove_tree(folder, NULL);
+        return;
+    }
+    bool again = !seen->found && seen->asked && *seen->asked &&
+                 !g_error_matches(seen->error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED);
+    if (again && ask_in(p, config, folder, false, seen, NULL) && seen->found)
+        for (size_t i = 0; i < G_N_ELEMENTS(of_boards); i++)
+            json_object_del(seen->found, of_boards[i]);
+    file_remove_tree(folder, NULL);
+}
+
+const struct answer *place_answer(struct preflight *p, const struct config *config)
+{
+    static const enum answer_need needs[] = {[CONFIG_GPU_NONE] = ANSWER_NEVER,
+                                             [CONFIG_GPU_MAY] = ANSWER_MAY,
+                                             [CONFIG_GPU_NEEDS] = ANSWER_NEEDS};
+    const struct seen_image *image = place_image(p, config);
+    if (!image || !image->image.id || !preflight_options_of(p)->starts)
+        return NULL;
+    g_autofree char *name = place_name(p, config);
+    struct seen_answer *seen = g_hash_table_lookup(places_of(p)->answers, name);
+    if (!seen) {
+        seen = g_new0(struct seen_answer, 1);
+        ask(p, config, seen);
+        if (seen->error && !seen->found)
+            seen->image_glibc = ask_loader(client_of(p, config)->client, image->image.id);
+        seen->answer = (struct answer){seen->found, seen->error, (const char *const *)seen->asked,
+                                       needs[config_gpu_need(config)], seen->image_glibc};
+        g_hash_table_insert(places_of(p)->answers, g_steal_pointer(&name), seen);
+    }
+    return seen->none ? NULL : &seen->answer;
+}

@@ -1,0 +1,287 @@
+"""What would only be found out while runs are in containers, asked before: every row against a real daemon."""
+
+import json
+import os
+import re
+import time
+
+import daemon as daemons
+import images
+import podman as podmen
+import pytest
+import toy
+from studies import write
+
+A, B = (f"GPU-00000000-0000-4000-8000-00000000000{i}" for i in (0, 1))
+
+
+def study(path, image="llem-test/base", kind="docker", runner=None, **fields):
+    """A study of the simulated engine, or of `backend`, in containers."""
+    name = fields.get("backend", "sim")
+    return write(path / "t.yaml", {"runners": {name: {"use": f"{kind}:{image}", **(runner or {})}}, **fields})
+
+
+def doctor(llem, path, code=0, *overrides, **options):
+    """{check: row}"""
+    done = llem.run("doctor", path, *overrides, "--json", timeout=180, **options)
+    assert done.returncode == code, done.stdout + done.stderr
+    return {row["check"]: row for row in json.loads(done.stdout)}
+
+
+def states(rows):
+    return {check: row["state"] for check, row in rows.items() if check.startswith(("container.", "gpu."))}
+
+
+def made(docker, llem, path, since):
+    """The images of the containers that were made for cells of a study; the daemon has other tests too."""
+    cells = set(re.findall(r"\b[0-9a-f]{16}\b", llem.ok("plan", path, "--json")))
+    events = docker.ok("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}", "--filter", "event=create",
+                       "--format", "{{json .Actor.Attributes}}")  # fmt: skip
+    found = [json.loads(line) for line in events.splitlines()]
+    return [row["image"] for row in found if row.get("org.llenergymeasure.config") in cells]
+
+
+@pytest.fixture
+def boards(llem, build_dir, tmp_path):
+    """The host's driver: two simulated boards, those that the stand-in toolkit has."""
+
+    def make(**script):
+        script.setdefault("devices", [{"uuid": A}, {"uuid": B}])
+        path = tmp_path / "boards.json"
+        path.write_text(json.dumps(script))
+        llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(path)}
+        return path
+
+    return make
+
+
+# --- Client and daemon: an answer of its own for each
+
+
+def test_all_is_well(docker, llem, tmp_path):
+    rows = doctor(llem, study(tmp_path, docker.image("base")))
+    assert set(states(rows).values()) == {"ok"}
+    assert "docker " in rows["container.client"]["found"]
+    assert docker.host in rows["container.daemon"]["found"]
+    assert docker.image_id("llem-test/base")[:19] in rows["container.image"]["found"]
+    assert rows["container.engine"]["found"].startswith("sim 1.")
+    assert f"glibc {os.confstr('CS_GNU_LIBC_VERSION').split()[1]}" in rows["container.glibc"]["found"]
+    assert all(row["why"] and row["remedy"] for row in rows.values())
+    assert not list(tmp_path.glob(".llem-preflight*")) and not list(tmp_path.glob("results/*"))
+
+
+def test_client_that_is_not_installed(docker, llem, tmp_path):
+    rows = doctor(llem, study(tmp_path, runner={"client": "/nowhere/docker"}), 1)
+    assert rows["container.client"]["state"] == "failed" and "/nowhere/docker" in rows["container.client"]["found"]
+    assert "container.daemon" not in rows
+
+
+def test_daemon_that_is_not_running(llem, tmp_path):
+    daemons_down = {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
+    row = doctor(llem, study(tmp_path), 1, env=daemons_down)["container.daemon"]
+    assert row["state"] == "failed" and "does not run" in row["found"] and "systemctl start docker" in row["found"]
+
+
+def test_socket_that_is_not_for_this_user(docker, llem, tmp_path):
+    """Upstream told whoever had no daemon to join the group, and whoever was not in it that the toolkit was missing."""
+    home = tmp_path / "user"
+    home.mkdir()
+    os.chown(home, 1234, 1234)
+    for folder in [*tmp_path.parents, tmp_path]:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    env = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    row = doctor(llem, study(tmp_path), 1, env=env, user=1234, group=1234, extra_groups=[], cwd=home)["container.daemon"]
+    assert row["state"] == "failed" and "ermission" in row["found"] and "group" in row["found"]
+    assert "does not run" not in row["found"]
+
+
+def test_daemon_of_another_machine(llem, tmp_path):
+    row = doctor(llem, study(tmp_path), 1, env={"DOCKER_HOST": "tcp://192.0.2.1:2375"})["container.daemon"]
+    assert row["state"] == "failed" and "socket of this machine" in row["found"]
+
+
+# --- Room
+
+
+def test_room_for_images_and_results(docker, llem, tmp_path):
+    rows = doctor(llem, study(tmp_path, docker.image("base")))
+    assert " free at " in rows["container.space"]["found"] and " free" in rows["store.space"]["found"]
+    rows = doctor(llem, study(tmp_path, runner={"shm_size": "900g"}))
+    assert rows["container.memory"]["state"] == "warning" and "900" in rows["container.memory"]["found"]
+    rows = doctor(llem, study(tmp_path, runner={"shm_size": "2g", "memory": "1g"}))
+    assert rows["container.memory"]["state"] == "warning" and "may use 1.00 GiB" in rows["container.memory"]["found"]
+
+
+# --- The image that will run, and no other
+
+
+def test_no_other_image_is_needed(docker, llem, tmp_path):
+    """Upstream started a CUDA image of its own choice from the network. Nothing here can reach any."""
+    image = docker.image("base", name="llem-test/only", labels={"of": "this test"})
+    path, since = study(tmp_path, image, random_seed=101), time.time()
+    doctor(llem, path)
+    assert made(docker, llem, path, since) == [docker.image_id(image)]
+
+
+def test_an_image_that_is_not_here(docker, llem, tmp_path):
+    row = doctor(llem, study(tmp_path, "llem-test/nowhere"))["container.image"]
+    assert row["state"] == "warning" and "pulled before the first run" in row["found"]
+    row = doctor(llem, study(tmp_path, "llem-test/nowhere", runner={"pull": "never"}), 1)["container.image"]
+    assert row["state"] == "failed" and "llem-test/nowhere" in row["found"]
+
+
+def test_each_image_and_engine_is_asked_once(docker, llem, tmp_path):
+    path = study(tmp_path, docker.image("base"), sweep={"sim.threads": [1, 2], "random_seed": [102, 103]})
+    since = time.time()
+    doctor(llem, path)
+    assert len(made(docker, llem, path, since)) == 1
+
+
+@pytest.mark.parametrize("kind, said", [("oldglibc", "llem-worker needs glibc 2.34, the image has 2.31"), ("noglibc", "no loader of glibc")])
+def test_c_library_of_the_image(docker, llem, tmp_path, kind, said):
+    rows = doctor(llem, study(tmp_path, docker.image(kind)), 1)
+    assert rows["container.glibc"]["state"] == "failed" and said in rows["container.glibc"]["found"]
+    assert rows["container.engine"]["state"] == "absent"
+
+
+def test_engine_that_the_image_does_not_have(docker, llem, tmp_path):
+    """The same adapter in an image with Python and in one without: what is asked is the engine in the image."""
+    toy.install(llem)
+    rows = doctor(llem, study(tmp_path, docker.image("python"), backend="toy", model="m"))
+    assert rows["container.engine"]["state"] == "ok" and rows["container.engine"]["found"].startswith("toy")
+    rows = doctor(llem, study(tmp_path, docker.image("base"), backend="toy", model="m"), 1)
+    assert rows["container.engine"]["state"] == "failed" and "python3" in rows["container.engine"]["found"]
+    assert rows["container.start"]["state"] == "ok"
+
+
+def test_limits_that_are_refused_are_not_a_missing_toolkit(docker, llem, tmp_path):
+    """Upstream's answer to any failure of its container was that the toolkit is not configured."""
+    path = study(tmp_path, docker.image("base"), runner={"ulimits": ["nofile=9000000:9000000"]})
+    row = doctor(llem, path, 1)["container.start"]
+    assert row["state"] == "failed" and "limit" in row["found"] and "toolkit" not in row["found"]
+
+
+# --- GPUs: required only by runs that need one
+
+
+def test_boards_inside_are_those_asked_for(docker, llem, tmp_path, boards):
+    boards()
+    rows = doctor(llem, study(tmp_path, docker.image("cuda13"), **{"sim.device": "gpu", "gpus": [B]}))
+    assert rows["container.gpus"]["state"] == "ok" and rows["container.gpus"]["found"] == "1 of 1: driver 580.65.06, CUDA 13.0"
+    assert B in rows["container.nvidia_smi"]["found"] and A not in rows["container.nvidia_smi"]["found"]
+    assert rows["gpu.driver"]["found"] == "driver 580.65.06, CUDA 13.0, 2 boards"
+    assert "simulated" in rows["container.cuda"]["found"]
+
+
+def test_runs_without_a_gpu_ask_for_none(docker, llem, tmp_path):
+    rows = doctor(llem, study(tmp_path, docker.image("cuda13")))
+    assert not [check for check in rows if check.startswith(("gpu.", "container.gpus"))]
+
+
+def test_a_host_without_a_driver(docker, llem, tmp_path):
+    rows = doctor(llem, study(tmp_path, docker.image("base"), **{"sim.device": "gpu"}), 1, env={"LLEM_NVML_LIBRARY": "/nowhere"})
+    assert rows["gpu.driver"]["state"] == "failed"
+
+
+def test_library_and_kernel_of_different_drivers(docker, llem, tmp_path, boards):
+    boards()
+    (tmp_path / "sys/proc/driver/nvidia").mkdir(parents=True)
+    (tmp_path / "sys/proc/driver/nvidia/version").write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  575.57.08  Sat May 24 2025\n")  # fmt: skip
+    path = study(tmp_path, docker.image("base"), **{"sim.device": "gpu"})
+    row = doctor(llem, path, 1, env={"LLEM_SYSROOT": str(tmp_path / "sys")})["gpu.driver"]
+    assert row["state"] == "failed" and "580.65.06" in row["found"] and "575.57.08" in row["found"]
+
+
+def test_toolkit_that_is_missing(own_docker, llem, tmp_path, boards):
+    """`docker info` is the same with and without one that works: the verdict is a container's."""
+    own_docker.close()
+    own_docker.wait_end()
+    own_docker.start(nvidia=False)
+    boards()
+    rows = doctor(llem, study(tmp_path, own_docker.image("base"), **{"sim.device": "gpu"}), 1)
+    assert rows["container.start"]["state"] == "failed" and "toolkit" in rows["container.start"]["found"].lower()
+    assert rows["gpu.toolkit"]["state"] in ("absent", "ok")
+    assert rows["container.engine"]["state"] == rows["container.glibc"]["state"] == "ok"  # what else there is to know
+    assert rows["container.gpus"]["state"] == "absent"
+
+
+@pytest.mark.parametrize("kind, cuda, state, said", [
+    ("cuda12", 13000, "ok", ["OK: ", "CUDA 12.4.1", "CUDA 13.0"]),
+    ("cuda13", 13000, "ok", ["OK: ", "CUDA 13.0.1", "CUDA 13.0"]),
+    ("cuda12", 12080, "ok", ["OK: ", "CUDA 12.4.1", "CUDA 12.8"]),
+    ("cudafuture", 13000, "failed", ["will fail: ", "CUDA 99.0.0", "CUDA 13.0", "requires cuda>=99.0"]),
+])
+def test_cuda_of_the_image_against_the_driver(docker, llem, tmp_path, boards, kind, cuda, state, said):
+    """Upstream looked at a CUDA 12.0 image, whatever was to run."""
+    boards(cuda_version=cuda)
+    path = study(tmp_path, docker.image(kind), **{"sim.device": "gpu"})
+    rows = doctor(llem, path, 0 if state == "ok" else 1)
+    assert rows["gpu.image_cuda"]["state"] == state
+    assert all(part in rows["gpu.image_cuda"]["found"] for part in said), rows["gpu.image_cuda"]["found"]
+    if state == "failed":  # and the toolkit itself says so
+        assert rows["container.start"]["state"] == "failed"
+
+
+# --- Before a study
+
+
+def test_a_study_is_not_begun_and_every_finding_is_told(docker, llem, tmp_path):
+    path = study(tmp_path, docker.image("oldglibc"), runner={"shm_size": "900g"})
+    done = llem.run("run", path, timeout=180)
+    assert done.returncode == 2
+    assert "llem-worker needs glibc 2.34, the image has 2.31" in done.stderr and "900" in done.stderr
+    numbers = [f"({i} of {done.stderr.count(' of ')}" for i in (1,)]
+    assert numbers and "(1 of " in done.stderr and "(3 of " in done.stderr
+    assert not list(tmp_path.glob("results/*"))
+
+
+def test_an_image_that_comes_is_looked_at(docker, registry, llem, tmp_path):
+    """It is pulled before it is looked at, and both before the first run."""
+    name = registry.push("llem/old:1", images.build("oldglibc"))
+    done = llem.run("run", study(tmp_path, name), timeout=180)
+    assert done.returncode == 2 and f"pulling {name}" in done.stderr
+    assert "llem-worker needs glibc 2.34, the image has 2.31" in done.stderr
+    docker.run("rmi", "-f", name)
+
+
+def test_skip_preflight(docker, llem, tmp_path):
+    path = study(tmp_path, docker.image("oldglibc"))
+    done = llem.run("run", path, "--skip-preflight", timeout=180)
+    assert done.returncode == 1 and "glibc" in done.stdout + done.stderr
+    assert list(tmp_path.glob("results/*"))
+
+
+def test_plan_starts_nothing(docker, llem, tmp_path):
+    path, since = study(tmp_path, docker.image("oldglibc"), random_seed=104), time.time()
+    assert llem.run("plan", path).returncode == 0
+    assert not made(docker, llem, path, since)
+
+
+# --- Podman
+
+
+@pytest.fixture
+def podman(docker, llem, build_dir):
+    reason = podmen.why_not()
+    if reason:
+        pytest.skip(f"needs:podman {reason}")
+    podman = podmen.Podman(build_dir / "podman", docker)
+    llem.env |= podman.env()
+    yield podman
+    podmen.end(podman)
+
+
+def test_podman(podman, llem, tmp_path):
+    rows = doctor(llem, study(tmp_path, podman.image("base"), kind="podman"))
+    assert set(states(rows).values()) == {"ok"}
+    assert rows["container.client"]["found"].startswith("podman ")
+
+
+def test_podman_does_not_pass_over_gpus(podman, llem, tmp_path, boards):
+    """`podman run --gpus all` gives none and says nothing: its own syntax fails where there is no CDI device."""
+    boards()
+    rows = doctor(llem, study(tmp_path, podman.image("base"), kind="podman", **{"sim.device": "gpu"}), 1)
+    assert rows["container.start"]["state"] == "failed" or rows["container.gpus"]["state"] == "failed"
+    assert daemons.why_not() is None
