@@ -475,3 +475,29 @@ def test_sweep_leaves_another_users_live_study(docker_client):
         holder.kill()
         holder.wait()
         docker_client.ask("remove", name)
+
+
+# Boards by CDI
+
+
+@pytest.fixture
+def cdi_board():
+    """A board that a CDI spec of this test has, and nobody else."""
+    board, folder = f"GPU-llem-test-{os.getpid()}-{time.monotonic_ns()}", "/var/run/cdi"
+    spec = {"cdiVersion": "0.3.0", "kind": "nvidia.com/gpu",
+            "devices": [{"name": board, "containerEdits": {"env": [f"BOARD={board}"]}}]}  # fmt: skip
+    os.makedirs(folder, exist_ok=True)
+    path = f"{folder}/{board.lower()}.json"
+    with open(path, "w") as file:
+        json.dump(spec, file)
+    yield board
+    os.unlink(path)
+
+
+def test_podman_boards_by_cdi(podman_client, cdi_board):
+    answer = podman_client.run(gpus=[cdi_board], arguments=[BUSYBOX, "env"])
+    assert answer["exit"] == 0, answer
+    assert f"BOARD={cdi_board}" in answer["out"] and "--gpus" not in answer["argv"]
+    answer = podman_client.run(gpus=["GPU-nosuch"], arguments=[BUSYBOX, "env"])
+    assert answer["class"] == "GpuToolkitMissing" and "GPU-nosuch" in answer["text"], answer
+    assert "nvidia-ctk cdi generate" in answer["remedy"]
