@@ -283,7 +283,7 @@ def test_a_live_study_of_another_shell_is_not_swept(docker, llem, tmp_path):
 
     def watch():
         while not gone.is_set():
-            seen.update(docker.run("ps", "--no-trunc", "--format", "{{.Names}}", "--filter", f"label={LABEL}").stdout.split())
+            seen.update(docker.containers())
             time.sleep(0.05)
 
     watcher = threading.Thread(target=watch)

@@ -55,7 +55,7 @@ def facts(study, index=0):
 
 
 class Watch:
-    """Looks at a test's containers while they run: watch.seen holds `docker inspect` of each by id."""
+    """Looks at containers while they run, those of other tests too: watch.seen holds `docker inspect` of each by id."""
 
     def __init__(self, docker):
         self.docker, self.seen, self.stop = docker, {}, threading.Event()
@@ -216,10 +216,10 @@ def test_a_single_experiment_has_name_and_labels_too(docker, llem, tmp_path):
     path = write(tmp_path / "experiment.yaml", {"sim.token_us": 200000})
     with Watch(docker) as watch:
         llem.ok("run", path, "-o", tmp_path / "results", env={"LLEM_RUNNER_SIM": f"docker:{image}"})
-    labels = [c["Config"]["Labels"] for c in watch.seen.values()]
-    assert labels and all({f"{LABEL}.{k}" for k in ("run", "study", "config", "owner", "user")} <= set(x) for x in labels)
-    assert labels[-1][f"{LABEL}.config"] == the_study(tmp_path / "results").result()["identity"]["config_hash"]
-    assert len({c["Name"] for c in watch.seen.values()}) == len(watch.seen)
+    record = the_study(tmp_path / "results").result()
+    labels = {c["Name"].strip("/"): c["Config"]["Labels"] for c in watch.seen.values()}[record["context"]["container"]]
+    assert {f"{LABEL}.{k}" for k in ("run", "study", "config", "owner", "user")} <= set(labels)
+    assert labels[f"{LABEL}.config"] == record["identity"]["config_hash"]
 
 
 def fill(path):

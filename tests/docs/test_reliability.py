@@ -2,7 +2,7 @@
 
 import re
 
-from test_requirements import ROOT, complaint, ctest_names  # noqa: F401: a fixture
+from test_requirements import ROOT, complaint, ctest_names  # noqa: F401
 
 PAGE = ROOT / "docs" / "reliability.md"
 
