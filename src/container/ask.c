@@ -19,8 +19,10 @@ bool container_command_error(struct container_client *client, const struct conta
 bool client_ask(struct container_client *client, const char *const *arguments, int64_t timeout_ns, const char *doing,
                 struct container_output *ret, GError **error)
 {
-    if (!container_command(client, arguments, timeout_ns, ret, error))
+    if (!container_command(client, arguments, timeout_ns, ret, error)) {
+        g_prefix_error(error, "%s: ", doing);
         return false;
+    }
     if (ret->exit_code == 0)
         return true;
     container_command_error(client, ret, doing, error);

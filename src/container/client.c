@@ -280,12 +280,25 @@ static bool check_podman_local(const json_t *info, GError **error)
     return false;
 }
 
+/* podman's service speaks docker's protocol, but gives no board to whoever asks for one, without a word. Its log
+ * drivers tell it from docker. */
+static bool check_docker(const json_t *info, GError **error)
+{
+    g_auto(GStrv) drivers = texts_of(jsonx_at(info, "Plugins.Log"), NULL);
+    if (!g_strv_contains((const char *const *)drivers, "k8s-file"))
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED,
+                "the docker client talks to podman's service, which ignores what it is told of GPUs: let llem use podman "
+                "itself (podman:IMAGE, or client: podman), or unset DOCKER_HOST");
+    return false;
+}
+
 static bool ask_docker(struct container_client *client, GError **error)
 {
     if (!check_endpoint(client, error))
         return false;
     g_autoptr(json_t) info = ask_info(client, error);
-    if (!info)
+    if (!info || !check_docker(info, error))
         return false;
     read_docker(&client->daemon, info);
     return check_kernel(client, error);

@@ -257,6 +257,33 @@ def test_docker_that_is_podman(podman_client, tmp_path):
     assert podman_client.ask("daemon")["kind"] == "podman"
 
 
+def test_docker_client_of_podmans_service(docker_client, podman_client, tmp_path):
+    """It takes --gpus and gives nothing, with exit 0."""
+    path = f"unix://{tmp_path}/podman.sock"
+    service = subprocess.Popen(["podman", "system", "service", "--time", "0", path], env=podman_client.env)
+    try:
+        wait_for(lambda: os.path.exists(f"{tmp_path}/podman.sock"))
+        answer = docker_client.ask("daemon", env={"DOCKER_HOST": path})
+        assert answer["error"] == "UnsupportedError" and "podman" in answer["message"], answer
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def test_daemon_that_hangs(own_docker, build_dir):
+    """No question waits for ever: it says what was asked and how long."""
+    client = Client(build_dir, "docker", own_docker, daemons.environment(own_docker.host))
+    pid = own_docker.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        answer = client.ask("daemon")
+        assert answer["error"] == "TimeoutError" and "cannot use docker" in answer["message"], answer
+        assert time.monotonic() - began < 40
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_something_else_named_docker(docker_client, tmp_path):
     fake = tmp_path / "docker"
     fake.write_text("#!/bin/sh\necho hello\n")
