@@ -4,6 +4,7 @@
 
 #include "backend/backend.h"
 #include "cli/plan.h"
+#include "cli/runner.h"
 #include "config/config.h"
 #include "sweep/sweep.h"
 
@@ -33,7 +34,13 @@ static int check(int argc, char **argv)
     cli_plan_print(study, plan, true, stdout);
     cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autofree char *results = cli_plan_results(plan);
-    return cli_plan_preflight(plan, &(struct preflight_options){.results_dir = results}, NULL) ? CLI_OK : CLI_USAGE;
+    g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(study));
+    if (!dispatch)
+        return CLI_USAGE;
+    cli_dispatch_print(dispatch, stdout);
+    cli_flush_stdout();
+    const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
+    return cli_plan_preflight(plan, &how, NULL) ? CLI_OK : CLI_USAGE;
 }
 
 static void print_origins(const struct config *config)

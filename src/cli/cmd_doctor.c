@@ -89,7 +89,7 @@ static int run(int argc, char **argv)
     g_autofree char *results = plan            ? cli_plan_target(plan, &target)
                                : option_output ? g_strdup(option_output)
                                                : g_strdup("results");
-    g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, plan ? config_file_name(file) : NULL);
+    g_autoptr(owned_dispatch) dispatch = cli_dispatch_new_to_look(plan, plan ? config_file_name(file) : NULL);
     if (!dispatch)
         return CLI_USAGE;
     const struct preflight_options how = {

@@ -21,7 +21,8 @@ static int run_json(const struct config_file *file, const struct plan *plan, con
 {
     json_t *tree = cli_plan_json(file, plan), *findings = json_array();
     const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
-    bool ok = cli_plan_preflight(plan, &how, findings);
+    bool ok = dispatch && cli_plan_preflight(plan, &how, findings);
+    json_object_set_new(tree, "runners", dispatch ? cli_dispatch_json(dispatch) : json_null());
     json_object_set_new(tree, "findings", findings);
     cli_print_json(tree);
     return ok ? CLI_OK : CLI_USAGE;
@@ -35,13 +36,16 @@ static int run(int argc, char **argv)
     if (!plan)
         return CLI_USAGE;
     g_autofree char *results = cli_plan_target(plan, &target);
+    if (!as_json)
+        cli_plan_print(file, plan, true, stdout);
+    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(file));
-    if (!dispatch)
-        return CLI_USAGE;
     if (as_json)
         return run_json(file, plan, results, dispatch);
-    cli_plan_print(file, plan, true, stdout);
-    cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
+    if (!dispatch)
+        return CLI_USAGE;
+    cli_dispatch_print(dispatch, stdout);
+    cli_flush_stdout();
     const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
     return cli_plan_preflight(plan, &how, NULL) ? CLI_OK : CLI_USAGE;
 }

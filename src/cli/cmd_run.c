@@ -164,6 +164,16 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     return ok ? exit_code_of(store, interrupted) : cli_fail(error);
 }
 
+/* Who runs what; said, unless nothing is to be. NULL: exit code 2. */
+static struct dispatch *choose(const struct plan *plan, const char *study)
+{
+    struct dispatch *dispatch = skip_preflight ? cli_dispatch_new_unsettled(plan, study)
+                                               : cli_dispatch_new(plan, study);
+    if (dispatch && !be_quiet)
+        cli_dispatch_print(dispatch, stderr);
+    return dispatch;
+}
+
 static int run(int argc, char **argv)
 {
     (void)argc;
@@ -176,7 +186,7 @@ static int run(int argc, char **argv)
     if (!be_quiet)
         cli_plan_print(file, plan, false, stderr);
     g_autofree char *results = cli_plan_target(plan, &target);
-    g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(file));
+    g_autoptr(owned_dispatch) dispatch = choose(plan, config_file_name(file));
     return dispatch ? execute(file, plan, results, dispatch) : CLI_USAGE;
 }
 

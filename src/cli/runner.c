@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "cli/plan.h"
+#include "meter/meter.h"
 
 #include <unistd.h>
 
@@ -20,28 +21,81 @@ static char *find_worker(void)
     return g_build_filename(folder ? folder : ".", places[0], NULL);
 }
 
-/* The cells' own settings of one engine are the same: none of them can be swept. */
-static bool add_cells(struct dispatch *d, const struct plan *plan, struct diag *diag)
+/* The newest CUDA of the driver, as NVML has it; 0: there is none. */
+static int host_cuda(void)
 {
-    bool ok = true;
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (size_t i = 0; i < plan_cells(plan); i++) {
-        g_autoptr(owned_config) config = plan_cell_config(plan, i);
-        if (g_hash_table_add(seen, g_strdup(config_string(config, FIELD_BACKEND))))
-            ok = dispatch_add(d, config, diag) && ok;
-    }
-    return ok;
+    g_autoptr(owned_meter) meter = meter_open(&(struct meter_options){0}, NULL);
+    g_autoptr(json_t) facts = meter ? meter_gpu_facts(meter) : NULL;
+    const char *text = json_string_value(json_object_get(facts, "cuda_version"));
+    g_auto(GStrv) parts = text ? g_strsplit(text, ".", 2) : NULL;
+    int64_t major = 0, minor = 0;
+    bool known = parts && num_parse_int(parts[0], 1, 1000, &major, NULL) &&
+                 (!parts[1] || num_parse_int(parts[1], 0, 99, &minor, NULL));
+    return known ? (int)(major * 1000 + minor * 10) : 0;
 }
 
-struct dispatch *cli_dispatch_new(const struct plan *plan, const char *study)
+enum settling { SETTLED, AS_FAR_AS_IT_GOES, UNSETTLED };
+
+/* Engines that do not start are told by whoever looks at the machine. */
+static bool settle(struct dispatch *d, enum settling how, struct diag *diag)
+{
+    g_autoptr(owned_diag) unsaid = diag_new();
+    if (how == UNSETTLED)
+        return true;
+    proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
+    return dispatch_settle(d, how == SETTLED ? diag : unsaid) || how != SETTLED;
+}
+
+static struct dispatch *make(const struct plan *plan, const char *study, enum settling how)
 {
     g_autofree char *worker = find_worker();
     g_autoptr(owned_diag) diag = diag_new();
-    struct dispatch *d = dispatch_new(&(struct dispatch_options){.worker_path = worker, .study = study});
-    bool ok = !plan || add_cells(d, plan, diag);
+    struct dispatch *d =
+        dispatch_new(&(struct dispatch_options){.worker_path = worker, .study = study, .host_cuda = host_cuda});
+    bool ok = !plan || (dispatch_add_plan(d, plan, diag) && settle(d, how, diag));
     cli_print_diagnostics(diag);
     if (ok)
         return d;
     dispatch_free(d);
     return NULL;
+}
+
+struct dispatch *cli_dispatch_new(const struct plan *plan, const char *study)
+{
+    return make(plan, study, SETTLED);
+}
+
+struct dispatch *cli_dispatch_new_unsettled(const struct plan *plan, const char *study)
+{
+    return make(plan, study, UNSETTLED);
+}
+
+struct dispatch *cli_dispatch_new_to_look(const struct plan *plan, const char *study)
+{
+    return make(plan, study, AS_FAR_AS_IT_GOES);
+}
+
+/* --- Showing ------------------------------------------------------------------------------------------------------ */
+
+void cli_dispatch_print(const struct dispatch *dispatch, FILE *to)
+{
+    const struct dispatch_choice *const *choices;
+    size_t n = dispatch_choices(dispatch, &choices);
+    for (size_t i = 0; i < n; i++) {
+        const struct dispatch_choice *choice = choices[i];
+        fprintf(to, "  %s: %s%s%s (%s)\n", choice->backend, choice->runner->ops->name, choice->image ? ":" : "",
+                choice->image ? choice->image : "", choice->source);
+    }
+}
+
+json_t *cli_dispatch_json(const struct dispatch *dispatch)
+{
+    const struct dispatch_choice *const *choices;
+    size_t n = dispatch_choices(dispatch, &choices);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:s}", "backend", choices[i]->backend, "runner",
+                                              choices[i]->runner->ops->name, "image", choices[i]->image, "source",
+                                              choices[i]->source));
+    return list;
 }

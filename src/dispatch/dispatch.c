@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-#include "dispatch/dispatch.h"
+#include "dispatch/internal.h"
+
+#include "container/container.h"
 
 #include <string.h>
 
-/* The row of runner.c that every engine has unless something else is said. */
-#define LOCAL "local"
+#define START_NS (60 * NS_PER_S)
 
-/* An engine's choice, and what it points to. */
-struct engine {
-    struct dispatch_choice choice;
-    struct runner *runner;
-    char *backend, *kind, *image, *python;
-};
-
-struct dispatch {
-    char *worker_path, *study;
-    GPtrArray *engines; /* struct engine *; a choice is its first member */
-    struct runner *local;
-    const struct runner *only;
-};
-
-static void engine_free(void *data)
+static void engine_free_all(void *data)
 {
     struct engine *engine = data;
     runner_free(engine->runner);
+    json_decref(engine->settings);
     g_free(engine->backend);
     g_free(engine->kind);
     g_free(engine->image);
@@ -36,7 +24,9 @@ struct dispatch *dispatch_new(const struct dispatch_options *options)
     struct dispatch *d = g_new0(struct dispatch, 1);
     d->worker_path = g_strdup(options->worker_path);
     d->study = g_strdup(options->study);
-    d->engines = g_ptr_array_new_with_free_func(engine_free);
+    d->host_cuda = options->host_cuda;
+    d->start_ns = options->start_ns ? options->start_ns : START_NS;
+    d->engines = g_ptr_array_new_with_free_func(engine_free_all);
     d->only = options->only;
     d->local = runner_new(&(struct runner_options){.worker_path = d->worker_path}, NULL);
     return d;
@@ -53,125 +43,88 @@ void dispatch_free(struct dispatch *d)
     g_free(d);
 }
 
-/* --- What the configuration says of the runs of an engine --------------------------------------------------------- */
+/* --- Choosing ------------------------------------------------------------------------------------------------------- */
 
-static const json_t *setting(const struct config *config, const char *name)
+static struct diag_span span_of(const struct diag_span *at)
 {
-    g_autofree char *path = config_runner_path(config_string(config, FIELD_BACKEND), name);
-    return config_value_at(config, path);
+    return at ? *at : (struct diag_span){0};
 }
 
-static const char *text_of(const struct config *config, const char *name)
+/* What is written of the runner of an engine; NULL: nothing. A study that is gone on with was read elsewhere, and the
+ * environment is that of here. *ret_origin: a new string. */
+static const char *written_choice(const struct config *config, const char *backend, char **ret_origin)
 {
-    return json_string_value(setting(config, name));
-}
-
-/* A list of texts, borrowed from the configuration. New vector, or NULL. */
-static const char **list_of(const struct config *config, const char *name)
-{
-    const json_t *list = setting(config, name);
-    size_t n = json_array_size(list);
-    const char **texts = n ? g_new0(const char *, n + 1) : NULL;
-    for (size_t i = 0; i < n; i++)
-        texts[i] = json_string_value(json_array_get(list, i));
-    return texts;
-}
-
-static int64_t size_of(const struct config *config, const char *name)
-{
-    const char *text = text_of(config, name);
-    int64_t bytes;
-    return text && config_size_parse(text, &bytes) ? bytes : 0;
-}
-
-/* --- Making a runner ------------------------------------------------------------------------------------------------ */
-
-static struct runner *make_contained(const struct dispatch *d, const struct engine *engine, const char *source,
-                                     const struct config *config, GError **error)
-{
-    const struct backend *backend = backend_find(engine->backend, error);
-    if (!backend)
-        return NULL;
-    g_autofree const char **mounts = list_of(config, "mounts"), **environment = list_of(config, "environment");
-    g_autofree const char **secrets = list_of(config, "secrets"), **ulimits = list_of(config, "ulimits");
-    g_autofree const char **arguments = list_of(config, "arguments");
-    const json_t *cpus = setting(config, "cpus");
-    char number[64] = "";
-    if (cpus)
-        jsonx_format_real(json_number_value(cpus), number);
-    struct runner_container container = {.client = text_of(config, "client"),
-                                         .image = engine->image,
-                                         .pull = text_of(config, "pull"),
-                                         .shm_bytes = size_of(config, "shm_size"),
-                                         .mounts = mounts,
-                                         .environment = environment,
-                                         .secrets = secrets,
-                                         .ulimits = ulimits,
-                                         .arguments = arguments,
-                                         .ipc = text_of(config, "ipc"),
-                                         .network = text_of(config, "network"),
-                                         .memory = text_of(config, "memory"),
-                                         .cpus = cpus ? number : NULL,
-                                         .engine = engine->backend,
-                                         .engine_folder = backend_folder(backend),
-                                         .files = backend_files(backend),
-                                         .caches = backend_caches(backend),
-                                         .record_env = backend_record_env(backend),
-                                         .study = d->study};
-    return runner_new(&(struct runner_options){.name = engine->kind,
-                                               .source = source,
-                                               .worker_path = d->worker_path,
-                                               .container = &container},
-                      error);
-}
-
-static struct runner *make_runner(const struct dispatch *d, const struct engine *engine, const char *source,
-                                  const struct config *config, GError **error)
-{
-    if (strcmp(engine->kind, LOCAL) != 0)
-        return make_contained(d, engine, source, config, error);
-    return runner_new(&(struct runner_options){.name = LOCAL, .source = source, .worker_path = d->worker_path}, error);
+    g_autofree char *path = config_runner_path(backend, "use"), *variable = config_runner_variable(backend);
+    const char *text = json_string_value(config_value_at(config, path));
+    const char *here = config_rows(config) ? NULL : g_getenv(variable);
+    if (here && *here) {
+        *ret_origin = g_strdup_printf("environment %s", variable);
+        return here;
+    }
+    *ret_origin = text ? config_origin_at(config, path) : NULL;
+    return text;
 }
 
 /* Takes apart what is written; false after an error in diag. */
-static bool read_choice(struct engine *engine, const char *text, const struct diag_span *at, struct diag *diag)
+static bool read_choice(struct engine *engine, const char *text, struct diag *diag)
 {
     g_autofree char *why = NULL;
-    if (!config_runner_parse(text, &engine->kind, &engine->image, &why)) {
-        diag_add(diag, DIAG_ERROR, at, "%s: '%s' is no runner%s%s", engine->backend, text, why ? ": " : "",
-                 why ? why : "");
-        return false;
-    }
-    if (strcmp(engine->kind, LOCAL) == 0 || engine->image)
+    if (config_runner_parse(text, &engine->kind, &engine->image, &why))
         return true;
-    diag_add(diag, DIAG_ERROR, at, "no image is known for the runs of %s", engine->backend);
-    diag_hint(diag, "write  %s:IMAGE", engine->kind);
+    diag_add(diag, DIAG_ERROR, place_of(&engine->at), "%s: '%s' is no runner%s%s", engine->backend, text,
+             why ? ": " : "", why ? why : "");
+    return false;
+}
+
+/* What would undo what llem promises of a container. */
+static bool check_arguments(const struct engine *engine, const struct config *config, struct diag *diag)
+{
+    g_autofree char *path = config_runner_path(engine->backend, "arguments");
+    const json_t *list = settings_value(engine, "arguments"), *argument;
+    bool ok = true;
+    size_t i;
+    json_array_foreach (list, i, argument) {
+        const char *text = json_string_value(argument);
+        bool local = !strcmp(engine->kind, RUNNER_LOCAL);
+        const char *problem = local ? NULL : container_argument_problem(engine->kind, text);
+        if (problem)
+            diag_add(diag, DIAG_ERROR, config_place_at(config, path), "%s: %s: %s", path, text, problem);
+        ok = ok && !problem;
+    }
+    return ok;
+}
+
+/* A container without an image gets the published one of its engine. */
+static bool check_image(const struct dispatch *d, struct engine *engine, struct diag *diag)
+{
+    g_autoptr(GError) error = NULL;
+    if (!strcmp(engine->kind, RUNNER_LOCAL) || engine->image || settings_find_image(d, engine, &error))
+        return true;
+    diag_add(diag, DIAG_ERROR, place_of(&engine->at), "runners.%s: %s", engine->backend, error->message);
+    diag_hint(diag, "for example  runners: {%s: %s:IMAGE}", engine->backend, engine->kind);
     return false;
 }
 
 static bool decide(struct dispatch *d, struct engine *engine, const struct config *config, struct diag *diag)
 {
-    g_autofree char *path = config_runner_path(engine->backend, "use");
-    const char *text = text_of(config, "use"), *python = text_of(config, "python");
-    const struct diag_span *at = text ? config_place_at(config, path) : NULL;
-    g_autofree char *origin = text ? config_origin_at(config, path) : g_strdup("default");
+    g_autofree char *path = config_runner_path(engine->backend, "use"), *origin = NULL;
+    g_autofree char *section = g_strdup_printf("runners.%s", engine->backend);
+    const char *text = written_choice(config, engine->backend, &origin);
+    g_autoptr(json_t) tree = config_tree(config);
     g_autoptr(GError) error = NULL;
-    if (!read_choice(engine, text ? text : LOCAL, at, diag))
-        return false;
+    engine->settings = json_incref(jsonx_at(tree, section));
+    engine->is_default = !text;
+    engine->at = text ? span_of(config_place_at(config, path)) : (struct diag_span){0};
+    engine->engine_at = span_of(config_place(config, FIELD_BACKEND));
+    const char *python = settings_text(engine, "python");
     engine->python = g_strdup(python ? python : "python3");
-    const char *source = g_intern_string(origin ? origin : "default");
-    engine->runner = make_runner(d, engine, source, config, &error);
-    if (!engine->runner) {
-        diag_add(diag, DIAG_ERROR, at, "%s: %s", path, error->message);
+    if (!read_choice(engine, text ? text : RUNNER_LOCAL, diag) || !check_arguments(engine, config, diag) ||
+        !check_image(d, engine, diag))
         return false;
-    }
-    engine->choice = (struct dispatch_choice){.backend = engine->backend,
-                                              .runner = engine->runner,
-                                              .image = engine->image,
-                                              .source = source,
-                                              .at = at ? *at : (struct diag_span){0},
-                                              .python = engine->python};
-    return true;
+    if (settings_make_runner(d, engine, origin ? origin : "default", &error))
+        return true;
+    diag_add(diag, DIAG_ERROR, place_of(&engine->at), "%s: %s", section, error->message);
+    return false;
 }
 
 bool dispatch_add(struct dispatch *d, const struct config *config, struct diag *diag)
@@ -182,20 +135,80 @@ bool dispatch_add(struct dispatch *d, const struct config *config, struct diag *
     struct engine *engine = g_new0(struct engine, 1);
     engine->backend = g_strdup(backend);
     if (!decide(d, engine, config, diag)) {
-        engine_free(engine);
+        engine_free_all(engine);
         return false;
     }
     g_ptr_array_add(d->engines, engine);
     return true;
 }
 
+/* --- All engines of a study ------------------------------------------------------------------------------------------ */
+
+/* True if every cell is of the same engine. */
+static bool has_one_engine(const struct plan *plan)
+{
+    const char *field = "backend";
+    for (size_t k = 0; k < plan_axes(plan); k++)
+        if (!strcmp(plan_axis_path(plan, k), field))
+            return false;
+    return true;
+}
+
+bool dispatch_add_plan(struct dispatch *d, const struct plan *plan, struct diag *diag)
+{
+    bool ok = true;
+    size_t n = has_one_engine(plan) ? MIN(plan_cells(plan), 1) : plan_cells(plan);
+    for (size_t i = 0; i < n && ok; i++) {
+        g_autoptr(owned_config) config = plan_cell_config(plan, i);
+        ok = dispatch_add(d, config, diag);
+    }
+    return ok;
+}
+
+bool dispatch_add_store(struct dispatch *d, const struct store *store, struct diag *diag)
+{
+    bool ok = true;
+    for (size_t i = 0; i < store_cells(store) && ok; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(owned_config) config = store_cell_config(store, i, &error);
+        if (!config)
+            diag_add(diag, DIAG_ERROR, NULL, "%s", error->message);
+        ok = config && dispatch_add(d, config, diag);
+    }
+    return ok;
+}
+
+bool dispatch_settle(struct dispatch *d, struct diag *diag)
+{
+    bool ok = true;
+    for (guint i = 0; i < d->engines->len; i++)
+        ok = settle_engine(d, d->engines->pdata[i], d->engines->len == 1, diag) && ok;
+    return ok;
+}
+
+/* What to do where a published image is not there. */
+static void add_remedy(const struct engine *engine, GError **error)
+{
+    const struct backend *backend = engine->image ? backend_find(engine->backend, NULL) : NULL;
+    g_autofree char *remedy = backend && backend_image(backend) ? backend_image_remedy(backend, engine->image) : NULL;
+    bool missing = g_error_matches(*error, LLEM_ERROR, LLEM_ERROR_IMAGE_MISSING) ||
+                   g_error_matches(*error, LLEM_ERROR, LLEM_ERROR_IMAGE_PULL);
+    if (!remedy || !missing)
+        return;
+    GError *with = g_error_new(LLEM_ERROR, (*error)->code, "%s; %s", (*error)->message, remedy);
+    g_clear_error(error);
+    *error = with;
+}
+
 bool dispatch_prepare(const struct dispatch *d, int interrupt_fd, runner_say_fn *say, void *data, GError **error)
 {
     for (guint i = 0; i < d->engines->len; i++) {
         const struct engine *engine = d->engines->pdata[i];
-        if (runner_prepare(engine->runner, interrupt_fd, say, data, error))
+        GError *why = NULL;
+        if (runner_prepare(engine->runner, interrupt_fd, say, data, &why))
             continue;
-        g_prefix_error(error, "%s: ", engine->backend);
+        add_remedy(engine, &why);
+        g_propagate_prefixed_error(error, why, "%s: ", engine->backend);
         return false;
     }
     return true;

@@ -146,6 +146,9 @@ static void tell_missing(const struct preflight_question *q, const struct runner
                        "in it was not looked at", c->image);
     else
         preflight_find(ret, PREFLIGHT_FAILS, at, "%s", why->message);
+    const struct backend *backend = preflight_backend(q->config);
+    if (backend) /* a published one can be built instead */
+        ret->hint = backend_image_remedy(backend, c->image);
 }
 
 static void probe_image(const struct preflight_question *q, struct preflight_finding *ret)

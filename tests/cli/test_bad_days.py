@@ -487,16 +487,20 @@ def test_program_that_cannot_start_is_named(llem, variable, what):
     program = llem.folder / "program"
     program.write_text(text)
     program.chmod(0o755)
-    done, study = run(llem, {}, expect=1, env={variable: str(program)})
+    if variable == "LLEM_ENGINE_SIM":  # found before anything runs
+        early = llem.run("run", write(llem.folder / "t.yaml"), "-o", llem.folder / "none", env={variable: str(program)})
+        assert early.returncode == 2 and f"cannot start {program}: {reason}" in early.stderr
+        assert not (llem.folder / "none").exists()
+    done, study = run(llem, {}, "--skip-preflight", expect=1, env={variable: str(program)})
     assert f"cannot start {program}: {reason}" in study.error()["message"], done.stdout
 
 
 def test_adapter_missing(llem, tmp_path):
     done = llem.run("run", write(tmp_path / "t.yaml"), "-o", tmp_path / "results",
                     env={"LLEM_ENGINE_SIM": str(tmp_path / "nowhere")})
-    assert done.returncode == 1
-    assert "LLEM_ENGINE_SIM" in done.stdout
-    assert os.path.isdir(tmp_path / "results")
+    assert done.returncode == 2
+    assert "LLEM_ENGINE_SIM" in done.stderr
+    assert not os.path.isdir(tmp_path / "results")
 
 
 LLAMACPP = {"backend": "llamacpp", "n": 1, "max_output_tokens": 2, "warmup.enabled": False}

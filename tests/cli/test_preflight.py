@@ -42,11 +42,11 @@ def test_backend_without_adapter(llem, tmp_path, way):
     path = tmp_path / "t.yaml"
     path.write_text("model: smollm2-135m-instruct\nsweep: {random_seed: [1, 2, 3]}\n")
     done = llem.run(*way, path)
-    assert done.returncode == 0
+    assert done.returncode == 2
     assert done.stderr.count("no adapter for the backend 'pytorch'") == 1
     assert "the file names no backend, so it is pytorch" in done.stderr
     written = llem.run(*way, path, "backend=pytorch")
-    assert "command line 'backend=pytorch': warning: no adapter" in written.stderr
+    assert "command line 'backend=pytorch': error: pytorch cannot start on this machine: no adapter" in written.stderr
     assert "names no backend" not in written.stderr
 
 
