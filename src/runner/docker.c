@@ -25,6 +25,9 @@
 #define SECRETS_PATH "/dev/fd/3"
 #define STOP_GRACE_S 2               /* the worker had its time for a clean stop before */
 #define LOST_NS      (20 * NS_PER_S) /* for a worker whose daemon is gone to end of itself */
+#define HANGS_NS     (10 * NS_PER_S) /* the container has no process any more, and its client still waits */
+#define LOOK_NS      NS_PER_S
+#define DYING_NS     (500 * NS_PER_MS)
 #define SOON_NS      (5 * NS_PER_S)  /* killed so soon after it was asked: somebody is in a hurry */
 
 /* --- Instances --------------------------------------------------------------------------------------------------- */
@@ -405,6 +408,31 @@ static bool client_end_is_the_end(struct docker_run *run)
     return !running || !wait_again(run, NULL);
 }
 
+/* It is to end, has no process any more, and nobody tells its client: the daemon does not answer. */
+static bool daemon_hangs(struct docker_run *run)
+{
+    int64_t now = clock_mono_ns();
+    if ((!run->asked_ns && !run->killed) || now < run->looked_ns + LOOK_NS)
+        return false;
+    g_autoptr(GArray) pids = docker_processes(run);
+    run->looked_ns = now;
+    if (pids->len)
+        run->empty_ns = 0;
+    else if (!run->empty_ns)
+        run->empty_ns = now;
+    return run->empty_ns && now > run->empty_ns + HANGS_NS;
+}
+
+static bool give_up_client(struct docker_run *run)
+{
+    kill(run->child.pid, SIGKILL);
+    while (waitpid(run->child.pid, &run->wait_status, 0) < 0 && errno == EINTR)
+        ;
+    run->lost_ns = clock_mono_ns();
+    run->hangs = true;
+    return has_ended_without_daemon(run);
+}
+
 static bool run_has_ended(void *state)
 {
     struct docker_run *run = state;
@@ -414,6 +442,8 @@ static bool run_has_ended(void *state)
     if (run->lost_ns)
         return run->over = has_ended_without_daemon(run);
     pid_t pid = waitpid(run->child.pid, &run->wait_status, WNOHANG);
+    if (pid == 0 && daemon_hangs(run))
+        return run->over = give_up_client(run);
     if (pid == 0 || (pid < 0 && errno != ECHILD))
         return false;
     return run->over = client_end_is_the_end(run);
@@ -436,6 +466,23 @@ static void kill_processes(const struct docker_run *run)
         kill(g_array_index(pids, pid_t, i), SIGKILL);
 }
 
+/* True if the container had processes, and has none any more. */
+static bool kill_directly(const struct docker_run *run)
+{
+    int64_t until_ns = clock_mono_ns() + DYING_NS;
+    g_autoptr(GArray) pids = docker_processes(run);
+    bool any = pids->len > 0;
+    while (pids->len && clock_mono_ns() < until_ns) {
+        kill_processes(run);
+        g_usleep(10000);
+        g_array_unref(pids);
+        pids = docker_processes(run);
+    }
+    return any && !pids->len;
+}
+
+/* Our own processes can be killed without anybody's help, also while the daemon hangs; those of another user's (of a
+ * daemon that maps users) cannot, and a container that is only being made has none. */
 static void run_kill(void *state)
 {
     struct docker_run *run = state;
@@ -443,12 +490,10 @@ static void run_kill(void *state)
     bool hurry = clock_mono_ns() < run->asked_ns + SOON_NS;
     run->killed = true;
     let_go_of_worker(run);
-    if (!run->lost_ns && ((!hurry && container_stop(client, run->name, STOP_GRACE_S, NULL)) ||
-                          container_kill(client, run->name, "KILL", NULL)))
+    if (!run->lost_ns && !hurry && container_stop(client, run->name, STOP_GRACE_S, NULL))
         return;
-    kill_processes(run);
-    if (!run->over)
-        kill(run->child.pid, SIGKILL); /* its daemon does not answer: it would wait for ever */
+    if (!kill_directly(run) && !run->lost_ns)
+        container_kill(client, run->name, "KILL", NULL);
 }
 
 /* --- The end ----------------------------------------------------------------------------------------------------- */
@@ -486,7 +531,7 @@ static void run_sweep(void *state, int64_t deadline_ns, struct runner_leftovers 
     struct docker_run *run = state;
     g_autofree char *home = g_build_filename(run->dir, DOCKER_HOME_DIR, NULL);
     *ret = (struct runner_leftovers){0};
-    if (!docker_was_orderly(run) && !container_remove(run->docker->client, run->name, NULL))
+    if (!docker_was_orderly(run) && (run->hangs || !container_remove(run->docker->client, run->name, NULL)))
         end_processes(run, deadline_ns, ret);
     file_remove_tree(home, NULL);
     docker_tidy_logs(run);

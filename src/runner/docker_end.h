@@ -15,7 +15,9 @@ struct docker_run {
     int status_fd;            /* what a second client said of the container's end; -1: there was none */
     int64_t since_wall_ns, asked_ns;
     int64_t lost_ns; /* since when no daemon answers; 0: it does */
+    int64_t looked_ns, empty_ns; /* when its processes were looked for; since when it has none */
     bool waits_again, killed, over;
+    bool hangs; /* the daemon is there and does not answer */
     bool has_status; /* the container's own exit code is known */
     int status;
 };

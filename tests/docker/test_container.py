@@ -215,3 +215,22 @@ def test_a_failed_run_keeps_its_logs(llem, docker, image):
 def test_logs_are_bounded(llem, docker, image):
     study = run(llem, image, {"sim.fail": "log_flood", "sim.fail_at": 1, "sim.log_mib": 64})
     assert all(p.stat().st_size < 9 << 20 for p in study.runs[0].iterdir())
+
+
+def test_client_calls_of_a_run(llem, docker, image):
+    """A run that ends well costs `docker run` and one look at what its image's name means by now."""
+    calls = llem.folder / "calls"
+    client = llem.folder / "docker"
+    client.write_text(f'#!/bin/sh\necho "$1 $2" >> {calls}\nexec docker "$@"\n')
+    client.chmod(0o755)
+    fields = {"runners.sim.client": str(client), "n": 1, "max_output_tokens": 2}
+    path = write_study(llem, image, fields, sweep={"sim.threads": [1, 2, 3]}, execution={"n_cycles": 1})
+    done = llem.run("run", path, "-o", llem.folder / "results", timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = calls.read_text().splitlines()
+    first = next(i for i, call in enumerate(said) if call.startswith("run "))
+    last = len(said) - next(i for i, call in enumerate(reversed(said)) if call.startswith("run "))
+    during = said[first:last]
+    assert during.count("run --rm") == 3, said
+    assert len(during) == 5 and during.count("image inspect") == 2, said  # between the first start and the last
+    assert said[last:] == []

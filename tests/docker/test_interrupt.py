@@ -44,8 +44,13 @@ def wait_until(true, seconds=60, what=""):
     raise AssertionError(f"{what or true} did not come about")
 
 
+def of_the_run(llem, name):
+    """Files of that name in the exchange folders that there are now."""
+    return list((llem.folder / "results").glob(f"*/.exchange-*/{name}"))
+
+
 def wait_for_phase(llem, phase):
-    wait_until(lambda: any(f'"{phase}"' in p.read_text() for p in llem.folder.rglob("progress.jsonl")), what=phase)
+    wait_until(lambda: any(f'"{phase}"' in p.read_text() for p in of_the_run(llem, "progress.jsonl")), what=phase)
 
 
 def begin(llem, terminal, image, fields=None, **env):
@@ -97,7 +102,7 @@ def test_ctrl_c_in_a_phase(llem, docker, image, terminal, phase):
 
 def test_ctrl_c_while_the_container_is_being_made(llem, docker, image, terminal):
     t = begin(llem, terminal, image)
-    wait_until(lambda: list(llem.folder.rglob("owner.lock")), what="the run")
+    wait_until(lambda: of_the_run(llem, "owner.lock"), what="the run")
     t.ctrl_c()
     check_interrupted(llem, docker, t)
 
@@ -131,7 +136,7 @@ def test_kill_9_of_llem_and_the_next_start(llem, docker, image, terminal):
     t.process.kill()
     assert t.wait() == 128 + signal.SIGKILL
     wait_until(lambda: not docker.containers(), 20, "the end of the container")
-    [record] = [json.loads(p.read_text()) for p in llem.folder.rglob("*_error.json")]
+    [record] = [json.loads(p.read_text()) for p in of_the_run(llem, "*_error.json")]
     assert record["class"] == "Interrupted"
     folder = next((llem.folder / "results").iterdir())
     again = llem.run("run", "--resume", folder, timeout=90) if "--resume" in llem.ok("run", "--help") else None
@@ -237,3 +242,48 @@ def test_the_daemon_is_killed_in_mid_run(llem, own_docker, terminal, back):
 
 def support_alive(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def test_a_daemon_that_hangs(llem, own_docker, terminal):
+    """It answers nobody: the worker stops all the same, and llem does not wait for ever."""
+    t = begin(llem, terminal, own_docker.image("base"))
+    wait_for_phase(llem, "measure")
+    worker, daemon = pid_of(own_docker, "llem-worker"), own_docker.pid()
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        t.ctrl_c()
+        wait_until(lambda: not Path(f"/proc/{worker}").exists() or not support_alive(worker), 10, "the end of the worker")
+        assert t.wait(40) == 130, t.text
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["interrupted"]
+    assert study.error()["phase"] == "measure"
+    wait_until(lambda: not own_docker.containers(), 20, "the removal of the container")
+
+
+def test_kill_9_of_llem_and_its_client_at_once(llem, docker, image, terminal):
+    """Nobody tells the container anything: its worker finds the lock free."""
+    t = begin(llem, terminal, image)
+    wait_for_phase(llem, "measure")
+    client = next(p.pid for p in support.processes_marked(llem.mark) if " run " in p.command and "docker" in p.command)
+    os.kill(client, signal.SIGKILL)
+    t.process.kill()
+    t.wait()
+    wait_until(lambda: not docker.containers(), 20, "the end of the container")
+    [record] = [json.loads(p.read_text()) for p in of_the_run(llem, "*_error.json")]
+    assert record["class"] == "Interrupted" and record["phase"] == "measure"
+
+
+def test_logs_of_worker_and_client_are_bounded(llem, docker, image, terminal):
+    t = begin(llem, terminal, image, {"sim.fail": "crash", "sim.fail_at": 50})
+    wait_for_phase(llem, "measure")
+    for name in ("worker.log", "client.log"):
+        [path] = of_the_run(llem, name)
+        with open(path, "a") as file:
+            file.write("flood\n" * (2 << 20))
+    assert t.wait() == 1, t.text
+    study = the_study(llem.folder / "results")
+    for name in ("worker.log", "client.log"):
+        text = (study.runs[0] / name).read_text()
+        assert len(text) < 1 << 20 and "bytes left out" in text
