@@ -26,6 +26,7 @@ from studies import Study, check_records, write
 pytestmark = [pytest.mark.campaign, pytest.mark.slow]
 
 ENDS = (0, 1, 130, 143, -signal.SIGKILL)
+EARLY_ENDS = (2, -signal.SIGINT, -signal.SIGTERM)  # before anything was begun: refused, or no signal was awaited yet
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 LABEL = "org.llenergymeasure.run=1"
 
@@ -175,8 +176,8 @@ class Round:
         self.image = self.docker.image("base")
 
     def check(self):
-        refused = self.blow in ("mount", "space", "image") and self.process.returncode == 2  # before anything was begun
-        assert refused or self.process.returncode in ENDS, self.told
+        early = not self.study() and self.process.returncode in EARLY_ENDS
+        assert early or self.process.returncode in ENDS, self.told
         assert (self.process.returncode == -signal.SIGKILL) == (self.blow == "llem KILL"), self.told
         self.check_nothing_is_left()
         for run, files in self.finished.items():

@@ -86,8 +86,8 @@ def test_a_study_of_a_gpu_engine_beside_it(docker, llem, tmp_path, rapl):
     script.write_text(json.dumps({"devices": [{"load": [{"type": "constant", "watts": 200}], "average": {"window_ms": 1000}}]}))
     fields = {"sim.device": "gpu", "sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False,
               "energy.max_repeats": 1, "warmup.enabled": False}
-    fields["runners.sim.use"] = f"docker:{docker.image('base')}"
-    fields["runners.sim.environment"] = ["LLEM_NVML_SIM"]
+    image = docker.image("base", name="llem-test/steady-board", env={"LLEM_NVML_SIM": str(script)})  # which the stand-in heeds
+    fields["runners.sim.use"] = f"docker:{image}"
     path = write(tmp_path / "gpu.yaml", fields, execution={"n_cycles": 1})
     env = {"LLEM_NVML_SIM": str(script), "LLEM_NVML_LIBRARY": str(llem.program.parent.parent / "lib" / "libllem-nvml-sim.so"),
            "LLEM_SYSROOT": str(rapl.root)}
