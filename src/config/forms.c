@@ -186,8 +186,10 @@ static bool is_variable(const char *name)
 /* Variables by which the worker is told where it is. */
 static bool is_ours(const char *name)
 {
-    static const char *const ours[] = {"HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "NVIDIA_VISIBLE_DEVICES", NULL};
-    return g_str_has_prefix(name, "LLEM_") || g_strv_contains(ours, name);
+    static const char *const ours[] = {"HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "NVIDIA_VISIBLE_DEVICES",
+                                       "CUDA_VISIBLE_DEVICES", "LLEM_CONFIG_PATH", "LLEM_WORKER_LOG", "LLEM_OWNER_LOCK",
+                                       "LLEM_ENGINE_FD", NULL};
+    return g_strv_contains(ours, name);
 }
 
 static char *take_variable(const char *text, const char *folder, char **ret_why)

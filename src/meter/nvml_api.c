@@ -74,6 +74,11 @@ static bool open_library(struct nvml_api *api, const char *path, char **ret_reas
         api->library = dlopen(library_names[i], RTLD_NOW | RTLD_LOCAL);
         if (api->library)
             return true;
+        const char *why = dlerror();
+        if (g_str_has_prefix(why, library_names[i])) /* it is this one that is not there, not one that it needs */
+            continue;
+        *ret_reason = g_strdup_printf("%s is there and cannot be loaded: %s", library_names[i], why);
+        return false;
     }
     *ret_reason = g_strdup("libnvidia-ml.so.1 is not installed: there is no NVIDIA driver here. Install the driver; in "
                            "a container start it with --gpus; LLEM_NVML_LIBRARY names a library elsewhere");
