@@ -20,6 +20,7 @@ UUID = "GPU-00000000-0000-4000-8000-000000000000"
 # 43 ms a step does not beat with a sensor that refreshes every 100 ms.
 WORK = {"sim.device": "gpu", "sim.token_us": 43000, "max_output_tokens": 24, "n": 1, "energy.modelled": False, "energy.max_repeats": 1,
         "warmup.enabled": False}
+BOTH = {"gpus": [0, 1]}
 
 
 def board(**more):
@@ -86,7 +87,7 @@ def test_an_idle_level_that_moves_is_told(boards):
 
 def test_two_boards_are_summed(boards):
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
-    record, _ = boards([board(), second])
+    record, _ = boards([board(), second], BOTH)
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 300), rel=0.005)
     scope = record["energy"]["scopes"][0]
     each = {b["device"]: b for b in scope["per_board"]}
@@ -117,14 +118,15 @@ def test_a_board_alone_does_not_measure_a_cpu_engine(boards):
     assert record["energy"]["scope"] is None and record["energy"]["scopes"] == []
 
 
-@pytest.mark.parametrize("visible, watts", [("0", 300), (UUID, 200)])
-def test_boards_are_bound_by_what_cuda_sees(boards, monkeypatch, visible, watts, llem):
-    """Numbers do not tell the board unless CUDA counts by PCI order; then all count, and the record says so."""
+@pytest.mark.parametrize("visible, watts", [("0", 200), (UUID, 200), ("GPU-1111", 100)])
+def test_the_energy_is_of_what_cuda_sees(boards, visible, watts, llem):
+    """Of the one board that the run needs. Numbers do not tell it unless CUDA counts by PCI order: the record says so."""
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
     llem.env["CUDA_VISIBLE_DEVICES"] = visible
     record, _ = boards([board(), second])
     assert metric(record, "power_mean_w")["value"] == pytest.approx(watts, rel=0.01)
-    assert ("boards_assumed" in record["flags"]) == (watts == 300)
+    assert "boards_assumed" not in record["flags"]
+    assert ("CUDA_DEVICE_ORDER" in record["context"]["boards_source"]) == (visible == "0")
 
 
 def test_another_board_that_works_is_told(boards, llem):
@@ -167,7 +169,7 @@ def test_a_counter_of_the_average_is_found_out(boards, source, follows):
 def test_number_of_a_board_in_pci_order(boards, llem):
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
     llem.env |= {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    record, _ = boards([board(memory=[[0, 40000]]), {**second, "memory": [[0, 1000]]}])
+    record, _ = boards([board(memory=[[0, 40000]]), {**second, "memory": [[0, 1000]]}], {"memory_gate.settle_seconds": 0})
     assert metric(record, "device_peak_memory_mb")["value"] == pytest.approx(1000 * 1.048576, rel=0.01)  # MiB to MB
     assert metric(record, "power_mean_w")["value"] == pytest.approx(100, rel=0.01)
     assert record["machine"]["boards"] == ["GPU-11111111-0000-4000-8000-000000000000"]
@@ -208,7 +210,7 @@ def test_repeats_stay_within_the_time_limit(boards):
 def test_a_board_without_any_channel_makes_the_sum_absent(boards):
     """It is the run's as the other is; what it drew is not known, so neither is the sum."""
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", counter=False, instant=False, average=False)
-    record, done = boards([board(), second])
+    record, done = boards([board(), second], BOTH)
     energy = metric(record, "energy_j")
     assert energy["value"] is None and "GPU-11111111" in energy["reason"]
     each = record["energy"]["scopes"][0]["per_board"]
@@ -234,7 +236,7 @@ def test_a_model_of_the_cpu_side_is_not_a_gpu_engine_s_energy_without_a_word(lle
 
 def test_one_lost_board_makes_the_sum_absent(boards):
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", lost_s=4)
-    record, done = boards([board(), second])
+    record, done = boards([board(), second], BOTH)
     energy = metric(record, "energy_j")
     assert energy["value"] is None
     assert "GPU-11111111" in energy["reason"]
