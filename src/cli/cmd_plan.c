@@ -58,7 +58,8 @@ const struct cli_command cli_plan = {
                 .arguments = "FILE [KEY=VALUE…]",
                 .summary = "Show what a file would run, and what is missing for it here; run nothing",
                 .details = "Takes what 'llem run' takes. Cells with their hashes, what is skipped and why, the order of the\n"
-                           "runs go to stdout; what this machine lacks goes to stderr.\n\n"
+                           "runs, and who runs each engine and who chose that, go to stdout; what this machine lacks goes\n"
+                           "to stderr.\n\n"
                            "Exit status: 0 it can be run, 2 it cannot.",
                 .missing = "FILE is missing: name an experiment or study file",
                 .min = 1,

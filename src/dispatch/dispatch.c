@@ -110,10 +110,12 @@ static bool decide(struct dispatch *d, struct engine *engine, const struct confi
     g_autofree char *path = config_runner_path(engine->backend, "use"), *origin = NULL;
     g_autofree char *section = g_strdup_printf("runners.%s", engine->backend);
     const char *text = written_choice(config, engine->backend, &origin);
+    g_autofree char *engine_origin = config_origin_at(config, "backend");
     g_autoptr(json_t) tree = config_tree(config);
     g_autoptr(GError) error = NULL;
     engine->settings = json_incref(jsonx_at(tree, section));
     engine->is_default = !text;
+    engine->is_unwritten = !g_strcmp0(engine_origin, "default");
     engine->at = text ? span_of(config_place_at(config, path)) : (struct diag_span){0};
     engine->engine_at = span_of(config_place(config, FIELD_BACKEND));
     const char *python = settings_text(engine, "python");

@@ -21,6 +21,7 @@ struct engine {
     char *backend, *kind, *image, *python;
     json_t *settings;             /* runners.ENGINE; NULL: nothing is said */
     bool is_default;              /* nobody chose it */
+    bool is_unwritten;            /* nor wrote which engine it is */
     struct diag_span at, engine_at; /* of the choice, and of the field `backend`; source NULL: no place */
 };
 

@@ -34,7 +34,7 @@ static bool refuse(const struct engine *engine, const GError *why, bool alone, s
 {
     const char *name = engine->backend;
     diag_add(diag, DIAG_ERROR, where(engine), "%s cannot start on this machine: %s", name, why->message);
-    if (!place_of(&engine->engine_at))
+    if (engine->is_unwritten)
         diag_hint(diag, "the file names no backend, so it is %s; `llem engine list` shows those that are here", name);
     else if (!has_adapter(engine))
         diag_hint(diag, "a container would have no adapter either; `llem engine list` shows the engines that are here");
