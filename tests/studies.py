@@ -100,6 +100,8 @@ def check_records(llem, study):
         assert len(records) == 1, (run, records)
         support.validate(schemas[records[0]], run / records[0])
         support.validate(exchange, run / "config.json")
+        if (run / "host_energy.json").exists():
+            support.validate(json.loads(llem.ok("result", "schema", "--host")), run / "host_energy.json")
     left = [p for p in study.folder.rglob("*") if p.name.endswith((".tmp", ".partial")) or ".exchange" in p.name]
     assert not left, left
 

@@ -20,6 +20,7 @@
  *   diag.h      located diagnostics: every error of a file at once, with line and caret; did-you-mean
  *   doc.h       YAML and JSON documents with a position for every node
  *   limits.h    every bound on input from outside, by name
+ *   timebase.h  whether two processes have one monotonic clock
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
  * Ownership: functions returning char * or json_t * hand over a new reference (free with g_free, json_decref);
@@ -48,3 +49,4 @@
 #include "base/random.h"
 #include "base/schema.h"
 #include "base/spawn.h"
+#include "base/timebase.h"

@@ -12,6 +12,7 @@ enum source_flags {
     SOURCE_MODEL = 1 << 2,     /* no sensor: counts processes and multiplies. energy.modelled asks for it */
     SOURCE_RECORDING = 1 << 3, /* plays a trace */
     SOURCE_HAS_BOARDS = 1 << 4, /* knows which accelerators there are, and their memory */
+    SOURCE_HOST_ONLY = 1 << 5,  /* not to be read in a container: whoever started that reads it beside */
 };
 
 /* The choices of energy.backend that are no source. */
@@ -28,10 +29,10 @@ enum source_flags {
     X(nvml, SOURCE_BY_AUTO | SOURCE_ANSWERS | SOURCE_HAS_BOARDS,                                   \
       "NVIDIA GPUs through the driver's management library",                                       \
       "NVIDIA boards, by NVML")                                                                    \
-    X(rapl, SOURCE_BY_AUTO | SOURCE_ANSWERS,                                                       \
+    X(rapl, SOURCE_BY_AUTO | SOURCE_ANSWERS | SOURCE_HOST_ONLY,                                    \
       "CPU package, DRAM and platform energy counters (perf events, else powercap)",               \
       "CPU packages and DRAM, by RAPL counters")                                                   \
-    X(hwmon, SOURCE_BY_AUTO, "energy and power files of hardware-monitoring chips",                \
+    X(hwmon, SOURCE_BY_AUTO | SOURCE_HOST_ONLY, "energy and power files of hardware-monitoring chips", \
       "energy and power sensors of the kernel's hwmon")                                            \
     SOURCE_MORE_ROWS(X)
 

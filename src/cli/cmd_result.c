@@ -9,11 +9,12 @@
 
 #include <stdio.h>
 
-static gboolean of_error, of_exchange;
+static gboolean of_error, of_exchange, of_host;
 
 static const GOptionEntry schema_options[] = {
     {"error", 0, 0, G_OPTION_ARG_NONE, &of_error, "Of error.json, the record of a run that failed", NULL},
     {"exchange", 0, 0, G_OPTION_ARG_NONE, &of_exchange, "Of config.json, all that the worker of a run was told", NULL},
+    {"host", 0, 0, G_OPTION_ARG_NONE, &of_host, "Of host_energy.json, what sensors beside the worker showed", NULL},
     {0},
 };
 
@@ -40,10 +41,12 @@ static int reference(int argc, char **argv)
 static int schema(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    if (of_error && of_exchange)
-        return cli_misuse("--error and --exchange exclude each other: leave one out");
+    if (of_error + of_exchange + of_host > 1)
+        return cli_misuse("--error, --exchange and --host exclude each other: give one of them");
     if (of_exchange)
         return cli_print_json(exchange_schema());
+    if (of_host)
+        return cli_print_json(result_host_schema());
     return cli_print_json(of_error ? result_error_schema() : result_schema());
 }
 

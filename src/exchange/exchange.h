@@ -62,6 +62,10 @@ enum exchange_flags {
     X(PROMPTS, warmup, "work.warmup", EXCHANGE_REQUIRED, "study", "prompts of the warm-up; may be empty")              \
     X(INT, warmup_variants, "work.warmup_variants", EXCHANGE_OPTIONAL, "study",                                        \
       "how many of them are rearranged measured ones, for want of others")                                             \
+    X(OBJECT, host_meter, "host.meter", EXCHANGE_OPTIONAL, "beside",                                                   \
+      "sensors that are read beside the worker, which cannot: `channels`, `sources`, `characterisation`")              \
+    X(OBJECT, host_clock, "host.clock", EXCHANGE_OPTIONAL, "beside",                                                   \
+      "the clock that the worker must share: boot, time namespace, both clocks at one moment")                         \
     X(INT, cycle, "context.cycle", EXCHANGE_REQUIRED, "study", "how often this cell has come in the study, from 1")    \
     X(STRING, study, "context.study", EXCHANGE_OPTIONAL, "study", "name of the study")                                 \
     X(STRING, study_hash, "context.study_hash", EXCHANGE_OPTIONAL, "study", "hash over the hashes of its cells")       \

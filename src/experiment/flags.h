@@ -19,7 +19,6 @@
     X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the machine's CPU time in the window")        \
     X(FOREIGN_GPU, "foreign_gpu_process", "another process holds memory of a board of this run")                       \
     X(OTHER_GPU, "other_gpu_busy", "another GPU of this machine worked during the window")                              \
-    X(GPU_NOT_IN_SCOPE, "gpu_not_in_scope", "the engine works on a GPU, and the scope of this energy has no GPU in it")  \
     X(CONCURRENT_STUDY, "concurrent_study", "another study of llem ran on this machine at the same time")
 
 enum flag {

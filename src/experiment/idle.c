@@ -15,7 +15,7 @@ bool idle_take(const struct inputs *in, const struct pace *pace, const struct se
     if (!config_bool(in->config, FIELD_BASELINE_ENABLED))
         ret->reason = "baseline.enabled is false";
     else if (!sensors->need_quiet)
-        ret->reason = NO_IDLE_LEVEL;
+        ret->reason = ACCOUNT_NO_IDLE_LEVEL;
     if (ret->reason)
         return true;
     int64_t duration_ns = (int64_t)(share * (double)config_ns(in->config, FIELD_BASELINE_DURATION_SECONDS));

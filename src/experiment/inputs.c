@@ -14,6 +14,15 @@ static void give_boards(struct exchange *in)
     }
 }
 
+/* What somebody reads beside this process is put to its work by the clock. */
+static bool check_clock(const struct exchange *in, GError **error)
+{
+    struct timebase there, here = timebase_take();
+    if (!in->host_clock)
+        return true;
+    return timebase_parse(in->host_clock, &there, error) && timebase_check(&there, &here, error);
+}
+
 bool inputs_read(const char *config_path, struct inputs *ret, GError **error)
 {
     const struct exchange *in = &ret->exchange;
@@ -25,7 +34,7 @@ bool inputs_read(const char *config_path, struct inputs *ret, GError **error)
     const struct config_parts parts = {
         .values = in->config, .hashed = in->hashed, .origins = in->origins, .roles = in->roles};
     ret->config = config_from_values(&parts, in->config_hash, error);
-    return ret->config != NULL;
+    return ret->config && check_clock(in, error);
 }
 
 void inputs_clear(struct inputs *inputs)

@@ -16,8 +16,8 @@
  */
 #pragma once
 
+#include "account/account.h"
 #include "config/config.h"
-#include "energy/scopes.h"
 #include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "experiment/experiment.h"
@@ -65,7 +65,6 @@ struct stretch {
 void stretch_clear(struct stretch *stretch);
 
 /* Idle levels are taken over a stretch; NULL reason: it took place. */
-#define NO_IDLE_LEVEL "a modelled energy counts the engine's own CPU time and has no idle level"
 struct idle {
     struct stretch at;
     const char *reason; /* why it was not taken */
@@ -75,15 +74,14 @@ struct idle {
 
 struct sensors {
     struct meter *meter;
-    struct sampler *sampler;  /* NULL: no channel to read */
-    json_t *characterisation; /* what watching the sensors and the run itself showed, or NULL */
+    struct sampler *sampler; /* NULL: no channel to read */
     /* Guards and idle levels have a sensor to serve: of what the engine works on; before it has loaded, of anything. */
     bool need_quiet;
-    const struct meter_channel **channels; /* the meter's, in its order */
-    struct meter_sensor *seen;             /* of each: the characterisation */
-    GArray *calibrations, *levels;
-    GPtrArray *warnings;       /* char *: calibrations that were not used */
-    struct energy_known known; /* points to all of these */
+    struct account_known own; /* the meter's channels */
+    /* Channels that the parent of the run reads, because the worker cannot: quiet is kept for them too. */
+    struct account_known host;
+    GArray *host_channels; /* struct meter_channel, or NULL: there is nobody beside */
+    json_t *host_sources;  /* what the parent says of their sources; borrowed */
 };
 
 /* Opens the meter, watches sensors that are not known yet, starts the sampler. */
@@ -97,11 +95,15 @@ void sensors_calibrate(struct sensors *sensors, const char *place);
 void sensors_set_levels(struct sensors *sensors, const struct stretch *quiet);
 /* Keeps findings (struct energy_finding) for this run and later ones; false: there are none. */
 bool sensors_learn(struct sensors *sensors, const GArray *findings);
-/* The scopes with what was read between two moments; ticks: of a stretch, or NULL. No scope without a sampler. */
+/* The scopes with what was read here between two moments; ticks: of a stretch, or NULL. No scope without a sampler. */
 struct energy_scopes *sensors_scopes(const struct sensors *sensors, int64_t from_ns, int64_t to_ns,
                                      const struct stretch *ticks);
-/* The measured channels, without points: for plans. New array of struct energy_channel. */
+/* Where readings come from, for the figures of the run. */
+struct account_source sensors_source(const struct sensors *sensors);
+/* The measured channels and those of the host, without points: for plans. New array of struct energy_channel. */
 GArray *sensors_channels(const struct sensors *sensors);
+/* Only the host's. */
+GArray *sensors_host_channels(const struct sensors *sensors);
 /* Counters that can be read on the spot (fast ones on their own ticks, the model at once), read close to an edge of a
  * stretch: n ticks, the last one is kept. New array of meter_channel_count(); the others are NONE. */
 struct meter_reading *sensors_ticks(const struct sensors *sensors, int n);

@@ -286,8 +286,8 @@ static double mean_of(const struct sensors *sensors, const char *uuid, enum mete
 {
     double sum = 0, held = 0;
     *ret_highest = NAN;
-    for (size_t i = 0; i < sensors->known.channel_count; i++) {
-        const struct meter_channel *c = sensors->channels[i];
+    for (size_t i = 0; i < sensors->own.energy.channel_count; i++) {
+        const struct meter_channel *c = sensors->own.channels[i];
         if (c->kind != kind || !is_board(c) || strcmp(c->device, uuid) != 0)
             continue;
         g_autoptr(GArray) points = sampler_series(sensors->sampler, i, from_ns, to_ns);
@@ -357,6 +357,7 @@ void machine_report(const struct experiment *x, struct result *r)
     for (const char *const *b = machine_boards(x->machine); b && *b; b++)
         json_array_append_new(boards, json_string(*b));
     result_put_json(r, PART_MACHINE_BOARDS, boards);
+    result_put_bool(r, PART_MACHINE_ON_GPU, x->session.loaded.on_gpu);
     report_cpu(&x->block, r);
     result_put_json(r, PART_MACHINE_GPUS, boards_json(x, r));
     report_guards(&x->block, r);

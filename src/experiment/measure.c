@@ -4,9 +4,12 @@
 #include "experiment/machine.h"
 #include "workload/workload.h"
 
+#include <math.h>
+
 #define REPEATS_WHEN_LOCKED 4 /* dithered: docs/methodology.md */
 #define TEARDOWN_NS         (10 * NS_PER_S)
 #define GUARD_POLL_NS       (100 * NS_PER_MS)
+#define HALF_WIDTH_OF_ENDS  0.8 /* 95 % of two rectangular parts of width 1: 1.96·√(2/12) */
 
 /* What the functions of this file share: all that a block needs, and nothing that one fills. */
 struct setting {
@@ -234,19 +237,43 @@ struct energy_options block_options(const struct inputs *in, const struct block 
     return options;
 }
 
+/* By what the energy of the block has shown. */
+static int64_t repeats_by_estimate(const struct setting *s, const struct energy_scopes *scopes,
+                                   const struct block *block)
+{
+    struct energy_options options = block_options(s->in, block);
+    g_auto(owned_estimate) e = {0};
+    energy_scope_estimate(scopes->primary, &block->window, &options, &e, NULL);
+    int64_t wanted = e.flags & ENERGY_FLAG(BELOW_RESOLUTION) ? e.recommended_repeats : 1;
+    return e.flags & ENERGY_FLAG(PHASE_LOCKED) ? MAX(wanted, REPEATS_WHEN_LOCKED) : wanted;
+}
+
+/* By what is known of the sensors that somebody else reads: each end of the window is known to a period and a step of
+ * sampling, as two rectangular parts. */
+static int64_t repeats_for_host(const struct setting *s, const struct block *block)
+{
+    g_autoptr(GArray) channels = sensors_host_channels(s->sensors);
+    struct energy_guard_plan guard =
+        energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
+    double ends_ns = HALF_WIDTH_OF_ENDS *
+                     (double)(guard.period_ns + config_ns(s->in->config, FIELD_ENERGY_SAMPLE_PERIOD_MS));
+    double one_ns = (double)MAX(1, block->window.t1_ns - block->window.t0_ns) / (double)block->plan.repeats;
+    return (int64_t)ceil(ends_ns / config_real(s->in->config, FIELD_ENERGY_TARGET_UNCERTAINTY) / one_ns);
+}
+
 /* How many repeats the block should hold for the uncertainty asked for; its own number when it suffices. */
 static int64_t wanted_repeats(const struct setting *s, const struct block_plan *plan, const struct block *block)
 {
     const struct energy_window *w = &block->window;
     g_autoptr(owned_scopes) scopes = sensors_scopes(s->sensors, w->guard_from_ns, w->guard_to_ns, &block->at);
-    if (!scopes->primary || !s->sensors->need_quiet)
+    bool measured = scopes->primary && energy_scope_status(scopes->primary) != QUANTITY_MODELLED;
+    int64_t wanted = 1;
+    if (!s->sensors->need_quiet)
         return block->plan.repeats;
-    struct energy_options options = block_options(s->in, block);
-    g_auto(owned_estimate) e = {0};
-    energy_scope_estimate(scopes->primary, w, &options, &e, NULL);
-    int64_t wanted = e.flags & ENERGY_FLAG(BELOW_RESOLUTION) ? e.recommended_repeats : 1;
-    if (e.flags & ENERGY_FLAG(PHASE_LOCKED))
-        wanted = MAX(wanted, REPEATS_WHEN_LOCKED);
+    if (!measured && account_known_serves(&s->sensors->host, false))
+        wanted = repeats_for_host(s, block);
+    else if (scopes->primary)
+        wanted = repeats_by_estimate(s, scopes, block);
     int64_t most = MIN(config_int(s->in->config, FIELD_ENERGY_MAX_REPEATS), affordable_repeats(s->pace, plan, block));
     return CLAMP(wanted, block->plan.repeats, MAX(most, block->plan.repeats));
 }

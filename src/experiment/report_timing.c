@@ -40,6 +40,16 @@ static void put_steadiness(const struct warmup *warmup, struct result *r)
                          : NO_WARMUP);
 }
 
+/* Steps may beat with a sensor that is read beside this process. */
+static void put_steps(const struct inputs *in, const struct block *block, struct result *r)
+{
+    struct energy_options options = block_options(in, block);
+    json_t *stamps = json_array();
+    for (size_t i = 0; i < options.stamp_count; i++)
+        json_array_append_new(stamps, json_integer(options.stamps_ns[i]));
+    result_put_json(r, PART_TIMING_STEPS_NS, stamps);
+}
+
 void report_timing(const struct experiment *x, struct result *r)
 {
     const struct session *session = &x->session;
@@ -59,4 +69,6 @@ void report_timing(const struct experiment *x, struct result *r)
                warmup->t1_ns ? quantity_of(QUANTITY_MEASURED, warmup_s, "monotonic_clock", NULL)
                              : quantity_absent(NO_WARMUP));
     put_steadiness(&x->warmup, r);
+    if (account_known_serves(&x->sensors.host, true))
+        put_steps(&x->inputs, &x->block, r);
 }

@@ -31,8 +31,8 @@ void report_engine(const struct experiment *x, struct result *r)
     result_put_members(r, "engine", session_json(&x->inputs, &x->session));
     result_put_json(r, PART_ENVIRONMENT, json_incref(x->environment));
     raise_flags(x, r);
-    for (guint i = 0; i < x->sensors.warnings->len; i++)
-        result_warn(r, "%s", (const char *)g_ptr_array_index(x->sensors.warnings, i));
+    for (guint i = 0; i < x->sensors.own.warnings->len; i++)
+        result_warn(r, "%s", (const char *)g_ptr_array_index(x->sensors.own.warnings, i));
     if (stopped->stage > ENGINE_STOP_SHUTDOWN)
         result_warn(r, "the engine did not end by itself; it took: %s", engine_stop_stage_name(stopped->stage));
 }
@@ -168,15 +168,15 @@ static struct quantity device_peak(const struct experiment *x)
     const struct energy_window *w = &x->block.window;
     double peak = NAN;
     const struct meter_channel *channel = NULL;
-    for (size_t i = 0; i < x->sensors.known.channel_count; i++) {
+    for (size_t i = 0; i < x->sensors.own.energy.channel_count; i++) {
         g_autoptr(GArray) points = sensors_series(&x->sensors, i, METER_MEMORY_USED, w->t0_ns, w->t1_ns);
         for (guint k = 0; points && k < points->len; k++) {
             const struct meter_point *p = &g_array_index(points, struct meter_point, k);
-            double bytes = (double)p->raw * x->sensors.channels[i]->scale;
+            double bytes = (double)p->raw * x->sensors.own.channels[i]->scale;
             if (p->status != METER_READ_OK || (!isnan(peak) && bytes <= peak))
                 continue;
             peak = bytes;
-            channel = x->sensors.channels[i];
+            channel = x->sensors.own.channels[i];
         }
     }
     return channel ? quantity_of(channel->status, peak / MB, "sampled_maximum", channel->id)

@@ -15,6 +15,8 @@ static bool open_meter(const struct inputs *in, struct sensors *ret, GError **er
     bool modelled = config_has(config, FIELD_ENERGY_MODELLED) && config_bool(config, FIELD_ENERGY_MODELLED);
     g_autofree const char **sources =
         meter_sources_asked(config_string(config, FIELD_ENERGY_BACKEND), modelled ? SOURCE_MODEL : 0);
+    if (in->exchange.host_meter) /* those are read beside this process */
+        meter_sources_drop(sources, SOURCE_HOST_ONLY);
     struct meter_options options = {.sources = sources};
     if (config_has(config, FIELD_ENERGY_MODELLED_WATTS_PER_CORE))
         config_span(config, FIELD_ENERGY_MODELLED_WATTS_PER_CORE, &options.modelled_low_w, &options.modelled_high_w);
@@ -22,51 +24,71 @@ static bool open_meter(const struct inputs *in, struct sensors *ret, GError **er
     return ret->meter != NULL;
 }
 
-/* Before anything was watched or bound: boards of any kind may be the run's. */
-static void list_channels(const struct inputs *in, struct sensors *ret)
+/* What the parent says of a sensor it reads: the channel as its meter has it. Borrows from the tree. */
+static bool add_host_channel(const json_t *tree, GArray *channels, GError **error)
 {
-    size_t n = meter_channel_count(ret->meter);
-    ret->channels = energy_known_channels(ret->meter);
-    ret->seen = g_new0(struct meter_sensor, n + 1);
-    for (size_t i = 0; i < n; i++)
-        ret->need_quiet = ret->need_quiet ||
-                          (energy_channel_usable(ret->channels[i]) && ret->channels[i]->status != QUANTITY_MODELLED);
-    ret->calibrations = g_array_new(FALSE, FALSE, sizeof(struct energy_calibration));
-    ret->levels = g_array_new(FALSE, FALSE, sizeof(struct energy_level));
-    ret->warnings = g_ptr_array_new_with_free_func(g_free);
-    ret->known = (struct energy_known){.channels = ret->channels,
-                                       .sensors = ret->seen,
-                                       .channel_count = n,
-                                       .named_source = config_string(in->config, FIELD_ENERGY_BACKEND)};
+    struct meter_channel channel;
+    if (!meter_channel_parse(tree, &channel, error)) {
+        g_prefix_error(error, "exchange file, host.meter.channels[%u]: ", channels->len);
+        return false;
+    }
+    g_array_append_val(channels, channel);
+    return true;
+}
+
+static bool list_host_channels(const struct inputs *in, struct sensors *ret, GError **error)
+{
+    const json_t *host = in->exchange.host_meter, *list = json_object_get(host, "channels");
+    if (!host)
+        return true;
+    ret->host_sources = json_object_get(host, "sources");
+    ret->host_channels = g_array_new(FALSE, FALSE, sizeof(struct meter_channel));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!add_host_channel(json_array_get(list, i), ret->host_channels, error))
+            return false;
+    const struct meter_channel **channels = g_new0(const struct meter_channel *, ret->host_channels->len + 1);
+    for (guint i = 0; i < ret->host_channels->len; i++)
+        channels[i] = &g_array_index(ret->host_channels, struct meter_channel, i);
+    account_known_init(&ret->host, channels, config_string(in->config, FIELD_ENERGY_BACKEND));
+    account_known_watch(&ret->host, json_incref(json_object_get(host, "characterisation")));
+    return true;
+}
+
+/* bound: it is known what the engine works on; before, boards of any kind may be the run's. */
+static void judge_need(struct sensors *sensors, bool bound)
+{
+    sensors->need_quiet =
+        account_known_serves(&sensors->own, !bound) || account_known_serves(&sensors->host, !bound);
 }
 
 /* Watches the sensors once per host, set of boards and driver: periods, read costs, counters that stand still. */
 static void characterise(const struct pace *pace, struct sensors *ret)
 {
-    ret->characterisation = meter_characterisation_load(ret->meter);
-    if (ret->characterisation)
-        return;
-    pace_say(pace, "watching the sensors");
-    ret->characterisation = meter_characterise(ret->meter, CHARACTERISE_NS);
-    meter_characterisation_save(ret->meter, ret->characterisation, NULL);
+    json_t *found = meter_characterisation_load(ret->meter);
+    if (!found) {
+        pace_say(pace, "watching the sensors");
+        found = meter_characterise(ret->meter, CHARACTERISE_NS);
+        meter_characterisation_save(ret->meter, found, NULL);
+    }
+    account_known_watch(&ret->own, found);
 }
 
 static bool any_to_read(const struct sensors *sensors)
 {
-    for (size_t i = 0; i < sensors->known.channel_count; i++)
-        if (sensors->channels[i]->status != QUANTITY_ABSENT)
+    for (size_t i = 0; i < sensors->own.energy.channel_count; i++)
+        if (sensors->own.channels[i]->status != QUANTITY_ABSENT)
             return true;
     return false;
 }
 
 bool sensors_open(const struct inputs *in, const struct pace *pace, struct sensors *ret, GError **error)
 {
-    if (!open_meter(in, ret, error))
+    if (!open_meter(in, ret, error) || !list_host_channels(in, ret, error))
         return false;
-    list_channels(in, ret);
-    if (ret->need_quiet)
+    account_known_init(&ret->own, energy_known_channels(ret->meter), config_string(in->config, FIELD_ENERGY_BACKEND));
+    judge_need(ret, false);
+    if (account_known_serves(&ret->own, true))
         characterise(pace, ret);
-    energy_known_sensors(ret->meter, ret->characterisation, ret->seen);
     if (!any_to_read(ret)) /* no trace either */
         return true;
     g_autofree char *trace = g_build_filename(in->dir, "trace.csv.gz", NULL);
@@ -79,85 +101,84 @@ bool sensors_open(const struct inputs *in, const struct pace *pace, struct senso
 void sensors_clear(struct sensors *sensors)
 {
     sampler_free(sensors->sampler);
+    account_known_clear(&sensors->own);
+    account_known_clear(&sensors->host);
+    g_clear_pointer(&sensors->host_channels, g_array_unref);
     meter_close(sensors->meter);
-    json_decref(sensors->characterisation);
-    g_free(sensors->channels);
-    g_free(sensors->seen);
-    g_clear_pointer(&sensors->calibrations, g_array_unref);
-    g_clear_pointer(&sensors->levels, g_array_unref);
-    g_clear_pointer(&sensors->warnings, g_ptr_array_unref);
 }
 
 /* --- what is known ----------------------------------------------------------------------------------------------- */
 
 void sensors_bind(struct sensors *sensors, bool on_boards, const char *const *boards)
 {
-    sensors->known.on_boards = on_boards;
-    sensors->known.boards = boards;
-    sensors->need_quiet = false;
-    for (size_t i = 0; i < sensors->known.channel_count; i++) {
-        const struct meter_channel *c = sensors->channels[i];
-        sensors->need_quiet = sensors->need_quiet || (energy_channel_usable(c) && c->status != QUANTITY_MODELLED &&
-                                                      energy_channel_is_ours(&sensors->known, c));
-    }
+    account_known_bind(&sensors->own, on_boards, boards);
+    account_known_bind(&sensors->host, on_boards, boards);
+    judge_need(sensors, true);
 }
 
 void sensors_calibrate(struct sensors *sensors, const char *place)
 {
-    g_autoptr(owned_scopes) scopes = energy_scopes_new(&sensors->known, NULL);
-    g_array_unref(sensors->calibrations);
-    sensors->calibrations = energy_scopes_calibrations(scopes, place, sensors->warnings);
-    sensors->known.calibrations = (const struct energy_calibration *)(const void *)sensors->calibrations->data;
-    sensors->known.calibration_count = sensors->calibrations->len;
+    account_known_calibrate(&sensors->own, place);
 }
 
 void sensors_set_levels(struct sensors *sensors, const struct stretch *quiet)
 {
     g_autoptr(owned_scopes) scopes = sensors_scopes(sensors, quiet->t0_ns, quiet->t1_ns, NULL);
-    g_array_unref(sensors->levels);
-    sensors->levels = energy_scopes_levels(scopes, quiet->t0_ns, quiet->t1_ns);
-    sensors->known.levels = (const struct energy_level *)(const void *)sensors->levels->data;
-    sensors->known.level_count = sensors->levels->len;
+    account_known_set_levels(&sensors->own, scopes, quiet->t0_ns, quiet->t1_ns);
 }
 
 bool sensors_learn(struct sensors *sensors, const GArray *findings)
 {
-    for (guint i = 0; i < findings->len; i++) {
-        const struct energy_finding *f = &g_array_index(findings, struct energy_finding, i);
-        meter_characterisation_learn(sensors->characterisation, f->channel_id, f->period_ns, f->follows_average);
-    }
-    if (findings->len == 0)
+    if (!account_known_learn(&sensors->own, findings))
         return false;
-    energy_known_sensors(sensors->meter, sensors->characterisation, sensors->seen);
     /* What cannot be kept the next run may learn again. */
-    meter_characterisation_save(sensors->meter, sensors->characterisation, NULL);
+    meter_characterisation_save(sensors->meter, sensors->own.characterisation, NULL);
     return true;
 }
 
 /* --- what was read ----------------------------------------------------------------------------------------------- */
 
+struct account_source sensors_source(const struct sensors *sensors)
+{
+    return account_source_sampler(&sensors->own, sensors->sampler);
+}
+
 struct energy_scopes *sensors_scopes(const struct sensors *sensors, int64_t from_ns, int64_t to_ns,
                                      const struct stretch *ticks)
 {
+    struct account_source source = sensors_source(sensors);
     struct energy_ticks both = {ticks ? ticks->tick0 : NULL, ticks ? ticks->tick1 : NULL};
-    struct energy_readings *readings = NULL;
-    if (sensors->sampler)
-        readings = energy_readings_take(&sensors->known, sensors->sampler, from_ns, to_ns, &both);
-    return energy_scopes_new(&sensors->known, readings);
+    return account_scopes(&source, from_ns, to_ns, &both);
+}
+
+static void add_channels(const struct account_known *known, GArray *list)
+{
+    g_autoptr(owned_scopes) scopes = energy_scopes_new(&known->energy, NULL);
+    g_autoptr(GArray) channels = energy_scopes_channels(scopes);
+    if (channels->len)
+        g_array_append_vals(list, channels->data, channels->len);
+}
+
+GArray *sensors_host_channels(const struct sensors *sensors)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_channel));
+    add_channels(&sensors->host, list);
+    return list;
 }
 
 GArray *sensors_channels(const struct sensors *sensors)
 {
-    g_autoptr(owned_scopes) scopes = energy_scopes_new(&sensors->known, NULL);
-    return energy_scopes_channels(scopes);
+    GArray *list = sensors_host_channels(sensors);
+    add_channels(&sensors->own, list);
+    return list;
 }
 
 struct meter_reading *sensors_ticks(const struct sensors *sensors, int n)
 {
-    size_t count = sensors->known.channel_count;
+    size_t count = sensors->own.energy.channel_count;
     struct meter_reading *ticks = g_new0(struct meter_reading, count + 1);
     for (size_t i = 0; i < count; i++) {
-        const struct meter_channel *c = sensors->channels[i];
+        const struct meter_channel *c = sensors->own.channels[i];
         bool modelled = c->status == QUANTITY_MODELLED;
         bool fast = modelled || (c->refresh_ns > 0 && c->refresh_ns <= FAST_PERIOD_NS);
         if (c->kind != METER_ENERGY || c->status == QUANTITY_ABSENT || !fast)
@@ -171,9 +192,9 @@ struct meter_reading *sensors_ticks(const struct sensors *sensors, int n)
 GArray *sensors_series(const struct sensors *sensors, size_t index, enum meter_kind kind, int64_t from_ns,
                        int64_t to_ns)
 {
-    const struct meter_channel *c = sensors->channels[index];
+    const struct meter_channel *c = sensors->own.channels[index];
     if (!sensors->sampler || c->kind != kind || c->status == QUANTITY_ABSENT ||
-        !energy_channel_is_ours(&sensors->known, c))
+        !energy_channel_is_ours(&sensors->own.energy, c))
         return NULL;
     return sampler_series(sensors->sampler, index, from_ns, to_ns);
 }

@@ -8,13 +8,13 @@
 static GArray *temperatures(const struct sensors *sensors, int64_t from_ns)
 {
     GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_temperature));
-    for (size_t i = 0; i < sensors->known.channel_count; i++) {
+    for (size_t i = 0; i < sensors->own.energy.channel_count; i++) {
         g_autoptr(GArray) points = sensors_series(sensors, i, METER_TEMPERATURE, from_ns, clock_mono_ns());
         if (!points)
             continue;
         for (guint k = 0; k < points->len; k++) {
             const struct meter_point *p = &g_array_index(points, struct meter_point, k);
-            struct energy_temperature t = {p->first_ns, (double)p->raw * sensors->channels[i]->scale};
+            struct energy_temperature t = {p->first_ns, (double)p->raw * sensors->own.channels[i]->scale};
             /* A temperature that stays is one run of equal readings: once a second is often enough to say so. */
             for (; p->status == METER_READ_OK && t.t_ns <= p->last_ns; t.t_ns += NS_PER_S)
                 g_array_append_val(list, t);

@@ -52,6 +52,33 @@ const char **meter_sources_asked(const char *named, unsigned flags)
     return list;
 }
 
+static bool has_flags(const char *name, unsigned flags)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (!strcmp(rows[i].name, name))
+            return rows[i].flags & flags;
+    return false;
+}
+
+static void filter_sources(const char **list, unsigned flags, bool keep)
+{
+    const char **to = list;
+    for (; *list; list++)
+        if (has_flags(*list, flags) == keep)
+            *to++ = *list;
+    *to = NULL;
+}
+
+void meter_sources_drop(const char **list, unsigned flags)
+{
+    filter_sources(list, flags, false);
+}
+
+void meter_sources_keep(const char **list, unsigned flags)
+{
+    filter_sources(list, flags, true);
+}
+
 /* --- classes and scopes --------------------------------------------------------------------------------------------- */
 
 const struct meter_class *meter_class_at(size_t index)

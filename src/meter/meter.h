@@ -52,6 +52,9 @@ const struct meter_source_row *meter_source_row_with(unsigned flags);
 /* Names for meter_options.sources, NULL-terminated: of the rows that have one of these flags, and `named` unless it is
  * NULL, SOURCE_NONE or SOURCE_AUTO (which stands for SOURCE_BY_AUTO). New array of static strings and `named`. */
 const char **meter_sources_asked(const char *named, unsigned flags);
+/* Takes the sources that have one of these flags out of such a list, or all the others. */
+void meter_sources_drop(const char **list, unsigned flags);
+void meter_sources_keep(const char **list, unsigned flags);
 
 /* What became of a source at opening. */
 struct meter_source_state {
@@ -89,6 +92,8 @@ void meter_set_engine_pids(struct meter *meter, const pid_t *pids, size_t count)
 /* {"sources": […], "channels": […]} as `llem meter --json` shows them. New reference. */
 json_t *meter_json(const struct meter *meter);
 json_t *meter_channel_json(const struct meter_channel *channel);
+/* The inverse. Texts are borrowed from tree. A member "rate" counts where there is one. Errors: DATA. */
+bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError **error);
 
 #include "meter/gpu.h"
 #include "meter/recording.h"

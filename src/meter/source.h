@@ -88,7 +88,3 @@ char **sysfs_list(const struct meter_context *context, const char *path);
  * Spins for at most wait_ns, which also keeps the CPU drawing power.
  */
 void source_check_moving(struct meter_source *source, const size_t *indices, size_t count, int64_t wait_ns);
-
-/* The inverse of meter_channel_json(). Texts are borrowed from tree. A member "rate" counts where there is one. Errors:
- * DATA. */
-bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError **error);

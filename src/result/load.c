@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The records that lie in the folder of a run. */
-#include "result/result.h"
+#include "result/parts.h"
 
 #include <unistd.h>
 
@@ -17,17 +17,8 @@ static json_t *load(const char *run_dir, const char *name, GError **error)
 json_t *result_load(const char *run_dir, GError **error)
 {
     json_t *record = load(run_dir, "result.json", error);
-    if (!record)
-        return NULL;
-    g_autofree char *beside = g_build_filename(run_dir, "host_energy.json", NULL);
-    if (access(beside, F_OK) == 0) {
-        json_t *host = jsonx_load(beside, LIMIT_RESULT_BYTES, error);
-        if (!host) {
-            json_decref(record);
-            return NULL;
-        }
-        json_object_set_new(record, "host_energy", host);
-    }
+    if (record)
+        result_host_join_file(record, run_dir);
     return record;
 }
 

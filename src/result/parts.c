@@ -38,12 +38,17 @@ static json_t *holder_of(json_t *root, const struct result_part_row *row, const 
     return object;
 }
 
-void result_parts_write(json_t *root, const struct result_value *values)
+bool result_parts_all(const struct result_part_row *row)
+{
+    return row != NULL;
+}
+
+void result_parts_write(json_t *root, const struct result_value *values, result_parts_filter *takes)
 {
     for (int i = 0; i < PART_COUNT; i++) {
         const struct result_part_row *row = &result_parts[i];
         const struct result_value *v = &values[i];
-        if (result_part_is_estimate(row) || (row->need == RESULT_OPTIONAL && !v->value && !v->reason))
+        if (!takes(row) || result_part_is_estimate(row) || (row->need == RESULT_OPTIONAL && !v->value && !v->reason))
             continue;
         const char *name;
         json_t *object = holder_of(root, row, &name);
@@ -154,13 +159,16 @@ static void add_row(json_t *root, const struct result_part_row *row)
         add_reason(object, names[i]);
 }
 
-void result_parts_schema(json_t *root, json_t *defs)
+void result_parts_schema(json_t *root, json_t *defs, result_parts_filter *takes)
 {
     json_t *rows = schema_object(), *estimates = schema_object();
     const char *name;
     json_t *value;
-    for (int i = 0; i < PART_COUNT; i++)
-        add_row(result_part_is_estimate(&result_parts[i]) ? estimates : rows, &result_parts[i]);
+    for (int i = 0; i < PART_COUNT; i++) {
+        bool of_estimate = result_part_is_estimate(&result_parts[i]);
+        if (of_estimate || takes(&result_parts[i]))
+            add_row(of_estimate ? estimates : rows, &result_parts[i]);
+    }
     json_object_foreach(json_object_get(rows, "properties"), name, value)
         json_object_set(json_object_get(root, "properties"), name, value);
     json_array_extend(json_object_get(root, "required"), json_object_get(rows, "required"));

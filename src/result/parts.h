@@ -41,10 +41,38 @@ struct result_value {
     json_t *value;
     const char *reason;
 };
-/* Adds the parts to a record, in the order of the rows. */
-void result_parts_write(json_t *root, const struct result_value *values);
+/* Which rows a document has. */
+typedef bool result_parts_filter(const struct result_part_row *row);
+/* Of result.json: all. */
+bool result_parts_all(const struct result_part_row *row);
+/* A record in the making. */
+struct result {
+    json_t *root;
+    json_t *warnings, *flags; /* borrowed from root */
+    struct quantity metrics[METRIC_COUNT];
+    bool set[METRIC_COUNT];
+    struct result_value parts[PART_COUNT];
+    GStringChunk *strings; /* keeps the words of quantities alive as long as the record */
+};
+/* A figure with its unit. New reference. */
+json_t *result_metric_json(const struct result *r, enum result_metric metric);
+
+/* Adds the parts to a document, in the order of the rows. */
+void result_parts_write(json_t *root, const struct result_value *values, result_parts_filter *takes);
 
 /* Adds properties and required members of the parts to a document's schema, and what they refer to. */
-void result_parts_schema(json_t *root, json_t *defs);
+void result_parts_schema(json_t *root, json_t *defs, result_parts_filter *takes);
+/* --- documents of this room ---------------------------------------------------------------------------------------- */
+
+/* What every document begins with, for its schema; NULL $defs are made. */
+json_t *result_document_schema(const char *title, const char *schema);
+/* Flags, what they mean, warnings. */
+void result_doubts_schema(json_t *root);
+/* A figure by its row. */
+json_t *result_metric_schema(enum result_metric metric);
+
+/* Joins host_energy.json where it lies in the folder; what is wrong with it is said in the record. */
+void result_host_join_file(json_t *record, const char *run_dir);
+
 /* For people. Static. */
 const char *result_part_type_name(enum result_part_type type);

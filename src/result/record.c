@@ -7,15 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct result {
-    json_t *root;
-    json_t *warnings, *flags; /* borrowed from root */
-    struct quantity metrics[METRIC_COUNT];
-    bool set[METRIC_COUNT];
-    struct result_value parts[PART_COUNT];
-    GStringChunk *strings; /* keeps the words of quantities alive as long as the record */
-};
-
 static json_t *identity_of(const struct exchange *x)
 {
     return json_pack("{s:s, s:I, s:s*}", "config_hash", x->config_hash, "cycle", (json_int_t)x->cycle, "study",
@@ -188,19 +179,24 @@ void result_flag(struct result *r, const char *flag, const char *meaning)
     json_object_set_new(json_object_get(r->root, "flag_meanings"), flag, json_string(meaning));
 }
 
+json_t *result_metric_json(const struct result *r, enum result_metric metric)
+{
+    struct quantity q = result_get(r, metric);
+    json_t *tree = quantity_json(&q);
+    json_object_set_new(tree, "unit", json_string(result_metric_row(metric)->unit));
+    return tree;
+}
+
 json_t *result_json(const struct result *r)
 {
     json_t *root = json_deep_copy(r->root);
     json_t *metrics = json_object_get(root, "metrics");
     bool simulated = false;
     for (int i = 0; i < METRIC_COUNT; i++) {
-        struct quantity q = result_get(r, i);
-        simulated = simulated || q.status == QUANTITY_SIMULATED;
-        json_t *tree = quantity_json(&q);
-        json_object_set_new(tree, "unit", json_string(result_metric_row(i)->unit));
-        json_object_set_new(metrics, result_metric_row(i)->id, tree);
+        simulated = simulated || result_get(r, i).status == QUANTITY_SIMULATED;
+        json_object_set_new(metrics, result_metric_row(i)->id, result_metric_json(r, i));
     }
-    result_parts_write(root, r->parts);
+    result_parts_write(root, r->parts, result_parts_all);
     json_object_set_new(root, "simulated", json_boolean(simulated));
     return root;
 }

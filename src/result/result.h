@@ -27,6 +27,14 @@
 
 #define RESULT_SCHEMA       "llem-result/1"
 #define RESULT_ERROR_SCHEMA "llem-error/1"
+#define RESULT_HOST_SCHEMA  "llem-host-energy/1"
+
+/* Doubts that joining raises. X(code, flag, meaning) */
+#define RESULT_FLAG_ROWS(X)                                                                                            \
+    X(HOST_ENERGY_UNUSABLE, "host_energy_unusable",                                                                    \
+      "host_energy.json beside the result is damaged or not of this run: its figures are not in here")                 \
+    X(HOST_ENERGY_MISSING, "host_energy_missing",                                                                      \
+      "sensors of the host were read beside the worker, and host_energy.json, which has the figures, is not there")
 
 /* A build with further rows (unit.rows: a row is all there is to add) has them here. */
 #ifndef RESULT_MORE_METRICS
@@ -167,7 +175,18 @@ json_t *result_error_schema(void);
 /* docs/results.md. New string. */
 char *result_reference(void);
 
-/* result.json of a run folder, with host_energy.json joined where it lies beside it; LLEM_ERROR_MISSING if none. */
+/* --- figures of sensors that were read beside the worker (host_energy.json) ------------------------------------------- */
+
+/* The energy part of a record, as a document of its own that says which result.json it belongs to (by the digest of its
+ * bytes): scopes, the figures that were set, flags, warnings. New reference. */
+json_t *result_host_json(const struct result *r, const char *result_sha256);
+json_t *result_host_schema(void);
+/* Joins such a document with the record it belongs to: its scopes are added and, where it has figures, its scope is
+ * the energy of the run from then on. DATA, and nothing joined, where it is damaged or of another record. */
+bool result_host_join(json_t *record, const json_t *host, const char *result_sha256, GError **error);
+
+/* result.json of a run folder, joined with host_energy.json where it lies beside it; one that cannot be joined, or is
+ * missing, is a flag and a warning of the record. LLEM_ERROR_MISSING if there is no result.json. */
 json_t *result_load(const char *run_dir, GError **error);
 json_t *result_load_error(const char *run_dir, GError **error);
 /* The quantity of a metric in a loaded record. Strings are borrowed from the record. */

@@ -25,16 +25,20 @@ static json_t *quantity_schema(void)
     return quantity;
 }
 
+json_t *result_metric_schema(enum result_metric metric)
+{
+    const struct result_metric_row *row = result_metric_row(metric);
+    g_autofree char *text = g_strdup_printf("%s (%s)", row->help, row->unit);
+    json_t *figure = schema_reference("quantity");
+    json_object_set_new(figure, "description", json_string(text));
+    return figure;
+}
+
 static json_t *metrics_schema(void)
 {
     json_t *metrics = schema_object();
-    for (int i = 0; i < METRIC_COUNT; i++) {
-        const struct result_metric_row *row = result_metric_row(i);
-        g_autofree char *text = g_strdup_printf("%s (%s)", row->help, row->unit);
-        json_t *figure = schema_reference("quantity");
-        json_object_set_new(figure, "description", json_string(text));
-        schema_add(metrics, row->id, figure, true);
-    }
+    for (int i = 0; i < METRIC_COUNT; i++)
+        schema_add(metrics, result_metric_row(i)->id, result_metric_schema(i), true);
     return metrics;
 }
 
@@ -57,30 +61,35 @@ static json_t *strings_schema(void)
     return schema_list_of(schema_typed("string", false), 0, 0);
 }
 
-static json_t *document(const char *title)
+json_t *result_document_schema(const char *title, const char *schema)
 {
     json_t *root = schema_document(title);
     json_object_set_new(root, "$defs", json_pack("{s:o}", "quantity", quantity_schema()));
+    schema_add(root, "schema", json_pack("{s:s}", "const", schema), true);
+    schema_add(root, "llem", program_schema(), true);
+    schema_add(root, "identity", identity_schema(), true);
     return root;
 }
 
-json_t *result_schema(void)
+void result_doubts_schema(json_t *root)
 {
-    static const char *const copied[] = {"config", "origins", "context"}; /* from the exchange file: its own schema */
-    json_t *root = document("llem result of one run");
-    schema_add(root, "schema", json_pack("{s:s}", "const", RESULT_SCHEMA), true);
-    schema_add(root, "llem", program_schema(), true);
-    schema_add(root, "identity", identity_schema(), true);
-    for (size_t i = 0; i < G_N_ELEMENTS(copied); i++)
-        schema_add(root, copied[i], schema_typed("object", false), true);
     schema_add(root, "flags", strings_schema(), true);
     schema_add(root, "flag_meanings",
                json_pack("{s:s, s:o}", "type", "object", "additionalProperties", schema_typed("string", false)),
                true);
     schema_add(root, "warnings", strings_schema(), true);
+}
+
+json_t *result_schema(void)
+{
+    static const char *const copied[] = {"config", "origins", "context"}; /* from the exchange file: its own schema */
+    json_t *root = result_document_schema("llem result of one run", RESULT_SCHEMA);
+    for (size_t i = 0; i < G_N_ELEMENTS(copied); i++)
+        schema_add(root, copied[i], schema_typed("object", false), true);
+    result_doubts_schema(root);
     schema_add(root, "metrics", metrics_schema(), true);
     schema_add(root, "simulated", schema_typed("boolean", false), true);
-    result_parts_schema(root, json_object_get(root, "$defs"));
+    result_parts_schema(root, json_object_get(root, "$defs"), result_parts_all);
     return root;
 }
 
@@ -90,10 +99,7 @@ json_t *result_error_schema(void)
     for (int i = 0; i < LLEM_ERROR_COUNT; i++)
         json_array_append_new(classes, json_string(llem_error_name(i)));
     json_array_append_new(classes, json_string(llem_error_name(-1)));
-    json_t *root = document("llem error record of one run");
-    schema_add(root, "schema", json_pack("{s:s}", "const", RESULT_ERROR_SCHEMA), true);
-    schema_add(root, "llem", program_schema(), true);
-    schema_add(root, "identity", identity_schema(), true);
+    json_t *root = result_document_schema("llem error record of one run", RESULT_ERROR_SCHEMA);
     schema_add(root, "class", json_pack("{s:o}", "enum", classes), true);
     schema_add(root, "message", schema_typed("string", false), true);
     schema_add(root, "phase", schema_typed("string", false), true);

@@ -22,7 +22,7 @@ static const struct {
 } files[] = {
     {"config.json", true},       {"result.json", true},  {"error.json", true},   {TRACE_NAME, false},
     {"environment.json", false}, {"engine.log", false},  {"worker.log", false},  {"progress.jsonl", false},
-    {"client.log", false},
+    {"client.log", false},       {"host_energy.json", false}, {"host_trace.csv.gz", false},
 };
 
 /* A name fit for a folder: letters, digits, '.', '_' and '-'; the last part of a path. New string. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "study/study.h"
 
+#include "beside/beside.h"
 #include "preflight/preflight.h"
 #include "study/gpus.h"
 #include "study/lock.h"
@@ -39,6 +40,7 @@ struct run {
     struct config *config;
     const struct runner *runner; /* of its engine */
     struct runner_places *places;
+    struct beside *beside; /* sensors that its worker does not see; NULL: it sees them itself */
     char *dir; /* its exchange folder */
 };
 
@@ -91,6 +93,17 @@ static bool run_look_ahead(const struct run *run, GError **error)
     return !refusal;
 }
 
+/* Where the worker is elsewhere, sensors that only this machine shows are read here. */
+static bool run_look_beside(struct run *run, struct exchange *x, GError **error)
+{
+    if (!(run->runner->ops->flags & RUNNER_ELSEWHERE))
+        return true;
+    run->beside = beside_new(run->config, error);
+    if (run->beside)
+        beside_tell(run->beside, x);
+    return run->beside != NULL;
+}
+
 /* What its worker is told; false with why it cannot run here. */
 static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
 {
@@ -107,7 +120,7 @@ static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
         return false;
     if (run->places && run->places->warning)
         run_warn(run, "%s", run->places->warning);
-    return true;
+    return run_look_beside(run, ret, error);
 }
 
 static void run_say_waiting(const char *text, void *data)
@@ -133,6 +146,7 @@ static enum gpus_passage run_pass_gate(struct run *run, struct exchange *x, GErr
 
 static void run_free(struct run *run)
 {
+    beside_free(run->beside);
     config_free(run->config);
     store_cell_clear(&run->cell);
     if (run->runner)
@@ -191,7 +205,8 @@ static bool run_launch(struct run *run, const struct exchange *exchange, struct 
     run->dir = exchange_folder_new(store_folder(store), exchange, runner_places_map(run->places), error);
     if (!run->dir)
         return false;
-    if (!store_run_begin(store, run->index, run->dir, error)) {
+    if ((run->beside && !beside_begin(run->beside, run->dir, error)) ||
+        !store_run_begin(store, run->index, run->dir, error)) {
         file_remove_tree(run->dir, NULL);
         return false;
     }
@@ -268,6 +283,14 @@ static bool run_check_leftovers(const struct run *run, const struct runner_lefto
     return false;
 }
 
+/* What was read beside its worker becomes a file of the run. */
+static void run_account(const struct run *run)
+{
+    g_autoptr(GError) failure = NULL;
+    if (run->beside && !beside_end(run->beside, config_hash(run->config), &failure))
+        run_warn(run, "%s", failure->message);
+}
+
 /* Keeps what a run left. Failures of the run are noted of it; failures of the study's own files are returned, and the
  * journal is told what can be told all the same. */
 static bool run_keep(const struct run *run, const struct runner_report *report, GError **error)
@@ -277,6 +300,7 @@ static bool run_keep(const struct run *run, const struct runner_report *report, 
     g_autoptr(GError) removal = NULL;
     end.exchange_dir = run->dir;
     end.wall_ns = report->wall_ns;
+    run_account(run);
     run_is_disturbed(run); /* by one that began meanwhile: this run has its warning, the next its flag */
     bool clear = run_check_leftovers(run, &report->leftovers, error);
     bool ok = store_run_end(store, run->index, &end, clear ? error : NULL) && clear;
