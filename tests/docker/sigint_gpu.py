@@ -76,7 +76,8 @@ def engine_folder(parent):
     head, mark, tail = toy.block("python").partition('if __name__ == "__main__":')
     (folder / "toy_adapter.py").write_text(head + ENGINE + "\n" + mark + tail)
     tree = json.loads(toy.block("json"))
-    tree |= {"name": "gpuhold", "summary": "holds memory of a GPU", "command": ["python3", "{dir}/toy_adapter.py"]}
+    tree |= {"name": "gpuhold", "summary": "holds memory of a GPU", "gpu": "always",
+             "command": ["python3", "{dir}/toy_adapter.py"], "files": ["{dir}"]}  # fmt: skip
     tree["options"] = [
         {"name": n, "type": "integer", "unit": u, "default": d, "range": [0, 1000000], "help": h, "hashed": True}
         for n, u, d, h in (("token_us", "µs", 1000, "Time of one token."), ("load_ms", "ms", 0, "Time of loading."),
@@ -104,8 +105,9 @@ class Bench:
         self.n += 1
         place = self.folder / f"case{self.n}"
         place.mkdir()
-        tree = {"model": "none", "backend": "gpuhold", "n": 20, "max_output_tokens": 100, "baseline": {"enabled": False},
-                "warmup": {"n_warmup": 5, "max_prompts": 20}, "gpuhold": {"hold_mib": self.options.mib, **engine}}  # fmt: skip
+        tree = {"model": "none", "backend": "gpuhold", "n": 6, "max_output_tokens": 100, "baseline": {"enabled": False},
+                "energy": {"max_repeats": 1},
+                "warmup": {"n_warmup": 2, "max_prompts": 2, "thermal_floor_seconds": 0}, "gpuhold": {"hold_mib": self.options.mib, **engine}}  # fmt: skip
         if self.options.gpus:
             tree["gpus"] = self.options.gpus.split(",")
         if self.options.environment:

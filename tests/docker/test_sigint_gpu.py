@@ -33,9 +33,12 @@ def check(done, record):
 
 
 @pytest.mark.slow
-def test_the_script_of_the_manual_test(llem, build_dir, tmp_path):
-    done, record = run(llem, build_dir, tmp_path, "--runner", "local")
+def test_the_script_of_the_manual_test(docker, llem, build_dir, tmp_path):
+    """In containers of the real daemon; the boards that llem sees and that the toolkit's stand-in gives are simulated."""
+    llem.env["LLEM_NVML_LIBRARY"] = str(build_dir / "lib" / "libllem-nvml-sim.so")
+    done, record = run(llem, build_dir, tmp_path, "--image", docker.image("python"))
     check(done, record)
+    assert all(row["running_before"] == 1 and row["in_container"] for row in record["cases"])
 
 
 def test_it_says_what_it_needs(llem, build_dir, tmp_path):
