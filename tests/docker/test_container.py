@@ -163,7 +163,7 @@ def test_a_moved_tag_is_told(llem, docker):
     [before] = docker.json("image", "inspect", first)
     path = write_study(llem, first, {**SLOW, "max_output_tokens": 8}, sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 1})
     process = llem.start("run", path, "-o", llem.folder / "results")
-    while not docker.containers():
+    while not list((llem.folder / "results").glob("*/.exchange-*/owner.lock")):  # the first run; preflight's is elsewhere
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     docker.ok("tag", docker.image("base"), first)

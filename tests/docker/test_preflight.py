@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import time
 
 import daemon as daemons
@@ -244,6 +245,21 @@ def test_an_image_that_comes_is_looked_at(docker, registry, llem, tmp_path):
     assert done.returncode == 2 and f"pulling {name}" in done.stderr
     assert "llem-worker needs glibc 2.34, the image has 2.31" in done.stderr
     docker.run("rmi", "-f", name)
+
+
+def test_ctrl_c_while_it_is_looked_at(docker, llem, tmp_path):
+    """An engine that takes its time to be imported: nothing is left, and no study was begun."""
+    toy.install(llem, program="import time\ntime.sleep(600)\n")
+    process = llem.start("run", study(tmp_path, docker.image("python"), backend="toy", model="m"))
+    while not docker.containers():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert docker.containers() == []
+    assert not list(tmp_path.glob("results/*")) and not list(tmp_path.glob(".llem-preflight*"))
 
 
 def test_skip_preflight(docker, llem, tmp_path):
