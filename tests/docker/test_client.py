@@ -446,9 +446,24 @@ def owner_of(client):
     return client.ask("owner")["owner"]
 
 
-def test_sweep(client):
+@pytest.fixture(params=["docker", "podman"])
+def lone_client(request, build_dir, tmp_path_factory):
+    """With a daemon or a store of its own: in a shared one any other test's start sweeps too."""
+    if request.param == "docker":
+        own = request.getfixturevalue("own_docker")
+        own.image("base")
+        yield Client(build_dir, "docker", own, daemons.environment(own.host))
+        return
+    podman = podmen.Podman(tmp_path_factory.mktemp("podman"), request.getfixturevalue("docker"))
+    podman.image("base")
+    yield Client(build_dir, "podman", podman, daemons.environment() | podman.env())
+    podmen.end(podman)
+
+
+def test_sweep(lone_client):
     """Of four containers the one is removed whose owner is dead: not that of a living one, not one without our label, not one
     whose owner cannot be read."""
+    client = lone_client
     mark = time.monotonic_ns()
     holder = subprocess.Popen(["sleep", "1000"])
     living = live_label(client, holder.pid)

@@ -143,8 +143,10 @@ def test_kill_9_of_llem_and_the_next_start(llem, docker, image, terminal):
     assert again is None or again.returncode in (0, 1), again.stderr
 
 
-def test_orphans_of_a_dead_llem_are_swept(llem, docker, image, terminal):
-    """Worker and client are stopped, so that neither can do anything when llem is killed; a living owner's is spared."""
+def test_orphans_of_a_dead_llem_are_swept(llem, own_docker, terminal):
+    """Worker and client are stopped, so that neither can do anything when llem is killed; a living owner's is spared. In a
+    daemon of its own: in a shared one any other test's start sweeps too."""
+    docker, image = own_docker, own_docker.image("base")
     t = begin(llem, terminal, image)
     wait_for_phase(llem, "measure")
     [orphan] = running(docker)

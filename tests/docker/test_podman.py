@@ -16,15 +16,26 @@ LABEL = "label=org.llenergymeasure.run=1"
 SLOW = {"n": 2, "sim.load_ms": 500, "sim.token_us": 100000, "max_output_tokens": 60, "warmup.enabled": False}
 
 
-@pytest.fixture
-def podman(docker, llem, build_dir):
-    podman = podmen.Podman(build_dir / "podman", docker)
+def use(podman, llem):
     llem.env = {k: v for k, v in llem.env.items() if not k.startswith("DOCKER_")} | podman.env()
     yield podman
     left = ours(podman, llem)
     if left:
         podman.run("rm", "-f", "-t", "0", *left)
     assert not left
+
+
+@pytest.fixture
+def podman(docker, llem, build_dir):
+    yield from use(podmen.Podman(build_dir / "podman", docker), llem)
+
+
+@pytest.fixture
+def lone_podman(docker, llem, tmp_path_factory):
+    """With a store of its own: in a shared one any other test's start would sweep what this one leaves."""
+    podman = podmen.Podman(tmp_path_factory.mktemp("podman"), docker)
+    yield from use(podman, llem)
+    podmen.end(podman)
 
 
 @pytest.fixture
@@ -53,7 +64,7 @@ def wait_until(true, seconds=60):
 
 
 def measuring(llem):
-    return any('"measure"' in p.read_text() for p in llem.folder.rglob("progress.jsonl"))
+    return any('"measure"' in p.read_text() for p in (llem.folder / "results").rglob("progress.jsonl"))
 
 
 def test_a_study(llem, podman, image):
@@ -95,8 +106,9 @@ def test_an_interrupt(llem, podman, image, number):
         terminal.close()
 
 
-def test_kill_9_of_llem_and_the_next_start(llem, podman, image):
+def test_kill_9_of_llem_and_the_next_start(llem, lone_podman):
     """The client dies as well and the worker is deaf: the next start sweeps."""
+    podman, image = lone_podman, lone_podman.image("base")
     terminal = begin(llem, image)
     try:
         wait_until(lambda: measuring(llem))
