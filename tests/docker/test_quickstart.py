@@ -35,8 +35,9 @@ def quick(llem, tmp_path):
     return run
 
 
-def by_cell(study):
-    records = [study.result(i) for i in range(len(study.runs))]
+def by_cell(llem, study):
+    """Records as everybody reads them: joined with what sensors beside the worker showed."""
+    records = [json.loads(llem.ok("show", run, "--json")) for run in study.runs]
     return {(r["config"]["llamacpp"]["quantization"], r["config"]["llamacpp"]["n_parallel"]): r for r in records}
 
 
@@ -45,7 +46,7 @@ def test_the_quickstart_in_containers(docker, llem, quick, rapl):
     llem.env |= {"LLEM_SYSROOT": str(rapl.root), "LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1"}
     here, _ = quick("here", {})
     there, done = quick("there", {"LLEM_RUNNER_LLAMACPP": f"docker:{docker.image('base')}"})
-    local, inside = by_cell(here), by_cell(there)
+    local, inside = by_cell(llem, here), by_cell(llem, there)
     assert set(inside) == set(local) == {(q, n) for q in ("q4_1", "q8_0") for n in (1, 4)}
     for cell, record in inside.items():
         assert (local[cell]["context"]["runner"], record["context"]["runner"]) == ("local", "docker")
