@@ -16,7 +16,8 @@ pytestmark = pytest.mark.timing
 CHANNEL = {
     "id": "rapl:package-0:energy", "source": "rapl", "device": "package-0", "label": "package-0", "scope": "CPU package",
     "kind": "energy", "status": "measured", "scale": 1e-6, "raw_unit": "uJ", "wrap": 262143328850, "max_power_w": 0,
-    "unit": "J", "assumed_refresh_ns": 1000000, "assumed_window_ns": 0, "sensor_class": "rapl.intel", "low_ratio": 1, "high_ratio": 1, "rate": 1,
+    "unit": "J", "assumed_refresh_ns": 1000000, "assumed_window_ns": 0, "sensor_class": "rapl.intel", "low_ratio": 1,
+    "high_ratio": 1, "rate": 1,
 }
 
 
