@@ -107,7 +107,8 @@ class Bench:
         place.mkdir()
         tree = {"model": "none", "backend": "gpuhold", "n": 6, "max_output_tokens": 100, "baseline": {"enabled": False},
                 "energy": {"max_repeats": 1},
-                "warmup": {"n_warmup": 2, "max_prompts": 2, "thermal_floor_seconds": 0}, "gpuhold": {"hold_mib": self.options.mib, **engine}}  # fmt: skip
+                "warmup": {"n_warmup": 2, "max_prompts": 2, "thermal_floor_seconds": 0},
+                "gpuhold": {"hold_mib": self.options.mib, **engine}}  # fmt: skip
         if self.options.gpus:
             tree["gpus"] = self.options.gpus.split(",")
         if self.options.environment:

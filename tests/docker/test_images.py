@@ -9,6 +9,7 @@ import subprocess
 
 import images
 import pytest
+import studies
 import yaml
 from support import ROOT
 
@@ -96,8 +97,8 @@ def build(docker, build_dir, *words, **env):
 
 
 @pytest.mark.parametrize("backend", ["vllm", "pytorch"])
-def test_a_recipe_builds_and_its_worker_starts(docker, build_dir, backend):
-    """The same recipe on a base that says what the upstream image says; the worker in it really starts."""
+def test_a_recipe_builds_and_its_worker_starts(docker, llem, build_dir, backend):
+    """The same recipe on a base that says what the upstream image says; the worker in it really starts, by hand and by a study."""
     base = docker.image("cuda13")
     owner = f"test-{os.getpid()}"
     done = build(docker, build_dir, backend, "--cuda", 13, "--check", "--base", base, LLEM_IMAGE_OWNER=owner)
@@ -114,6 +115,10 @@ def test_a_recipe_builds_and_its_worker_starts(docker, build_dir, backend):
         assert none.returncode == 2 and "LLEM_CONFIG_PATH" in none.stderr
         inside = docker.ok("run", "--rm", "--network", "none", "--entrypoint", "ls", name, "-l", "/opt/llem/engines", "/opt/llem/bin")
         assert backend in inside and "llem-worker" in inside
+        study = studies.write(llem.folder / "study.yaml", {"runners.sim.use": f"docker:{name}"})
+        llem.ok("run", study, "-o", llem.folder / "results", timeout=120)
+        context = studies.the_study(llem.folder / "results").result()["context"]
+        assert context["image_id"] == docker.image_id(name) and context["image_labels"]["org.llenergymeasure.engine"] == backend
     finally:
         docker.run("rmi", "-f", name)
 
