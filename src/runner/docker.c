@@ -27,6 +27,7 @@
 #define LOST_NS      (20 * NS_PER_S) /* for a worker whose daemon is gone to end of itself */
 #define HANGS_NS     (10 * NS_PER_S) /* the container has no process any more, and its client still waits */
 #define LOOK_NS      NS_PER_S
+#define AGAIN_NS     (3 * NS_PER_S)  /* asked to stop once, and still there: asked again */
 #define DYING_NS     (500 * NS_PER_MS)
 #define SOON_NS      (5 * NS_PER_S)  /* killed so soon after it was asked: somebody is in a hurry */
 
@@ -416,6 +417,8 @@ static bool daemon_hangs(struct docker_run *run)
         return false;
     g_autoptr(GArray) pids = docker_processes(run);
     run->looked_ns = now;
+    if (pids->len && run->asked_ns && now > run->asked_ns + AGAIN_NS)
+        kill(docker_first_process(pids), SIGTERM); /* what its client was told may not have come through */
     if (pids->len)
         run->empty_ns = 0;
     else if (!run->empty_ns)

@@ -128,11 +128,46 @@ static char *id_of(const struct docker_run *run)
     return id ? g_strstrip(id) : g_strdup("");
 }
 
+/* Podman's monitor of a container may be in a cgroup of the same name, and is not in it. */
+static bool is_monitor(const char *pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/comm", pid);
+    g_autofree char *text = file_read(path, 64, NULL, NULL);
+    return text && !strcmp(text, "conmon\n");
+}
+
 static bool is_of_container(const char *pid, const char *id)
 {
     g_autofree char *path = g_strdup_printf("/proc/%s/cgroup", pid);
     g_autofree char *text = file_read(path, 64 << 10, NULL, NULL);
-    return text && strstr(text, id);
+    return text && strstr(text, id) && !is_monitor(pid);
+}
+
+/* When a process began, in ticks since boot: field 22, the 20th after the name's bracket. */
+static int64_t began_at(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = file_read(path, 4096, NULL, NULL);
+    const char *after = text ? strrchr(text, ')') : NULL;
+    g_auto(GStrv) fields = g_strsplit(after ? after + 1 : "", " ", 30);
+    int64_t ticks;
+    bool there = g_strv_length(fields) > 20 && num_parse_int(fields[20], 0, INT64_MAX, &ticks, NULL);
+    return there ? ticks : INT64_MAX;
+}
+
+pid_t docker_first_process(const GArray *pids)
+{
+    pid_t first = g_array_index(pids, pid_t, 0);
+    int64_t first_ticks = began_at(first);
+    for (guint i = 1; i < pids->len; i++) {
+        pid_t pid = g_array_index(pids, pid_t, i);
+        int64_t ticks = began_at(pid);
+        if (ticks < first_ticks || (ticks == first_ticks && pid < first)) {
+            first = pid;
+            first_ticks = ticks;
+        }
+    }
+    return first;
 }
 
 GArray *docker_processes(const struct docker_run *run)

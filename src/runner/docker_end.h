@@ -29,6 +29,8 @@ bool docker_was_orderly(const struct docker_run *run);
 void docker_describe_end(const struct docker_run *run, struct runner_end *ret);
 /* Its processes, by the pids they have here. New array of pid_t. */
 GArray *docker_processes(const struct docker_run *run);
+/* Of those the one that began first: its init, which hands signals on. */
+pid_t docker_first_process(const GArray *pids);
 /* Keeps the logs from filling a disk while they are written. */
 void docker_bound_logs(const struct docker_run *run);
 /* What the client said of a run that went well goes, and a log without a word. */
