@@ -64,7 +64,7 @@ def wait_until(true, seconds=60):
 
 
 def measuring(llem):
-    return any('"measure"' in p.read_text() for p in (llem.folder / "results").rglob("progress.jsonl"))
+    return any('"measure"' in p.read_text() for p in (llem.folder / "results").glob("*/.exchange-*/progress.jsonl"))
 
 
 def test_a_study(llem, podman, image):
