@@ -71,6 +71,13 @@ void result_doubts_schema(json_t *root);
 /* A figure by its row. */
 json_t *result_metric_schema(enum result_metric metric);
 
+/* Doubts that joining raises. X(code, flag, meaning) */
+#define RESULT_FLAG_ROWS(X)                                                                                            \
+    X(HOST_ENERGY_UNUSABLE, "host_energy_unusable",                                                                    \
+      "host_energy.json beside the result is damaged or not of this run: its figures are not in here")                 \
+    X(HOST_ENERGY_MISSING, "host_energy_missing",                                                                      \
+      "sensors of the host were read beside the worker, and host_energy.json, which has the figures, is not there")
+
 /* Joins host_energy.json where it lies in the folder; what is wrong with it is said in the record. */
 void result_host_join_file(json_t *record, const char *run_dir);
 

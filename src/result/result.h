@@ -29,13 +29,6 @@
 #define RESULT_ERROR_SCHEMA "llem-error/1"
 #define RESULT_HOST_SCHEMA  "llem-host-energy/1"
 
-/* Doubts that joining raises. X(code, flag, meaning) */
-#define RESULT_FLAG_ROWS(X)                                                                                            \
-    X(HOST_ENERGY_UNUSABLE, "host_energy_unusable",                                                                    \
-      "host_energy.json beside the result is damaged or not of this run: its figures are not in here")                 \
-    X(HOST_ENERGY_MISSING, "host_energy_missing",                                                                      \
-      "sensors of the host were read beside the worker, and host_energy.json, which has the figures, is not there")
-
 /* A build with further rows (unit.rows: a row is all there is to add) has them here. */
 #ifndef RESULT_MORE_METRICS
 #define RESULT_MORE_METRICS(X)
