@@ -167,8 +167,9 @@ static const struct preflight_finding *find(const struct preflight *p, const cha
 
 static void test_each_fails(void)
 {
-    g_autoptr(owned_runner) runner = runner_new(&(struct runner_options){.worker_path = "/nonexistent/worker"}, NULL);
-    g_autoptr(owned_dispatch) d = dispatch_new(&(struct dispatch_options){.only = runner});
+    const char *worker = "/nonexistent/worker";
+    g_autoptr(owned_runner) runner = runner_new(&(struct runner_options){.worker_path = worker}, NULL);
+    g_autoptr(owned_dispatch) d = dispatch_new(&(struct dispatch_options){.worker_path = worker, .only = runner});
     const struct preflight_options options = {.results_dir = "/dev/null/results", .dispatch = d, .thorough = true};
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         SCENE(s, cases[i].text ? cases[i].text : "model: m\n");
