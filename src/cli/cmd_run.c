@@ -119,6 +119,8 @@ static int look_ahead(const struct plan *plan, const char *results, const struct
     bool ready = skip_preflight || cli_plan_preflight(plan, &how, NULL);
     clear_line(screen);
     int signal_number = interrupt_take(interrupt_fd);
+    if (signal_number)
+        fputs("llem: interrupted before the study began: nothing was run\n", stderr);
     return signal_number ? CLI_SIGNAL + signal_number : ready ? CLI_OK : CLI_USAGE;
 }
 

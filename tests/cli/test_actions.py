@@ -179,7 +179,7 @@ NO_FILE = "FILE is empty: name an experiment or study file"
     (["meter", "list", "--low-watts", "nan"], "llem meter list: --low-watts nan: a number above 0 is wanted"),
     (["meter", "list", "--high-watts=0"], "llem meter list: --high-watts 0: a number above 0 is wanted"),
     (["engine", "check", "sim", "-t", "0x10"], "llem engine check: -t 0x10: a whole number above 0 is wanted"),
-    (["result", "schema", "--error", "--exchange"], "--error and --exchange exclude each other: leave one out"),
+    (["result", "schema", "--error", "--exchange"], "--error, --exchange and --host exclude each other: give one of them"),
     (["config", "fields", "n_gpu_layers"], "no field or section 'n_gpu_layers'; did you mean 'llamacpp.n_gpu_layers'?"),
     (["help", "--jsn"], "llem: unknown option '--jsn'\nUsage: llem help [--json | COMMAND [ACTION]]"),
     (["help", "run", "more"], "llem: too many arguments: 'more'\nUsage: llem help"),

@@ -1,7 +1,6 @@
 """Which boards a run is given, and the memory gate before it, through `llem run` on simulated boards."""
 
 import json
-import os
 import signal
 import subprocess
 import time

@@ -28,9 +28,9 @@ def study(tmp_path):
 def test_check_prints_the_plan(llem, study):
     lines = llem.run("config", "check", study).stdout.splitlines()
     assert lines[0].startswith("small: 4 cells × 2 cycles = 8 runs, shuffled (seed ")
-    assert len(lines) == 5
+    assert len(lines) == 6 and lines[5] == "  llamacpp: local (default)"
     assert lines[1].endswith("llamacpp.quantization=null llamacpp.n_threads=1")
-    assert len({line.split()[0] for line in lines[1:]}) == 4
+    assert len({line.split()[0] for line in lines[1:5]}) == 4
 
 
 def test_check_of_a_wrong_file(llem):

@@ -171,7 +171,7 @@ def test_check_of_nothing_says_so_once(llem):
     ({"name": "threads", "type": "integer", "default": 1, "range": [1, 512], "help": "h"}, "threads"),
 ], ids=["unknown", "type", "range"])
 def test_check_holds_engine_json_to_the_adapter(llem, build_dir, tmp_path, change, says):
-    folder = put(tmp_path / "e", "mine", build_dir, rules=[], roles={}, retired=[], options=[change])
+    folder = put(tmp_path / "e", "mine", build_dir, rules=[], roles={}, retired=[], gpu="never", options=[change])
     llem.env["LLEM_ENGINES_PATH"] = str(tmp_path / "e")
     done = llem.run("engine", "check", "mine", "--case", "options")
     assert done.returncode == 1, done.stdout

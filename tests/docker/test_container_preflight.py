@@ -139,7 +139,8 @@ def test_each_image_and_engine_is_asked_once(docker, llem, tmp_path):
     assert len(made(docker, llem, path, since)) == 1
 
 
-@pytest.mark.parametrize("kind, said", [("oldglibc", "llem-worker needs glibc 2.34, the image has 2.31"), ("noglibc", "no loader of glibc")])
+@pytest.mark.parametrize("kind, said", [("oldglibc", "llem-worker needs glibc 2.34, the image has 2.31"),
+                                        ("noglibc", "no loader of glibc")])
 def test_c_library_of_the_image(docker, llem, tmp_path, kind, said):
     rows = doctor(llem, study(tmp_path, docker.image(kind)), 1)
     assert rows["container.glibc"]["state"] == "failed" and said in rows["container.glibc"]["found"]
