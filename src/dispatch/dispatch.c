@@ -117,7 +117,9 @@ static bool decide(struct dispatch *d, struct engine *engine, const struct confi
     engine->is_default = !text;
     engine->is_unwritten = !g_strcmp0(engine_origin, "default");
     engine->at = text ? span_of(config_place_at(config, path)) : (struct diag_span){0};
-    engine->engine_at = span_of(config_place(config, FIELD_BACKEND));
+    /* A file that names no engine is told where its model stands. */
+    const struct diag_span *at = config_place(config, FIELD_BACKEND);
+    engine->engine_at = span_of(at ? at : config_place(config, FIELD_MODEL));
     const char *python = settings_text(engine, "python");
     engine->python = g_strdup(python ? python : "python3");
     if (!read_choice(engine, text ? text : RUNNER_LOCAL, diag) || !check_arguments(engine, config, diag) ||

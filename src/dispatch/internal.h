@@ -22,7 +22,7 @@ struct engine {
     json_t *settings;             /* runners.ENGINE; NULL: nothing is said */
     bool is_default;              /* nobody chose it */
     bool is_unwritten;            /* nor wrote which engine it is */
-    struct diag_span at, engine_at; /* of the choice, and of the field `backend`; source NULL: no place */
+    struct diag_span at, engine_at; /* of the choice, and of the field `backend`, else `model`; source NULL: no place */
 };
 
 struct dispatch {
