@@ -130,7 +130,7 @@ class Round:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "llem-test", self.results], check=True)
         try:
             self.start()
-            while self.waits and self.process.poll() is None and not labelled(self.docker):
+            while self.waits and self.process.poll() is None and not self.has_a_run():
                 time.sleep(0.02)
             time.sleep(self.moment_s)
             self.note_finished()
@@ -163,6 +163,10 @@ class Round:
         path = write(self.folder / f"{self.number}.yaml", fields, execution={"n_cycles": 3})
         self.told += f", {fields}"
         self.process = self.llem.start("run", path, "-o", self.results, env={"LLEM_RUNNER_SIM": f"docker:{self.image}"})
+
+    def has_a_run(self):
+        """A container of a run; what preflight starts comes before there is a study."""
+        return list(self.results.glob("*/.exchange-*")) and labelled(self.docker)
 
     def study(self):
         found = [p.parent for p in self.results.glob("*/study.json")]

@@ -11,7 +11,6 @@ from rapl_tree import IDLE_W, RaplTree
 pytestmark = [pytest.mark.timing, pytest.mark.slow]
 
 
-
 @pytest.fixture
 def rapl(tmp_path):
     tree = RaplTree(tmp_path, "llem-engine-llamacpp").start()
@@ -53,7 +52,8 @@ def test_the_quickstart_in_containers(docker, llem, quick, rapl):
         check_same_work(record, local[cell])
         check_energy(record, rapl)
         check_energy(local[cell], rapl)
-    assert "J/token (measured)" in done.stdout or "J/token" in done.stdout and "J/token (modelled)" not in done.stdout
+    assert all((run / "host_energy.json").exists() for run in there.runs)
+    assert "J/token" in done.stdout and "J/token (modelled)" not in done.stdout
 
 
 def check_same_work(record, local):
@@ -77,7 +77,7 @@ def check_energy(record, rapl):
     per_token = metric(record, "joules_per_output_token")
     assert per_token["status"] == "measured"
     assert per_token["value"] == pytest.approx(found["value"] / metric(record, "tokens_out")["value"])
-    assert metric(record, "idle_power_context_w")["value"] == pytest.approx(IDLE_W, rel=0.3)
+    assert metric(record, "idle_power_context_w")["value"] > 0.9 * IDLE_W  # engines of other tests may be at work
 
 
 def test_a_study_of_a_gpu_engine_beside_it(docker, llem, tmp_path, rapl):
