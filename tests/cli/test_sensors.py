@@ -227,11 +227,18 @@ def test_a_gpu_engine_whose_board_has_no_channel(boards, llem):
     assert UUID in reason and "CPU" not in reason
 
 
-def test_a_model_of_the_cpu_side_is_not_a_gpu_engine_s_energy_without_a_word(llem, tmp_path):
+def test_a_model_of_the_cpu_side_is_not_a_gpu_engine_s_energy_without_a_word(boards):
+    record, done = boards([board()], {"energy.modelled": True, "energy.backend": "rapl"})
+    assert "gpu_not_in_scope" in record["flags"]
+    assert "the scope of this energy has no GPU in it" in done.stdout
+
+
+def test_a_run_that_needs_a_gpu_is_refused_where_there_is_none(llem, tmp_path):
     llem.env["LLEM_NVML_LIBRARY"] = "/nowhere/libnvidia-ml.so.1"
-    out = llem.ok("run", write(tmp_path / "s.yaml", {**WORK, "energy.modelled": True}), "-o", tmp_path / "results")
-    assert "gpu_not_in_scope" in the_study(tmp_path / "results").result()["flags"]
-    assert "the scope of this energy has no GPU in it" in out
+    path = write(tmp_path / "s.yaml", WORK)
+    done = llem.run("run", path, "-o", tmp_path / "results")
+    assert done.returncode == 2 and not (tmp_path / "results").exists()
+    assert "s.yaml:" in done.stderr and "cannot load /nowhere/libnvidia-ml.so.1" in done.stderr
 
 
 def test_one_lost_board_makes_the_sum_absent(boards):
@@ -270,10 +277,14 @@ def test_counter_that_always_stood_still_is_no_sensor(boards):
     check_integrated_power(record)
 
 
-def test_no_permission_is_said(boards):
-    record, done = boards([board()], faults=[{"call": call, "return": "NO_PERMISSION"} for call in ("nvmlInit_v2", "nvmlInitWithFlags")])
-    assert metric(record, "energy_j")["value"] is None
-    assert "permission" in done.stdout.lower()
+def test_no_permission_is_said(llem, build_dir, tmp_path):
+    script = tmp_path / "boards.json"
+    faults = [{"call": call, "return": "NO_PERMISSION"} for call in ("nvmlInit_v2", "nvmlInitWithFlags")]
+    script.write_text(json.dumps({"devices": [board()], "faults": faults}))
+    env = {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(script)}
+    done = llem.run("run", write(tmp_path / "s.yaml", WORK), "-o", tmp_path / "results", env=env)
+    assert done.returncode == 2 and "NVML does not start" in done.stderr
+    assert "run as root or join the group" in done.stderr
 
 
 def test_calibration_keeps_both(boards, tmp_path):
