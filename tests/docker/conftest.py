@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import daemon as daemons  # noqa: E402
 import registry as registries  # noqa: E402
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # that of a nohup is not ours to hand down
 
 STRICT = os.environ.get("LLEM_TEST_STRICT", "") not in ("", "0")
 
