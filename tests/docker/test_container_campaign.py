@@ -276,7 +276,7 @@ def test_the_next_study_sweeps_what_a_killed_one_left(own_docker, llem, tmp_path
     image = own_docker.image("base")
     env = {"LLEM_RUNNER_SIM": f"docker:{image}"}
     path = write(tmp_path / "s.yaml", {"sim.token_us": 500000, "max_output_tokens": 40}, execution={"n_cycles": 1})
-    process = llem.start("run", path, "-o", tmp_path / "results", env=env)
+    process = llem.start("run", path, "--skip-preflight", "-o", tmp_path / "results", env=env)
     end = time.monotonic() + 60
     while not (containers := labelled(own_docker)) and time.monotonic() < end:
         time.sleep(0.05)

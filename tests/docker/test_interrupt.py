@@ -87,7 +87,8 @@ def check_interrupted(llem, docker, terminal, code=130):
 
 @pytest.mark.parametrize("phase", ["load", "warm-up", "measure"])
 def test_ctrl_c_in_a_phase(llem, docker, image, terminal, phase):
-    t = begin(llem, terminal, image, {"warmup.enabled": phase == "warm-up"})
+    t = begin(llem, terminal, image, {"warmup.enabled": phase == "warm-up",
+                                       "sim.load_ms": 8000 if phase == "load" else 200})
     wait_for_phase(llem, phase)
     assert len(running(docker)) == 1
     began = time.monotonic()
