@@ -197,6 +197,7 @@ static void scene_close(struct scene *s)
 {
     boards_free(s->boards);
     fixture_close(&s->f);
+    g_assert_true(file_remove_tree(g_get_user_cache_dir(), NULL)); /* what a board held is of one scene */
 }
 
 static void test_free_at_once(void)
@@ -455,7 +456,10 @@ static void test_settings(void)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+    /* G_TEST_OPTION_ISOLATE_DIRS leaks, which LeakSanitizer would report. */
+    g_autofree char *cache = g_dir_make_tmp("llem-test-XXXXXX", NULL);
+    g_setenv("XDG_CACHE_HOME", cache, TRUE);
+    g_test_init(&argc, &argv, NULL);
     g_autofree char *library = fixture_sim_path();
     g_setenv("LLEM_NVML_LIBRARY", library, TRUE);
     g_unsetenv("CUDA_VISIBLE_DEVICES");
@@ -475,5 +479,7 @@ int main(int argc, char **argv)
     g_test_add_func("/boards/no_driver", test_no_driver);
     g_test_add_func("/boards/visible", test_visible);
     g_test_add_func("/boards/settings", test_settings);
-    return g_test_run();
+    int failed = g_test_run();
+    file_remove_tree(cache, NULL);
+    return failed;
 }

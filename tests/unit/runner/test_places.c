@@ -61,6 +61,12 @@ static void machine_close(struct machine *m)
     g_ptr_array_unref(m->kept);
 }
 
+static void set_config(struct machine *m, json_t *config)
+{
+    json_decref(m->x.config);
+    m->x.config = config;
+}
+
 static void fill(struct machine *m)
 {
     g_autoptr(GError) error = NULL;
@@ -169,8 +175,8 @@ static void test_one_file_and_parts(void)
     const char *first = put(&m, "parts/p-00001-of-00002.gguf"), *target = put(&m, "far/t.gguf");
     put(&m, "models/secret");
     put_link(&m, "models/link.gguf", target);
-    m.x.config = json_pack("{s:s, s:{s:s}, s:{s:s, s:[s]}}", "model", whole, "llm", "draft", first, "more", "mode",
-                           "/no_think", "lora", at(&m, "models/link.gguf"));
+    set_config(&m, json_pack("{s:s, s:{s:s}, s:{s:s, s:[s]}}", "model", whole, "llm", "draft", first, "more", "mode",
+                             "/no_think", "lora", at(&m, "models/link.gguf")));
     m.x.files = g_strsplit("model llm.draft more", " ", -1);
     m.x.model_path = g_strdup(whole);
     fill(&m);
@@ -193,9 +199,10 @@ static void test_what_cannot_be_taken(void)
     g_assert_false(docker_places_fill(m.places, &m.x, &error));
     g_assert_nonnull(strstr(error->message, "models/none.gguf"));
     g_clear_error(&error);
+    machine_close(&m);
+    machine_open(&m);
     put(&m, "models/real/a");
     put_link(&m, "models/real/tmp", "../../../../../../../../../../../../tmp");
-    g_free(m.x.model_path);
     m.x.model_path = g_strdup(at(&m, "models/real"));
     g_assert_false(docker_places_fill(m.places, &m.x, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED);
@@ -225,7 +232,7 @@ static void test_users_mounts(void)
     const char *const mounts[] = {mount, NULL};
     m.docker.container.mounts = mounts;
     m.x.model_path = g_strdup(model);
-    m.x.config = json_pack("{s:s}", "draft", at(&m, "data/link.gguf"));
+    set_config(&m, json_pack("{s:s}", "draft", at(&m, "data/link.gguf")));
     m.x.files = g_strsplit("draft", " ", -1);
     fill(&m);
     g_autofree char *inside = mapped(&m, model), *host = host_of(&m, "/data/x", &writable);
