@@ -1,5 +1,6 @@
 """What the pytest tests share besides fixtures: running llem, finding what it left behind, golden texts."""
 
+import contextlib
 import json
 import os
 import signal
@@ -120,3 +121,17 @@ def validate(schema, path):
     ]
     assert not errors, f"{path} does not fit its schema:\n" + "\n".join(errors)
     return document
+
+
+def files_below(folder, name):
+    """Files of that name; folders that come and go meanwhile are passed over, which Path.rglob does not do."""
+    return [Path(where) / name for where, _, files in os.walk(folder) if name in files]
+
+
+def any_says(folder, name, text):
+    """Whether a file of that name has the text in it by now."""
+    for path in files_below(folder, name):
+        with contextlib.suppress(FileNotFoundError):
+            if text in path.read_text():
+                return True
+    return False

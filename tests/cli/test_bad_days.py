@@ -90,9 +90,8 @@ def wait_for_process(llem, name, seconds=30):
 def wait_for_phase(llem, phase, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        for path in (llem.folder / "results").rglob("progress.jsonl"):
-            if f'"{phase}"' in path.read_text():
-                return
+        if support.any_says(llem.folder / "results", "progress.jsonl", f'"{phase}"'):
+            return
         time.sleep(0.02)
     raise AssertionError(f"phase {phase} was not reached")
 
@@ -320,7 +319,7 @@ def test_two_studies_at_once_know_it(llem, tmp_path):
     path = write(tmp_path / "t.yaml", fields, sweep={"sim.threads": [1, 2]})
     second = llem.start("run", path, "-o", tmp_path / "second")
     end = time.monotonic() + 30
-    while time.monotonic() < end and not list((tmp_path / "second").rglob("progress.jsonl")):
+    while time.monotonic() < end and not support.files_below(tmp_path / "second", "progress.jsonl"):
         time.sleep(0.02)
     first.send_signal(signal.SIGINT)
     _, err_of_first, alone = finish(llem, first)
@@ -395,7 +394,7 @@ def test_interrupted_study_keeps_what_was_done(llem, tmp_path):
                  sweep={"sim.threads": [1, 2, 3, 4]}, execution={"n_cycles": 1, "order": "sequential"})
     process = llem.start("run", path, "-o", tmp_path / "results")
     end = time.monotonic() + 60
-    while time.monotonic() < end and not any('"run":2' in j.read_text() for j in tmp_path.rglob("journal.jsonl")):
+    while time.monotonic() < end and not support.any_says(tmp_path, "journal.jsonl", '"run":2'):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)  # the second run is begun: its journal line is there
     out, _, study = finish(llem, process)
@@ -442,7 +441,7 @@ def test_disk_fills_in_the_middle(llem, tmp_path, small_disk):
     path = write(tmp_path / "t.yaml", {**SLOW, "n": 1, "max_output_tokens": 20})
     process = llem.start("run", path, "-o", small_disk / "results")
     end = time.monotonic() + 60
-    while time.monotonic() < end and not any('"measure"' in p.read_text() for p in small_disk.rglob("progress.jsonl")):
+    while time.monotonic() < end and not support.any_says(small_disk, "progress.jsonl", '"measure"'):
         time.sleep(0.02)
     fill(small_disk)
     out, err = process.communicate(timeout=60)

@@ -95,7 +95,7 @@ def test_interrupt_ends_a_pause(llem, tmp_path):
                                       execution={"n_cycles": 1, "experiment_gap_seconds": 600}),
                          "-o", tmp_path / "results")
     end = time.monotonic() + 60
-    while time.monotonic() < end and not any('"ok"' in j.read_text() for j in tmp_path.rglob("journal.jsonl")):
+    while time.monotonic() < end and not support.any_says(tmp_path, "journal.jsonl", '"ok"'):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)

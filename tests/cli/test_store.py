@@ -8,6 +8,7 @@ import time
 import pytest
 
 import studies
+import support
 from studies import metric, the_study, write
 
 TWO = {"sweep": {"sim.threads": [1, 2]}, "execution": {"n_cycles": 2}}
@@ -113,7 +114,7 @@ def test_work_that_changed_is_not_done_under_its_old_hash(llem, tmp_path):
                  execution={"n_cycles": 1, "order": "sequential", "experiment_gap_seconds": 2})
     process = llem.start("run", path, "-o", tmp_path / "results", "--quiet")
     end = time.monotonic() + 60
-    while time.monotonic() < end and not any('"ok"' in j.read_text() for j in tmp_path.rglob("journal.jsonl")):
+    while time.monotonic() < end and not support.any_says(tmp_path, "journal.jsonl", '"ok"'):
         time.sleep(0.02)
     model.write_text("two")
     out, _ = process.communicate(timeout=60)

@@ -35,7 +35,7 @@ def look_inside(llem, docker, image, fields=None, env=None):
     process = llem.start("run", write_study(llem, image, {**SLOW, **(fields or {})}), "-o", llem.folder / "results",
                          env=env or {})
     end = time.monotonic() + 60
-    while not any('"measure"' in p.read_text() for p in llem.folder.rglob("progress.jsonl")):
+    while not support.any_says(llem.folder, "progress.jsonl", '"measure"'):
         assert time.monotonic() < end and process.poll() is None, process.communicate()
         time.sleep(0.02)
     [container] = docker.containers()

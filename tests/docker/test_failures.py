@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import support
 from studies import the_study, write
 
 SLOW = {"n": 1, "sim.token_us": 100000, "max_output_tokens": 30, "warmup.enabled": False}
@@ -23,7 +24,7 @@ def start(llem, image, fields=None, **more):
     path = write(llem.folder / "study.yaml", {"runners.sim.use": f"docker:{image}", **SLOW, **(fields or {})}, **more)
     process = llem.start("run", path, "-o", llem.folder / "results", "--skip-preflight")
     end = time.monotonic() + 60
-    while not any('"measure"' in p.read_text() for p in llem.folder.rglob("progress.jsonl")):
+    while not support.any_says(llem.folder, "progress.jsonl", '"measure"'):
         assert time.monotonic() < end and process.poll() is None, process.communicate()
         time.sleep(0.02)
     return process
@@ -64,7 +65,7 @@ def test_an_image_whose_name_goes_is_still_there_by_its_id(llem, docker):
 def test_an_image_that_vanishes_in_mid_study(llem, docker):
     image = docker.image("base", name="llem-test/vanishing", labels={"v": "gone too"})
     process = start(llem, image, **TWO, execution={"n_cycles": 1, "experiment_gap_seconds": 4})
-    while not list(llem.folder.rglob("result.json")):
+    while not support.files_below(llem.folder, "result.json"):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     docker.ok("rmi", "-f", docker.image_id(image))
@@ -109,7 +110,7 @@ def test_an_exchange_folder_that_is_full(llem, docker, tmp_path):
     try:
         path = write(llem.folder / "s.yaml", {"runners.sim.use": f"docker:{docker.image('base')}", **SLOW})
         process = llem.start("run", path, "-o", small / "results", "--skip-preflight")
-        while not any('"measure"' in p.read_text() for p in small.rglob("progress.jsonl")):
+        while not support.any_says(small, "progress.jsonl", '"measure"'):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         with open(small / "filler", "wb", buffering=0) as file:
