@@ -16,10 +16,10 @@ bool container_command_error(struct container_client *client, const struct conta
     return false;
 }
 
-bool client_ask(struct container_client *client, const char *const *arguments, int64_t timeout_ns, const char *doing,
-                struct container_output *ret, GError **error)
+bool client_ask_until(struct container_client *client, const char *const *arguments, int64_t timeout_ns,
+                      int interrupt_fd, const char *doing, struct container_output *ret, GError **error)
 {
-    if (!container_command(client, arguments, timeout_ns, ret, error)) {
+    if (!container_command_until(client, arguments, timeout_ns, interrupt_fd, ret, error)) {
         g_prefix_error(error, "%s: ", doing);
         return false;
     }
@@ -28,4 +28,10 @@ bool client_ask(struct container_client *client, const char *const *arguments, i
     container_command_error(client, ret, doing, error);
     container_output_clear(ret);
     return false;
+}
+
+bool client_ask(struct container_client *client, const char *const *arguments, int64_t timeout_ns, const char *doing,
+                struct container_output *ret, GError **error)
+{
+    return client_ask_until(client, arguments, timeout_ns, -1, doing, ret, error);
 }

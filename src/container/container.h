@@ -94,9 +94,9 @@ struct container_image {
     char *cuda_version, *require_cuda; /* CUDA_VERSION and NVIDIA_REQUIRE_CUDA of env; NULL: none */
 };
 void container_image_clear(struct container_image *image);
-/* Never pulls. Errors: IMAGE_MISSING, those of the daemon. */
-bool container_image_inspect(struct container_client *client, const char *name_or_id, struct container_image *ret,
-                             GError **error);
+/* Never pulls. Errors: IMAGE_MISSING, those of the daemon, INTERRUPTED (interrupt_fd is readable; -1: none). */
+bool container_image_inspect(struct container_client *client, const char *name_or_id, int interrupt_fd,
+                             struct container_image *ret, GError **error);
 
 /* A line of what a pull says of itself. Borrowed during the call. */
 typedef void container_progress_fn(const char *line, void *data);

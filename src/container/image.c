@@ -99,13 +99,13 @@ static void image_read(const json_t *object, const char *name, struct container_
     ret->require_cuda = env_of(ret->env, "NVIDIA_REQUIRE_CUDA");
 }
 
-bool container_image_inspect(struct container_client *client, const char *name_or_id, struct container_image *ret,
-                             GError **error)
+bool container_image_inspect(struct container_client *client, const char *name_or_id, int interrupt_fd,
+                             struct container_image *ret, GError **error)
 {
     struct container_output output;
     g_autofree char *doing = g_strdup_printf("cannot look at image %s", name_or_id);
-    if (!client_ask(client, (const char *const[]){"image", "inspect", "--", name_or_id, NULL}, CONTAINER_ASK_NS, doing,
-                    &output, error))
+    if (!client_ask_until(client, (const char *const[]){"image", "inspect", "--", name_or_id, NULL}, CONTAINER_ASK_NS,
+                          interrupt_fd, doing, &output, error))
         return false;
     g_autoptr(json_t) root = jsonx_parse(output.out, -1, "image inspect", error);
     container_output_clear(&output);

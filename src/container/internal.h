@@ -21,6 +21,9 @@ bool client_run(struct container_client *client, const char *const *arguments, i
 /* The same, and a client that says no is an error too: what was being done, its words, the remedy. */
 bool client_ask(struct container_client *client, const char *const *arguments, int64_t timeout_ns, const char *doing,
                 struct container_output *ret, GError **error);
+/* The same, ended early (INTERRUPTED) once interrupt_fd (-1: none) is readable. */
+bool client_ask_until(struct container_client *client, const char *const *arguments, int64_t timeout_ns,
+                      int interrupt_fd, const char *doing, struct container_output *ret, GError **error);
 /* The text that speaks of a failure: of the daemon, of the client, of the loader; without the client's chatter (usage
  * hints, warnings, the notice of an image that is about to be pulled). New string, "" where there is none. */
 char *client_words(const char *text);

@@ -164,14 +164,15 @@ static void look_for_image(struct preflight *p, const struct config *config, con
     const struct runner_container *c = place_container(p, config);
     const struct preflight_options *options = preflight_options_of(p);
     bool always = !g_strcmp0(c->pull, "always");
-    bool here = container_image_inspect(client->client, c->image, &seen->image, &seen->error);
+    int interrupt_fd = interrupt_of(options);
+    bool here = container_image_inspect(client->client, c->image, interrupt_fd, &seen->image, &seen->error);
     if (!options->pulls || (here && !always) ||
         (!here && !g_error_matches(seen->error, LLEM_ERROR, LLEM_ERROR_IMAGE_MISSING)) || !g_strcmp0(c->pull, "never"))
         return;
     container_image_clear(&seen->image);
     g_clear_error(&seen->error);
-    if (runner_prepare(runner_of(p, config), interrupt_of(options), options->say, options->say_data, &seen->error))
-        container_image_inspect(client->client, c->image, &seen->image, &seen->error);
+    if (runner_prepare(runner_of(p, config), interrupt_fd, options->say, options->say_data, &seen->error))
+        container_image_inspect(client->client, c->image, interrupt_fd, &seen->image, &seen->error);
 }
 
 const struct seen_image *place_image(struct preflight *p, const struct config *config)

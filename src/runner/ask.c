@@ -111,7 +111,7 @@ bool runner_ask(const struct runner *runner, struct exchange *x, const char *fol
 {
     struct runner_places *places = NULL;
     *ret_found = NULL;
-    if (!runner_place(runner, x, &places, error))
+    if (!runner_place(runner, x, interrupt_fd, NULL, NULL, &places, error))
         return false;
     g_autofree char *dir = exchange_folder_new(folder, x, runner_places_map(places), error);
     bool ok = false;

@@ -27,13 +27,15 @@ struct docker {
     GPtrArray *kept;                   /* what the texts of container are */
     struct runner_container container; /* as asked for */
     struct container_image image;      /* what every run starts from; no id: not settled yet */
+    bool stays_away;                   /* its daemon was waited for in vain: not again before it has answered */
 };
 
 /* The client, looked for when it is first needed. */
 struct container_client *docker_client(struct docker *docker, GError **error);
 bool docker_prepare(void *state, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
 /* Says in x which image its run starts from, and whether its name has moved to another since. */
-bool docker_name_image(struct docker *docker, struct exchange *x, char **ret_warning, GError **error);
+bool docker_name_image(struct docker *docker, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
+                       char **ret_warning, GError **error);
 
 /* What a run takes with it. */
 struct docker_places {
@@ -52,7 +54,8 @@ struct docker_places {
 struct docker_places *docker_places_new(const struct docker *docker, const char *config_hash);
 /* Adds what x names, and says in it which caches are cold. Asks no client. */
 bool docker_places_fill(struct docker_places *places, struct exchange *x, GError **error);
-bool docker_place(void *state, struct exchange *x, struct runner_places **ret, GError **error);
+bool docker_place(void *state, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
+                  struct runner_places **ret, GError **error);
 void docker_places_free(struct runner_places *places);
 
 /* What is set inside: "NAME=value" for the command line, and those whose values must not be in one. New vectors. */

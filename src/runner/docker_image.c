@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-#define PULL_NS (3600 * NS_PER_S) /* images of engines are tens of gigabytes */
+#define PULL_NS   (3600 * NS_PER_S) /* images of engines are tens of gigabytes */
+#define AWAY_NS   (20 * NS_PER_S)   /* for a daemon to come back: it stops its containers before it is started again */
+#define AWAY_STEP (200 * NS_PER_MS)
 
 struct container_client *docker_client(struct docker *docker, GError **error)
 {
@@ -58,7 +60,7 @@ static bool pull(struct docker *docker, int interrupt_fd, struct listener *liste
     const char *image = docker->container.image;
     tell(listener, "pulling %s", image);
     return container_image_pull(docker->client, image, PULL_NS, interrupt_fd, tell_pull, listener, error) &&
-           container_image_inspect(docker->client, image, &docker->image, error);
+           container_image_inspect(docker->client, image, interrupt_fd, &docker->image, error);
 }
 
 static bool settle_image(struct docker *docker, int interrupt_fd, struct listener *listener, GError **error)
@@ -67,7 +69,7 @@ static bool settle_image(struct docker *docker, int interrupt_fd, struct listene
     g_autoptr(GError) why = NULL;
     if (!strcmp(policy, "always"))
         return pull(docker, interrupt_fd, listener, error);
-    if (container_image_inspect(docker->client, docker->container.image, &docker->image, &why))
+    if (container_image_inspect(docker->client, docker->container.image, interrupt_fd, &docker->image, &why))
         return true;
     if (!strcmp(policy, "never") || !g_error_matches(why, LLEM_ERROR, LLEM_ERROR_IMAGE_MISSING)) {
         g_propagate_error(error, g_steal_pointer(&why));
@@ -92,9 +94,42 @@ bool docker_prepare(void *state, int interrupt_fd, runner_say_fn *say, void *dat
     return settle_image(docker, interrupt_fd, &listener, error);
 }
 
-/* Runs start from the image that was settled; that its name means another by now is told: it may not be meant. */
-bool docker_name_image(struct docker *docker, struct exchange *x, char **ret_warning, GError **error)
+/* A daemon that answered before and does not now: it was killed, or somebody restarts it. */
+static bool is_away(const GError *error)
 {
+    return g_error_matches(error, LLEM_ERROR, LLEM_ERROR_DAEMON_DOWN) ||
+           g_error_matches(error, LLEM_ERROR, LLEM_ERROR_DAEMON_LOST);
+}
+
+/* What the image's name means now. A daemon that is away is waited for: a run that began now would fail for nothing.
+ * One that stays away is so for the runs to come, too. */
+static bool look_again(struct docker *docker, int interrupt_fd, const struct listener *listener,
+                       struct container_image *ret, GError **error)
+{
+    int64_t until_ns = docker->stays_away ? 0 : clock_mono_ns() + AWAY_NS;
+    bool told = docker->stays_away;
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+        bool ok = container_image_inspect(docker->client, docker->container.image, interrupt_fd, ret, &why);
+        bool away = is_away(why), late = clock_mono_ns() >= until_ns;
+        if (!away || late || interrupt_pending(interrupt_fd)) {
+            docker->stays_away = away && late;
+            if (why)
+                g_propagate_error(error, g_steal_pointer(&why));
+            return ok;
+        }
+        if (!told)
+            tell(listener, "%s; waiting up to %d s for it to come back", why->message, (int)(AWAY_NS / NS_PER_S));
+        told = true;
+        clock_sleep_until_ns(clock_mono_ns() + AWAY_STEP);
+    }
+}
+
+/* Runs start from the image that was settled; that its name means another by now is told: it may not be meant. */
+bool docker_name_image(struct docker *docker, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
+                       char **ret_warning, GError **error)
+{
+    const struct listener listener = {say, data, docker->container.image};
     const struct container_image *pinned = &docker->image;
     struct container_image now = {0};
     g_autoptr(GError) gone = NULL;
@@ -105,8 +140,12 @@ bool docker_name_image(struct docker *docker, struct exchange *x, char **ret_war
     x->image_digest = g_strdup(pinned->digest);
     x->image_labels = pinned->labels ? json_deep_copy(pinned->labels) : NULL;
     x->client = g_strdup(container_client_kind(docker->client));
-    if (!container_image_inspect(docker->client, docker->container.image, &now, &gone))
-        return true; /* its id may still be there, and if it is not the start says so */
+    if (!look_again(docker, interrupt_fd, &listener, &now, &gone)) {
+        if (!interrupt_pending(interrupt_fd))
+            return true; /* its id may still be there, and if it is not the start says so */
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by a signal");
+        return false;
+    }
     if (strcmp(now.id, pinned->id) != 0) {
         x->image_moved = g_strdup(now.id);
         *ret_warning = g_strdup_printf("%s is another image than when the study began (%s); this run starts from the "

@@ -366,11 +366,12 @@ bool docker_places_fill(struct docker_places *p, struct exchange *x, GError **er
     return ok;
 }
 
-bool docker_place(void *state, struct exchange *x, struct runner_places **ret, GError **error)
+bool docker_place(void *state, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
+                  struct runner_places **ret, GError **error)
 {
     struct docker *docker = state;
     g_autofree char *warning = NULL;
-    if (!docker_name_image(docker, x, &warning, error))
+    if (!docker_name_image(docker, x, interrupt_fd, say, data, &warning, error))
         return false;
     struct docker_places *p = docker_places_new(docker, x->config_hash);
     p->shown.warning = g_steal_pointer(&warning);

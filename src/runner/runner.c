@@ -51,10 +51,11 @@ bool runner_prepare(const struct runner *runner, int interrupt_fd, runner_say_fn
     return !runner->ops->prepare || runner->ops->prepare(runner->state, interrupt_fd, say, data, error);
 }
 
-bool runner_place(const struct runner *runner, struct exchange *x, struct runner_places **ret, GError **error)
+bool runner_place(const struct runner *runner, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
+                  struct runner_places **ret, GError **error)
 {
     *ret = NULL;
-    return !runner->ops->place || runner->ops->place(runner->state, x, ret, error);
+    return !runner->ops->place || runner->ops->place(runner->state, x, interrupt_fd, say, data, ret, error);
 }
 
 const struct exchange_map *runner_places_map(const struct runner_places *places)

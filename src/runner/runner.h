@@ -10,7 +10,8 @@
  * Calling sequence:
  *     runner = runner_new(&options, &error);
  *     runner_prepare(runner, interrupt_fd, say, data, &error);     before a study: what may take minutes, once
- *     runner_place(runner, &x, &places, &error);                   what a run needs of this machine, where it will be
+ *     runner_place(runner, &x, interrupt_fd, say, data, &places, &error);   what a run needs of this machine, where it
+ *                                                                  will be
  *     dir = exchange_folder_new(study_dir, &x, runner_places_map(places), &error);   {hash}_config.json (room exchange)
  *     flight = flight_start(runner, &job);                         returns at once, also when nothing could be started
  *     flight_wait(flights, n, interrupt_fd, until_ns)              one that has ended; NULL: a signal, or until_ns
@@ -129,7 +130,8 @@ struct runner_ops {
     /* NULL: nothing to prepare. */
     bool (*prepare)(void *state, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
     /* Fills in what the row says of runs in x; NULL: paths are as they are here, and it says nothing. */
-    bool (*place)(void *state, struct exchange *x, struct runner_places **ret, GError **error);
+    bool (*place)(void *state, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
+                  struct runner_places **ret, GError **error);
     void (*places_free)(struct runner_places *places); /* as far as place() is there */
     /* Returns at once. *ret_run is the runner's own and goes to the verbs below until release(). */
     bool (*start)(void *state, const struct runner_job *job, void **ret_run, GError **error);
@@ -164,8 +166,10 @@ const struct runner_container *runner_container_of(const struct runner *runner);
  * say may be NULL. Comes before runner_place(). */
 bool runner_prepare(const struct runner *runner, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
 /* Where the files that x names will be for its worker, and what its context says of the runner (image, …), filled in.
- * *ret is NULL where paths are as they are here. x must be complete but for that. */
-bool runner_place(const struct runner *runner, struct exchange *x, struct runner_places **ret, GError **error);
+ * *ret is NULL where paths are as they are here. x must be complete but for that. What prepare() found and is away (a
+ * daemon that is restarted) is waited for, for some seconds; interrupt_fd and say are as there. */
+bool runner_place(const struct runner *runner, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
+                  struct runner_places **ret, GError **error);
 /* For exchange_folder_new(): NULL where places is. */
 const struct exchange_map *runner_places_map(const struct runner_places *places);
 void runner_places_free(const struct runner *runner, struct runner_places *places);

@@ -104,6 +104,12 @@ static bool run_look_beside(struct run *run, struct exchange *x, GError **error)
     return run->beside != NULL;
 }
 
+/* What its runner waits for. */
+static void run_say_away(const char *text, void *data)
+{
+    run_warn(data, "%s", text);
+}
+
 /* What its worker is told; false with why it cannot run here. */
 static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
 {
@@ -116,7 +122,7 @@ static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
     ret->concurrent_study = run_is_disturbed(run);
     if (!gpus_choose(loop->boards, run->config, ret, error))
         return false;
-    if (!runner_place(run->runner, ret, &run->places, error))
+    if (!runner_place(run->runner, ret, loop->job->interrupt_fd, run_say_away, run, &run->places, error))
         return false;
     if (run->places && run->places->warning)
         run_warn(run, "%s", run->places->warning);
@@ -255,6 +261,8 @@ static bool run_begin(struct loop *loop, size_t index, struct slot *slot, GError
     enum gpus_passage passage = GPUS_REFUSED;
     if (run_prepare(run, &exchange, &why))
         passage = run_pass_gate(run, &exchange, &why);
+    else if (g_error_matches(why, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
+        passage = GPUS_INTERRUPTED;
     bool ok = true; /* interrupted before it began, it stays planned, and the signal is still to be taken */
     if (passage == GPUS_PASSES)
         ok = run_launch(run, &exchange, slot, error);

@@ -122,7 +122,7 @@ def test_second_ctrl_c_while_it_ignores_term(llem, docker, image, terminal):
     assert time.monotonic() - began < 8
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_it(llem, docker, image, terminal, number):
     t = begin(llem, terminal, image)
     wait_for_phase(llem, "measure")
@@ -140,8 +140,11 @@ def test_kill_9_of_llem_and_the_next_start(llem, docker, image, terminal):
     [record] = [json.loads(p.read_text()) for p in of_the_run(llem, "*_error.json")]
     assert record["class"] == "Interrupted"
     folder = next((llem.folder / "results").iterdir())
-    again = llem.run("run", "--resume", folder, timeout=90) if "--resume" in llem.ok("run", "--help") else None
-    assert again is None or again.returncode in (0, 1), again.stderr
+    assert "lost" in llem.ok("show", folder) and record["message"] in llem.ok("show", folder)
+    path = write(llem.folder / "next.yaml", {"runners.sim.use": f"docker:{image}"})
+    done = llem.run("run", path, "-o", llem.folder / "next")
+    assert done.returncode == 0, done.stderr
+    assert docker.containers() == []
 
 
 def test_orphans_of_a_dead_llem_are_swept(llem, own_docker, terminal):
@@ -241,6 +244,55 @@ def test_the_daemon_is_killed_in_mid_run(llem, own_docker, terminal, back):
     study = the_study(llem.folder / "results")
     assert study.error()["class"] in ("DaemonLost", "ContainerKilled", "Interrupted"), study.error()
     assert not os.path.exists(f"/proc/{worker}") or not support_alive(worker)
+
+
+def begin_three(llem, terminal, docker):
+    """Three runs, the first of them at work."""
+    fields = {**SLOW, "sim.token_us": 20000, "max_output_tokens": 20, "runners.sim.use": f"docker:{docker.image('base')}"}
+    path = write(llem.folder / "study.yaml", fields, execution={"n_cycles": 3})
+    t = terminal("run", path, "-o", llem.folder / "results")
+    wait_for_phase(llem, "measure")
+    return t
+
+
+def test_runs_wait_for_a_daemon_that_comes_back(llem, own_docker, terminal):
+    """The run that it was killed under is lost, and no other."""
+    t = begin_three(llem, terminal, own_docker)
+    own_docker.kill()
+    wait_until(lambda: "waiting up to" in t.text, what="the notice")
+    assert t.process.poll() is None
+    time.sleep(1)
+    own_docker.start()
+    assert t.wait() == 1, t.text
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["failed", "ok", "ok"], t.text
+    assert study.error()["class"] in ("DaemonLost", "ContainerKilled", "Interrupted"), study.error()
+    assert own_docker.containers() == []
+
+
+def test_a_daemon_that_stays_away_is_waited_for_once(llem, own_docker, terminal):
+    t = begin_three(llem, terminal, own_docker)
+    own_docker.kill()
+    wait_until(lambda: "waiting up to" in t.text, what="the notice")
+    began = time.monotonic()
+    assert t.wait(60) == 1, t.text
+    assert 15 < time.monotonic() - began < 40
+    assert t.text.count("waiting up to") == 1, t.text
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["failed"] * 3
+    assert [study.error(i)["class"] for i in (1, 2)] == ["DaemonNotRunning"] * 2
+
+
+def test_ctrl_c_while_a_daemon_is_waited_for(llem, own_docker, terminal):
+    t = begin_three(llem, terminal, own_docker)
+    own_docker.kill()
+    wait_until(lambda: "waiting up to" in t.text, what="the notice")
+    began = time.monotonic()
+    t.ctrl_c()
+    assert t.wait() == 130, t.text
+    assert time.monotonic() - began < 5
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["failed"]  # the others were not begun
 
 
 def support_alive(pid):

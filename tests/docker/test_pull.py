@@ -57,6 +57,17 @@ def test_never_asks_nobody(llem, docker, registry):
     assert registry.requests == []
 
 
+def test_a_pull_is_not_within_the_time_of_a_run(llem, docker, registry):
+    """It takes longer than all that a run may take."""
+    name = registry.push("llem/late:1", images.build("base", labels={"n": "late"}))
+    registry.delay_s = 5
+    began = time.monotonic()
+    run(llem, study_file(llem, name, **{"limits.timeout_seconds": 4}))
+    assert time.monotonic() - began > 5
+    assert the_study(llem.folder / "results").states() == ["ok"]
+    docker.ok("rmi", "-f", name)
+
+
 def test_ctrl_c_while_an_image_is_fetched(llem, docker, registry):
     name = registry.push("llem/slow:1", images.build("base", labels={"n": "slow runs"}))
     registry.delay_s = 60

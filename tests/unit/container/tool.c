@@ -63,7 +63,7 @@ static bool verb_daemon(struct call *c, GError **error)
 static bool verb_inspect(struct call *c, GError **error)
 {
     struct container_image image;
-    if (!container_image_inspect(c->client, word(c, 0), &image, error))
+    if (!container_image_inspect(c->client, word(c, 0), -1, &image, error))
         return false;
     put(c, "id", image.id);
     put(c, "digest", image.digest);
