@@ -11,6 +11,7 @@ dockerd speaks plain HTTP to 127.0.0.0/8.
 
 import hashlib
 import json
+import os
 import re
 import threading
 import time
@@ -29,6 +30,7 @@ class Registry:
     def __init__(self):
         self.delay_s, self.broken, self.denied = 0, False, False
         self.requests, self.blobs, self.manifests = [], {}, {}
+        self.mark = os.urandom(4)
         registry = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,6 +60,7 @@ class Registry:
         layers = []
         for layer in image.layers:
             blob = images.compressed(layer)
+            blob = blob[:4] + self.mark + blob[8:]  # its time: a daemon fetches what has one digest once, from whom it comes first
             self.blobs[digest(blob)] = blob
             layers.append({"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": len(blob), "digest": digest(blob)})
         self.blobs[digest(image.config)] = image.config
