@@ -34,6 +34,18 @@ def test_every_command_runs(docker, llem, tmp_path):
     assert "llem-worker" not in after  # no container outlives its run
 
 
+def test_every_file_it_shows_is_taken(llem, tmp_path):
+    """What stands below `runners:` alone is a part of a study."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    assert len(blocks) >= 2
+    for text in blocks:
+        whole = text if "model:" in text else f"model: smollm2-135m-instruct\nbackend: {text.split()[1].rstrip(':')}\n{text}"
+        path = tmp_path / "study.yaml"
+        path.write_text(whole.replace('["/data/models:', f'["{tmp_path}:'))  # a folder that is there
+        done = llem.run("config", "show", path)  # what the machine has to say is not asked
+        assert done.returncode == 0 and "error" not in done.stderr, f"{whole}\n{done.stderr}"
+
+
 def test_every_check_of_containers_and_gpus_is_explained():
     page = PAGE.read_text()
     sources = "".join(path.read_text() for path in (support.ROOT / "src" / "preflight").glob("*.c"))
