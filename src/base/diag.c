@@ -26,7 +26,7 @@ struct diag {
     GPtrArray *entries;
     GHashTable *seen; /* "source:line:column message" */
     size_t counts[2];
-    size_t dropped;
+    bool numbered;
 };
 
 static void source_free(void *data)
@@ -170,6 +170,11 @@ void diag_hint(struct diag *diag, const char *format, ...)
     g_ptr_array_add(last->hints, g_steal_pointer(&hint));
 }
 
+void diag_number(struct diag *diag)
+{
+    diag->numbered = true;
+}
+
 size_t diag_errors(const struct diag *diag)
 {
     return diag->counts[DIAG_ERROR];
@@ -249,16 +254,18 @@ static void render_quote(GString *out, const char *line, const struct diag_span 
                            under->str, colour ? "\033[0m" : "");
 }
 
-static void render_entry(GString *out, const struct diag *diag, const struct entry *entry, bool colour)
+static void render_entry(GString *out, const struct diag *diag, const struct entry *entry, unsigned number, bool colour)
 {
+    unsigned n = diag->entries->len;
+    g_autofree char *count = diag->numbered && n > 1 ? g_strdup_printf(" (%u of %u)", number, n) : g_strdup("");
     static const char *const words[] = {[DIAG_ERROR] = "error", [DIAG_WARNING] = "warning"};
     static const char *const colours[] = {[DIAG_ERROR] = "\033[1;31m", [DIAG_WARNING] = "\033[1;35m"};
     if (entry->at.source && entry->at.line > 0)
         g_string_append_printf(out, "%s:%d:%d: ", entry->at.source, entry->at.line, entry->at.column);
     else if (entry->at.source)
         g_string_append_printf(out, "%s: ", entry->at.source);
-    g_string_append_printf(out, "%s%s:%s %s\n", colour ? colours[entry->severity] : "", words[entry->severity],
-                           colour ? "\033[0m" : "", entry->message);
+    g_string_append_printf(out, "%s%s:%s %s%s\n", colour ? colours[entry->severity] : "", words[entry->severity],
+                           colour ? "\033[0m" : "", entry->message, count);
     unsigned rank;
     const struct source *source = find_source(diag, entry->at.source, &rank);
     g_autofree char *line = source ? line_of(source, entry->at.line) : NULL;
@@ -276,7 +283,7 @@ char *diag_render(const struct diag *diag, bool colour)
     g_ptr_array_sort(sorted, by_place);
     unsigned shown = MIN(sorted->len, LIMIT_DIAGNOSTICS);
     for (unsigned i = 0; i < shown; i++)
-        render_entry(out, diag, sorted->pdata[i], colour);
+        render_entry(out, diag, sorted->pdata[i], i + 1, colour);
     if (sorted->len > shown)
         g_string_append_printf(out, "… and %u more\n", sorted->len - shown);
     return g_string_free(out, FALSE);

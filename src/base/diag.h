@@ -40,6 +40,9 @@ void diag_add(struct diag *diag, enum diag_severity severity, const struct diag_
 /* A line under the last diagnostic: what to do, did-you-mean. */
 void diag_hint(struct diag *diag, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* When it is rendered, each of several has its number, in the order in which they are shown: "(2 of 5)". */
+void diag_number(struct diag *diag);
+
 size_t diag_errors(const struct diag *diag);
 size_t diag_warnings(const struct diag *diag);
 /* "file:line:column: error: message", the line, a caret, the hints; sorted; newline at the end; "" when empty. */

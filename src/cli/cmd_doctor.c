@@ -10,11 +10,12 @@
 #include <string.h>
 
 static char *option_output;
-static gboolean as_json;
+static gboolean as_json, reference;
 
 static const GOptionEntry options[] = {
     {"output", 'o', 0, G_OPTION_ARG_FILENAME, &option_output, "The folder that results would go to", "DIR"},
     {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON", NULL},
+    {"reference", 0, 0, G_OPTION_ARG_NONE, &reference, "Print what is looked at, why, and what to do (Markdown)", NULL},
     {0},
 };
 
@@ -29,17 +30,27 @@ static void print_table(const struct preflight *p, const struct preflight_findin
     cli_columns_print(table);
 }
 
-/* A remedy that several findings share is said once. */
+static const char *remedy_of(const struct preflight_finding *finding)
+{
+    return finding->hint ? finding->hint : finding->remedy;
+}
+
+/* Every finding that is one, and then its remedy, which several in a row may share. */
 static void print_remedies(const struct preflight *p, const struct preflight_finding *const *findings, size_t n)
 {
-    g_autoptr(GHashTable) said = g_hash_table_new(g_str_hash, g_str_equal);
+    const struct preflight_finding *last = NULL;
+    int number = 0;
     for (size_t i = 0; i < n; i++) {
-        const char *remedy = findings[i]->hint ? findings[i]->hint : findings[i]->remedy;
-        if (preflight_severity(p, findings[i]) < 0 || !g_hash_table_add(said, (void *)(uintptr_t)remedy))
+        if (preflight_severity(p, findings[i]) < 0)
             continue;
-        printf("%s  %u. %s (%s): %s\n      %s\n", g_hash_table_size(said) == 1 ? "\nWhat to do:\n" : "",
-               g_hash_table_size(said), findings[i]->id, findings[i]->about, findings[i]->why, remedy);
+        if (last && strcmp(remedy_of(last), remedy_of(findings[i])) != 0)
+            printf("      %s\n", remedy_of(last));
+        last = findings[i];
+        number++;
+        printf("%s  %d. %s (%s): %s\n", number == 1 ? "\nWhat to do:\n" : "", number, last->id, last->about, last->why);
     }
+    if (last)
+        printf("      %s\n", remedy_of(last));
 }
 
 static void print_sum(const struct preflight *p, const struct preflight_finding *const *findings, size_t n)
@@ -77,10 +88,19 @@ static int report(const struct preflight *p)
     return failed ? CLI_FAILED : CLI_OK;
 }
 
+static int print_reference(void)
+{
+    g_autofree char *text = preflight_reference();
+    fputs(text, stdout);
+    return CLI_OK;
+}
+
 static int run(int argc, char **argv)
 {
     if (option_output && !*option_output)
         return cli_misuse("-o needs a folder name");
+    if (reference)
+        return print_reference();
     g_autoptr(owned_config_file) file = NULL;
     const struct cli_plan_options target = {.output = option_output};
     g_autoptr(owned_plan) plan = argc > 0 ? cli_plan_load(argv, &target, &file) : NULL;

@@ -37,6 +37,6 @@ char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *op
  * code 2). findings: NULL, or a list that gets what is said. */
 bool cli_plan_preflight(const struct plan *plan, const struct preflight_options *how, json_t *findings);
 
-/* A finding as JSON, and its state for all that was looked at: "ok", "absent", "warning", "failed". */
+/* A finding as JSON, and its state for all that was looked at: "ok", "evidence", "absent", "warning", "failed". */
 json_t *cli_finding_json(const struct preflight *p, const struct preflight_finding *finding);
 const char *cli_finding_state(const struct preflight *p, const struct preflight_finding *finding);

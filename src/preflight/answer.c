@@ -255,7 +255,7 @@ void answer_smi(const struct answer *a, struct answer_verdict *ret)
     if (!json_is_object(smi))
         say(ret, PREFLIGHT_ABSENT, NULL, "there is no nvidia-smi");
     else if (json_is_true(json_object_get(smi, "clean")))
-        say(ret, PREFLIGHT_OK, NULL, "%s", *line ? line : "it says nothing");
+        say(ret, PREFLIGHT_EVIDENCE, NULL, "%s", *line ? line : "it says nothing");
     else
-        say(ret, PREFLIGHT_LACKS, NULL, "nvidia-smi: %s: %s", text_at(smi, "ended"), line);
+        say(ret, PREFLIGHT_EVIDENCE, NULL, "nvidia-smi: %s: %s", text_at(smi, "ended"), line);
 }

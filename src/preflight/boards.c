@@ -51,7 +51,7 @@ static void probe_wish(const struct preflight_question *q, struct preflight_find
 const struct preflight_check preflight_boards_rows[] = {
     {.id = "gpu.boards",
      .why = "a run works on the boards that it is given, and on no other",
-     .remedy = "`llem meter list` names the boards there are; gpus or CUDA_VISIBLE_DEVICES say which",
+     .remedy = "`llem meter list` and `nvidia-smi -L` name the boards there are; gpus or CUDA_VISIBLE_DEVICES say which",
      .key = wish_key,
      .probe = probe_wish},
     {0},

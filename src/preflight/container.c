@@ -216,8 +216,6 @@ JUDGED(cuda)
 JUDGED(smi)
 #undef JUDGED
 
-#define DOCS_PERMISSION "docs/docker.md says how a user gets at the daemon's socket"
-
 const struct preflight_check preflight_container_rows[] = {
     {.id = "container.client",
      .why = "runs in containers are started with docker or podman",
@@ -226,17 +224,20 @@ const struct preflight_check preflight_container_rows[] = {
      .probe = probe_client},
     {.id = "container.daemon",
      .why = "a daemon that does not answer, or is another machine's, runs nothing that can be measured here",
-     .remedy = "start it (systemctl start docker); " DOCS_PERMISSION,
+     .remedy = "it does not run: `systemctl start docker`; no permission on its socket: docs/docker.md, \"What the host "
+               "needs\"; another machine's: `docker context use default`, unset DOCKER_HOST",
      .key = daemon_key,
      .probe = probe_daemon},
     {.id = "container.image",
      .why = "every run starts from this image, pinned by its ID",
-     .remedy = "pull or build it, or name another in runners.ENGINE",
+     .remedy = "pull or build it, or name another in runners.ENGINE; unless it says `pull: never` a study pulls it before "
+               "its first run",
      .key = room_key,
      .probe = probe_image},
     {.id = "container.space",
      .why = "a full disk fails pulls and runs",
-     .remedy = "free some space (docker system df shows what takes it), or move the daemon's data",
+     .remedy = "free some space (`docker system df` shows what takes it, `docker image prune` frees it), or move the "
+               "daemon's data",
      .key = room_key,
      .probe = probe_space},
     {.id = "container.memory",
@@ -246,12 +247,13 @@ const struct preflight_check preflight_container_rows[] = {
      .probe = probe_memory},
     {.id = "container.start",
      .why = "a container of the image, with the boards and mounts of a run, must start as a run does",
-     .remedy = "the message is the daemon's own; docs/docker.md explains the usual ones",
+     .remedy = "the message is the daemon's own; docs/docker.md, \"How a run ends\", has the usual ones",
      .key = place_key,
      .probe = probe_start},
     {.id = "container.glibc",
-     .why = "llem-worker and the engine's files are this machine's, and need a C library as new as they were built for",
-     .remedy = "take an image with a newer C library",
+     .why = "llem-worker and the engine's files are this machine's, and need a C library as new as they were built for "
+            "(2.34; a libllama of your own may need a newer one)",
+     .remedy = "take an image with a newer C library (Ubuntu 22.04 has 2.35, Debian 12 has 2.36)",
      .key = place_key,
      .probe = probe_glibc},
     {.id = "container.engine",
@@ -260,18 +262,21 @@ const struct preflight_check preflight_container_rows[] = {
      .key = place_key,
      .probe = probe_engine},
     {.id = "container.gpus",
-     .why = "a run is given its boards and no other; podman and images without the toolkit give none without a word",
-     .remedy = "install the NVIDIA Container Toolkit (for podman: nvidia-ctk cdi generate), and see gpu.toolkit",
+     .why = "a run is given its boards and no other, and podman may give none without a word: what was asked for is "
+            "compared with what a container of the very image sees",
+     .remedy = "set up the NVIDIA Container Toolkit (docs/docker.md, \"What the host needs\"; gpu.toolkit says what of it "
+               "was found), or name other boards in gpus",
      .key = board_key,
      .probe = probe_boards},
     {.id = "container.cuda",
      .why = "boards that are visible are of no use where CUDA does not start",
-     .remedy = "`nvidia-smi` on the host, and container.nvidia_smi, say more",
+     .remedy = "`nvidia-smi` on the host, and container.nvidia_smi, say more; compare the driver's version and the image's",
      .key = board_key,
      .probe = probe_cuda},
     {.id = "container.nvidia_smi",
-     .why = "evidence: what the driver's own tool says inside",
-     .remedy = "container.gpus is the verdict",
+     .why = "what the driver's own tool says inside",
+     .remedy = "container.gpus has the verdict",
+     .evidence = true,
      .key = board_key,
      .probe = probe_smi},
     {0},

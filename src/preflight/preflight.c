@@ -19,6 +19,7 @@ struct preflight {
 const char *preflight_verdict_name(enum preflight_verdict verdict)
 {
     static const char *const names[] = {[PREFLIGHT_OK] = "ok",
+                                        [PREFLIGHT_EVIDENCE] = "evidence",
                                         [PREFLIGHT_ABSENT] = "absent",
                                         [PREFLIGHT_LACKS] = "warning",
                                         [PREFLIGHT_REFUSES] = "refused",
@@ -158,6 +159,8 @@ static const struct preflight_finding *ask(struct preflight *p, const struct pre
     finding = g_new0(struct preflight_finding, 1);
     *finding = (struct preflight_finding){.id = check->id, .why = check->why, .remedy = check->remedy, .about = key};
     check->probe(&(struct preflight_question){p, config, key}, finding);
+    if (check->evidence && finding->verdict != PREFLIGHT_ABSENT)
+        finding->verdict = PREFLIGHT_EVIDENCE;
     g_ptr_array_add(p->findings, finding);
     g_hash_table_insert(p->asked, g_steal_pointer(&name), finding);
     return finding;
@@ -235,13 +238,10 @@ int preflight_severity(const struct preflight *p, const struct preflight_finding
     }
 }
 
-/* One of several has its number. */
-static void tell(const struct preflight *p, const struct preflight_finding *finding, size_t number, size_t n,
-                 struct diag *diag)
+static void tell(const struct preflight *p, const struct preflight_finding *finding, struct diag *diag)
 {
-    g_autofree char *count = n > 1 ? g_strdup_printf(" (%zu of %zu)", number, n) : g_strdup("");
     diag_add(diag, (enum diag_severity)preflight_severity(p, finding), finding->at.source ? &finding->at : NULL,
-             "%s%s", finding->text, count);
+             "%s", finding->text);
     if (finding->hint)
         diag_hint(diag, "%s", finding->hint);
 }
@@ -264,13 +264,11 @@ static bool is_told(const struct preflight *p, guint i)
 /* What cells are refused for comes last: it is about them, not about the machine. */
 void preflight_report(const struct preflight *p, struct diag *diag)
 {
-    size_t n = 0, number = 0;
-    for (guint i = 0; i < p->findings->len; i++)
-        n += is_told(p, i);
+    diag_number(diag);
     for (int refusals = 0; refusals < 2; refusals++)
         for (guint i = 0; i < p->findings->len; i++) {
             const struct preflight_finding *finding = p->findings->pdata[i];
             if (is_told(p, i) && (finding->verdict == PREFLIGHT_REFUSES) == refusals)
-                tell(p, finding, ++number, n, diag);
+                tell(p, finding, diag);
         }
 }

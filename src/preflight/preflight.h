@@ -26,13 +26,14 @@
 
 enum preflight_verdict {
     PREFLIGHT_OK,      /* as it should be: the text says what was found */
+    PREFLIGHT_EVIDENCE, /* what was found, of which nothing follows: another check has the verdict */
     PREFLIGHT_ABSENT,  /* not here, and nobody asked for it: of the machine alone */
     PREFLIGHT_LACKS,   /* runs are skipped, or have less: a warning */
     PREFLIGHT_REFUSES, /* whoever asks for it cannot run: an error where nothing else can, else a warning */
     PREFLIGHT_FAILS,   /* nothing can run: an error */
     PREFLIGHT_VERDICT_COUNT
 };
-const char *preflight_verdict_name(enum preflight_verdict verdict); /* "ok", "absent", "warning", "refused", "failed" */
+const char *preflight_verdict_name(enum preflight_verdict verdict); /* "ok", "evidence", "absent", … */
 
 struct preflight_options {
     const char *results_dir;     /* where results would go; NULL: not asked */
@@ -77,3 +78,6 @@ size_t preflight_findings(const struct preflight *p, const struct preflight_find
 /* What a finding comes to for all cells that were looked at: DIAG_ERROR, DIAG_WARNING, or -1 for neither. */
 int preflight_severity(const struct preflight *p, const struct preflight_finding *finding);
 void preflight_report(const struct preflight *p, struct diag *diag);
+
+/* All checks, what each is for and what to do: the table of docs/docker.md, in Markdown. New string. */
+char *preflight_reference(void);

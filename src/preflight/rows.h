@@ -18,6 +18,7 @@ struct preflight_check {
     const char *why;    /* what goes wrong without it */
     const char *remedy; /* what to do, where the probe has nothing more exact to say */
     bool thorough;      /* takes its time: asked by `llem doctor` alone */
+    bool evidence;      /* shown, and no verdict: it is neither an error nor a warning */
     /* The nth thing that the check asks about for a configuration (NULL: of the machine); equal keys are one thing.
      * Words for people, since findings show them. NULL: nothing (more). New string. */
     char *(*key)(struct preflight *p, const struct config *config, size_t nth);

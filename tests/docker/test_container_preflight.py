@@ -171,6 +171,7 @@ def test_boards_inside_are_those_asked_for(docker, llem, tmp_path, boards):
     boards()
     rows = doctor(llem, study(tmp_path, docker.image("cuda13"), **{"sim.device": "gpu", "gpus": [B]}))
     assert rows["container.gpus"]["state"] == "ok" and rows["container.gpus"]["found"] == "1 of 1: driver 580.65.06, CUDA 13.0"
+    assert rows["container.nvidia_smi"]["state"] == "evidence"
     assert B in rows["container.nvidia_smi"]["found"] and A not in rows["container.nvidia_smi"]["found"]
     assert rows["gpu.driver"]["found"] == "driver 580.65.06, CUDA 13.0, 2 boards"
     assert "simulated" in rows["container.cuda"]["found"]
@@ -204,7 +205,7 @@ def test_toolkit_that_is_missing(own_docker, llem, tmp_path, boards):
     boards()
     rows = doctor(llem, study(tmp_path, own_docker.image("base"), **{"sim.device": "gpu"}), 1)
     assert rows["container.start"]["state"] == "failed" and "toolkit" in rows["container.start"]["found"].lower()
-    assert rows["gpu.toolkit"]["state"] in ("absent", "ok")
+    assert rows["gpu.toolkit"]["state"] in ("absent", "evidence")
     assert rows["container.engine"]["state"] == rows["container.glibc"]["state"] == "ok"  # what else there is to know
     assert rows["container.gpus"]["state"] == "absent"
 
@@ -234,9 +235,24 @@ def test_a_study_is_not_begun_and_every_finding_is_told(docker, llem, tmp_path):
     done = llem.run("run", path, timeout=180)
     assert done.returncode == 2
     assert "llem-worker needs glibc 2.34, the image has 2.31" in done.stderr and "900" in done.stderr
-    numbers = [f"({i} of {done.stderr.count(' of ')}" for i in (1,)]
-    assert numbers and "(1 of " in done.stderr and "(3 of " in done.stderr
+    numbers = [(int(i), int(n)) for i, n in re.findall(r"\((\d+) of (\d+)\)\n", done.stderr)]
+    assert len(numbers) >= 3 and numbers == [(i + 1, len(numbers)) for i in range(len(numbers))]  # in the order of the text
     assert not list(tmp_path.glob("results/*"))
+
+
+def test_what_to_do_is_told_of_each_finding(docker, llem, tmp_path):
+    """Two engines in images with the same fault: two findings with their numbers, one remedy."""
+    toy.install(llem)
+    image = docker.image("oldglibc")
+    path = study(tmp_path, image, **{"runners.toy": f"docker:{image}", "max_input_tokens": 1000})
+    path.write_text(path.read_text().replace('"backend": "sim"', '"sweep": {"backend": ["sim", "toy"]}'))
+    done = llem.run("doctor", path, timeout=180)
+    assert done.returncode == 1
+    told = re.findall(r"^  (\d+)\. (\S+) \(", done.stdout, re.M)
+    assert [int(number) for number, _ in told] == list(range(1, len(told) + 1))
+    rows = [row for row in json.loads(llem.run("doctor", path, "--json", timeout=180).stdout) if row["state"] in ("warning", "failed")]
+    assert [check for _, check in told] == [row["check"] for row in rows]
+    assert [check for _, check in told].count("container.glibc") == 2
 
 
 def test_an_image_that_comes_is_looked_at(docker, registry, llem, tmp_path):

@@ -81,11 +81,11 @@ static const struct {
     {answer_cuda, CUDA("\"died\": \"killed by signal 11\""), 0, NULL, NULL, only_a, ANSWER_NEEDS, PREFLIGHT_FAILS, "signal 11", NULL},
     {answer_cuda, CUDA(""), 0, NULL, NULL, only_a, ANSWER_NEEDS, PREFLIGHT_ABSENT, "boards are simulated", NULL},
     {answer_cuda, CUDA("\"init\": 100"), 0, NULL, NULL, none, ANSWER_NEVER, PREFLIGHT_ABSENT, "no GPU was asked for", NULL},
-    /* evidence only */
+    /* evidence alone */
     {answer_smi, "{\"nvidia_smi\": {\"clean\": true, \"said\": \"GPU 0\\nGPU 1\"}}", 0, NULL, NULL, only_a, ANSWER_NEEDS,
-     PREFLIGHT_OK, "GPU 0;GPU 1", NULL},
+     PREFLIGHT_EVIDENCE, "GPU 0;GPU 1", NULL},
     {answer_smi, "{\"nvidia_smi\": {\"clean\": false, \"ended\": \"exit status 18\", \"said\": \"Driver/library version mismatch\"}}",
-     0, NULL, NULL, only_a, ANSWER_NEEDS, PREFLIGHT_LACKS, "exit status 18: Driver/library version mismatch", NULL},
+     0, NULL, NULL, only_a, ANSWER_NEEDS, PREFLIGHT_EVIDENCE, "exit status 18: Driver/library version mismatch", NULL},
     {answer_smi, "{\"nvidia_smi\": null}", 0, NULL, NULL, only_a, ANSWER_NEEDS, PREFLIGHT_ABSENT, "no nvidia-smi", NULL},
 };
 
