@@ -88,6 +88,34 @@ static int report(const struct preflight *p)
     return failed ? CLI_FAILED : CLI_OK;
 }
 
+/* What is being done, where it may take its time. */
+static void say(const char *text, void *data)
+{
+    (void)data;
+    fprintf(stderr, "%s\n", text);
+}
+
+static int look(const struct plan *plan, const char *results, const struct dispatch *dispatch)
+{
+    int interrupt_fd = interrupt_open(); /* a container that was begun is ended, and what was made for it removed */
+    const struct preflight_options how = {.results_dir = results,
+                                          .dispatch = dispatch,
+                                          .thorough = true,
+                                          .starts = true,
+                                          .interrupt_fd = interrupt_fd,
+                                          .say = say};
+    g_autoptr(owned_preflight) p = preflight_new(&how);
+    proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
+    if (plan)
+        preflight_look_at_plan(p, plan);
+    else
+        preflight_look_at_machine(p);
+    int signal_number = interrupt_take(interrupt_fd);
+    if (signal_number)
+        fputs("llem: interrupted before everything was looked at\n", stderr);
+    return signal_number ? CLI_SIGNAL + signal_number : report(p);
+}
+
 static int print_reference(void)
 {
     g_autofree char *text = preflight_reference();
@@ -112,15 +140,7 @@ static int run(int argc, char **argv)
     g_autoptr(owned_dispatch) dispatch = cli_dispatch_new_to_look(plan, plan ? config_file_name(file) : NULL);
     if (!dispatch)
         return CLI_USAGE;
-    const struct preflight_options how = {
-        .results_dir = results, .dispatch = dispatch, .thorough = true, .starts = true};
-    g_autoptr(owned_preflight) p = preflight_new(&how);
-    proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
-    if (plan)
-        preflight_look_at_plan(p, plan);
-    else
-        preflight_look_at_machine(p);
-    return report(p);
+    return look(plan, results, dispatch);
 }
 
 const struct cli_command cli_doctor = {
@@ -132,7 +152,7 @@ const struct cli_command cli_doctor = {
                 .summary = "Check this machine, or what one file needs of it: what was found, what to do",
                 .details = "Without FILE every engine and sensor is looked at, with FILE what its runs need, engines started\n"
                            "included. Exit status: 0 nothing failed (warnings are not failures), 1 a check failed, 2 the file\n"
-                           "or the command line is wrong.",
+                           "or the command line is wrong, 128 + N ended by signal N (130: Ctrl-C).",
                 .max = -1,
                 .options = options,
                 .run = run,

@@ -226,6 +226,9 @@ enum container_owner_state {
 /* A process of another user's counts as well as ours: /proc/PID/stat is open to all. */
 enum container_owner_state container_owner_state(const char *label);
 
+/* The labels of a container of this process, "NAME=value", added to a list of new strings; study and config may be
+ * NULL. What is started with them is swept once this process is dead. False (IO): /proc does not say who we are. */
+bool container_add_labels(GPtrArray *labels, const char *study, const char *config, GError **error);
 /* Removes the containers that carry CONTAINER_LABEL_RUN and whose owner is dead. ret_names: theirs (new strv; may be
  * NULL). False: the daemon did not answer, or one could not be removed; the others are. */
 bool container_sweep(struct container_client *client, size_t *ret_n, char ***ret_names, GError **error);

@@ -102,3 +102,24 @@ enum container_owner_state container_owner_state(const char *label)
         return CONTAINER_OWNER_DEAD;
     return owner.pid_namespace == self.pid_namespace ? state_of_pid(&owner) : CONTAINER_OWNER_UNKNOWN;
 }
+
+static void add_label(GPtrArray *labels, const char *name, const char *value)
+{
+    if (value)
+        g_ptr_array_add(labels, g_strdup_printf("%s=%s", name, value));
+}
+
+bool container_add_labels(GPtrArray *labels, const char *study, const char *config, GError **error)
+{
+    struct container_owner owner;
+    g_autofree char *uid = g_strdup_printf("%u", (unsigned)getuid());
+    if (!container_owner_self(&owner, error))
+        return false;
+    g_autofree char *text = container_owner_text(&owner);
+    add_label(labels, CONTAINER_LABEL_RUN, "1");
+    add_label(labels, CONTAINER_LABEL_STUDY, study);
+    add_label(labels, CONTAINER_LABEL_CONFIG, config);
+    add_label(labels, CONTAINER_LABEL_OWNER, text);
+    add_label(labels, CONTAINER_LABEL_USER, uid);
+    return true;
+}

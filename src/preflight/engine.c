@@ -76,8 +76,9 @@ static void probe_start(const struct preflight_question *q, struct preflight_fin
     g_autoptr(GError) error = NULL;
     const struct backend *backend = backend_find(q->about, &error);
     g_auto(GStrv) argv = backend_command(backend, &error);
-    const struct engine_options start = {
-        .argv = (const char *const *)argv, .env = backend_env(backend), .interrupt_fd = -1};
+    const struct engine_options start = {.argv = (const char *const *)argv,
+                                         .env = backend_env(backend),
+                                         .interrupt_fd = preflight_interrupt_fd(q->preflight)};
     struct engine *engine = argv ? engine_start(&start, &error) : NULL;
     struct engine_identity identity;
     if (engine && engine_hello(engine, clock_mono_ns() + 60 * NS_PER_S, &identity, &error)) {

@@ -4,11 +4,16 @@
 #include "boards/boards.h"
 #include "exchange/exchange.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#define FOLDER ".llem-preflight-"
 #define ASK_NS    (300 * NS_PER_S) /* an engine that is imported from a cold disk takes minutes */
 #define LOADER_NS (30 * NS_PER_S)
+#define FRESH_NS  (60 * NS_PER_S)
 
 /* An answer, and what it points to. */
 struct seen_answer {
@@ -151,12 +156,6 @@ static const struct seen_client *client_of(struct preflight *p, const struct con
     return place_client(p, name);
 }
 
-/* 0 is what nobody set. */
-static int interrupt_of(const struct preflight_options *options)
-{
-    return options->interrupt_fd > 0 ? options->interrupt_fd : -1;
-}
-
 /* Pulls it first where that is what a study would do, and may be done. */
 static void look_for_image(struct preflight *p, const struct config *config, const struct seen_client *client,
                            struct seen_image *seen)
@@ -164,7 +163,7 @@ static void look_for_image(struct preflight *p, const struct config *config, con
     const struct runner_container *c = place_container(p, config);
     const struct preflight_options *options = preflight_options_of(p);
     bool always = !g_strcmp0(c->pull, "always");
-    int interrupt_fd = interrupt_of(options);
+    int interrupt_fd = preflight_interrupt_fd(p);
     bool here = container_image_inspect(client->client, c->image, interrupt_fd, &seen->image, &seen->error);
     if (!options->pulls || (here && !always) ||
         (!here && !g_error_matches(seen->error, LLEM_ERROR, LLEM_ERROR_IMAGE_MISSING)) || !g_strcmp0(c->pull, "never"))
@@ -190,21 +189,39 @@ const struct seen_image *place_image(struct preflight *p, const struct config *c
 
 /* --- Answers ----------------------------------------------------------------------------------------------------------- */
 
+/* One that does not end in its time, or is not waited for any more, is removed by its name. */
+static bool run_to_its_end(struct container_client *client, const struct container_spec *spec, int interrupt_fd,
+                           struct container_output *ret)
+{
+    g_auto(GStrv) argv = container_run_argv(client, spec, NULL);
+    if (!argv)
+        return false;
+    bool ok = container_command_until(client, (const char *const *)argv + 1, LOADER_NS, interrupt_fd, ret, NULL);
+    if (!ok)
+        container_remove(client, spec->name, NULL);
+    return ok;
+}
+
 /* What the image's own loader says of its version: the worker could not start. New string, or NULL. */
-static char *ask_loader(struct container_client *client, const char *image_id)
+static char *ask_loader(struct preflight *p, const struct config *config, const char *image_id)
 {
     static const char *const loaders[] = {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"};
+    struct container_client *client = client_of(p, config)->client;
+    g_autoptr(GPtrArray) labels = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *name = g_strdup_printf("llem-loader-%d-%08x", (int)getpid(), (unsigned)g_random_int());
     char *version = NULL;
-    for (size_t i = 0; !version && i < G_N_ELEMENTS(loaders); i++) {
-        const struct container_spec spec = {.image_id = image_id,
+    bool ours = container_add_labels(labels, place_container(p, config)->study, config_hash(config), NULL);
+    g_ptr_array_add(labels, NULL);
+    for (size_t i = 0; ours && !version && i < G_N_ELEMENTS(loaders); i++) {
+        const struct container_spec spec = {.name = name,
+                                            .image_id = image_id,
+                                            .labels = (const char *const *)labels->pdata,
                                             .network = "none",
                                             .entrypoint = loaders[i],
                                             .arguments = (const char *const[]){"--version", NULL},
                                             .remove = true};
         struct container_output output = {0};
-        g_auto(GStrv) argv = container_run_argv(client, &spec, NULL);
-        if (argv && container_command(client, (const char *const *)argv + 1, LOADER_NS, &output, NULL) &&
-            output.exit_code == 0) {
+        if (run_to_its_end(client, &spec, preflight_interrupt_fd(p), &output) && output.exit_code == 0) {
             const char *at = strstr(output.out, "version ");
             version = at ? g_strndup(at + 8, strspn(at + 8, "0123456789.")) : NULL;
         }
@@ -247,20 +264,56 @@ static bool fill(struct preflight *p, const struct config *config, struct exchan
     exchange_prompts_init(&x->prompts, 0);
     exchange_prompts_init(&x->warmup, 0);
     boards_wish_of(config, &wish);
-    if (!boards_choose(places_of(p)->boards, &wish, &choice, error))
-        return false;
-    x->boards = g_steal_pointer(&choice.uuids);
+    if (boards_choose(places_of(p)->boards, &wish, &choice, NULL)) /* else gpu.boards says why: the rest is asked */
+        x->boards = g_steal_pointer(&choice.uuids);
     return fill_engine(p, config, x, error);
 }
 
-/* A folder beside the results, since what holds for one holds for the other: mounts, rights. New string; NULL: none. */
-static char *make_folder(const struct preflight *p)
+/* The folder is ours for as long as we live: what a dead owner left is nobody's. -1: it is another's, or gone. */
+static int lock_folder(const char *folder)
+{
+    struct stat st;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == getuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* One that was made just now may not be locked yet. */
+static bool is_fresh(const char *folder)
+{
+    struct stat st;
+    return stat(folder, &st) != 0 || clock_wall_ns() < (int64_t)st.st_mtime * NS_PER_S + FRESH_NS;
+}
+
+static void remove_leftovers(const char *near)
+{
+    g_autoptr(GDir) dir = g_dir_open(near, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *folder = g_str_has_prefix(name, FOLDER) ? g_build_filename(near, name, NULL) : NULL;
+        int fd = folder && !is_fresh(folder) ? lock_folder(folder) : -1;
+        if (fd < 0)
+            continue;
+        file_remove_tree(folder, NULL);
+        close(fd);
+    }
+}
+
+/* A folder beside the results, since what holds for one holds for the other: mounts, rights; and the lock on it, to be
+ * closed once it is removed (-1 where there are no locks). New string; NULL: none. */
+static char *make_folder(const struct preflight *p, int *ret_lock)
 {
     const char *results = preflight_options_of(p)->results_dir;
     g_autofree char *near = preflight_nearest_folder(results ? results : g_get_tmp_dir());
-    char *folder = g_build_filename(near, ".llem-preflight-XXXXXX", NULL);
-    if (g_mkdtemp(folder))
+    char *folder = g_build_filename(near, FOLDER "XXXXXX", NULL);
+    remove_leftovers(near);
+    *ret_lock = -1;
+    if (g_mkdtemp(folder)) {
+        *ret_lock = lock_folder(folder);
         return folder;
+    }
     g_free(folder);
     return g_dir_make_tmp("llem-preflight-XXXXXX", NULL);
 }
@@ -275,33 +328,54 @@ static bool ask_in(struct preflight *p, const struct config *config, const char 
     g_auto(owned_exchange) x = {0};
     const struct preflight_options *options = preflight_options_of(p);
     const struct runner *runner = runner_of(p, config);
+    int interrupt_fd = preflight_interrupt_fd(p);
     if (!fill(p, config, &x, error) ||
-        !runner_prepare(runner, interrupt_of(options), options->say, options->say_data, error))
+        !(options->pulls ? runner_prepare(runner, interrupt_fd, options->say, options->say_data, error)
+                         : runner_pin(runner, interrupt_fd, error)))
         return false;
     if (with_boards)
         seen->asked = g_strdupv(x.boards);
     else
         g_clear_pointer(&x.boards, g_strfreev);
-    return runner_ask(runner, &x, folder, ASK_NS, interrupt_of(options), &seen->found, error);
+    return runner_ask(runner, &x, folder, ASK_NS, interrupt_fd, &seen->found, error);
 }
 
 /* A container that does not start with its boards still has a C library and an engine to be looked at: all that is
  * wrong is to be told at once. */
-static void ask(struct preflight *p, const struct config *config, struct seen_answer *seen)
+static void ask_twice(struct preflight *p, const struct config *config, const char *folder, struct seen_answer *seen)
 {
-    g_autofree char *folder = make_folder(p);
-    seen->none = !folder;
-    if (!folder || ask_in(p, config, folder, true, seen, &seen->error)) {
-        if (folder)
-            file_remove_tree(folder, NULL);
+    if (ask_in(p, config, folder, true, seen, &seen->error))
         return;
-    }
     bool again = !seen->found && seen->asked && *seen->asked &&
                  !g_error_matches(seen->error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED);
     if (again && ask_in(p, config, folder, false, seen, NULL) && seen->found)
         for (size_t i = 0; i < G_N_ELEMENTS(of_boards); i++)
             json_object_del(seen->found, of_boards[i]);
+}
+
+/* An engine may take minutes to be imported. */
+static void tell(struct preflight *p, const struct config *config)
+{
+    const struct preflight_options *options = preflight_options_of(p);
+    g_autofree char *image = place_image_name(p, config);
+    g_autofree char *text = g_strdup_printf("looking into %s: %s is started there once", image,
+                                            config_string(config, FIELD_BACKEND));
+    if (options->say)
+        options->say(text, options->say_data);
+}
+
+static void ask(struct preflight *p, const struct config *config, struct seen_answer *seen)
+{
+    int lock;
+    g_autofree char *folder = make_folder(p, &lock);
+    seen->none = !folder;
+    if (!folder)
+        return;
+    tell(p, config);
+    ask_twice(p, config, folder, seen);
     file_remove_tree(folder, NULL);
+    if (lock >= 0)
+        close(lock);
 }
 
 const struct answer *place_answer(struct preflight *p, const struct config *config)
@@ -318,7 +392,7 @@ const struct answer *place_answer(struct preflight *p, const struct config *conf
         seen = g_new0(struct seen_answer, 1);
         ask(p, config, seen);
         if (seen->error && !seen->found)
-            seen->image_glibc = ask_loader(client_of(p, config)->client, image->image.id);
+            seen->image_glibc = ask_loader(p, config, image->image.id);
         seen->answer = (struct answer){seen->found, seen->error, (const char *const *)seen->asked,
                                        needs[config_gpu_need(config)], seen->image_glibc};
         g_hash_table_insert(places_of(p)->answers, g_steal_pointer(&name), seen);

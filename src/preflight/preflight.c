@@ -77,6 +77,12 @@ const struct preflight_options *preflight_options_of(const struct preflight *p)
     return p->options;
 }
 
+/* 0 is what nobody set. */
+int preflight_interrupt_fd(const struct preflight *p)
+{
+    return p->options->interrupt_fd > 0 ? p->options->interrupt_fd : -1;
+}
+
 void **preflight_places(struct preflight *p, GDestroyNotify free)
 {
     p->places_free = free;
@@ -166,13 +172,19 @@ static const struct preflight_finding *ask(struct preflight *p, const struct pre
     return finding;
 }
 
-/* Asks a row about everything it asks about; the first finding that refuses, or NULL. */
+static bool is_asked(const struct preflight *p, const struct preflight_check *check)
+{
+    return (!check->thorough || p->options->thorough) && !interrupt_pending(preflight_interrupt_fd(p));
+}
+
+/* Asks a row about everything it asks about, unless somebody waits for the end; the first finding that refuses, or
+ * NULL. */
 static const struct preflight_finding *ask_row(struct preflight *p, const struct preflight_check *check,
                                                const struct config *config)
 {
     const struct preflight_finding *refusal = NULL;
     char *key;
-    for (size_t n = 0; (!check->thorough || p->options->thorough) && (key = check->key(p, config, n)); n++) {
+    for (size_t n = 0; is_asked(p, check) && (key = check->key(p, config, n)); n++) {
         const struct preflight_finding *finding = ask(p, check, config, key);
         if (!refusal && finding->verdict == PREFLIGHT_REFUSES)
             refusal = finding;

@@ -41,7 +41,7 @@ struct preflight_options {
     bool thorough;               /* checks that take their time, too: `llem doctor` */
     bool starts;                 /* containers may be started, to see what is inside: `llem run`, `llem doctor` */
     bool pulls;                  /* images that are not here are pulled, as before a study: `llem run` */
-    int interrupt_fd;            /* ends what takes long; -1: none. Of those that start or pull */
+    int interrupt_fd;            /* ends what takes long, and what is not begun is not asked; -1: none */
     runner_say_fn *say;          /* what is being done; NULL: nobody listens */
     void *say_data;
 };

@@ -50,6 +50,8 @@ const struct preflight_finding *preflight_first_refusal(struct preflight *p,
                                                         const struct config *config);
 
 const struct preflight_options *preflight_options_of(const struct preflight *p);
+/* What ends a probe that takes long; -1: nothing. */
+int preflight_interrupt_fd(const struct preflight *p);
 /* Room for what place.c keeps, NULL at first, and how it is freed. */
 void **preflight_places(struct preflight *p, GDestroyNotify free);
 /* The folder that is there already on the way to one that may not be. New string. */

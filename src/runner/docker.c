@@ -201,27 +201,6 @@ static void words_clear(struct words *w)
     g_free(w->home);
 }
 
-static void add_label(GPtrArray *labels, const char *name, const char *value)
-{
-    if (value)
-        g_ptr_array_add(labels, g_strdup_printf("%s=%s", name, value));
-}
-
-static bool add_labels(const struct docker_run *run, GPtrArray *labels, GError **error)
-{
-    struct container_owner owner;
-    g_autofree char *uid = g_strdup_printf("%u", (unsigned)getuid());
-    if (!container_owner_self(&owner, error))
-        return false;
-    g_autofree char *text = container_owner_text(&owner);
-    add_label(labels, CONTAINER_LABEL_RUN, "1");
-    add_label(labels, CONTAINER_LABEL_STUDY, run->docker->container.study);
-    add_label(labels, CONTAINER_LABEL_CONFIG, run->config_hash);
-    add_label(labels, CONTAINER_LABEL_OWNER, text);
-    add_label(labels, CONTAINER_LABEL_USER, uid);
-    return true;
-}
-
 /* The groups of this user: a model may be readable for one of them alone. */
 static void add_groups(GPtrArray *groups)
 {
@@ -255,7 +234,7 @@ static bool words_fill(const struct docker_run *run, const struct runner_job *jo
     if (gethostname(w->hostname, sizeof w->hostname - 1) != 0)
         w->hostname[0] = 0;
     docker_environment(run->docker, run->places, run->config_hash, run->lock_fd >= 0, &w->env, &w->secrets);
-    bool ok = add_labels(run, w->labels, error);
+    bool ok = container_add_labels(w->labels, run->docker->container.study, run->config_hash, error);
     g_ptr_array_add(w->labels, NULL);
     return ok;
 }
@@ -550,9 +529,10 @@ static const struct runner_check checks[] = {
 
 #define CONTAINER_VERBS                                                                                                \
     .max_in_flight = 1, .flags = RUNNER_ELSEWHERE, .checks = checks, .container = docker_container,                    \
-    .close = docker_close, .prepare = docker_prepare, .place = docker_place, .places_free = docker_places_free,        \
-    .start = run_start, .end_fd = run_end_fd, .has_ended = run_has_ended, .ask_to_stop = run_ask_to_stop,              \
-    .kill = run_kill, .describe_end = run_describe_end, .sweep = run_sweep, .release = run_release
+    .close = docker_close, .prepare = docker_prepare, .pin = docker_pin, .place = docker_place,                        \
+    .places_free = docker_places_free, .start = run_start, .end_fd = run_end_fd, .has_ended = run_has_ended,           \
+    .ask_to_stop = run_ask_to_stop, .kill = run_kill, .describe_end = run_describe_end, .sweep = run_sweep,            \
+    .release = run_release
 
 const struct runner_ops runner_docker = {
     .name = "docker", .summary = "a fresh container for each run, one at a time", .open = docker_open, CONTAINER_VERBS};

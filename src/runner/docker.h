@@ -33,6 +33,8 @@ struct docker {
 /* The client, looked for when it is first needed. */
 struct container_client *docker_client(struct docker *docker, GError **error);
 bool docker_prepare(void *state, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
+/* The image that is here is what runs start from; nothing is fetched or ended. */
+bool docker_pin(void *state, int interrupt_fd, GError **error);
 /* Says in x which image its run starts from, and whether its name has moved to another since. */
 bool docker_name_image(struct docker *docker, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
                        char **ret_warning, GError **error);

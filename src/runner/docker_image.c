@@ -94,6 +94,14 @@ bool docker_prepare(void *state, int interrupt_fd, runner_say_fn *say, void *dat
     return settle_image(docker, interrupt_fd, &listener, error);
 }
 
+bool docker_pin(void *state, int interrupt_fd, GError **error)
+{
+    struct docker *docker = state;
+    return docker->image.id || (docker_client(docker, error) && container_daemon(docker->client, error) &&
+                                container_image_inspect(docker->client, docker->container.image, interrupt_fd,
+                                                        &docker->image, error));
+}
+
 /* A daemon that answered before and does not now: it was killed, or somebody restarts it. */
 static bool is_away(const GError *error)
 {

@@ -51,6 +51,11 @@ bool runner_prepare(const struct runner *runner, int interrupt_fd, runner_say_fn
     return !runner->ops->prepare || runner->ops->prepare(runner->state, interrupt_fd, say, data, error);
 }
 
+bool runner_pin(const struct runner *runner, int interrupt_fd, GError **error)
+{
+    return !runner->ops->prepare || runner->ops->pin(runner->state, interrupt_fd, error);
+}
+
 bool runner_place(const struct runner *runner, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
                   struct runner_places **ret, GError **error)
 {

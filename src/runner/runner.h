@@ -129,6 +129,7 @@ struct runner_ops {
     void (*close)(void *state);
     /* NULL: nothing to prepare. */
     bool (*prepare)(void *state, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
+    bool (*pin)(void *state, int interrupt_fd, GError **error); /* as far as prepare() is there */
     /* Fills in what the row says of runs in x; NULL: paths are as they are here, and it says nothing. */
     bool (*place)(void *state, struct exchange *x, int interrupt_fd, runner_say_fn *say, void *data,
                   struct runner_places **ret, GError **error);
@@ -165,6 +166,8 @@ const struct runner_container *runner_container_of(const struct runner *runner);
  * pulled and pinned. A signal in interrupt_fd (-1: none) ends it (INTERRUPTED) and is left for the caller to take.
  * say may be NULL. Comes before runner_place(). */
 bool runner_prepare(const struct runner *runner, int interrupt_fd, runner_say_fn *say, void *data, GError **error);
+/* In its place, for who only looks: what is here now is taken, whatever would be pulled before a study. */
+bool runner_pin(const struct runner *runner, int interrupt_fd, GError **error);
 /* Where the files that x names will be for its worker, and what its context says of the runner (image, …), filled in.
  * *ret is NULL where paths are as they are here. x must be complete but for that. What prepare() found and is away (a
  * daemon that is restarted) is waited for, for some seconds; interrupt_fd and say are as there. */

@@ -187,6 +187,15 @@ def test_a_host_without_a_driver(docker, llem, tmp_path):
     assert rows["gpu.driver"]["state"] == "failed"
 
 
+def test_boards_that_are_not_there_hide_nothing(docker, llem, tmp_path, boards):
+    """What else is wrong with the image is told at once."""
+    boards()
+    path = study(tmp_path, docker.image("oldglibc"), **{"sim.device": "gpu", "gpus": [7]})
+    rows = doctor(llem, path, 1)
+    assert rows["gpu.boards"]["state"] == "failed" and "7" in rows["gpu.boards"]["found"]
+    assert rows["container.glibc"]["found"] == "llem-worker needs glibc 2.34, the image has 2.31"
+
+
 def test_library_and_kernel_of_different_drivers(docker, llem, tmp_path, boards):
     boards()
     (tmp_path / "sys/proc/driver/nvidia").mkdir(parents=True)
@@ -277,6 +286,69 @@ def test_ctrl_c_while_it_is_looked_at(docker, llem, tmp_path):
     assert process.returncode == 130, out + err
     assert docker.containers() == []
     assert not list(tmp_path.glob("results/*")) and not list(tmp_path.glob(".llem-preflight*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_doctor_that_is_told_to_end(docker, llem, tmp_path, number):
+    """The container that it looks into ends, and the folder that was made for it goes; no verdict is given."""
+    toy.install(llem, program="import time\ntime.sleep(600)\n")
+    process = llem.start("doctor", study(tmp_path, docker.image("python"), backend="toy", model="m"))
+    while not docker.containers():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    time.sleep(1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, out + err
+    assert out == "" and "interrupted before everything was looked at" in err
+    assert docker.containers() == [] and not list(tmp_path.glob("**/.llem-preflight*"))
+
+
+def test_what_a_killed_look_left_goes_with_the_next(docker, llem, tmp_path):
+    toy.install(llem, program="import time\ntime.sleep(600)\n")
+    process = llem.start("run", study(tmp_path, docker.image("python"), backend="toy", model="m"))
+    while not docker.containers():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    [left] = llem.folder.glob(".llem-preflight*")
+    while docker.containers():  # it hears that llem is dead
+        time.sleep(0.1)
+    old = time.time() - 3600
+    os.utime(left, (old, old))
+    doctor(llem, study(tmp_path, docker.image("base")))
+    assert not list(llem.folder.glob(".llem-preflight*"))
+
+
+def test_one_line_says_what_takes_its_time(docker, llem, tmp_path):
+    """An engine may take minutes to be imported: who waits is told, once for each place."""
+    image = docker.image("base")
+    path = study(tmp_path, image, sweep={"sim.threads": [1, 2]})
+    done = llem.run("doctor", path, timeout=180)
+    assert done.stderr == f"looking into docker:{image}: sim is started there once\n"
+    assert llem.run("run", path, timeout=180).stderr.count("looking into ") == 1
+    assert "looking into" not in llem.run("run", path, "--quiet", timeout=180).stderr
+    assert "looking into" not in llem.run("run", path, "--skip-preflight", timeout=180).stderr
+
+
+def test_looking_fetches_nothing(docker, llem, tmp_path):
+    """Whatever a study would do: what is here is looked at, also where there is no registry."""
+    rows = doctor(llem, study(tmp_path, docker.image("base"), runner={"pull": "always"}))
+    assert set(states(rows).values()) == {"ok"}
+
+
+def test_every_container_that_looks_is_ours(docker, llem, tmp_path):
+    """The one that asks an old C library for its version, too: by its labels it is swept where llem is killed."""
+    image, since = docker.image("oldglibc", name="llem-test/asked", labels={"of": "this test"}), time.time()
+    doctor(llem, study(tmp_path, image), 1)
+    events = docker.ok("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}", "--filter", "event=create",
+                       "--format", "{{json .Actor.Attributes}}")  # fmt: skip
+    ours = [row for row in map(json.loads, events.splitlines()) if row["image"] == docker.image_id(image)]
+    assert len(ours) == 2
+    for row in ours:
+        assert row["org.llenergymeasure.run"] == "1" and row["org.llenergymeasure.owner"].count(":") == 3
+        assert row["name"].startswith("llem-")
 
 
 def test_skip_preflight(docker, llem, tmp_path):
