@@ -450,7 +450,8 @@ static char *init_reason(const struct nvml_api *api, nvml_return code)
     for (size_t i = 0; i < G_N_ELEMENTS(init_advice); i++)
         if (init_advice[i].code == code)
             advice = init_advice[i].advice;
-    return g_strdup_printf("NVML does not start: '%s'; %s", nvml_api_error(api, code), advice);
+    g_autofree char *file = nvml_api_file(api);
+    return g_strdup_printf("NVML (%s) does not start: '%s'; %s", file, nvml_api_error(api, code), advice);
 }
 
 static const char *library_path(const struct meter_context *context)

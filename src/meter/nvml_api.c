@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct symbol_row {
@@ -111,6 +112,15 @@ void nvml_api_unload(struct nvml_api *api)
     if (api->library)
         dlclose(api->library);
     memset(api, 0, sizeof *api);
+}
+
+char *nvml_api_file(const struct nvml_api *api)
+{
+    Dl_info info;
+    void *function;
+    memcpy(&function, &api->init, sizeof function);
+    g_autofree char *real = dladdr(function, &info) ? realpath(info.dli_fname, NULL) : NULL;
+    return real ? g_path_get_basename(real) : g_strdup("of an unknown name");
 }
 
 const char *nvml_api_error(const struct nvml_api *api, nvml_return code)

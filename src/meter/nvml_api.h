@@ -58,5 +58,7 @@ struct nvml_api {
 /* Loads the library (path NULL: the usual names). false with a reason in words to act on. */
 bool nvml_api_load(struct nvml_api *api, const char *path, char **ret_reason);
 void nvml_api_unload(struct nvml_api *api);
+/* The file that was loaded: "libnvidia-ml.so.580.65.06", by which drivers name their version. New string. */
+char *nvml_api_file(const struct nvml_api *api);
 /* The library's own words for a code, or "NVML error N". Borrowed from the library or a static buffer per thread. */
 const char *nvml_api_error(const struct nvml_api *api, nvml_return code);

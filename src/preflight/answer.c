@@ -158,6 +158,26 @@ static char *missing_boards(const struct answer *a, const json_t *devices)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+static bool is_asked(const struct answer *a, const char *uuid)
+{
+    return uuid && a->asked && g_strv_contains(a->asked, uuid);
+}
+
+/* An instance of a divided board (MIG) comes with the board, and the board with its instances. */
+static bool comes_with_asked(const struct answer *a, const json_t *devices, const json_t *device)
+{
+    const char *uuid = json_string_value(json_object_get(device, "uuid"));
+    const json_t *other;
+    size_t i;
+    if (is_asked(a, uuid) || is_asked(a, json_string_value(json_object_get(device, "instance_of"))))
+        return true;
+    json_array_foreach(devices, i, other)
+        if (!g_strcmp0(json_string_value(json_object_get(other, "instance_of")), uuid) &&
+            is_asked(a, json_string_value(json_object_get(other, "uuid"))))
+            return true;
+    return false;
+}
+
 static char *further_boards(const struct answer *a, const json_t *devices)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -165,7 +185,7 @@ static char *further_boards(const struct answer *a, const json_t *devices)
     size_t i;
     json_array_foreach(devices, i, device) {
         const char *uuid = json_string_value(json_object_get(device, "uuid"));
-        if (uuid && !(a->asked && g_strv_contains(a->asked, uuid)))
+        if (uuid && !comes_with_asked(a, devices, device))
             g_string_append_printf(text, "%s%s", text->len ? ", " : "", uuid);
     }
     return g_string_free(g_steal_pointer(&text), FALSE);

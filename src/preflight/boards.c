@@ -44,8 +44,10 @@ static void probe_wish(const struct preflight_question *q, struct preflight_find
         return;
     }
     g_autofree char *list = choice.uuids ? g_strjoinv(", ", choice.uuids) : NULL;
-    preflight_find(ret, PREFLIGHT_OK, NULL, "%s%s%s", list ? list : boards_absent(boards), list ? " by " : "",
-                   list ? choice.source : "");
+    if (list)
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s by %s", list, choice.source);
+    else
+        preflight_find(ret, PREFLIGHT_ABSENT, NULL, "%s", boards_absent(boards));
 }
 
 const struct preflight_check preflight_boards_rows[] = {

@@ -10,13 +10,6 @@
 #define ROOM_TO_RUN  (1 * GIB)  /* of containers and their logs, where the image is here */
 #define ROOM_TO_PULL (30 * GIB) /* images of engines are this large, and are there packed and unpacked for a while */
 
-static const struct diag_span *runner_place_in_file(const struct config *config)
-{
-    g_autofree char *path = config_runner_path(config_string(config, FIELD_BACKEND), "use");
-    const struct diag_span *at = config_place_at(config, path);
-    return at ? at : config_place(config, FIELD_BACKEND);
-}
-
 /* --- Client and daemon ------------------------------------------------------------------------------------------- */
 
 /* Of the machine: whatever is there. */
@@ -35,7 +28,7 @@ static void probe_client(const struct preflight_question *q, struct preflight_fi
                        container_client_version(seen->client), container_client_path(seen->client));
     else
         preflight_find(ret, q->config ? PREFLIGHT_FAILS : PREFLIGHT_ABSENT,
-                       q->config ? runner_place_in_file(q->config) : NULL, "%s", seen->error->message);
+                       q->config ? place_of_runner(q->config) : NULL, "%s", seen->error->message);
 }
 
 /* Where there is a client. */
@@ -51,7 +44,7 @@ static void probe_daemon(const struct preflight_question *q, struct preflight_fi
     const struct container_daemon *d = seen->daemon;
     if (!d) {
         preflight_find(ret, q->config ? PREFLIGHT_FAILS : PREFLIGHT_ABSENT,
-                       q->config ? runner_place_in_file(q->config) : NULL, "%s", seen->daemon_error->message);
+                       q->config ? place_of_runner(q->config) : NULL, "%s", seen->daemon_error->message);
         return;
     }
     const char *endpoint = d->endpoint ? d->endpoint : "";
@@ -119,13 +112,13 @@ static void probe_memory(const struct preflight_question *q, struct preflight_fi
     g_autofree char *shm = num_format_bytes(c->shm_bytes), *have = num_format_bytes(most);
     g_autofree char *may = limit > 0 ? num_format_bytes(limit) : NULL, *left = num_format_bytes(available);
     if (limit > 0 && c->shm_bytes > limit)
-        preflight_find(ret, PREFLIGHT_LACKS, runner_place_in_file(q->config),
+        preflight_find(ret, PREFLIGHT_LACKS, place_of_runner(q->config),
                        "%s of shared memory in a container that may use %s: what lies there counts", shm, may);
     else if (c->shm_bytes > most)
-        preflight_find(ret, PREFLIGHT_LACKS, runner_place_in_file(q->config),
+        preflight_find(ret, PREFLIGHT_LACKS, place_of_runner(q->config),
                        "%s of shared memory on a machine with %s: what lies there is its memory", shm, have);
     else if (limit > most)
-        preflight_find(ret, PREFLIGHT_LACKS, runner_place_in_file(q->config),
+        preflight_find(ret, PREFLIGHT_LACKS, place_of_runner(q->config),
                        "the container may use %s on a machine with %s", may, have);
     else
         preflight_find(ret, PREFLIGHT_OK, NULL, "%s of %s available; %s of shared memory%s%s", left, have, shm,
@@ -138,7 +131,7 @@ static void probe_memory(const struct preflight_question *q, struct preflight_fi
 static void tell_missing(const struct preflight_question *q, const struct runner_container *c, const GError *why,
                          struct preflight_finding *ret)
 {
-    const struct diag_span *at = runner_place_in_file(q->config);
+    const struct diag_span *at = place_of_runner(q->config);
     bool comes = g_error_matches(why, LLEM_ERROR, LLEM_ERROR_IMAGE_MISSING) && g_strcmp0(c->pull, "never") != 0 &&
                  !preflight_options_of(q->preflight)->pulls;
     if (comes)
@@ -162,7 +155,7 @@ static void probe_image(const struct preflight_question *q, struct preflight_fin
     }
     g_autofree char *size = num_format_bytes(seen->image.size_bytes);
     if (arch && *arch && seen->image.os_arch && strcmp(arch, seen->image.os_arch) != 0)
-        preflight_find(ret, PREFLIGHT_FAILS, runner_place_in_file(q->config), "%s is made for %s, the daemon runs %s",
+        preflight_find(ret, PREFLIGHT_FAILS, place_of_runner(q->config), "%s is made for %s, the daemon runs %s",
                        c->image, seen->image.os_arch, arch);
     else
         preflight_find(ret, PREFLIGHT_OK, NULL, "%.19s, %s, %s%s%s", seen->image.id, size, seen->image.os_arch,
@@ -197,7 +190,7 @@ static void judge(const struct preflight_question *q, struct preflight_finding *
         return;
     }
     verdict_of(answer, &verdict);
-    const struct diag_span *at = verdict.verdict >= PREFLIGHT_LACKS ? runner_place_in_file(q->config) : NULL;
+    const struct diag_span *at = verdict.verdict >= PREFLIGHT_LACKS ? place_of_runner(q->config) : NULL;
     preflight_find(ret, verdict.verdict, at, "%s", verdict.text);
     ret->hint = g_steal_pointer(&verdict.hint);
     answer_verdict_clear(&verdict);

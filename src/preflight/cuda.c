@@ -258,9 +258,12 @@ static bool is_consumer(const char *brand)
 /* "CUDA 12.8.1, the host's driver 535.54.03 has CUDA 12.2" */
 static char *both_numbers(const char *image_cuda, const struct cuda_host *host)
 {
-    return g_strdup_printf("the image is built for CUDA %s, the host's driver %s has CUDA %d.%d", image_cuda,
-                           host->driver ? host->driver : "(of an unknown version)", host->cuda / 1000,
-                           host->cuda % 1000 / 10);
+    const char *driver = host->driver ? host->driver : "(of an unknown version)";
+    if (host->cuda <= 0)
+        return g_strdup_printf("the image is built for CUDA %s; what the host's driver %s has is not known", image_cuda,
+                               driver);
+    return g_strdup_printf("the image is built for CUDA %s, the host's driver %s has CUDA %d.%d", image_cuda, driver,
+                           host->cuda / 1000, host->cuda % 1000 / 10);
 }
 
 static void conclude(struct cuda_verdict *ret, enum cuda_answer answer, const char *source, const char *remedy,

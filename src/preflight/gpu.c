@@ -43,13 +43,16 @@ static char *kernel_driver(void)
 /* The library's version is the driver's it came with: "580.65.06". */
 static void probe_driver(const struct preflight_question *q, struct preflight_finding *ret)
 {
-    enum preflight_verdict lack = config_gpu_need(q->config) == CONFIG_GPU_NEEDS ? PREFLIGHT_FAILS : PREFLIGHT_ABSENT;
     g_autoptr(json_t) facts = host_facts();
     g_autofree char *kernel = kernel_driver();
+    /* a module without a library that works is no machine without a GPU */
+    enum preflight_verdict lack = config_gpu_need(q->config) == CONFIG_GPU_NEEDS ? PREFLIGHT_FAILS
+                                  : kernel                                      ? PREFLIGHT_LACKS
+                                                                                : PREFLIGHT_ABSENT;
     const char *absent = json_string_value(json_object_get(facts, "absent"));
     const char *library = json_string_value(json_object_get(facts, "driver_version"));
     const char *cuda = json_string_value(json_object_get(facts, "cuda_version"));
-    const struct diag_span *at = lack == PREFLIGHT_FAILS ? config_place(q->config, FIELD_BACKEND) : NULL;
+    const struct diag_span *at = lack >= PREFLIGHT_LACKS ? config_place(q->config, FIELD_BACKEND) : NULL;
     if (!library)
         preflight_find(ret, lack, at, "%s%s%s", absent ? absent : "no driver answers",
                        kernel ? "; the loaded kernel module is " : "", kernel ? kernel : "");
@@ -105,7 +108,8 @@ static void probe_toolkit(const struct preflight_question *q, struct preflight_f
     for (char **device = d->cdi_devices; device && *device; device++)
         if (strstr(*device, "nvidia"))
             add_evidence(text, "device ", *device);
-    for (const char *const *dir = usual; *dir; dir++)
+    bool told = d->cdi_dirs && *d->cdi_dirs; /* docker says where it looks, if it does */
+    for (const char *const *dir = told ? (const char *const *)d->cdi_dirs : usual; *dir; dir++)
         add_cdi_files(text, *dir);
     for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
         g_autofree char *path = g_find_program_in_path(programs[i]);
@@ -200,7 +204,8 @@ static void probe_image_cuda(const struct preflight_question *q, struct prefligh
     struct cuda_verdict verdict;
     cuda_image_read(variables, &image);
     cuda_judge(&image, &host, &verdict);
-    preflight_find(ret, verdicts[verdict.answer], NULL, "%s: %s (%s)", cuda_answer_name(verdict.answer), verdict.text,
+    const struct diag_span *at = verdicts[verdict.answer] < PREFLIGHT_LACKS ? NULL : place_of_runner(q->config);
+    preflight_find(ret, verdicts[verdict.answer], at, "%s: %s (%s)", cuda_answer_name(verdict.answer), verdict.text,
                    verdict.source);
     ret->hint = g_strdup(verdict.remedy);
     cuda_verdict_clear(&verdict);

@@ -99,6 +99,13 @@ const struct runner_container *place_container(const struct preflight *p, const 
     return runner ? runner_container_of(runner) : NULL;
 }
 
+const struct diag_span *place_of_runner(const struct config *config)
+{
+    g_autofree char *path = config_runner_path(config_string(config, FIELD_BACKEND), "use");
+    const struct diag_span *at = config_place_at(config, path);
+    return at ? at : config_place(config, FIELD_BACKEND);
+}
+
 char *place_client_name(const struct preflight *p, const struct config *config)
 {
     const struct runner_container *c = place_container(p, config);

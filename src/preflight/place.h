@@ -19,6 +19,8 @@ struct seen_client {
 
 /* What a container of a cell's runs is to be; NULL: they are on this machine, or nobody runs them. */
 const struct runner_container *place_container(const struct preflight *p, const struct config *config);
+/* Where the file says it, else where it says which engine; borrowed. */
+const struct diag_span *place_of_runner(const struct config *config);
 /* "docker", "podman", "docker: IMAGE": what findings are about. NULL as above. New strings. */
 char *place_client_name(const struct preflight *p, const struct config *config);
 char *place_image_name(const struct preflight *p, const struct config *config);

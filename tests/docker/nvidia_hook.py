@@ -47,9 +47,16 @@ def script_of(variables, folder):
 
 
 def chosen(tree, wanted):
-    """Indices of the boards that NVIDIA_VISIBLE_DEVICES names."""
+    """Indices of the boards that NVIDIA_VISIBLE_DEVICES names; of a divided one only the instances that are named stay."""
     if wanted in ("", "void", "none"):
         return []
+    names = wanted.split(",")
+    for device in tree["devices"]:
+        instances = [one for one in device.get("instances", []) if one.get("uuid") in names]
+        if instances:
+            device["instances"] = instances
+            names = [device["uuid"] if name in [one["uuid"] for one in instances] else name for name in names]
+    wanted = ",".join(dict.fromkeys(names))
     uuids = [device["uuid"] for device in tree["devices"]]
     if wanted == "all":
         return list(range(len(uuids)))

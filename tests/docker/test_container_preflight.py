@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -177,6 +178,14 @@ def test_boards_inside_are_those_asked_for(docker, llem, tmp_path, boards):
     assert "simulated" in rows["container.cuda"]["found"]
 
 
+def test_an_instance_comes_with_its_board(docker, llem, tmp_path, boards):
+    """A container that is given an instance of a divided board (MIG) sees the board, too; no other instance."""
+    boards(devices=[{"uuid": A, "instances": [{"uuid": "MIG-11"}, {"uuid": "MIG-22"}]}, {"uuid": B}])
+    path = study(tmp_path, docker.image("base"), runner={"environment": ["LLEM_NVML_SIM"]}, **{"sim.device": "gpu", "gpus": ["MIG-22"]})
+    row = doctor(llem, path)["container.gpus"]
+    assert row["state"] == "ok" and row["found"].startswith("1 of 1"), row
+
+
 def test_runs_without_a_gpu_ask_for_none(docker, llem, tmp_path):
     rows = doctor(llem, study(tmp_path, docker.image("cuda13")))
     assert not [check for check in rows if check.startswith(("gpu.", "container.gpus"))]
@@ -204,6 +213,24 @@ def test_library_and_kernel_of_different_drivers(docker, llem, tmp_path, boards)
     path = study(tmp_path, docker.image("base"), **{"sim.device": "gpu"})
     row = doctor(llem, path, 1, env={"LLEM_SYSROOT": str(tmp_path / "sys")})["gpu.driver"]
     assert row["state"] == "failed" and "580.65.06" in row["found"] and "575.57.08" in row["found"]
+
+
+@pytest.mark.parametrize("fields, code, state", [({"sim.device": "gpu"}, 1, "failed"), ({"backend": "toy", "model": "m"}, 0, "warning")])
+def test_a_library_that_does_not_start_names_both_drivers(docker, llem, build_dir, tmp_path, boards, fields, code, state):
+    """As it is after an update of the driver: NVML says that its module is another's, and no number."""
+    toy.install(llem)
+    boards(faults=[{"call": "nvmlInit_v2", "return": "LIB_RM_VERSION_MISMATCH"}])
+    library = tmp_path / "libnvidia-ml.so.580.65.06"
+    shutil.copy(build_dir / "lib" / "libllem-nvml-sim.so", library)
+    (tmp_path / "libnvidia-ml.so.1").symlink_to(library.name)
+    (tmp_path / "sys/proc/driver/nvidia").mkdir(parents=True)
+    (tmp_path / "sys/proc/driver/nvidia/version").write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  575.57.08  Sat May 24 2025\n")  # fmt: skip
+    env = {"LLEM_SYSROOT": str(tmp_path / "sys"), "LLEM_NVML_LIBRARY": str(tmp_path / "libnvidia-ml.so.1")}
+    rows = doctor(llem, study(tmp_path, docker.image("python"), **fields), code, env=env)
+    assert rows["gpu.driver"]["state"] == state and rows["gpu.boards"]["state"] == "absent"
+    assert "580.65.06" in rows["gpu.driver"]["found"] and "575.57.08" in rows["gpu.driver"]["found"]
+    assert "reboot" in rows["gpu.driver"]["found"]
 
 
 def test_toolkit_that_is_missing(own_docker, llem, tmp_path, boards):

@@ -15,7 +15,8 @@ typedef void judge(const struct answer *answer, struct answer_verdict *ret);
 #define PROGRAM(clean, said)                                                                                           \
     "{" PLACE ", \"programs\": [{\"path\": \"/opt/llem/e\", \"clean\": " clean ", \"said\": \"" said "\"}]}"
 
-static const char *const none[] = {NULL}, *const only_a[] = {"GPU-a", NULL}, *const both[] = {"GPU-a", "GPU-b", NULL};
+static const char *const none[] = {NULL}, *const only_a[] = {"GPU-a", NULL}, *const both[] = {"GPU-a", "GPU-b", NULL},
+                         *const instance[] = {"MIG-1", NULL};
 
 static const struct {
     judge *judge;
@@ -62,6 +63,13 @@ static const struct {
     {answer_boards, GPUS(A ", " B), 0, NULL, NULL, only_a, ANSWER_NEEDS, PREFLIGHT_FAILS, "though not asked for: GPU-b",
      "NVIDIA_VISIBLE_DEVICES"},
     {answer_boards, GPUS(A), 0, NULL, NULL, none, ANSWER_NEVER, PREFLIGHT_LACKS, "though not asked for: GPU-a", "default runtime"},
+    /* a divided board comes with its instance, another instance does not */
+    {answer_boards, GPUS(A ", {\"uuid\": \"MIG-1\", \"instance_of\": \"GPU-a\"}"), 0, NULL, NULL, instance, ANSWER_NEEDS,
+     PREFLIGHT_OK, "1 of 1", NULL},
+    {answer_boards, GPUS(A ", {\"uuid\": \"MIG-1\", \"instance_of\": \"GPU-a\"}"), 0, NULL, NULL, only_a, ANSWER_NEEDS,
+     PREFLIGHT_OK, "1 of 1", NULL},
+    {answer_boards, GPUS(A ", {\"uuid\": \"MIG-1\", \"instance_of\": \"GPU-a\"}, {\"uuid\": \"MIG-2\", \"instance_of\": \"GPU-a\"}"),
+     0, NULL, NULL, instance, ANSWER_NEEDS, PREFLIGHT_FAILS, "though not asked for: MIG-2", NULL},
     /* podman takes --gpus and gives none, without a word */
     {answer_boards, "{" PLACE ", \"gpus\": {\"absent\": \"there is no driver\"}}", 0, NULL, NULL, only_a, ANSWER_NEEDS,
      PREFLIGHT_FAILS, "1 GPU was asked for, none is visible: there is no driver", NULL},
