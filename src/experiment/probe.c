@@ -124,9 +124,56 @@ static json_t *look_at_program(const char *path)
     return run;
 }
 
+#define MOST_OBJECTS 64
+#define MOST_DEPTH   4
+
+/* An object that an engine may load while it works; what the loader says counts only where it speaks of the C library:
+ * a library of the driver's need not be there, and Python's modules find theirs in the interpreter. */
+static void look_at_object(json_t *list, const char *loader, const char *path)
+{
+    json_t *run = run_program((const char *const[]){loader, "--list", path, NULL}, NULL);
+    const char *said = json_string_value(json_object_get(run, "said"));
+    if (said && strstr(said, "version `GLIBC_2")) {
+        json_object_set_new(run, "clean", json_false());
+        json_object_set_new(run, "path", json_string(path));
+        json_array_append(list, run);
+    }
+    json_decref(run);
+}
+
+static void look_at_objects(json_t *list, const char *loader, const char *path, int depth, int *left)
+{
+    if (g_file_test(path, G_FILE_TEST_IS_SYMLINK) || depth > MOST_DEPTH || *left <= 0)
+        return;
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *below = g_build_filename(path, name, NULL);
+        look_at_objects(list, loader, below, depth + 1, left);
+    }
+    if (!dir && (g_str_has_suffix(path, ".so") || strstr(path, ".so."))) {
+        (*left)--;
+        look_at_object(list, loader, path);
+    }
+}
+
+/* In a container: the engine's folder and its other files, where a runner puts them beside the worker. */
+static void add_objects(const struct exchange *x, json_t *list)
+{
+    const char *engine = json_string_value(json_object_get(x->config, "backend"));
+    g_autofree char *ours = install_folder(), *loader = loader_of("/proc/self/exe");
+    g_autofree char *folder = ours && engine ? g_build_filename(ours, "..", "engines", engine, NULL) : NULL;
+    g_autofree char *files = ours ? g_build_filename(ours, "..", "files", NULL) : NULL;
+    const char *const places[] = {folder, files};
+    int left = MOST_OBJECTS;
+    for (size_t i = 0; loader && i < G_N_ELEMENTS(places); i++)
+        if (places[i])
+            look_at_objects(list, loader, places[i], 0, &left);
+}
+
 static json_t *program_facts(const struct exchange *x)
 {
     json_t *list = json_array();
+    add_objects(x, list);
     for (char **word = x->command; *word; word++) {
         json_t *run = g_path_is_absolute(*word) ? look_at_program(*word) : NULL;
         if (run)

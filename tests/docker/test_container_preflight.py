@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 
 import daemon as daemons
@@ -156,6 +157,38 @@ def test_engine_that_the_image_does_not_have(docker, llem, tmp_path):
     rows = doctor(llem, study(tmp_path, docker.image("base"), backend="toy", model="m"), 1)
     assert rows["container.engine"]["state"] == "failed" and "python3" in rows["container.engine"]["found"]
     assert rows["container.start"]["state"] == "ok"
+
+
+def elf_hash(name):
+    value = 0
+    for byte in name:
+        value = (value << 4) + byte
+        value = (value ^ ((value & 0xF0000000) >> 24)) & 0x0FFFFFFF
+    return value.to_bytes(4, "little")
+
+
+def object_of(path, version):
+    """A shared object that needs that version of glibc."""
+    source = path.with_suffix(".c")
+    source.write_text("int pthread_create(void);\nvoid *f(void) { return pthread_create; }\n")  # in libc since 2.34
+    subprocess.run(["gcc", "-w", "-shared", "-fPIC", "-o", path, source], check=True)
+    have, want = b"GLIBC_2.34", f"GLIBC_{version}".encode()
+    data = path.read_bytes()
+    assert data.count(elf_hash(have)) == 1 and have in data and len(have) == len(want)
+    path.write_bytes(data.replace(elf_hash(have), elf_hash(want)).replace(have, want))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("version, state", [("2.34", "ok"), ("2.99", "failed")])
+def test_what_an_engine_loads_while_it_works(docker, llem, tmp_path, inside, version, state):
+    """A library in its folder, or among its other files, that the image's C library is too old for."""
+    native = tmp_path / "native"
+    native.mkdir()
+    folder = toy.install(llem, descriptor=lambda tree: tree.update(files=["{dir}", str(native)]))
+    object_of((folder if inside else native) / "libfast.so", version)
+    rows = doctor(llem, study(tmp_path, docker.image("python"), backend="toy", model="m"), 0 if state == "ok" else 1)
+    assert rows["container.glibc"]["state"] == state, rows["container.glibc"]["found"]
+    assert state == "ok" or "libfast.so needs glibc 2.99, the image has 2." in rows["container.glibc"]["found"]
 
 
 def test_limits_that_are_refused_are_not_a_missing_toolkit(docker, llem, tmp_path):
