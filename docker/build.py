@@ -8,7 +8,8 @@
     docker/build.py vllm --check          # builds, then looks at it and starts its worker
 
 llem must have been built first (make build). Another owner than docker/image.json names: LLEM_IMAGE_OWNER. Another
-client than docker: LLEM_CONTAINER_CLIENT=podman. To try a recipe where the upstream image is not: --base IMAGE.
+client than docker: LLEM_CONTAINER_CLIENT=podman. To try a recipe where the upstream image is not: --base IMAGE, and
+LLEM_IMAGE_OWNER, since what comes of it is no official image.
 """
 
 import argparse
@@ -89,9 +90,16 @@ def packages(backend):
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def run(*arguments, **options):
+    try:
+        return subprocess.run([CLIENT, *arguments], text=True, **options)
+    except OSError as error:
+        raise Refused(f"{CLIENT} cannot be started: {error.strerror}; another client: LLEM_CONTAINER_CLIENT") from None
+
+
 def client(*arguments, capture=False):
     env = {"DOCKER_BUILDKIT": "0", **os.environ} if no_buildx() else None
-    done = subprocess.run([CLIENT, *arguments], text=True, env=env, stdout=subprocess.PIPE if capture else None)
+    done = run(*arguments, env=env, stdout=subprocess.PIPE if capture else None)
     if done.returncode:
         raise Refused(f"{CLIENT} {arguments[0]} failed (exit {done.returncode})")
     return done.stdout
@@ -99,12 +107,12 @@ def client(*arguments, capture=False):
 
 def no_buildx():
     """Whether only docker's first builder is there; the recipes need no other."""
-    done = subprocess.run([CLIENT, "buildx", "version"], capture_output=True)
+    done = run("buildx", "version", capture_output=True)
     return Path(CLIENT).name == "docker" and done.returncode != 0
 
 
 def inspect(image, pull=True):
-    done = subprocess.run([CLIENT, "image", "inspect", image], capture_output=True, text=True)
+    done = run("image", "inspect", image, capture_output=True)
     if done.returncode == 0:
         return json.loads(done.stdout)[0]
     if not pull:
@@ -191,6 +199,8 @@ def main():
         return print(json.dumps(rows))
     if not options.backend:
         raise Refused(f"say which: {', '.join(backends())}")
+    if options.base and not os.environ.get("LLEM_IMAGE_OWNER"):
+        raise Refused("on another base it is no official image, and must not be called like one: name its owner in LLEM_IMAGE_OWNER")
     for row in builds(options.backend, options.cuda):
         if options.name:
             print(name_of(options.backend, row["cuda"]))

@@ -62,6 +62,17 @@ def test_what_is_refused():
         assert done.returncode == 1 and said in done.stderr, done
 
 
+def test_a_client_that_is_not_there_is_said(build_dir):
+    done = script("vllm", "--programs", build_dir, env={"LLEM_CONTAINER_CLIENT": "/nowhere/docker"})
+    assert done.returncode == 1 and done.stderr.startswith("docker/build.py: /nowhere/docker cannot be started: No such file")
+
+
+def test_another_base_makes_no_official_image():
+    """It would bear the name that a bare `docker` stands for."""
+    done = script("vllm", "--base", "debian:12-slim", env={"LLEM_IMAGE_OWNER": ""})
+    assert done.returncode == 1 and "LLEM_IMAGE_OWNER" in done.stderr
+
+
 # Recipes
 
 
