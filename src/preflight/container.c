@@ -101,7 +101,14 @@ static int64_t available_bytes(void)
     return number && num_parse_int(number, 0, INT64_MAX / 1024, &kib, NULL) ? kib * 1024 : -1;
 }
 
-/* What is written to /dev/shm is memory: of the machine, and of the container's limit. */
+/* What a container may use is said for each engine. */
+static char *memory_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    g_autofree char *room = room_key(p, config, nth);
+    return room ? g_strdup_printf("%s for %s", room, config_string(config, FIELD_BACKEND)) : NULL;
+}
+
+/* What is written to /dev/shm is memory: of the machine, and of the container's limit unless it is the machine's. */
 static void probe_memory(const struct preflight_question *q, struct preflight_finding *ret)
 {
     const struct runner_container *c = place_container(q->preflight, q->config);
@@ -109,19 +116,22 @@ static void probe_memory(const struct preflight_question *q, struct preflight_fi
     if (c->memory && !config_size_parse(c->memory, &limit))
         limit = -1;
     int64_t most = daemon > 0 ? daemon : available;
-    g_autofree char *shm = num_format_bytes(c->shm_bytes), *have = num_format_bytes(most);
+    int64_t shm_bytes = g_strcmp0(c->ipc, "host") ? c->shm_bytes : 0;
+    g_autofree char *shm = shm_bytes ? num_format_bytes(shm_bytes) : g_strdup("the machine's own");
+    g_autofree char *have = num_format_bytes(most);
     g_autofree char *may = limit > 0 ? num_format_bytes(limit) : NULL, *left = num_format_bytes(available);
-    if (limit > 0 && c->shm_bytes > limit)
+    if (limit > 0 && shm_bytes > limit)
         preflight_find(ret, PREFLIGHT_LACKS, place_of_runner(q->config),
                        "%s of shared memory in a container that may use %s: what lies there counts", shm, may);
-    else if (c->shm_bytes > most)
+    else if (shm_bytes > most)
         preflight_find(ret, PREFLIGHT_LACKS, place_of_runner(q->config),
                        "%s of shared memory on a machine with %s: what lies there is its memory", shm, have);
     else if (limit > most)
         preflight_find(ret, PREFLIGHT_LACKS, place_of_runner(q->config),
                        "the container may use %s on a machine with %s", may, have);
     else
-        preflight_find(ret, PREFLIGHT_OK, NULL, "%s of %s available; %s of shared memory%s%s", left, have, shm,
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s of %s available; %s%s shared memory%s%s", left, have, shm,
+                       shm_bytes ? " of" : "",
                        limit > 0 ? ", limited to " : "", limit > 0 ? may : "");
 }
 
@@ -236,7 +246,7 @@ const struct preflight_check preflight_container_rows[] = {
     {.id = "container.memory",
      .why = "an engine that outgrows its memory or its shared memory is killed",
      .remedy = "set shm_size and memory in runners.ENGINE to what the machine has",
-     .key = room_key,
+     .key = memory_key,
      .probe = probe_memory},
     {.id = "container.start",
      .why = "a container of the image, with the boards and mounts of a run, must start as a run does",

@@ -122,7 +122,8 @@ char *place_image_name(const struct preflight *p, const struct config *config)
 {
     const struct runner *runner = runner_of(p, config);
     const struct runner_container *c = runner ? runner_container_of(runner) : NULL;
-    return c ? g_strdup_printf("%s:%s", runner->ops->name, c->image) : NULL;
+    const char *client = c && g_strcmp0(c->client, runner->ops->name) != 0 ? c->client : NULL;
+    return c ? g_strconcat(runner->ops->name, ":", c->image, client ? " by " : NULL, client, NULL) : NULL;
 }
 
 char *place_name(const struct preflight *p, const struct config *config)

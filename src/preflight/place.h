@@ -21,10 +21,10 @@ struct seen_client {
 const struct runner_container *place_container(const struct preflight *p, const struct config *config);
 /* Where the file says it, else where it says which engine; borrowed. */
 const struct diag_span *place_of_runner(const struct config *config);
-/* "docker", "podman", "docker: IMAGE": what findings are about. NULL as above. New strings. */
+/* "docker", "podman"; "docker:IMAGE", "docker:IMAGE by CLIENT": what findings are about. NULL as above. New strings. */
 char *place_client_name(const struct preflight *p, const struct config *config);
 char *place_image_name(const struct preflight *p, const struct config *config);
-/* "docker: IMAGE, ENGINE": and with it the boards. */
+/* "docker:IMAGE for ENGINE, 1 GPU". */
 char *place_name(const struct preflight *p, const struct config *config);
 
 const struct seen_client *place_client(struct preflight *p, const char *wanted);

@@ -116,6 +116,36 @@ def test_room_for_images_and_results(docker, llem, tmp_path):
     assert rows["container.memory"]["state"] == "warning" and "may use 1.00 GiB" in rows["container.memory"]["found"]
 
 
+def test_what_each_engine_may_use_is_looked_at(docker, llem, tmp_path):
+    """Two engines in one image, with settings of their own."""
+    toy.install(llem)
+    image = docker.image("python")
+    path = study(tmp_path, image, **{"runners.toy": {"use": f"docker:{image}", "shm_size": "900g"}, "max_input_tokens": 1000})
+    path.write_text(path.read_text().replace('"backend": "sim"', '"sweep": {"backend": ["sim", "toy"]}'))
+    rows = json.loads(llem.run("doctor", path, "--json", timeout=180).stdout)
+    found = {row["of"]: row["state"] for row in rows if row["check"] == "container.memory"}
+    assert found == {f"docker:{image} for sim": "ok", f"docker:{image} for toy": "warning"}
+
+
+def test_shared_memory_of_the_machine_has_no_size_of_ours(docker, llem, tmp_path):
+    rows = doctor(llem, study(tmp_path, docker.image("base"), runner={"ipc": "host", "shm_size": "900g"}))
+    assert rows["container.memory"]["state"] == "ok"
+    assert rows["container.memory"]["found"].endswith("the machine's own shared memory")
+
+
+def test_one_image_by_two_clients(docker, llem, tmp_path):
+    """What one of them says of it is not what the other says."""
+    toy.install(llem)
+    image, other = docker.image("python"), tmp_path / "other"
+    other.write_text('#!/bin/sh\n[ "$1 $2" = "image inspect" ] && { echo "Error: No such image: $4" >&2; exit 1; }\nexec docker "$@"\n')
+    other.chmod(0o755)
+    path = study(tmp_path, image, max_input_tokens=1000, **{"runners.toy": {"use": f"docker:{image}", "client": str(other)}})
+    path.write_text(path.read_text().replace('"backend": "sim"', '"sweep": {"backend": ["sim", "toy"]}'))
+    rows = json.loads(llem.run("doctor", path, "--json", timeout=180).stdout)
+    found = {row["of"]: row["state"] for row in rows if row["check"] == "container.image"}
+    assert found == {f"docker:{image}": "ok", f"docker:{image} by {other}": "warning"}
+
+
 # --- The image that will run, and no other
 
 
