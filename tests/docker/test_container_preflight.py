@@ -116,6 +116,21 @@ def test_room_for_images_and_results(docker, llem, tmp_path):
     assert rows["container.memory"]["state"] == "warning" and "may use 1.00 GiB" in rows["container.memory"]["found"]
 
 
+@pytest.mark.parametrize("image, advised", [("llem-test/base", "1.00 GiB"), ("llem-test/nowhere", "30.0 GiB")])
+def test_a_disk_that_is_full(docker, llem, tmp_path, image, advised):
+    """Of a daemon whose data lies where there is no room; an image that is to be pulled needs more of it."""
+    docker.image("base")
+    client = tmp_path / "docker"
+    client.write_text("""#!/bin/sh
+[ "$1" = info ] || exec docker "$@"
+docker "$@" | sed 's,"DockerRootDir":"[^"]*","DockerRootDir":"/proc",'
+""")
+    client.chmod(0o755)
+    row = doctor(llem, study(tmp_path, image, runner={"client": str(client)}))["container.space"]
+    assert row["state"] == "warning" and row["found"].startswith("0 B free at /proc") and advised in row["found"], row
+    assert "docker system df" in row["remedy"]
+
+
 def test_what_each_engine_may_use_is_looked_at(docker, llem, tmp_path):
     """Two engines in one image, with settings of their own."""
     toy.install(llem)
@@ -324,6 +339,18 @@ def test_cuda_of_the_image_against_the_driver(docker, llem, tmp_path, boards, ki
     assert all(part in rows["gpu.image_cuda"]["found"] for part in said), rows["gpu.image_cuda"]["found"]
     if state == "failed":  # and the toolkit itself says so
         assert rows["container.start"]["state"] == "failed"
+
+
+@pytest.mark.parametrize("image_cuda, state, said", [
+    ("13.1.0", "ok", "minor-version compatibility: the image is built for CUDA 13.1.0, the host's driver 580.65.06 has CUDA 13.0"),
+    ("14.0.0", "warning", "needs the forward-compatibility package: the image is built for CUDA 14.0.0, the host's driver 580.65.06 has"),
+])
+def test_an_image_that_requires_nothing_is_judged_by_its_version(docker, llem, tmp_path, boards, image_cuda, state, said):
+    boards()
+    image = docker.image("base", name=f"llem-test/of-{image_cuda}", env={"CUDA_VERSION": image_cuda})
+    row = doctor(llem, study(tmp_path, image, **{"sim.device": "gpu"}))["gpu.image_cuda"]
+    assert row["state"] == state and row["found"].startswith(said), row
+    assert ("place" in row) == (state == "warning")
 
 
 # --- Before a study
