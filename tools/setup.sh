@@ -39,6 +39,7 @@ command docker         docker.io
 command iptables       iptables
 command busybox        busybox-static
 command podman         podman
+command newuidmap      uidmap
 file    /usr/bin/python3  python3
 '
 

@@ -388,7 +388,8 @@ static bool client_end_is_the_end(struct docker_run *run)
     return !running || !wait_again(run, NULL);
 }
 
-/* It is to end, has no process any more, and nobody tells its client: the daemon does not answer. */
+/* It is to end, has no process any more, and nobody tells its client: the daemon does not answer. Where its processes
+ * cannot be seen at all that they are gone is believed only after it was killed. */
 static bool daemon_hangs(struct docker_run *run)
 {
     int64_t now = clock_mono_ns();
@@ -398,7 +399,8 @@ static bool daemon_hangs(struct docker_run *run)
     run->looked_ns = now;
     if (pids->len && run->asked_ns && now > run->asked_ns + AGAIN_NS)
         kill(docker_first_process(pids), SIGTERM); /* what its client was told may not have come through */
-    if (pids->len)
+    run->seen |= pids->len > 0;
+    if (pids->len || (!run->seen && !run->killed && docker_has_begun(run)))
         run->empty_ns = 0;
     else if (!run->empty_ns)
         run->empty_ns = now;
@@ -513,7 +515,8 @@ static void run_sweep(void *state, int64_t deadline_ns, struct runner_leftovers 
     struct docker_run *run = state;
     g_autofree char *home = g_build_filename(run->dir, DOCKER_HOME_DIR, NULL);
     *ret = (struct runner_leftovers){0};
-    if (!docker_was_orderly(run) && (run->hangs || !container_remove(run->docker->client, run->name, NULL)))
+    bool gone = run->hangs && run->seen; /* and nobody would answer */
+    if (!docker_was_orderly(run) && (gone || !container_remove(run->docker->client, run->name, NULL)))
         end_processes(run, deadline_ns, ret);
     file_remove_tree(home, NULL);
     docker_tidy_logs(run);

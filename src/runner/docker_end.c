@@ -27,8 +27,7 @@ static bool run_has(const struct docker_run *run, const char *name)
     return access(path, F_OK) == 0;
 }
 
-/* The program inside was at work: it has opened its log. */
-static bool has_begun(const struct docker_run *run)
+bool docker_has_begun(const struct docker_run *run)
 {
     return run_has(run, RUNNER_LOG) || run_has(run, "progress.jsonl");
 }
@@ -105,7 +104,7 @@ bool docker_take_status(struct docker_run *run)
         return run->has_status;
     }
     bool forced = code == FORCED && run->asked_ns != 0;
-    bool lost = code == DAEMON_SAYS && has_begun(run);
+    bool lost = code == DAEMON_SAYS && docker_has_begun(run);
     if (!exited || forced || lost)
         return false;
     run->has_status = code != DAEMON_SAYS;
@@ -231,7 +230,7 @@ static GError *classify(const struct docker_run *run)
                                     .client_text = client_text,
                                     .log_tail = log,
                                     .oom_kills = -1,
-                                    .began = has_begun(run),
+                                    .began = docker_has_begun(run),
                                     .program = DOCKER_WORKER};
     bool gone = run->waits_again && !run->has_status; /* before the second client could be told how */
     if ((gone || container_wants_events(&facts)) && ask_events(run, &end, &facts.daemon_gone))

@@ -17,6 +17,7 @@ struct docker_run {
     int64_t lost_ns; /* since when no daemon answers; 0: it does */
     int64_t looked_ns, empty_ns; /* when its processes were looked for; since when it has none */
     bool waits_again, killed, over;
+    bool seen;  /* its processes have been found */
     bool hangs; /* the daemon is there and does not answer */
     bool has_status; /* the container's own exit code is known */
     int status;
@@ -27,7 +28,10 @@ bool docker_take_status(struct docker_run *run);
 /* True if the container ended by itself and its client told us so: then it is gone. */
 bool docker_was_orderly(const struct docker_run *run);
 void docker_describe_end(const struct docker_run *run, struct runner_end *ret);
-/* Its processes, by the pids they have here. New array of pid_t. */
+/* The program inside was at work: it has opened its log. */
+bool docker_has_begun(const struct docker_run *run);
+/* Its processes, by the pids they have here, found by its cgroup: podman without root, on cgroups of version 1, makes
+ * none, and none are found. New array of pid_t. */
 GArray *docker_processes(const struct docker_run *run);
 /* Of those the one that began first: its init, which hands signals on. */
 pid_t docker_first_process(const GArray *pids);
