@@ -52,6 +52,8 @@ struct boards_wish {
 };
 /* What a configuration asks for. The wish is the caller's. */
 void boards_wish_of(const struct config *config, struct boards_wish *ret);
+/* How many that are. */
+int64_t boards_wish_count(const struct boards_wish *wish);
 void boards_wish_clear(struct boards_wish *wish);
 typedef struct boards_wish owned_boards_wish; /* for g_auto(owned_boards_wish) alone */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_boards_wish, boards_wish_clear)

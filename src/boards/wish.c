@@ -29,6 +29,12 @@ void boards_wish_of(const struct config *config, struct boards_wish *ret)
     config_role_int(config, ROLE_DEVICES, &ret->n);
 }
 
+int64_t boards_wish_count(const struct boards_wish *wish)
+{
+    int64_t named = wish->named ? g_strv_length(wish->named) : 0;
+    return wish->n > 0 ? wish->n : MAX(named, 1);
+}
+
 void boards_wish_clear(struct boards_wish *wish)
 {
     g_clear_pointer(&wish->named, g_strfreev);

@@ -214,8 +214,9 @@ void answer_boards(const struct answer *a, struct answer_verdict *ret)
         say(ret, PREFLIGHT_OK, NULL, "%zu of %zu: driver %s, CUDA %s", n, n, text_at(gpus, "driver_version"),
             text_at(gpus, "cuda_version"));
     else
-        say(ret, a->need == ANSWER_NEEDS ? PREFLIGHT_FAILS : PREFLIGHT_OK, NULL,
-            a->need == ANSWER_NEEDS ? "no GPU was asked for, and the run needs one" : "none, as asked for");
+        say(ret, a->need == ANSWER_NEEDS ? PREFLIGHT_ABSENT : PREFLIGHT_OK, NULL,
+            a->need == ANSWER_NEEDS ? "the run needs a GPU and there was none to ask for: see gpu.boards and gpu.driver"
+                                    : "none, as asked for");
 }
 
 /* What cuInit() returns, in words to act on. */

@@ -15,7 +15,8 @@ static char *wish_key(struct preflight *p, const struct config *config, size_t n
     if (wish.need == BOARDS_NEVER)
         return NULL;
     g_autofree char *named = wish.named ? g_strjoinv(", ", wish.named) : NULL;
-    return g_strdup_printf("%" G_GINT64_FORMAT " GPU%s%s%s%s", MAX(wish.n, 1), wish.n > 1 ? "s" : "",
+    int64_t n = boards_wish_count(&wish);
+    return g_strdup_printf("%" G_GINT64_FORMAT " GPU%s%s%s%s", n, n > 1 ? "s" : "",
                            wish.need == BOARDS_MAY ? " if there are" : "", named ? " of gpus: " : "",
                            named ? named : "");
 }

@@ -134,11 +134,12 @@ char *place_name(const struct preflight *p, const struct config *config)
         return NULL;
     boards_wish_of(config, &wish);
     g_autofree char *list = wish.named ? g_strjoinv(", ", wish.named) : NULL;
-    g_autofree char *named = list ? g_strconcat(" ", list, NULL) : g_strdup("");
-    g_autofree char *boards =
-        wish.need == BOARDS_NEVER ? g_strdup("no GPU")
-                                  : g_strdup_printf("%s%d GPU%s%s", wish.need == BOARDS_MAY ? "up to " : "",
-                                                    (int)MAX(wish.n, 1), wish.n > 1 ? "s" : "", named);
+    int64_t n = boards_wish_count(&wish);
+    const char *most = wish.need == BOARDS_MAY ? "up to " : "";
+    g_autofree char *boards = wish.need == BOARDS_NEVER
+                                  ? g_strdup("no GPU")
+                                  : g_strdup_printf("%s%" G_GINT64_FORMAT " GPU%s%s%s", most, n, n > 1 ? "s" : "",
+                                                    list ? ": " : "", list ? list : "");
     return g_strdup_printf("%s for %s, %s", image, config_string(config, FIELD_BACKEND), boards);
 }
 

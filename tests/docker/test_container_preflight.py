@@ -254,6 +254,9 @@ def test_boards_inside_are_those_asked_for(docker, llem, tmp_path, boards):
     assert B in rows["container.nvidia_smi"]["found"] and A not in rows["container.nvidia_smi"]["found"]
     assert rows["gpu.driver"]["found"] == "driver 580.65.06, CUDA 13.0, 2 boards"
     assert "simulated" in rows["container.cuda"]["found"]
+    rows = doctor(llem, study(tmp_path, docker.image("cuda13"), **{"sim.device": "gpu", "gpus": [1, 0]}))
+    assert rows["container.gpus"]["found"].startswith("2 of 2: ")
+    assert rows["container.gpus"]["of"].endswith(" for sim, 2 GPUs: 1, 0") and rows["gpu.boards"]["of"] == "2 GPUs of gpus: 1, 0"
 
 
 def test_an_instance_comes_with_its_board(docker, llem, tmp_path, boards):
@@ -272,6 +275,7 @@ def test_runs_without_a_gpu_ask_for_none(docker, llem, tmp_path):
 def test_a_host_without_a_driver(docker, llem, tmp_path):
     rows = doctor(llem, study(tmp_path, docker.image("base"), **{"sim.device": "gpu"}), 1, env={"LLEM_NVML_LIBRARY": "/nowhere"})
     assert rows["gpu.driver"]["state"] == "failed"
+    assert rows["container.gpus"]["state"] == "absent"  # what is wrong is told once
 
 
 def test_boards_that_are_not_there_hide_nothing(docker, llem, tmp_path, boards):

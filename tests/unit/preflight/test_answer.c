@@ -76,7 +76,7 @@ static const struct {
     {answer_boards, "{" PLACE ", \"gpus\": {\"absent\": \"there is no driver\"}}", 0, NULL, NULL, none, ANSWER_NEVER,
      PREFLIGHT_OK, "none", NULL},
     {answer_boards, "{" PLACE ", \"gpus\": {\"absent\": \"there is no driver\"}}", 0, NULL, NULL, NULL, ANSWER_NEEDS,
-     PREFLIGHT_FAILS, "needs one", NULL},
+     PREFLIGHT_ABSENT, "there was none to ask for", NULL},
     {answer_boards, NULL, LLEM_ERROR_GPU_TOOLKIT, "no", NULL, only_a, ANSWER_NEEDS, PREFLIGHT_ABSENT, "did not start", NULL},
     /* CUDA itself */
     {answer_cuda, CUDA("\"init\": 0, \"version\": 13000"), 0, NULL, NULL, only_a, ANSWER_NEEDS, PREFLIGHT_OK, "CUDA 13.0 starts", NULL},
