@@ -230,5 +230,7 @@ enum container_owner_state container_owner_state(const char *label);
  * NULL. What is started with them is swept once this process is dead. False (IO): /proc does not say who we are. */
 bool container_add_labels(GPtrArray *labels, const char *study, const char *config, GError **error);
 /* Removes the containers that carry CONTAINER_LABEL_RUN and whose owner is dead. ret_names: theirs (new strv; may be
- * NULL). False: the daemon did not answer, or one could not be removed; the others are. */
-bool container_sweep(struct container_client *client, size_t *ret_n, char ***ret_names, GError **error);
+ * NULL). False: the daemon did not answer, or one could not be removed; the others are, but for those that were still
+ * to come when interrupt_fd (-1: none) was readable (INTERRUPTED). */
+bool container_sweep(struct container_client *client, int interrupt_fd, size_t *ret_n, char ***ret_names,
+                     GError **error);

@@ -225,17 +225,30 @@ static bool list_ours(struct container_client *client, GPtrArray *all, GError **
     return true;
 }
 
-bool container_sweep(struct container_client *client, size_t *ret_n, char ***ret_names, GError **error)
+/* One that waits for its grace is not waited for any longer than somebody wants to. */
+static bool sweep_one(struct container_client *client, const struct found *f, int interrupt_fd, GError **error)
+{
+    const char *const stop[] = {"stop", "-t", G_STRINGIFY(SWEEP_GRACE_S), f->id, NULL};
+    struct container_output output;
+    if (container_command_until(client, stop, SWEEP_GRACE_S * NS_PER_S + KILL_NS, interrupt_fd, &output, NULL))
+        container_output_clear(&output); /* it may have been about to leave its record */
+    if (!interrupt_pending(interrupt_fd))
+        return container_remove(client, f->id, error);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted by a signal");
+    return false;
+}
+
+bool container_sweep(struct container_client *client, int interrupt_fd, size_t *ret_n, char ***ret_names,
+                     GError **error)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(found_free);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     bool ok = list_ours(client, all, error);
-    for (guint i = 0; i < all->len; i++) {
+    for (guint i = 0; i < all->len && !interrupt_pending(interrupt_fd); i++) {
         const struct found *f = g_ptr_array_index(all, i);
         if (container_owner_state(f->owner) != CONTAINER_OWNER_DEAD)
             continue;
-        container_stop(client, f->id, SWEEP_GRACE_S, NULL); /* it may be about to leave its record */
-        if (container_remove(client, f->id, ok ? error : NULL))
+        if (sweep_one(client, f, interrupt_fd, ok ? error : NULL))
             g_ptr_array_add(names, g_strdup(f->name));
         else
             ok = false;

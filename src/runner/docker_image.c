@@ -42,16 +42,16 @@ static void tell_pull(const char *line, void *data)
 
 /* Their figures are lost, and what they compute would disturb ours. One that cannot be removed is no reason not to
  * begin: it may be another user's. */
-static void end_orphans(struct docker *docker, const struct listener *listener)
+static void end_orphans(struct docker *docker, int interrupt_fd, const struct listener *listener)
 {
     g_autoptr(GError) error = NULL;
     g_auto(GStrv) names = NULL;
     size_t n = 0;
-    bool ok = container_sweep(docker->client, &n, &names, &error);
+    bool ok = container_sweep(docker->client, interrupt_fd, &n, &names, &error);
     g_autofree char *list = names ? g_strjoinv(", ", names) : NULL;
     if (n)
         tell(listener, "removed %zu container%s that a dead llem had left: %s", n, n == 1 ? "" : "s", list ? list : "");
-    if (!ok)
+    if (!ok && !interrupt_pending(interrupt_fd))
         tell(listener, "containers that a dead llem had left could not be removed: %s", error->message);
 }
 
@@ -90,7 +90,7 @@ bool docker_prepare(void *state, int interrupt_fd, runner_say_fn *say, void *dat
         return true;
     if (!docker_client(docker, error) || !container_daemon(docker->client, error))
         return false;
-    end_orphans(docker, &listener);
+    end_orphans(docker, interrupt_fd, &listener);
     return settle_image(docker, interrupt_fd, &listener, error);
 }
 

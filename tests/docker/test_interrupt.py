@@ -177,6 +177,25 @@ def test_orphans_of_a_dead_llem_are_swept(llem, own_docker, terminal):
     docker.ok("rm", "-f", spared)
 
 
+def test_ctrl_c_while_orphans_are_swept(llem, own_docker, terminal):
+    """Deaf ones, each of which has its time to end."""
+    image = own_docker.image("base")
+    dead = own_docker.ok("run", "--rm", "--network", "none", image, "cat", "/proc/sys/kernel/random/boot_id")
+    namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    owner = f"org.llenergymeasure.owner={dead}:2147483000:1:{namespace}"
+    for _ in range(3):
+        own_docker.ok("run", "-d", "--rm", "--network", "none", "--label", "org.llenergymeasure.run=1", "--label", owner, image,
+                      "sh", "-c", "trap '' TERM INT; while :; do sleep 1; done")
+    t = begin(llem, terminal, image)
+    time.sleep(3)
+    began = time.monotonic()
+    t.ctrl_c()
+    assert t.wait() == 130, t.text
+    assert time.monotonic() - began < 5
+    assert not list(llem.folder.glob("results/*/journal.jsonl"))  # nothing was begun
+    own_docker.ok("rm", "-f", *own_docker.ok("ps", "-aq").split())
+
+
 def test_kill_9_of_the_client(llem, docker, image, terminal):
     """The container goes on without it, and so does the run."""
     t = begin(llem, terminal, image, {"sim.token_us": 30000, "sim.load_ms": 100})

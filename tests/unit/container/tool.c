@@ -142,7 +142,7 @@ static bool verb_sweep(struct call *c, GError **error)
 {
     g_auto(GStrv) names = NULL;
     size_t n;
-    bool ok = container_sweep(c->client, &n, &names, error);
+    bool ok = container_sweep(c->client, -1, &n, &names, error);
     put_list(c, "removed", names);
     return ok;
 }
