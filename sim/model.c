@@ -105,11 +105,24 @@ static double quantise(double value, double quantum)
     return quantum > 0 ? floor(value / quantum) * quantum : value;
 }
 
+/* Mean of what the ends of the window's periods showed: an average that is made of readings which see a part. */
+static double parts_mean_w(struct sim_board *board, const struct sim_sensor *sensor, int64_t end_ns)
+{
+    int64_t n = MAX(1, sensor->window_ns / MAX(1, sensor->period_ns));
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t to_ns = end_ns - i * sensor->period_ns;
+        sum += risen_energy_j(board, sensor->rise_ns, to_ns - sensor->part_ns, to_ns);
+    }
+    return sum / ((double)n * (double)sensor->part_ns * 1e-9);
+}
+
 /* What the update with number k, made at u, reads. */
 static double update_value_w(struct sim_board *board, const struct sim_sensor *sensor, int64_t u_ns, int64_t k)
 {
     int64_t end_ns = u_ns - sensor->delay_ns;
-    double mean = sensor->window_ns > 0
+    double mean = sensor->part_ns > 0 ? parts_mean_w(board, sensor, end_ns)
+                  : sensor->window_ns > 0
                       ? risen_energy_j(board, sensor->rise_ns, end_ns - sensor->window_ns, end_ns) /
                             ((double)sensor->window_ns * 1e-9)
                       : risen_power_w(board, sensor->rise_ns, end_ns);

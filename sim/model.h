@@ -56,6 +56,7 @@ struct sim_trace *sim_wander_new(int64_t start_ns, int64_t step_ns, double sd_w,
 struct sim_sensor {
     int64_t period_ns;  /* ≤ 0: continuous */
     int64_t window_ns;  /* 0: the instantaneous (risen) power */
+    int64_t part_ns;    /* the window sees only the last part_ns of each of its periods; 0: all of it */
     int64_t phase_ns;   /* the first update after time 0 */
     int64_t delay_ns;
     int64_t rise_ns;    /* time constant of a first-order lag before the window; 0: none */

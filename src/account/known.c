@@ -66,7 +66,7 @@ bool account_known_learn(struct account_known *known, const GArray *findings)
 {
     for (guint i = 0; i < findings->len; i++) {
         const struct energy_finding *f = &g_array_index(findings, struct energy_finding, i);
-        meter_characterisation_learn(known->characterisation, f->channel_id, f->period_ns, f->follows_average);
+        meter_characterisation_learn(known->characterisation, f->channel_id, &f->learnt);
     }
     if (findings->len)
         take_seen(known);

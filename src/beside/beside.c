@@ -121,7 +121,8 @@ static void learn(struct beside *b, const struct account_source *source, const s
         account_known_calibrate(&b->known, config_string(b->config, FIELD_ENERGY_CALIBRATION));
     const struct energy_window *w = &run->window;
     g_autoptr(owned_scopes) scopes = account_scopes(source, w->guard_from_ns, w->guard_to_ns, NULL);
-    g_autoptr(GArray) slower = energy_scopes_slower(scopes, w);
+    g_autoptr(GArray) slower = energy_scopes_slower(scopes, w), lags = energy_scopes_lags(scopes, w);
+    learnt = account_known_learn(&b->known, lags) || learnt;
     learnt = account_known_learn(&b->known, slower) || learnt;
     if (learnt)
         meter_characterisation_save(b->meter, b->known.characterisation, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums over boards, energy above a baseline, baselines, ratios, other cumulative channels. */
+/* Sums over boards, energy above a baseline, baselines, other cumulative channels. */
 #include "energy/internal.h"
 
 #include <math.h>
@@ -259,48 +259,6 @@ void energy_net(const struct energy_estimate *gross, const struct energy_baselin
     ret->joules.low = ret->joules.value - half;
     ret->joules.high = ret->joules.value + half;
     ret->average_w = quantity_of(ret->joules.status, ret->joules.value / gross->duration_s, ret->joules.method, NULL);
-}
-
-/* --- ratios ------------------------------------------------------------------------------------------------------ */
-
-struct ratio {
-    const struct energy_estimate *a, *b;
-    bool same_board;
-};
-
-/* Draws: statistical a, b; then standard normals for gain and offset of a, and of b. */
-static double ratio_of(const double *d, size_t n, void *user)
-{
-    const struct ratio *r = user;
-    const double *other = r->same_board ? d + 2 : d + 4;
-    double a = r->a->joules.value - d[0] - d[3] * r->a->offset_w_u * r->a->duration_s;
-    double b = r->b->joules.value - d[1] - other[1] * r->b->offset_w_u * r->b->duration_s;
-    (void)n;
-    return (b / (1 + other[0] * r->b->gain_rel_u)) / (a / (1 + d[2] * r->a->gain_rel_u));
-}
-
-struct quantity energy_ratio(const struct energy_estimate *a, const struct energy_estimate *b, size_t draws,
-                             uint32_t seed)
-{
-    struct ratio ratio = {a, b, a->device && g_strcmp0(a->device, b->device) == 0};
-    if (a->joules.status == QUANTITY_ABSENT || b->joules.status == QUANTITY_ABSENT)
-        return quantity_absent("one of the two energies is absent");
-    if (!(a->joules.value > 0) || !(b->joules.value > 0))
-        return quantity_absent("a ratio needs two energies above 0");
-    struct stats_component parts[6];
-    parts[0] = (struct stats_component){STATS_NORMAL, a->statistical_j / STATS_NORMAL_95, 0};
-    parts[1] = (struct stats_component){STATS_NORMAL, b->statistical_j / STATS_NORMAL_95, 0};
-    for (size_t i = 2; i < 6; i++)
-        parts[i] = (struct stats_component){STATS_NORMAL, 1, 0};
-    GRand *rng = g_rand_new_with_seed(seed);
-    struct stats_interval interval =
-        stats_propagate(parts, 6, ratio_of, &ratio, draws ? draws : ENERGY_DRAWS, rng, STATS_LEVEL);
-    g_rand_free(rng);
-    struct quantity q = quantity_of(worst(a->joules.status, b->joules.status), b->joules.value / a->joules.value,
-                                    ratio.same_board ? "ratio, gain cancels" : "ratio, gain of both boards", NULL);
-    q.low = interval.low;
-    q.high = interval.high;
-    return q;
 }
 
 /* --- other cumulative channels ----------------------------------------------------------------------------------- */

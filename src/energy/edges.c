@@ -67,9 +67,9 @@ static void find_period(struct edges *e)
     e->step = e->n ? median_in_place(x, e->n) : 0;
     if (e->n < 3)
         return;
-    for (size_t i = 1; i < e->n; i++)
-        x[i - 1] = e->at[i].t - e->at[i - 1].t;
-    e->period = median_in_place(x, e->n - 1);
+    for (size_t i = 0; i < e->n; i++)
+        x[i] = e->at[i].t;
+    e->period = stats_grid_period(x, e->n);
 }
 
 /* Straight line through the midpoints of the brackets around edge i, over counted periods; its value at i. */
@@ -249,7 +249,7 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
         ret->broken = sensor.modelled ? NULL : "the value never changed";
     if (sensor.counter && ret->n == 0 && channel->count > 0 && !sensor.modelled)
         ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
-    if (sensor.counter && ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step && channel->period_ns > 0)
+    if (sensor.counter && ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step)
         ret->flags |= ENERGY_FLAG(PERIOD_CHANGED);
     regularise(ret);
     if (!sensor.counter && channel->count > 0) {
@@ -300,4 +300,22 @@ size_t edges_first_after(const struct edges *edges, double t)
             high = middle;
     }
     return low;
+}
+
+double edges_at(const struct edges *e, double t)
+{
+    size_t low = 0, high = e->n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (e->at[middle].t <= t)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return e->at[0].c;
+    if (low == e->n)
+        return e->at[e->n - 1].c;
+    return e->at[low - 1].c +
+           (e->at[low].c - e->at[low - 1].c) * (t - e->at[low - 1].t) / (e->at[low].t - e->at[low - 1].t);
 }

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define ENERGY_DRAWS             20000 /* of a Monte-Carlo combination: its interval then scatters by about 1 % */
-#define ENERGY_ESTIMATOR_VERSION 1     /* changes when the same points would give another number */
+#define ENERGY_ESTIMATOR_VERSION 2     /* changes when the same points would give another number */
 
 /* --- flags: doubts about a number; each row is documented in docs/methodology.md --------------------------------- */
 #define ENERGY_FLAG_ROWS(X)                                                                                          \
@@ -79,6 +79,9 @@ const char *energy_method_name(enum energy_method method);
 
 /* --- what is known about a sensor beforehand --------------------------------------------------------------------- */
 
+/* Fewer steps of power down than this leave a lag unknown. */
+#define ENERGY_LAG_STEPS 2
+
 /* One channel of one board: what the room meter says of it, what was seen of it. */
 struct energy_channel {
     const struct meter_channel *info;
@@ -86,6 +89,7 @@ struct energy_channel {
     size_t count;
     int64_t period_ns;    /* update period by characterisation; 0: info->refresh_ns */
     bool follows_average; /* a counter found to follow the 1-s average power (characterisation) */
+    struct meter_lag lag;
     /* Fast counters: meter_read_tick() last before t0, and the second one after t1 (so that a whole period has
      * passed); NULL when not taken. */
     const struct meter_reading *tick0, *tick1;
@@ -127,7 +131,9 @@ struct energy_guard_plan {
 
 #define ENERGY_GUARD_HOLD_NS    (1 * NS_PER_S)
 #define ENERGY_GUARD_LIMIT_NS   (10 * NS_PER_S)
-#define ENERGY_DELAY_HI_NS      (100 * NS_PER_MS)  /* SC'24 (arXiv 2312.02741): 24–97 ms on ten H100 boards */
+/* Of a sensor whose lag nobody measured. Yang et al., SC'24 (arXiv 2312.02741): delays of 24 to 97 ms on nine of ten
+ * H100 boards and 311 ms on the tenth, behind which readings take up to 120 ms more to rise. */
+#define ENERGY_DELAY_HI_NS      (400 * NS_PER_MS)
 #define ENERGY_AVERAGE_DELAY_NS (1500 * NS_PER_MS) /* added where a channel follows the 1-s average */
 
 /* The longest plan over the channels given (points are not looked at). */
@@ -137,6 +143,12 @@ struct energy_guard_plan energy_plan_guard(const struct energy_channel *channels
  * changes of power; false unless that is sure. For energy_channel.follows_average. */
 bool energy_follows_average(const struct energy_channel *counter, const struct energy_channel *average,
                             const struct energy_channel *instant);
+/* The longest pause that a repeat should begin after, for its phase against the sensor to be another one: a period
+ * where the sensor sees only a part of it, or nobody knows; else 0. */
+int64_t energy_dither_ns(const struct energy_channel *channel);
+/* Narrows what is known of the lag of a channel by the steps of power at both ends of a window, whose guards are in the
+ * points. Windows in which power does not clearly change, and channels of averages, add nothing. */
+void energy_lag_learn(const struct energy_channel *channel, const struct energy_window *window, struct meter_lag *lag);
 /* The refresh period of a counter as the window's own points show it, where that is more than 1.5 times what was
  * known: the guards must then be planned anew. Otherwise 0. */
 int64_t energy_period_changed(const struct energy_channel *channel, const struct energy_window *window);
@@ -152,14 +164,14 @@ enum energy_guard_state energy_guard_settled(const struct energy_channel *channe
                                              const struct energy_guard_plan *plan, const struct energy_window *window,
                                              int64_t now_ns);
 
-/* The beat of token steps with a sensor. stamps: when steps ended, ascending. */
+/* How the steps of the work met a sensor that sees a part of each period. */
 struct energy_phase {
     bool locked;
-    double step_s;   /* step period τ; NaN when there are too few stamps */
-    double alias_hz; /* lowest beat found; NaN when none can occur */
+    double step_s; /* median step; NaN when there are too few stamps */
+    double miss2;  /* square of what the readings miss of a pattern over what they show of it; 1/N at random phases; NaN
+                      where nothing can beat or there are too few readings */
+    double u_w;    /* standard uncertainty of the mean power by such a pattern */
 };
-struct energy_phase energy_phase_check(const int64_t *stamps_ns, size_t n, int64_t window_ns, int64_t period_ns,
-                                       int64_t duration_ns);
 
 /* --- estimates --------------------------------------------------------------------------------------------------- */
 
@@ -254,12 +266,6 @@ void energy_baseline_between(const struct energy_baseline *before, const struct 
 /* E − P·D, never clamped. The offset of the sensor cancels, the gain does not: u of both is carried. */
 void energy_net(const struct energy_estimate *gross, const struct energy_baseline *baseline,
                 struct energy_estimate *ret);
-
-/* --- ratios of two windows of one board -------------------------------------------------------------------------- */
-
-/* b ÷ a: gain cancels, offset does not: u(ln R) = u_b·|1/P1 − 1/P2| (docs/methodology.md). low, high: 95 %. */
-struct quantity energy_ratio(const struct energy_estimate *a, const struct energy_estimate *b, size_t draws,
-                             uint32_t seed);
 
 /* --- warm-up and steadiness -------------------------------------------------------------------------------------- */
 

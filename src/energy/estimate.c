@@ -8,6 +8,7 @@
 
 #define RESOLUTION 0.01
 #define DISAGREE   0.01 /* counter against integrated power: below 1 % on good boards (arXiv 2603.26435) */
+#define CLEAR2     4.0  /* over N: a miss (squared) that random phases seldom reach */
 #define GAP_SHARE  0.02 /* of the window between repeats */
 
 struct pair {
@@ -76,21 +77,22 @@ static double board_limit(const struct energy_board *board, const struct answer 
     return isfinite(a->peak) ? 1.5 * a->peak : NAN;
 }
 
+/* What the readings show of a pattern that they met at like phases is its scatter about them, which is the smaller the
+ * more alike the phases were; what they do not show lies between idle and the limit of the board. */
 static void check_phase(const struct energy_board *board, const struct energy_window *window,
-                        const struct energy_options *options, struct answer *a, struct energy_estimate *ret)
+                        const struct energy_options *options, const struct edges *edges, struct answer *a,
+                        struct energy_estimate *ret)
 {
-    struct sensor s = sensor_of(a->channel);
-    double idle = a->pre.known ? a->pre.watts : board->idle_w;
-    double period = isfinite(ret->period_s) ? ret->period_s : s.period;
-    double seen = a->channel->info->window_ns > 0 ? s.window : period; /* nothing is known to be unseen */
-    ret->phase = energy_phase_check(options->stamps_ns, options->stamp_count, (int64_t)(seen * 1e9),
-                                    (int64_t)(period * 1e9), window->t1_ns - window->t0_ns);
-    ret->phase.locked = ret->phase.locked && !s.sees_all;
+    struct sensor s = sensor_seen(a->channel, edges);
+    double idle = a->pre.known ? a->pre.watts : board->idle_w, d = ret->duration_s;
+    ret->phase = phase_check(options, window, &s, edges);
+    if (ret->phase.miss2 > CLEAR2 * s.period / d)
+        parts_add(&a->parts, STATS_NORMAL, ret->phase.u_w * d, 0);
     if (!ret->phase.locked)
         return;
     a->flags |= ENERGY_FLAG(PHASE_LOCKED);
-    parts_add(&a->parts, STATS_RECTANGULAR,
-              s.unseen * fmax(0, board_limit(board, a) - (isfinite(idle) ? idle : 0)) * ret->duration_s, 0);
+    double mean = a->joules / d, above = board_limit(board, a) - mean, below = mean - (isfinite(idle) ? idle : 0);
+    parts_add(&a->parts, STATS_RECTANGULAR, s.unseen * fmax(0, fmax(above, below)) * d, 0);
 }
 
 /* --- the record -------------------------------------------------------------------------------------------------- */
@@ -252,7 +254,7 @@ static void start(const struct energy_board *board, const struct energy_window *
     ret->statistical_j = ret->systematic_j = ret->raw_j = NAN;
     ret->pre_w = ret->post_w = ret->pre_u_w = ret->post_u_w = ret->period_s = NAN;
     ret->agreement_idle = ret->agreement_busy = ret->gain_rel_u = ret->offset_w_u = NAN;
-    ret->phase = (struct energy_phase){false, NAN, NAN};
+    ret->phase = (struct energy_phase){false, NAN, NAN, 0};
     if (any) {
         ret->device = any->info->device;
         ret->scope = any->info->scope;
@@ -295,7 +297,7 @@ static void publish(const struct energy_board *board, const struct energy_window
     ret->period_s = edges->period;
     ret->method = a.method;
     ret->raw_j = a.joules;
-    check_phase(board, window, options, &a, ret);
+    check_phase(board, window, options, edges, &a, ret);
     ret->flags |= a.flags | fault_flags(asked);
     if (fell_back(board, options->unguarded, &a))
         ret->flags |= ENERGY_FLAG(FALLBACK);

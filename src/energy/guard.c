@@ -9,6 +9,7 @@
 
 #define CHANGE_MIN 0.005 /* a change below 0.5 % of the level is none, however quiet the guard */
 #define NEAR_S     0.2   /* length of the near block, at least one increment */
+#define NEAREST_S  0.5   /* length of the stretch whose mean is the level next to the work, at least one period */
 #define FAR_S      1.0   /* of the far block, at most 40 % of the guard */
 
 static double mean_power(const struct edges *e, size_t from, size_t to)
@@ -56,20 +57,21 @@ static void averaged_scatter(const struct edges *e, const struct sensor *sensor,
     /* neighbouring readings differ by their noise above all: it is taken off, but never most of what was seen */
     level->s = sqrt(MAX(wide - noise2, wide / 4)) * sensor->average / level->block_s;
     level->df = MAX(1, count / (double)lag);
-    level->blocks = (sensor->average + (double)(to - from) * period) / level->block_s;
     level->known = true;
 }
 
+/* By the differences of neighbouring blocks: a slow change of the level is no scatter of what lies next to the work. */
 static void block_scatter(const struct edges *e, size_t from, size_t to, struct level *level)
 {
     size_t m = MIN(LEVEL_BLOCKS, to - from);
-    double means[LEVEL_BLOCKS];
+    double means[LEVEL_BLOCKS], sum = 0;
     if (m < LEVEL_BLOCKS_MIN || !level_blocks(e, from, to, m, means))
         return;
+    for (size_t b = 1; b < m; b++)
+        sum += (means[b] - means[b - 1]) * (means[b] - means[b - 1]);
     level->block_s = (e->at[to].t - e->at[from].t) / (double)m;
-    level->s = stats_sd(means, m) / sqrt(1 - 2 * LEVEL_LAG1 / (double)m);
+    level->s = sqrt(sum / 2 / (double)(m - 1));
     level->df = (double)(m - 1);
-    level->blocks = (double)m;
     level->known = true;
 }
 
@@ -123,17 +125,48 @@ double level_extrapolate(const struct level *level, double lever, double start, 
     return level->near + change / 2;
 }
 
-struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from, size_t to)
+/* The nearest stretch, and what its mean is worth. */
+static void nearest(const struct edges *e, const struct sensor *sensor, size_t from, size_t to, enum level_side side,
+                    struct level *level)
 {
-    struct level level = {.watts = NAN, .near = NAN, .far = NAN, .s = NAN};
+    double length = MAX(NEAREST_S, sensor->period);
+    size_t a = from, b = to;
+    if (side == LEVEL_AFTER_WORK)
+        b = edge_after(e, from, to, length);
+    while (side == LEVEL_BEFORE_WORK && a + 1 < to && e->at[to].t - e->at[a].t > length * 1.05)
+        a++;
+    level->watts = mean_power(e, a, b);
+    level->blocks = (e->at[b].t - e->at[a].t + sensor->average) / level->block_s;
+}
+
+/* Scatter is that of the hold next to the work: guards that were prolonged hold more than one level. */
+#define HOLD_S 1.0
+
+static void scatter(const struct edges *e, const struct sensor *sensor, size_t from, size_t to, enum level_side side,
+                    struct level *level)
+{
+    double hold = MAX(HOLD_S, MAX(4 * sensor->period, 2 * sensor->average));
+    size_t a = from, b = to;
+    if (side == LEVEL_AFTER_WORK)
+        b = MAX(edge_after(e, from, to, hold), from + LEVEL_BLOCKS_MIN);
+    while (side == LEVEL_BEFORE_WORK && a + LEVEL_BLOCKS_MIN < to && e->at[to].t - e->at[a].t > hold * 1.05)
+        a++;
+    if (sensor->average > 0)
+        averaged_scatter(e, sensor, a, b, level);
+    else
+        block_scatter(e, a, b, level);
+}
+
+struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from, size_t to,
+                           enum level_side side)
+{
+    struct level level = {.watts = NAN, .near = NAN, .far = NAN, .s = NAN, .blocks = 1};
     if (to >= edges->n || to < from + LEVEL_BLOCKS_MIN)
         return level;
-    level.watts = mean_power(edges, from, to);
     near_and_far(edges, sensor, from, to, &level);
-    if (sensor->average > 0)
-        averaged_scatter(edges, sensor, from, to, &level);
-    else
-        block_scatter(edges, from, to, &level);
+    scatter(edges, sensor, from, to, side, &level);
+    if (level.known)
+        nearest(edges, sensor, from, to, side, &level);
     return level;
 }
 
@@ -163,12 +196,16 @@ double level_u(const struct level *level, double length)
     return sqrt(of_mean + stretch_variance(level, MAX(length, 1e-9)));
 }
 
-bool level_unsettled(const struct level *level, double s_ref)
+double level_noise(const struct level *level, double s_ref)
 {
     struct level quiet = *level;
     quiet.s = s_ref;
-    double u2 = stretch_variance(&quiet, NEAR_S) + stretch_variance(&quiet, 2 * NEAR_S);
-    return fabs(level->near - level->far) > fmax(3 * sqrt(u2), CHANGE_MIN * fabs(level->far));
+    return sqrt(stretch_variance(&quiet, NEAR_S) + stretch_variance(&quiet, 2 * NEAR_S));
+}
+
+bool level_unsettled(const struct level *level, double s_ref)
+{
+    return fabs(level->near - level->far) > fmax(3 * level_noise(level, s_ref), CHANGE_MIN * fabs(level->far));
 }
 
 /* sd of block means of the quiet before t0: what the quiet after t1 is compared with. */
@@ -178,7 +215,7 @@ static double quiet_scatter(const struct edges *edges, const struct sensor *sens
     size_t from = edges_first_after(edges, guard_from + sensor->delay_hi + sensor->period);
     if (to < (ssize_t)from + LEVEL_BLOCKS_MIN)
         from = edges_first_after(edges, guard_from);
-    return to < 0 ? NAN : level_measure(edges, sensor, from, (size_t)to).s;
+    return to < 0 ? NAN : level_measure(edges, sensor, from, (size_t)to, LEVEL_BEFORE_WORK).s;
 }
 
 /* Is the newest hold of the guard level? */
@@ -189,7 +226,7 @@ static bool settled(const struct edges *edges, const struct sensor *sensor, doub
     ssize_t last = edges_last_before(edges, now);
     if (last < (ssize_t)first + LEVEL_BLOCKS_MIN)
         return false;
-    struct level level = level_measure(edges, sensor, first, (size_t)last);
+    struct level level = level_measure(edges, sensor, first, (size_t)last, LEVEL_AFTER_WORK);
     return !level_unsettled(&level, isfinite(s) ? s : level.s);
 }
 

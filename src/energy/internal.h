@@ -20,7 +20,7 @@ struct edge {
 struct edges {
     struct edge *at;
     size_t n;
-    double period; /* T: median distance of changes; NaN below 3 changes */
+    double period; /* T: by the line through the changes; NaN below 3 of them */
     double step;   /* δ: median distance of the readings edges were seen between */
     double gap;    /* seconds without readings inside the window */
     double spread; /* power series: highest − lowest reading */
@@ -36,6 +36,8 @@ void edges_clear(struct edges *edges);
  * or n. */
 ssize_t edges_last_before(const struct edges *edges, double t);
 size_t edges_first_after(const struct edges *edges, double t);
+/* c at t by straight lines between edges; flat beyond the ends. There is at least one edge. */
+double edges_at(const struct edges *edges, double t);
 
 /* --- sensor.c: what the facts about a channel imply -------------------------------------------------------------- */
 
@@ -46,36 +48,42 @@ struct sensor {
     double period;                /* T: cached or assumed; never 0 */
     double average;               /* length of the moving average the values carry beyond T; 0: none */
     double unseen;                /* 1 − W/T where W < T, else 0 */
-    double window;                /* W assumed; T when unknown */
-    double delay_hi;              /* longest time from truth to value */
+    double window;                /* W; the least published share of T when nobody knows */
+    bool lag_known;
+    double delay_hi;              /* longest time from truth to all of its value */
     double delay_mid, delay_half; /* centre of what a value stands for, behind its time; how far off that may be */
 };
 struct sensor sensor_of(const struct energy_channel *channel);
+/* The same, with the period that the trace itself shows where that is the longer one. */
+struct sensor sensor_seen(const struct energy_channel *channel, const struct edges *edges);
 
 /* --- guard.c: levels --------------------------------------------------------------------------------------------- */
 
 #define LEVEL_BLOCKS     5
 #define LEVEL_BLOCKS_MIN 4
-/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of about 0.2 (assumed). Their
+/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of 0.1 to 0.2 (assumed). Their
  * variance is then seen too small by 1 − 2r/m, and a mean of m of them varies (1 + r)/(1 − r) times as much as if
  * independent. */
-#define LEVEL_LAG1        0.22
+#define LEVEL_LAG1        0.13
 #define LEVEL_CORRELATION ((1 + LEVEL_LAG1) / (1 - LEVEL_LAG1))
 struct level {
-    double watts;           /* mean of the blocks used */
+    double watts;           /* of the stretch next to the work */
     double block_s;         /* length of a block */
     double s;               /* sd of block means */
     double df;              /* degrees of freedom of s */
     double blocks;          /* how many independent blocks stand behind watts */
     double near, next, far; /* levels of the first part of the guard, the part after it, and the last */
     double near_s;          /* length of near and of next, and distance of their middles */
+    double slope_w;         /* added where the level is carried on towards the work */
     double noise;           /* sd of readings about what they average, averages only */
     bool known;
 };
 /* Means of m runs of increments between two edges, into ret_means[m]; false when there are fewer increments than m. */
 bool level_blocks(const struct edges *edges, size_t from, size_t to, size_t m, double *ret_means);
-/* Between edges from and to (indices). */
-struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from, size_t to);
+enum level_side { LEVEL_BEFORE_WORK, LEVEL_AFTER_WORK }; /* the work lies behind edge to, or before edge from */
+/* Between edges from and to (indices): the level next to the work, with the scatter of all of it. */
+struct level level_measure(const struct edges *edges, const struct sensor *sensor, size_t from, size_t to,
+                           enum level_side side);
 /* One s for both guards where they do not contradict each other. */
 void level_pool(struct level *a, struct level *b);
 /* What the mean power over the `lever` seconds after the work was, by how power went on afterwards (near begins
@@ -85,6 +93,8 @@ double level_extrapolate(const struct level *level, double lever, double start, 
 /* Standard uncertainty of the mean power over a stretch of `length` seconds beside the guard, predicted by its
  * level. */
 double level_u(const struct level *level, double length);
+/* Standard uncertainty of a difference of two parts of a guard; s_ref: sd of block means of a quiet one. */
+double level_noise(const struct level *level, double s_ref);
 /* True if near and far differ by more than 3 u (METHOD: block rule); s_ref: sd of block means of a quiet guard. */
 bool level_unsettled(const struct level *level, double s_ref);
 
@@ -120,6 +130,12 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
                            const struct energy_window *window, struct answer *ret);
 void trapezoid_estimate(const struct energy_channel *channel, const struct edges *edges,
                         const struct energy_window *window, struct answer *ret);
+
+/* --- phase.c ----------------------------------------------------------------------------------------------------- */
+
+/* stamps: when steps ended, ascending. */
+struct energy_phase phase_check(const struct energy_options *options, const struct energy_window *window,
+                                const struct sensor *sensor, const struct edges *edges);
 
 /* --- uncertainty.c ----------------------------------------------------------------------------------------------- */
 double parts_half_width(const struct parts *parts, size_t draws, uint32_t seed);

@@ -76,7 +76,7 @@ static const struct member_row sensors[] = {
 static const struct member_row phase[] = {
     MEMBER(struct energy_phase, locked, "locked", MEMBER_REQUIRED),
     MEMBER_OR(struct energy_phase, step_s, "step_s", "no two stamps of tokens to judge by"),
-    MEMBER_OR(struct energy_phase, alias_hz, "alias_hz",
+    MEMBER_OR(struct energy_phase, miss2, "miss_squared",
               "nothing can beat: the sensor sees all of the time, or no step is long enough"),
 };
 

@@ -9,25 +9,6 @@ static double duration(const struct energy_window *window)
     return clock_seconds(window->t1_ns - window->t0_ns);
 }
 
-/* c at t by straight lines between edges; flat beyond the ends. */
-static double interpolate(const struct edges *e, double t)
-{
-    size_t low = 0, high = e->n;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (e->at[middle].t <= t)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == 0)
-        return e->at[0].c;
-    if (low == e->n)
-        return e->at[e->n - 1].c;
-    return e->at[low - 1].c +
-           (e->at[low].c - e->at[low - 1].c) * (t - e->at[low - 1].t) / (e->at[low].t - e->at[low - 1].t);
-}
-
 /* Largest difference of the power of increments that lie within reach of t. */
 static double range_near(const struct edges *e, double t, double reach)
 {
@@ -76,12 +57,12 @@ static bool usable(const struct edges *edges, double d, struct answer *ret)
 void edge_counter_estimate(const struct energy_channel *channel, const struct edges *edges,
                            const struct energy_window *window, struct answer *ret)
 {
-    struct sensor sensor = sensor_of(channel);
+    struct sensor sensor = sensor_seen(channel, edges);
     double d = duration(window), shift = sensor.delay_mid;
     *ret = (struct answer){.method = ENERGY_METHOD_EDGE_COUNTER, .channel = channel};
     if (!usable(edges, d, ret))
         return;
-    ret->joules = interpolate(edges, d + shift) - interpolate(edges, shift);
+    ret->joules = edges_at(edges, d + shift) - edges_at(edges, shift);
     add_ends(ret, edges, &sensor, d, 0.25);
     if (sensor.unseen > 0)
         parts_add(&ret->parts, STATS_RECTANGULAR, sensor.unseen * sensor.period * range_near(edges, d / 2, d), 0);
@@ -92,7 +73,7 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
 void trapezoid_estimate(const struct energy_channel *channel, const struct edges *edges,
                         const struct energy_window *window, struct answer *ret)
 {
-    struct sensor sensor = sensor_of(channel);
+    struct sensor sensor = sensor_seen(channel, edges);
     double d = duration(window), shift = sensor.delay_mid, sum = 0, before_t = 0, before_p = NAN;
     *ret = (struct answer){.method = ENERGY_METHOD_TRAPEZOID, .channel = channel};
     if (!usable(edges, d, ret))

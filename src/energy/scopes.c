@@ -239,7 +239,8 @@ static void board_add(struct energy_scope_board *b, const struct meter_channel *
     if (channel->info)
         return;
     *channel =
-        (struct energy_channel){.info = c, .period_ns = seen->period_ns, .follows_average = seen->follows_average};
+        (struct energy_channel){.info = c, .period_ns = seen->period_ns, .follows_average = seen->follows_average,
+                                .lag = seen->lag};
     show(readings, channel);
     *places[slot] = channel;
 }
@@ -585,6 +586,32 @@ static bool follows(const struct energy_scope_board *b)
            energy_follows_average(all->counter, all->average, all->instant);
 }
 
+static void add_finding(GArray *list, const struct energy_channel *c, int64_t period_ns, bool follows_average,
+                        const struct meter_lag *lag)
+{
+    struct energy_finding found = {
+        c->info->id, {.period_ns = period_ns, .follows_average = follows_average, .lag = *lag}};
+    g_array_append_val(list, found);
+}
+
+GArray *energy_scopes_lags(const struct energy_scopes *scopes, const struct energy_window *window)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_finding));
+    for (guint n = 0; n < scopes->boards->len; n++) {
+        const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
+        for (size_t i = 0; i < ENERGY_SLOT_COUNT; i++) {
+            const struct energy_channel *c = &b->channels[i];
+            struct meter_lag lag = c->lag;
+            if (!c->info)
+                continue;
+            energy_lag_learn(c, window, &lag);
+            if (lag.ups > c->lag.ups || lag.downs > c->lag.downs)
+                add_finding(list, c, c->period_ns, c->follows_average, &lag);
+        }
+    }
+    return list;
+}
+
 GArray *energy_scopes_following(const struct energy_scopes *scopes)
 {
     GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_finding));
@@ -592,8 +619,7 @@ GArray *energy_scopes_following(const struct energy_scopes *scopes)
         const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
         if (!follows(b))
             continue;
-        struct energy_finding found = {b->board.counter->info->id, b->board.counter->period_ns, true};
-        g_array_append_val(list, found);
+        add_finding(list, b->board.counter, b->board.counter->period_ns, true, &b->board.counter->lag);
     }
     return list;
 }
@@ -606,8 +632,7 @@ GArray *energy_scopes_slower(const struct energy_scopes *scopes, const struct en
         int64_t period_ns = b->board.counter ? energy_period_changed(b->board.counter, window) : 0;
         if (period_ns == 0)
             continue;
-        struct energy_finding found = {b->board.counter->info->id, period_ns, b->board.counter->follows_average};
-        g_array_append_val(list, found);
+        add_finding(list, b->board.counter, period_ns, b->board.counter->follows_average, &b->board.counter->lag);
     }
     return list;
 }

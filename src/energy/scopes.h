@@ -146,10 +146,11 @@ GArray *energy_scopes_calibrations(const struct energy_scopes *scopes, const cha
 /* What readings show of a sensor that watching had not: to be kept with the characterisation. */
 struct energy_finding {
     const char *channel_id;
-    int64_t period_ns;
-    bool follows_average;
+    struct meter_sensor learnt; /* its period, whether it follows the average, its lag; nothing else of it */
 };
 /* Counters that follow the 1-s average, from readings in which power changed. New array of struct energy_finding. */
 GArray *energy_scopes_following(const struct energy_scopes *scopes);
+/* Channels whose lag the steps of power at the ends of a window told more of. New array of struct energy_finding. */
+GArray *energy_scopes_lags(const struct energy_scopes *scopes, const struct energy_window *window);
 /* Counters that refreshed more slowly than was known. New array of struct energy_finding. */
 GArray *energy_scopes_slower(const struct energy_scopes *scopes, const struct energy_window *window);

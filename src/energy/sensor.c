@@ -4,9 +4,13 @@
 
 #include <math.h>
 
-#define DEFAULT_PERIOD_S  0.1 /* of a channel that states none: data-centre boards (Yang et al., SC'24) */
+#define UNKNOWN_PERIOD_S  1.0  /* of a channel that states none and was not watched: the slowest that drivers set */
+#define UNKNOWN_SHARE     0.25 /* of T that is seen, where nobody knows: the least published (Yang et al., SC'24) */
 #define MODELLED_PERIOD_S 1e-5
-#define AVERAGE_S         1.0 /* of a channel that states none: drivers say "averaged over the last second" */
+#define AVERAGE_S         1.0  /* of a channel that states none: drivers say "averaged over the last second" */
+#define LONG_S            0.6  /* and two periods: steps that take longer to show are those of an average */
+#define USUAL_DELAY_S     0.1  /* of a sensor whose lag nobody measured: nine of ten boards are below (SC'24) */
+#define SAME              0.05 /* T and W that differ by less are one: published figures are round ones */
 
 static bool fast_counter(const struct energy_channel *channel)
 {
@@ -14,38 +18,86 @@ static bool fast_counter(const struct energy_channel *channel)
     return channel->info->kind == METER_ENERGY && class && class->sees_all;
 }
 
-struct sensor sensor_of(const struct energy_channel *channel)
+/* How much of each period the values see. */
+static void set_window(const struct meter_channel *info, double refresh, struct sensor *s)
+{
+    double part = clock_seconds(s->average > 0 ? info->part_ns : info->window_ns);
+    if (s->modelled || s->sees_all)
+        part = s->period;
+    s->window = part > 0 ? MIN(part, s->period) : UNKNOWN_SHARE * MIN(refresh, s->period);
+    if (s->window > s->period * (1 - SAME))
+        s->window = s->period;
+    s->unseen = 1 - s->window / s->period;
+}
+
+static bool lag_is_known(const struct meter_lag *lag)
+{
+    return lag->downs >= ENERGY_LAG_STEPS; /* a step up only narrows the delay */
+}
+
+static void set_average(const struct energy_channel *channel, struct sensor *s)
+{
+    double window = clock_seconds(channel->info->window_ns);
+    if (window >= 2 * s->period)
+        s->average = window;
+    else if (channel->info->kind == METER_POWER_AVERAGE || channel->follows_average)
+        s->average = AVERAGE_S;
+    else if (lag_is_known(&channel->lag) && channel->lag.extent_s - channel->lag.delay_lo_s > LONG_S + 2 * s->period)
+        s->average = AVERAGE_S; /* it rises as long as averages do */
+}
+
+static void set_lag(const struct energy_channel *channel, struct sensor *s)
+{
+    const struct meter_lag *lag = &channel->lag;
+    s->lag_known = lag_is_known(lag);
+    s->delay_hi = s->lag_known ? lag->extent_s : clock_seconds(ENERGY_DELAY_HI_NS);
+    s->delay_mid = s->lag_known ? (lag->delay_lo_s + lag->extent_s) / 2 : USUAL_DELAY_S;
+    s->delay_half = s->lag_known ? (lag->extent_s - lag->delay_lo_s) / 2 : s->delay_hi - USUAL_DELAY_S;
+    if (s->sees_all || s->modelled) { /* registers are updated about every ms and hold what was used until then */
+        s->delay_hi = s->period;
+        s->delay_mid = s->delay_half = s->delay_hi / 2;
+    }
+    if (s->average > 0) { /* a mean over A stands for its middle; A itself is known to a quarter or so */
+        s->delay_mid += s->average / 2;
+        s->delay_half += s->average / 4;
+        s->delay_hi += MAX(clock_seconds(ENERGY_AVERAGE_DELAY_NS), 1.5 * s->average);
+    }
+}
+
+static struct sensor sensor_with(const struct energy_channel *channel, double period)
 {
     const struct meter_channel *info = channel->info;
-    int64_t period_ns = channel->period_ns > 0 ? channel->period_ns : info->refresh_ns;
     struct sensor s = {.counter = info->kind == METER_ENERGY,
                        .modelled = info->status == QUANTITY_MODELLED,
-                       .characterised = channel->period_ns > 0};
-    s.period = period_ns > 0 ? clock_seconds(period_ns) : DEFAULT_PERIOD_S;
+                       .characterised = channel->period_ns > 0,
+                       .period = period};
     if (s.modelled) /* nothing is refreshed: CPU time is read as it is now */
         s.period = MODELLED_PERIOD_S;
     s.sees_all = fast_counter(channel);
     if (info->rate == METER_SLOW)
         s.step = clock_seconds(METER_SLOW_STEP_NS);
-    if (!s.modelled && !s.sees_all) /* watching is faster than sampling: refreshes show no faster than reads */
-        s.period = MAX(s.period, s.step);
-    s.window = info->window_ns > 0 ? clock_seconds(info->window_ns) : s.period;
     if (s.sees_all) /* a period seen by watching may be the watcher's own step; the register is refreshed always */
-        s.period = s.window = MIN(s.period, s.window);
-    s.unseen = s.window < s.period ? 1 - s.window / s.period : 0;
-    if (info->kind == METER_POWER_AVERAGE || channel->follows_average)
-        s.average = s.window >= 2 * s.period ? s.window : AVERAGE_S;
-    else if (s.window >= 2 * s.period)
-        s.average = s.window;
-    /* Registers are updated about every ms and hold what was used until then: one tick covers it. */
-    s.delay_hi = fast_counter(channel) || s.modelled ? s.period : clock_seconds(ENERGY_DELAY_HI_NS);
-    s.delay_mid = s.delay_half = s.delay_hi / 2;
-    if (s.average > 0) { /* a mean over A stands for its middle; A itself is known to a quarter or so */
-        s.delay_mid += s.average / 2;
-        s.delay_half += s.average / 4;
-        s.delay_hi += MAX(clock_seconds(ENERGY_AVERAGE_DELAY_NS), 1.5 * s.average);
-    }
+        s.period = info->refresh_ns > 0 ? MIN(s.period, clock_seconds(info->refresh_ns)) : s.period;
+    else if (!s.modelled) /* watching is faster than sampling: refreshes show no faster than reads */
+        s.period = MAX(s.period, s.step);
+    set_average(channel, &s);
+    set_window(info, period, &s);
+    set_lag(channel, &s);
     return s;
+}
+
+struct sensor sensor_of(const struct energy_channel *channel)
+{
+    int64_t period_ns = channel->period_ns > 0 ? channel->period_ns : channel->info->refresh_ns;
+    return sensor_with(channel, period_ns > 0 ? clock_seconds(period_ns) : UNKNOWN_PERIOD_S);
+}
+
+/* A counter moves with each refresh, so its trace tells T; readings of power may repeat. */
+struct sensor sensor_seen(const struct energy_channel *channel, const struct edges *edges)
+{
+    struct sensor s = sensor_of(channel);
+    bool slower = edges->period > s.period && edges->period > 3 * edges->step;
+    return s.counter && !s.sees_all && !s.modelled && slower ? sensor_with(channel, edges->period) : s;
 }
 
 static int64_t ns(double seconds)
@@ -68,4 +120,10 @@ struct energy_guard_plan energy_plan_guard(const struct energy_channel *channels
     }
     plan.limit_ns = MAX(plan.limit_ns, plan.post_ns);
     return plan;
+}
+
+int64_t energy_dither_ns(const struct energy_channel *channel)
+{
+    struct sensor s = sensor_of(channel);
+    return s.unseen > 0 ? ns(s.period) : 0;
 }

@@ -60,15 +60,20 @@ static bool take_idle_context(struct experiment *x, GError **error)
     return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, "idle_context", &x->idle_context, error);
 }
 
-/* What the run has shown of its sensors by now: a counter that follows the 1-s average, the least that boards draw. */
+#define QUIET_NS (2500 * NS_PER_MS) /* after the warm-up, in which a sensor has shown all of it */
+
+/* What the run has shown of its sensors by now: a counter that follows the 1-s average, the least that boards draw, how
+ * late readings are. */
 static void learn_of_sensors(const struct inputs *in, const struct warmup *warmup, const struct idle *idle,
                              struct sensors *sensors)
 {
     if (warmup->at.t1_ns) {
-        g_autoptr(owned_scopes) scopes =
-            sensors_scopes(sensors, warmup->at.t0_ns - NS_PER_S, warmup->at.t1_ns + NS_PER_S, NULL);
-        g_autoptr(GArray) following = energy_scopes_following(scopes);
+        const struct energy_window w = {warmup->at.t0_ns - NS_PER_S, warmup->at.t0_ns, warmup->at.t1_ns,
+                                        MIN(warmup->at.t1_ns + QUIET_NS, clock_mono_ns()), 1, 0};
+        g_autoptr(owned_scopes) scopes = sensors_scopes(sensors, w.guard_from_ns, w.guard_to_ns, NULL);
+        g_autoptr(GArray) following = energy_scopes_following(scopes), lags = energy_scopes_lags(scopes, &w);
         sensors_learn(sensors, following);
+        sensors_learn(sensors, lags);
     }
     if (idle->at.t1_ns)
         sensors_set_levels(sensors, &idle->at);

@@ -195,9 +195,7 @@ static int64_t dither(const GArray *channels)
     int64_t longest = 0;
     for (guint i = 0; i < channels->len; i++) {
         const struct energy_channel *c = &g_array_index(channels, struct energy_channel, i);
-        int64_t period_ns = c->period_ns > 0 ? c->period_ns : c->info->refresh_ns;
-        if (c->info->window_ns > 0 && c->info->window_ns < period_ns)
-            longest = MAX(longest, period_ns);
+        longest = MAX(longest, energy_dither_ns(c));
     }
     return longest;
 }
@@ -278,12 +276,13 @@ static int64_t wanted_repeats(const struct setting *s, const struct block_plan *
     return CLAMP(wanted, block->plan.repeats, MAX(most, block->plan.repeats));
 }
 
-/* A sensor that is slower than was known. */
-static bool learn_periods(const struct block *block, struct sensors *sensors)
+/* A sensor that is slower than was known; what the steps at both ends of the work say of its lag. */
+static bool learn_of_block(const struct block *block, struct sensors *sensors)
 {
     const struct energy_window *w = &block->window;
     g_autoptr(owned_scopes) scopes = sensors_scopes(sensors, w->guard_from_ns, w->guard_to_ns, NULL);
-    g_autoptr(GArray) slower = energy_scopes_slower(scopes, w);
+    g_autoptr(GArray) slower = energy_scopes_slower(scopes, w), lags = energy_scopes_lags(scopes, w);
+    sensors_learn(sensors, lags);
     return sensors_learn(sensors, slower);
 }
 
@@ -294,7 +293,7 @@ bool block_measure(const struct inputs *in, const struct pace *pace, const struc
     struct block_plan plan = plan_for(&s, 1);
     if (!measure_once(&s, &plan, machine, ret, error))
         return false;
-    ret->period_changed = sensors->need_quiet && learn_periods(ret, sensors);
+    ret->period_changed = sensors->need_quiet && learn_of_block(ret, sensors);
     /* A sensor slower than was known wants longer guards: once more with them, where there is time. */
     struct block_plan longer = plan_for(&s, 1);
     bool again = ret->period_changed && longer.guard.post_ns > plan.guard.post_ns &&
@@ -311,6 +310,7 @@ bool block_measure(const struct inputs *in, const struct pace *pace, const struc
     block_clear(ret);
     if (!measure_once(&s, &plan, machine, ret, error))
         return false;
+    learn_of_block(ret, sensors);
     ret->period_changed = changed;
     return true;
 }

@@ -22,6 +22,7 @@ static const struct member_row facts[] = {
     MEMBER(struct meter_channel, max_power_w, "max_power_w", MEMBER_REQUIRED),
     MEMBER(struct meter_channel, refresh_ns, "assumed_refresh_ns", MEMBER_REQUIRED),
     MEMBER(struct meter_channel, window_ns, "assumed_window_ns", MEMBER_REQUIRED),
+    MEMBER(struct meter_channel, part_ns, "assumed_part_ns", MEMBER_OPTIONAL),
     MEMBER(struct meter_channel, sensor_class, "sensor_class", MEMBER_REQUIRED),
     MEMBER(struct meter_channel, low_ratio, "low_ratio", MEMBER_REQUIRED),
     MEMBER(struct meter_channel, high_ratio, "high_ratio", MEMBER_REQUIRED),

@@ -113,6 +113,7 @@ struct meter_channel {
     double max_power_w;
     int64_t refresh_ns;   /* update period assumed from the architecture; 0: unknown. Measure it. */
     int64_t window_ns;    /* averaging window assumed; 0: unknown */
+    int64_t part_ns;      /* of a moving average: how much of each refresh period it is made of; 0: unknown */
     const char *sensor_class;    /* name of a struct meter_class, or METER_CLASS_NONE */
     enum quantity_status status; /* what its values are; ABSENT: no values, see reason */
     const char *reason;          /* ABSENT: why, and what to do; otherwise NULL or a remark */
@@ -124,6 +125,13 @@ static inline bool meter_channel_of_board(const struct meter_channel *channel)
 {
     return meter_scope_of_boards(meter_scope_find(channel->scope));
 }
+
+/* From truth to reading: bounds that steps of power have left of a sensor's lag. */
+struct meter_lag {
+    int64_t ups, downs;            /* steps of power that said something */
+    double delay_lo_s, delay_hi_s; /* until a reading begins to show a step */
+    double extent_s;               /* until it shows all of it: the longest of the steps */
+};
 
 /* How a reading or point came out. Only OK carries a number to compute with. */
 #define METER_READ_ROWS(X)                                                                         \

@@ -2,6 +2,8 @@
 /* Start-up characterisation: how often each sensor really refreshes, what a read costs, whether counter and power
  * agree. */
 #include "meter/source.h"
+#include "meter/watch.h"
+#include "stats/stats.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,20 +12,23 @@
 #define SCHEMA       "llem-characterisation/1"
 #define LASTS_NS     (INT64_C(30) * 24 * 3600 * NS_PER_S) /* drivers, firmware and boards change */
 #define MIN_CHANGES  3
+#define ENOUGH_CHANGES 5 /* for a period by the line through them */
 #define MIN_SPAN_NS  (NS_PER_S / 2) /* shorter spans say little about a slope */
 
-struct watch {
-    const struct meter_channel *channel;
-    GArray *gaps, *costs; /* int64_t: between changes; of reads */
-    struct meter_reading first, last, changed; /* first and last good reading, last change */
-    int64_t first_change_ns, first_change_raw;
-    double sum;           /* of good readings, SI */
-    int64_t good, bad;
-    bool decreasing, implausible;
-    enum meter_read_status bad_status;
-};
+void watch_init(struct watch *w, const struct meter_channel *channel)
+{
+    *w = (struct watch){.channel = channel,
+                        .changes = g_array_new(FALSE, FALSE, sizeof(int64_t)),
+                        .costs = g_array_new(FALSE, FALSE, sizeof(int64_t))};
+}
 
-static void see(struct watch *w, const struct meter_reading *r)
+void watch_clear(struct watch *w)
+{
+    g_array_unref(w->changes);
+    g_array_unref(w->costs);
+}
+
+void watch_see(struct watch *w, const struct meter_reading *r)
 {
     int64_t cost = r->after_ns - r->before_ns;
     g_array_append_val(w->costs, cost);
@@ -50,13 +55,9 @@ static void see(struct watch *w, const struct meter_reading *r)
     }
     if (r->raw != w->last.raw) {
         int64_t t_ns = (w->last.before_ns + r->after_ns) / 2;
-        if (w->first_change_ns) {
-            int64_t gap = t_ns - w->changed.after_ns;
-            g_array_append_val(w->gaps, gap);
-        } else {
-            w->first_change_ns = t_ns;
+        if (w->changes->len == 0)
             w->first_change_raw = r->raw;
-        }
+        g_array_append_val(w->changes, t_ns);
         w->changed = *r;
         w->changed.after_ns = t_ns; /* the moment of the change, best known */
     }
@@ -77,11 +78,37 @@ static int64_t quantile(GArray *values, double share)
     return g_array_index(values, int64_t, (unsigned)(share * (values->len - 1) + 0.5));
 }
 
+static int64_t change_at(const struct watch *w, guint i)
+{
+    return g_array_index(w->changes, int64_t, i);
+}
+
+/* Distances of changes. New array. */
+static GArray *gaps_of(const struct watch *w)
+{
+    GArray *gaps = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    for (guint i = 1; i < w->changes->len; i++) {
+        int64_t gap = change_at(w, i) - change_at(w, i - 1);
+        g_array_append_val(gaps, gap);
+    }
+    return gaps;
+}
+
+/* By the line through all changes: each is known only to a poll, and the distance of two of them to no better. */
+static int64_t period_ns(const struct watch *w)
+{
+    g_autofree double *t = g_new(double, w->changes->len + 1);
+    for (guint i = 0; i < w->changes->len; i++)
+        t[i] = (double)(change_at(w, i) - change_at(w, 0));
+    double period = stats_grid_period(t, w->changes->len);
+    return isfinite(period) ? llround(period) : 0;
+}
+
 /* Counter slope between its first and last change, in W; NaN where the span is too short. */
 static double slope_w(const struct watch *w)
 {
-    int64_t span_ns = w->changed.after_ns - w->first_change_ns;
-    if (!w->first_change_ns || span_ns < MIN_SPAN_NS || w->decreasing || w->implausible)
+    int64_t span_ns = w->changes->len ? w->changed.after_ns - change_at(w, 0) : 0;
+    if (span_ns < MIN_SPAN_NS || w->decreasing || w->implausible)
         return NAN;
     int64_t delta = w->changed.raw - w->first_change_raw;
     if (delta < 0)
@@ -116,25 +143,43 @@ static const struct member_row sensor_rows[] = {
     MEMBER(struct meter_sensor, usable, "usable", MEMBER_REQUIRED),
 };
 
-static struct meter_sensor found_by(const struct watch *watches, size_t count, struct watch *w)
+/* What runs add: bounds of the lag. */
+static const struct member_row lag_rows[] = {
+    MEMBER(struct meter_sensor, lag.ups, "lag_steps_up", MEMBER_OPTIONAL),
+    MEMBER(struct meter_sensor, lag.downs, "lag_steps_down", MEMBER_OPTIONAL),
+    MEMBER(struct meter_sensor, lag.delay_lo_s, "lag_delay_low_s", MEMBER_OPTIONAL),
+    MEMBER(struct meter_sensor, lag.delay_hi_s, "lag_delay_high_s", MEMBER_OPTIONAL),
+    MEMBER(struct meter_sensor, lag.extent_s, "lag_extent_s", MEMBER_OPTIONAL),
+};
+
+bool watch_is_enough(const struct watch *w)
 {
-    bool counter = w->channel->kind == METER_ENERGY, enough = w->gaps->len + 1 >= MIN_CHANGES;
-    struct meter_sensor s = {.period_ns = enough ? quantile(w->gaps, 0.5) : 0,
-                             .period_p95_ns = enough ? quantile(w->gaps, 0.95) : 0,
+    bool must = w->channel->kind == METER_ENERGY && w->channel->status != QUANTITY_MODELLED;
+    bool broken = w->good == 0 || w->decreasing || w->implausible;
+    return !must || broken || w->changes->len >= ENOUGH_CHANGES;
+}
+
+struct meter_sensor watch_found(const struct watch *w)
+{
+    g_autoptr(GArray) gaps = gaps_of(w);
+    bool counter = w->channel->kind == METER_ENERGY, enough = w->changes->len >= MIN_CHANGES;
+    struct meter_sensor s = {.period_ns = enough ? period_ns(w) : 0,
+                             .period_p95_ns = enough ? quantile(gaps, 0.95) : 0,
                              .read_p50_ns = quantile(w->costs, 0.5),
                              .read_p99_ns = quantile(w->costs, 0.99),
-                             .power_ratio = counter ? power_ratio(watches, count, w) : NAN,
-                             .stuck = counter && w->good > 1 && !w->first_change_ns,
+                             .power_ratio = NAN,
+                             .stuck = counter && w->good > 1 && w->changes->len == 0,
                              .decreasing = w->decreasing,
                              .implausible = w->implausible};
     s.usable = w->good && !s.stuck && !s.decreasing && !s.implausible;
     return s;
 }
 
-static json_t *watch_json(const struct watch *watches, size_t count, struct watch *w)
+static json_t *watch_json(const struct watch *watches, size_t count, const struct watch *w)
 {
     json_t *tree = json_object();
-    struct meter_sensor found = found_by(watches, count, w);
+    struct meter_sensor found = watch_found(w);
+    found.power_ratio = w->channel->kind == METER_ENERGY ? power_ratio(watches, count, w) : NAN;
     members_write(tree, &found, sensor_rows, G_N_ELEMENTS(sensor_rows));
     json_object_set_new(tree, "failed_reads", json_integer(w->bad));
     if (w->bad)
@@ -142,23 +187,31 @@ static json_t *watch_json(const struct watch *watches, size_t count, struct watc
     return tree;
 }
 
+/* A counter that is slower than the duration allows for is watched for longer. */
+static bool goes_on(const struct watch *watches, size_t count, int64_t elapsed_ns, int64_t duration_ns)
+{
+    if (elapsed_ns < duration_ns)
+        return true;
+    for (size_t i = 0; i < count && elapsed_ns < METER_WATCH_LONGER * duration_ns; i++)
+        if (!watch_is_enough(&watches[i]))
+            return true;
+    return false;
+}
+
 json_t *meter_characterise(struct meter *meter, int64_t duration_ns)
 {
     size_t count = meter_channel_count(meter);
     g_autofree struct watch *watches = g_new0(struct watch, count + 1);
     g_autofree struct meter_reading *readings = g_new0(struct meter_reading, count + 1);
-    for (size_t i = 0; i < count; i++) {
-        watches[i].channel = meter_channel_at(meter, i);
-        watches[i].gaps = g_array_new(FALSE, FALSE, sizeof(int64_t));
-        watches[i].costs = g_array_new(FALSE, FALSE, sizeof(int64_t));
-    }
-    int64_t next_ns = clock_mono_ns(), end_ns = next_ns + duration_ns;
-    for (int tick = 0; next_ns < end_ns; tick++) {
+    for (size_t i = 0; i < count; i++)
+        watch_init(&watches[i], meter_channel_at(meter, i));
+    int64_t begun_ns = clock_mono_ns(), next_ns = begun_ns;
+    for (int tick = 0; goes_on(watches, count, next_ns - begun_ns, duration_ns); tick++) {
         /* Slow channels at a tenth of the rate: reading them must not blur the fast ones. */
         meter_read(meter, tick % 10 ? METER_FAST : METER_ALL_RATES, readings);
         for (size_t i = 0; i < count; i++)
             if (readings[i].status != METER_READ_NONE)
-                see(&watches[i], &readings[i]);
+                watch_see(&watches[i], &readings[i]);
         next_ns = MAX(next_ns + POLL_NS, clock_mono_ns());
         clock_sleep_until_ns(next_ns);
     }
@@ -166,10 +219,8 @@ json_t *meter_characterise(struct meter *meter, int64_t duration_ns)
     for (size_t i = 0; i < count; i++)
         if (watches[i].channel->status != QUANTITY_ABSENT)
             json_object_set_new(channels, watches[i].channel->id, watch_json(watches, count, &watches[i]));
-    for (size_t i = 0; i < count; i++) {
-        g_array_unref(watches[i].gaps);
-        g_array_unref(watches[i].costs);
-    }
+    for (size_t i = 0; i < count; i++)
+        watch_clear(&watches[i]);
     g_autofree char *key = meter_characterisation_key(meter);
     json_object_set_new(tree, "schema", json_string(SCHEMA));
     json_object_set_new(tree, "key", json_string(key));
@@ -187,21 +238,24 @@ bool meter_characterisation_get(const json_t *tree, const char *channel_id, stru
     const char *schema = NULL;
     if (!jsonx_get_string(tree, "schema", true, &schema, NULL) || strcmp(schema, SCHEMA) != 0 || !json_is_object(c) ||
         !members_read(c, &s, sensor_rows, G_N_ELEMENTS(sensor_rows), NULL) ||
+        !members_read(c, &s, lag_rows, G_N_ELEMENTS(lag_rows), NULL) ||
         !jsonx_get_bool(c, "follows_average", false, &s.follows_average, NULL))
         return false;
     *ret = s;
     return true;
 }
 
-void meter_characterisation_learn(json_t *tree, const char *channel_id, int64_t period_ns, bool follows_average)
+void meter_characterisation_learn(json_t *tree, const char *channel_id, const struct meter_sensor *learnt)
 {
     json_t *c = json_object_get(json_object_get(tree, "channels"), channel_id);
     if (!c)
         return;
-    if (period_ns > 0)
-        json_object_set_new(c, "period_ns", json_integer(period_ns));
-    if (follows_average)
+    if (learnt->period_ns > 0)
+        json_object_set_new(c, "period_ns", json_integer(learnt->period_ns));
+    if (learnt->follows_average)
         json_object_set_new(c, "follows_average", json_true());
+    if (learnt->lag.ups + learnt->lag.downs > 0)
+        members_write(c, learnt, lag_rows, G_N_ELEMENTS(lag_rows));
 }
 
 char *meter_characterisation_key(struct meter *meter)

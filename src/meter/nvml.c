@@ -300,6 +300,7 @@ static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wante
         .max_power_w = energy ? board->limit_w * METER_PLAUSIBLE_SHARE : 0,
         .refresh_ns = power ? row->refresh_ms * NS_PER_MS : 0,
         .window_ns = energy || instant ? row->window_ms * NS_PER_MS : power ? NS_PER_S : 0,
+        .part_ns = row->window_ms == row->refresh_ms ? row->window_ms * NS_PER_MS : 0,
         .sensor_class = !power               ? METER_CLASS_NONE
                         : board->geforce     ? CLASS_GEFORCE
                                              : CLASS_BOARD,

@@ -137,3 +137,67 @@ double stats_effective_n(const double *x, size_t n)
     double tau = 1 + 2 * sum;
     return CLAMP((double)n / tau, 1, (double)n);
 }
+
+#define GRID_MOST  256  /* moments that the search uses: the rest only refines its answer */
+#define GRID_RANGE 0.08 /* about the first guess */
+#define GRID_NEAR  2.0  /* over n: how far the mean gap may be off where no moment was missed */
+#define GRID_CLEAR 1.3  /* times as coherent: then moments were missed after all */
+#define GRID_ALIKE 1.4  /* mean and median gap beyond which moments were missed */
+
+/* How well moments lie on a grid of a period: 1 for all. */
+static double coherence(const double *t, size_t n, double period)
+{
+    double re = 0, im = 0;
+    for (size_t i = 0; i < n; i++) {
+        double angle = 2 * G_PI * (t[i] - t[0]) / period;
+        re += cos(angle);
+        im += sin(angle);
+    }
+    return sqrt(re * re + im * im) / (double)n;
+}
+
+static double search_about(const double *t, size_t n, double guess, double range, double *ret_coherence)
+{
+    double span = t[n - 1] - t[0], step = guess * guess / span / 8, best = guess;
+    *ret_coherence = 0;
+    for (double p = guess * (1 - range); p <= guess * (1 + range); p += step) {
+        double c = coherence(t, n, p);
+        if (c > *ret_coherence) {
+            *ret_coherence = c;
+            best = p;
+        }
+    }
+    return best;
+}
+
+/* Each moment is known to its noise only, which may be a good part of the period: the phases of many decide. Moments
+ * seen by polls at half of their period look alike at a period and at its mirror image: the mean gap decides. */
+static double search_period(const double *t, size_t n, double guess)
+{
+    double near_c, wide_c;
+    double near = search_about(t, n, guess, GRID_NEAR / (double)n, &near_c);
+    double wide = search_about(t, n, guess, GRID_RANGE, &wide_c);
+    return wide_c > GRID_CLEAR * near_c ? wide : near;
+}
+
+double stats_grid_period(const double *t, size_t n)
+{
+    if (n < 3)
+        return NAN;
+    g_autofree double *gaps = g_new(double, n - 1), *index = g_new0(double, n);
+    for (size_t i = 1; i < n; i++)
+        gaps[i - 1] = t[i] - t[i - 1];
+    double median = stats_median(gaps, n - 1), mean = (t[n - 1] - t[0]) / (double)(n - 1), sxx = 0, sxy = 0;
+    if (!(median > 0))
+        return NAN;
+    double guess = mean < GRID_ALIKE * median && median < GRID_ALIKE * mean ? mean : median;
+    double period = n >= 8 ? search_period(t, MIN(n, GRID_MOST), guess) : guess;
+    for (size_t i = 1; i < n; i++)
+        index[i] = index[i - 1] + MAX(1, round((t[i] - t[0]) / period - index[i - 1]));
+    double mx = stats_mean(index, n), my = stats_mean(t, n);
+    for (size_t i = 0; i < n; i++) {
+        sxx += (index[i] - mx) * (index[i] - mx);
+        sxy += (index[i] - mx) * (t[i] - my);
+    }
+    return sxy / sxx;
+}

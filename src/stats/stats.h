@@ -62,6 +62,9 @@ double stats_quantile_sorted(const double *sorted, size_t n, double p);
  * evenly thinned. */
 double stats_theil_sen(const double *x, const double *y, size_t n);
 #define STATS_PAIRS_MAX 512
+/* Period of a grid whose moments t (ascending) were seen with noise, some of them not at all: slope of the
+ * least-squares line through them over counted periods, which their median distance tells apart. NaN below three. */
+double stats_grid_period(const double *t, size_t n);
 /* Means of `blocks` equally long runs of consecutive values; the remainder at the front is left out. Returns how many
  * blocks were written (0 when n < blocks). */
 size_t stats_block_means(const double *x, size_t n, size_t blocks, double *ret_means);

@@ -3,10 +3,10 @@
  * llem-accuracy: errors and coverage of the estimators on simulated sensors with known truth.
  *
  *   llem-accuracy [--smoke] [--n N] [--jobs J] [--json FILE] [--markdown FILE] [--only SENSOR]
- *                 [--seed SEED] [--memory MS] [--spoil HOW]
+ *                 [--seed SEED] [--spoil HOW]
  *   llem-accuracy --joules FILE [--n N]      every trial's joules, to the last digit, against FILE
  *
- * N is $LLEM_CAMPAIGN_N or 2000 (smoke: 200), J is $LLEM_JOBS or the number of processors; with fewer than 2000
+ * N is $LLEM_CAMPAIGN_N or 1000 (smoke: 200), J is $LLEM_JOBS or the number of processors; with fewer than 1000
  * trials the bands are widened. Exit status 0: every band held; 1: a band was missed (the files are written all the
  * same) or a file could not be written; 2: usage.
  */
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 static gboolean smoke;
-static gint64 trials, seed, memory_ms;
+static gint64 trials, seed;
 static int jobs;
 static char *json_path, *markdown_path, *joules_path, *only, *spoil_name;
 
@@ -35,7 +35,6 @@ static const GOptionEntry entries[] = {
     {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
      "sabotage the estimator: naive, no_guard, narrow, no_flags, alarms", "HOW"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "another set of trials (default 0)", "SEED"},
-    {"memory", 0, 0, G_OPTION_ARG_INT64, &memory_ms, "memory of idle wander (default 200)", "MS"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
@@ -153,11 +152,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", error->message);
         return 2;
     }
-    trials = trials > 0 ? trials : number_of_environment("LLEM_CAMPAIGN_N", smoke ? 200 : 2000);
+    trials = trials > 0 ? trials : number_of_environment("LLEM_CAMPAIGN_N", smoke ? 200 : BANDS_N);
     jobs = jobs > 0 ? jobs : (int)number_of_environment("LLEM_JOBS", g_get_num_processors());
     strata_seed = (uint64_t)seed;
-    if (memory_ms > 0)
-        trial_wander_ns = memory_ms * NS_PER_MS;
     g_autoptr(GArray) strata = list_strata();
     if (joules_path)
         return joules_hold((const struct stratum *)(void *)strata->data, strata->len, trials, joules_path) ? 0 : 1;

@@ -5,13 +5,14 @@
 #include "accuracy/trial.h"
 
 /* Tests of the method (docs/methodology.md, "How the numbers are proven"). */
-enum test { TEST_STATISTICAL, TEST_TOTAL, TEST_RATIO, TEST_FLAGS, TEST_COUNT };
+enum test { TEST_STATISTICAL, TEST_TOTAL, TEST_FLAGS, TEST_COUNT };
 extern const char *const test_names[TEST_COUNT];
 
 struct stratum {
     enum test test;
-    const struct sensor_class *sensor;
-    enum load load;
+    const struct nature_kind *sensor;
+    enum nature_load load;
+    enum nature_after after;
     enum fault fault;
     double duration_s;
 };
@@ -23,6 +24,7 @@ struct tally {
     int64_t flagged;      /* faults: with the fault's flag; locked load: phase_locked; else
                              guard_not_settled */
     int64_t below;        /* below_resolution */
+    int64_t locked;       /* phase_locked */
     int64_t alarmed;      /* with a flag of a fault or a lock that is not there */
     uint32_t alarms;      /* those flags: energy_flag bits of all trials together */
     double p95;           /* 95 % quantile of |error| / truth */
@@ -57,7 +59,7 @@ struct verdict {
     double alarmed_most;      /* share of the worst stratum */
 };
 /* Trials a stratum that the bands of the method are meant for. */
-#define BANDS_N 2000
+#define BANDS_N 1000
 /* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see judge.c). */
 void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret);
 

@@ -2,252 +2,22 @@
 #include "accuracy/trial.h"
 
 #include "energy/scopes.h"
+#include "meter/series.h"
+#include "meter/watch.h"
 
 #include <math.h>
 #include <string.h>
 
 #define MS NS_PER_MS
 
-const struct sensor_class sensor_classes[] = {
-    {.name = "rapl-1ms",
-     .words = "RAPL, 1 ms, direct",
-     .kind = METER_ENERGY,
-     .prior = "rapl.intel",
-     .period_ns = 1 * MS,
-     .delay_hi_ns = MS / 2,
-     .jitter_ns = MS / 20,
-     .quantum = 6.103515625e-5,
-     .ticks = true},
-    {.name = "counter-100/100",
-     .words = "counter, 100 ms, sees everything",
-     .kind = METER_ENERGY,
-     .prior = "nvidia",
-     .period_ns = 100 * MS,
-     .delay_lo_ns = 15 * MS,
-     .delay_hi_ns = 85 * MS,
-     .rise_hi_ns = 15 * MS,
-     .jitter_ns = 1 * MS,
-     .quantum = 1e-3},
-    {.name = "average-1s",
-     .words = "1-s average power, sees everything",
-     .kind = METER_POWER_AVERAGE,
-     .prior = "nvidia",
-     .period_ns = 100 * MS,
-     .window_ns = 1000 * MS,
-     .window_lo_ns = 900 * MS,
-     .window_hi_ns = 1100 * MS,
-     .delay_lo_ns = 15 * MS,
-     .delay_hi_ns = 85 * MS,
-     .rise_hi_ns = 15 * MS,
-     .jitter_ns = 1 * MS,
-     .quantum = 1e-3},
-    {.name = "counter-500/500",
-     .words = "counter, 500 ms, sees everything",
-     .kind = METER_ENERGY,
-     .prior = "nvidia.geforce",
-     .period_ns = 500 * MS,
-     .delay_lo_ns = 15 * MS,
-     .delay_hi_ns = 85 * MS,
-     .rise_hi_ns = 15 * MS,
-     .jitter_ns = 2 * MS,
-     .quantum = 1e-3},
-    {.name = "counter-20/10",
-     .words = "counter, 20 ms, sees 10 of 20 ms (Volta)",
-     .kind = METER_ENERGY,
-     .prior = "nvidia",
-     .period_ns = 20 * MS,
-     .window_ns = 10 * MS,
-     .window_lo_ns = 9 * MS,
-     .window_hi_ns = 11 * MS,
-     .delay_lo_ns = 15 * MS,
-     .delay_hi_ns = 85 * MS,
-     .rise_hi_ns = 15 * MS,
-     .jitter_ns = MS / 5,
-     .quantum = 1e-3,
-     .sees_part = true},
-    {.name = "counter-100/25",
-     .words = "counter, 100 ms, sees 25 of 100 ms",
-     .kind = METER_ENERGY,
-     .prior = "nvidia",
-     .period_ns = 100 * MS,
-     .window_ns = 25 * MS,
-     .window_lo_ns = 20 * MS,
-     .window_hi_ns = 30 * MS,
-     .delay_lo_ns = 15 * MS,
-     .delay_hi_ns = 85 * MS,
-     .rise_hi_ns = 15 * MS,
-     .jitter_ns = 1 * MS,
-     .quantum = 1e-3,
-     .sees_part = true},
-    {.name = "power-100/25",
-     .words = "instant power, 100 ms, sees 25 of 100 ms",
-     .kind = METER_POWER_INSTANT,
-     .prior = "nvidia",
-     .period_ns = 100 * MS,
-     .window_ns = 25 * MS,
-     .window_lo_ns = 20 * MS,
-     .window_hi_ns = 30 * MS,
-     .delay_lo_ns = 15 * MS,
-     .delay_hi_ns = 85 * MS,
-     .rise_hi_ns = 15 * MS,
-     .jitter_ns = 1 * MS,
-     .quantum = 1e-3,
-     .sees_part = true},
-};
-const size_t sensor_class_count = G_N_ELEMENTS(sensor_classes);
-
-int64_t trial_wander_ns = 200 * MS;
-const char *const load_names[LOAD_COUNT] = {"steady", "llm", "locked", "hot_tail", "clock_drop"};
 const char *const fault_names[FAULT_COUNT] = {"none", "reset", "stuck", "gap", "glitch", "lost"};
 const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narrow", "no_flags", "alarms"};
 
-/* --- truth ------------------------------------------------------------------------------------------------------- */
-
-#define IDLE_W       115.0
-#define WANDER_W     2.0
-#define TAIL_W       60.0
-#define TAIL_NS      (1000 * MS)
-#define CLOCK_DROP_W 50.0
-#define LIMIT_W      700.0
-
 struct scene {
     const struct trial *trial;
-    struct sim_rng rng;
-    struct sim_board *board;
-    int64_t t0_ns, t1_ns;
-    int64_t lock_ns; /* period of the locked load */
-    GArray *stamps;  /* int64: ends of steps, what an engine would report */
-    struct sim_sensor sensor;
-    struct sim_counting *counting;
-    struct meter_channel info;
+    struct nature nature;
     int64_t step_ns, fault_ns;
 };
-
-static double uniform(struct scene *s, double low, double high)
-{
-    return low + (high - low) * sim_rng_uniform(&s->rng);
-}
-
-static int64_t uniform_ns(struct scene *s, int64_t low, int64_t high)
-{
-    return low + (int64_t)((double)(high - low) * sim_rng_uniform(&s->rng));
-}
-
-static uint64_t draw_seed(struct scene *s)
-{
-    return (uint64_t)(sim_rng_uniform(&s->rng) * 0x1p53) * UINT64_C(0xc4ceb9fe1a85ec53);
-}
-
-static void stamp_steps(struct scene *s, int64_t step_ns)
-{
-    for (int64_t t = s->t0_ns + step_ns; t <= s->t1_ns; t += step_ns)
-        g_array_append_val(s->stamps, t);
-}
-
-static void add_load(struct scene *s, struct sim_trace *trace)
-{
-    switch (s->trial->load) {
-    case LOAD_STEADY:
-        sim_load_steady(trace, s->t0_ns, s->t1_ns, uniform(s, 250, 400));
-        stamp_steps(s, 12 * MS);
-        return;
-    case LOAD_LOCKED: /* token steps at the sensor's own period, off by up to 0.1 % */
-        s->lock_ns = (int64_t)((double)MAX(20 * MS, s->trial->sensor->period_ns) * uniform(s, 0.999, 1.001));
-        sim_load_square(trace, s->t0_ns, s->t1_ns, s->lock_ns, uniform(s, 0.3, 0.7), 450, 150);
-        stamp_steps(s, s->lock_ns);
-        return;
-    default:
-        sim_load_llm(trace, s->t0_ns, s->t1_ns, uniform(s, 0.8, 1.1), &s->rng);
-        stamp_steps(s, 12 * MS);
-    }
-}
-
-static void build_truth(struct scene *s)
-{
-    struct sim_trace *idle = sim_trace_new(-10 * NS_PER_S), *load = sim_trace_new(-10 * NS_PER_S);
-    struct sim_trace *after = sim_trace_new(-10 * NS_PER_S);
-    double d = s->trial->duration_s * uniform(s, 0.98, 1.02);
-    s->t0_ns = uniform_ns(s, 0, NS_PER_S);
-    s->t1_ns = s->t0_ns + (int64_t)(d * NS_PER_S);
-    s->board = sim_board_new(-10 * NS_PER_S);
-    sim_trace_append(idle, NS_PER_S, IDLE_W);
-    add_load(s, load);
-    sim_board_add(s->board, idle);
-    sim_board_add(s->board, load);
-    sim_board_add(s->board, sim_wander_new(-10 * NS_PER_S, 10 * MS, WANDER_W, trial_wander_ns, draw_seed(s)));
-    if (s->trial->load == LOAD_HOT_TAIL)
-        sim_load_tail(after, s->t1_ns, TAIL_W, TAIL_NS);
-    else if (s->trial->load == LOAD_CLOCK_DROP)
-        sim_load_steady(after, s->t1_ns, s->t1_ns + uniform_ns(s, NS_PER_S, 4 * NS_PER_S), CLOCK_DROP_W);
-    else
-        sim_trace_append(after, NS_PER_S, 0);
-    sim_board_add(s->board, after);
-}
-
-/* --- the sensor -------------------------------------------------------------------------------------------------- */
-
-/* A moving average that sees everything is one over a whole number of its own periods. */
-static int64_t draw_window(struct scene *s)
-{
-    const struct sensor_class *c = s->trial->sensor;
-    int64_t w = uniform_ns(s, c->window_lo_ns, c->window_hi_ns);
-    return w > c->period_ns ? (w + c->period_ns / 2) / c->period_ns * c->period_ns : w;
-}
-
-static void build_sensor(struct scene *s)
-{
-    const struct sensor_class *c = s->trial->sensor;
-    s->sensor = (struct sim_sensor){
-        .period_ns = c->period_ns,
-        .window_ns = draw_window(s),
-        .phase_ns = uniform_ns(s, 0, c->period_ns),
-        .delay_ns = uniform_ns(s, c->delay_lo_ns, c->delay_hi_ns),
-        .rise_ns = uniform_ns(s, 0, c->rise_hi_ns),
-        .jitter_ns = c->jitter_ns,
-        .gain = s->trial->gain,
-        .offset_w = s->trial->offset_w,
-        .noise_w = c->kind == METER_ENERGY ? 0 : 0.5,
-        .seed = draw_seed(s),
-    };
-    struct sim_counter counter = {
-        .source = c->sees_part ? SIM_COUNTER_DUTY : SIM_COUNTER_TRUTH,
-        .sensor = s->sensor,
-        .quantum_j = c->quantum,
-        .reset_ns = SIM_NEVER,
-        .stuck_ns = SIM_NEVER,
-        .glitch_ns = SIM_NEVER,
-        .glitch_j = 500,
-    };
-    s->fault_ns = s->t0_ns + (int64_t)(uniform(s, 0.1, 0.9) * (double)(s->t1_ns - s->t0_ns));
-    if (s->trial->fault == FAULT_RESET)
-        counter.reset_ns = s->fault_ns;
-    if (s->trial->fault == FAULT_STUCK)
-        counter.stuck_ns = s->fault_ns;
-    if (s->trial->fault == FAULT_GLITCH)
-        counter.glitch_ns = s->fault_ns;
-    s->counting = sim_counting_new(s->board, &counter);
-    s->step_ns = CLAMP(c->period_ns / 10, 2 * MS, 20 * MS);
-    if (c->ticks)
-        s->step_ns = 10 * MS;
-    s->info = (struct meter_channel){
-        .id = "sim:board:channel",
-        .source = "sim",
-        .device = "board",
-        .label = "simulated board",
-        .scope = METER_SCOPE_GPU,
-        .kind = c->kind,
-        .rate = METER_FAST,
-        .scale = c->quantum,
-        .raw_unit = "1",
-        .max_power_w = 1.5 * LIMIT_W,
-        .refresh_ns = c->period_ns,
-        .window_ns = c->window_ns,
-        .sensor_class = c->prior,
-        .status = QUANTITY_SIMULATED,
-        .low_ratio = 1,
-        .high_ratio = 1,
-    };
-}
 
 /* --- the virtual sampler ----------------------------------------------------------------------------------------- */
 
@@ -263,78 +33,112 @@ static int64_t tick_ns(const struct scene *s, int64_t k)
 
 #define READ_NS (30 * NS_PER_US)
 
-static int64_t read_raw(struct scene *s, int64_t t_ns)
-{
-    double value = s->info.kind == METER_ENERGY ? sim_counting_read_j(s->counting, t_ns)
-                                                : sim_sensor_read_w(s->board, &s->sensor, t_ns);
-    return (int64_t)llround(value / s->info.scale);
-}
-
 static bool in_gap(const struct scene *s, int64_t t_ns)
 {
-    int64_t length = MAX(600 * MS, 2 * s->trial->sensor->period_ns);
+    int64_t length = MAX(600 * MS, 2 * s->nature.sensor.period_ns);
     return s->trial->fault == FAULT_GAP && t_ns >= s->fault_ns && t_ns < s->fault_ns + length;
 }
 
-/* What the sampler's series would hold: runs of equal readings, counters judged as the room meter judges them. */
-static void sample(struct scene *s, int64_t from_ns, int64_t to_ns, GArray *points)
+static struct meter_reading reading_at(struct scene *s, int64_t t_ns)
 {
-    struct meter_point *run = NULL;
+    if (s->trial->fault == FAULT_LOST && t_ns >= s->fault_ns)
+        return (struct meter_reading){t_ns, t_ns + READ_NS, 0, METER_READ_LOST};
+    return (struct meter_reading){t_ns, t_ns + READ_NS, nature_read(&s->nature, t_ns + READ_NS / 2), METER_READ_OK};
+}
+
+/* A tick between two that see the same refresh shows nothing new: it only says that the run goes on. */
+static bool between_refreshes(struct scene *s, int64_t before_ns, int64_t k)
+{
+    int64_t t_ns = k * s->step_ns;
+    return s->nature.sensor.period_ns > 4 * s->step_ns && s->trial->fault == FAULT_NONE &&
+           nature_next_ns(&s->nature, before_ns) > t_ns + 2 * s->step_ns + 2 * MS && t_ns - before_ns < 3 * s->step_ns;
+}
+
+/* The product's own series over what the sampler's ticks read. New array of struct meter_point. */
+static GArray *sample(struct scene *s, int64_t from_ns, int64_t to_ns)
+{
+    struct series series;
+    int64_t last_ns = INT64_MIN;
+    series_init(&series);
     for (int64_t k = from_ns / s->step_ns; k * s->step_ns <= to_ns; k++) {
         int64_t t = tick_ns(s, k);
-        enum meter_read_status status = METER_READ_OK;
-        if (in_gap(s, t) || (run && t < run->last_ns))
+        if (in_gap(s, t) || t < last_ns || (last_ns != INT64_MIN && between_refreshes(s, last_ns, k)))
             continue;
-        int64_t raw = read_raw(s, t + READ_NS / 2);
-        if (s->trial->fault == FAULT_LOST && t >= s->fault_ns) {
-            status = METER_READ_LOST;
-            raw = 0;
-        } else if (s->info.kind == METER_ENERGY && run && run->status == METER_READ_OK && raw < run->raw) {
-            status = METER_READ_BACKWARDS;
-        }
-        if (run && run->raw == raw && run->status == status && t - run->last_ns <= 5 * s->step_ns) {
-            run->last_ns = t;
-            continue;
-        }
-        g_array_append_val(points,
-                           ((struct meter_point){run ? run->last_ns : t + READ_NS, t + READ_NS, t, raw, status}));
-        run = &g_array_index(points, struct meter_point, points->len - 1);
+        struct meter_reading r = reading_at(s, t);
+        series_absorb(&series, &s->nature.info, &r, 5 * s->step_ns);
+        last_ns = r.after_ns;
     }
+    GArray *points = series_copy(&series, from_ns, to_ns);
+    series_clear(&series);
+    return points;
 }
 
 /* The first change of the counter after t, read by spinning. */
 static struct meter_reading spin(struct scene *s, int64_t t_ns)
 {
-    int64_t tick = sim_counting_next_ns(s->counting, t_ns), before = tick + uniform_ns(s, 0, READ_NS);
-    return (struct meter_reading){before, before + READ_NS, read_raw(s, before + READ_NS / 2), METER_READ_OK};
+    int64_t tick = nature_next_ns(&s->nature, t_ns);
+    int64_t before = tick + (int64_t)(sim_rng_uniform(&s->nature.rng) * (double)READ_NS);
+    return (struct meter_reading){before, before + READ_NS, nature_read(&s->nature, before + READ_NS / 2),
+                                  METER_READ_OK};
+}
+
+/* The product's own characterisation, of an idle board: only the polls around each refresh are worth the time. */
+#define WATCH_NS (1500 * MS)
+
+static struct meter_sensor characterise(struct scene *s, int64_t from_ns)
+{
+    struct watch watch;
+    int64_t poll_ns = s->nature.info.rate == METER_SLOW ? 10 * MS : MS, t_ns = from_ns, end_ns = from_ns + WATCH_NS;
+    watch_init(&watch, &s->nature.info);
+    while (t_ns < end_ns || (!watch_is_enough(&watch) && t_ns < from_ns + METER_WATCH_LONGER * WATCH_NS)) {
+        struct meter_reading r = reading_at(s, t_ns);
+        watch_see(&watch, &r);
+        int64_t next_ns = nature_next_ns(&s->nature, t_ns);
+        t_ns += MAX(poll_ns, ((next_ns - t_ns) / poll_ns - 1) * poll_ns);
+    }
+    struct meter_sensor found = watch_found(&watch);
+    watch_clear(&watch);
+    return found;
 }
 
 /* --- the session: guards planned and extended as the experiment does --------------------------------------------- */
 
-/* What is known of the sensor beforehand: the channel, and its period by characterisation. */
+/* What is known of the sensor beforehand: the channel, its period by characterisation, its lag by earlier windows. */
 struct beforehand {
     const struct meter_channel *channel;
     struct meter_sensor seen;
     struct energy_known known;
 };
 
-static void know(const struct scene *s, struct beforehand *ret)
-{
-    *ret = (struct beforehand){.channel = &s->info,
-                               .seen = {.period_ns = s->trial->sensor->period_ns, .usable = true}};
-    ret->known = (struct energy_known){
-        .channels = &ret->channel, .sensors = &ret->seen, .channel_count = 1, .on_boards = true};
-}
-
 /* The scopes as the sampler saw them, with ticks at the ends where the sensor has some. */
 static struct energy_scopes *look(struct scene *s, const struct energy_known *known, int64_t from_ns, int64_t to_ns,
                                   const struct meter_reading *ticks)
 {
-    GArray *points = g_array_new(FALSE, FALSE, sizeof(struct meter_point));
     struct energy_readings *readings = energy_readings_new();
-    sample(s, from_ns, to_ns, points);
-    energy_readings_add(readings, &s->info, points, ticks, ticks ? ticks + 1 : NULL);
+    energy_readings_add(readings, &s->nature.info, sample(s, from_ns, to_ns), ticks, ticks ? ticks + 1 : NULL);
     return energy_scopes_new(known, readings);
+}
+
+#define LEARN_NS (2500 * MS) /* of quiet around an earlier window */
+
+static void learn(struct scene *s, struct beforehand *b)
+{
+    for (int i = 0; i < s->nature.earlier_count; i++) {
+        const struct nature_window *e = &s->nature.earlier[i];
+        struct energy_window w = {e->t0_ns - LEARN_NS, e->t0_ns, e->t1_ns, e->t1_ns + LEARN_NS, 1, 0};
+        g_autoptr(owned_scopes) scopes = look(s, &b->known, w.guard_from_ns, w.guard_to_ns, NULL);
+        g_autoptr(GArray) channels = energy_scopes_channels(scopes);
+        energy_lag_learn(&g_array_index(channels, struct energy_channel, 0), &w, &b->seen.lag);
+    }
+}
+
+static void know(struct scene *s, struct beforehand *ret)
+{
+    int64_t first_ns = s->nature.earlier_count ? s->nature.earlier[0].t0_ns : s->nature.work.t0_ns;
+    *ret = (struct beforehand){.channel = &s->nature.info, .seen = characterise(s, first_ns - 20 * NS_PER_S)};
+    ret->known = (struct energy_known){
+        .channels = &ret->channel, .sensors = &ret->seen, .channel_count = 1, .on_boards = true};
+    learn(s, ret);
 }
 
 static enum energy_guard_state guard_state(const struct energy_scopes *scopes, const struct energy_guard_plan *plan,
@@ -354,22 +158,23 @@ static struct energy_guard_plan plan_guard(const struct energy_known *known)
 static struct energy_scopes *session(struct scene *s, const struct energy_known *known, struct energy_window *window)
 {
     struct energy_guard_plan plan = plan_guard(known);
-    int64_t from_ns = s->t0_ns - plan.pre_ns - 2 * plan.period_ns;
+    int64_t t0_ns = s->nature.work.t0_ns, t1_ns = s->nature.work.t1_ns;
+    int64_t from_ns = t0_ns - plan.pre_ns - 2 * plan.period_ns;
     struct energy_scopes *scopes = NULL;
-    *window = (struct energy_window){s->t0_ns - plan.pre_ns, s->t0_ns, s->t1_ns, s->t1_ns + plan.post_ns, 1, 0};
+    *window = (struct energy_window){t0_ns - plan.pre_ns, t0_ns, t1_ns, t1_ns + plan.post_ns, 1, 0};
     for (;;) {
         energy_scopes_free(scopes);
         scopes = look(s, known, from_ns, window->guard_to_ns, NULL);
         if (guard_state(scopes, &plan, window) != ENERGY_GUARD_EXTEND)
             break;
-        window->guard_to_ns = MIN(window->guard_to_ns + plan.hold_ns, s->t1_ns + plan.limit_ns);
+        window->guard_to_ns = MIN(window->guard_to_ns + plan.hold_ns, t1_ns + plan.limit_ns);
     }
     if (!s->trial->sensor->ticks)
         return scopes;
     /* the last tick before t0; after t1 the second one */
     energy_scopes_free(scopes);
-    struct meter_reading before = spin(s, s->t0_ns - 2 * s->trial->sensor->period_ns);
-    struct meter_reading ticks[] = {before, spin(s, spin(s, s->t1_ns).after_ns)};
+    struct meter_reading before = spin(s, t0_ns - 2 * s->nature.sensor.period_ns);
+    struct meter_reading ticks[] = {before, spin(s, spin(s, t1_ns).after_ns)};
     return look(s, known, from_ns, window->guard_to_ns, ticks);
 }
 
@@ -377,15 +182,16 @@ static struct energy_scopes *session(struct scene *s, const struct energy_known 
 
 static void spoil(struct scene *s, const struct energy_window *window, struct energy_estimate *e)
 {
+    struct nature *n = &s->nature;
     double d = e->duration_s;
     switch (s->trial->spoil) {
     case SPOIL_NAIVE:
-        e->joules.value = (double)(read_raw(s, window->t1_ns) - read_raw(s, window->t0_ns)) * s->info.scale;
-        if (s->info.kind != METER_ENERGY)
-            e->joules.value = d * (double)read_raw(s, (window->t0_ns + window->t1_ns) / 2) * s->info.scale;
+        e->joules.value = (double)(nature_read(n, window->t1_ns) - nature_read(n, window->t0_ns)) * n->info.scale;
+        if (s->nature.info.kind != METER_ENERGY)
+            e->joules.value = d * (double)nature_read(n, (window->t0_ns + window->t1_ns) / 2) * n->info.scale;
         break;
     case SPOIL_NO_GUARD:
-        e->joules.value += e->pre_w * 1.5 * (double)s->trial->sensor->period_ns * 1e-9;
+        e->joules.value += e->pre_w * 1.5 * (double)s->nature.sensor.period_ns * 1e-9;
         break;
     case SPOIL_NARROW:
         e->statistical_j /= 2;
@@ -404,21 +210,32 @@ static void spoil(struct scene *s, const struct energy_window *window, struct en
     }
 }
 
+static void break_sensor(struct scene *s)
+{
+    const struct nature_window *w = &s->nature.work;
+    double at = 0.1 + 0.8 * sim_rng_uniform(&s->nature.rng);
+    enum fault fault = s->trial->fault;
+    s->fault_ns = w->t0_ns + (int64_t)(at * (double)(w->t1_ns - w->t0_ns));
+    nature_break(&s->nature, fault == FAULT_RESET ? s->fault_ns : SIM_NEVER,
+                 fault == FAULT_STUCK ? s->fault_ns : SIM_NEVER, fault == FAULT_GLITCH ? s->fault_ns : SIM_NEVER);
+}
+
 void trial_run(const struct trial *trial, struct outcome *ret)
 {
-    struct scene s = {.trial = trial, .rng = {trial->seed}};
+    struct scene s = {.trial = trial};
     struct energy_options options = {.draws = 1000, .seed = (uint32_t)trial->seed};
     struct beforehand beforehand;
     struct energy_window window;
-    s.stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
-    build_truth(&s);
-    build_sensor(&s);
+    nature_draw(trial->sensor, trial->load, trial->after, trial->duration_s, trial->gain, trial->offset_w, trial->seed,
+                &s.nature);
+    s.step_ns = trial->sensor->poll_ns ? trial->sensor->poll_ns : 10 * MS;
     know(&s, &beforehand);
+    break_sensor(&s);
     g_autoptr(owned_scopes) scopes = session(&s, &beforehand.known, &window);
-    options.stamps_ns = (const int64_t *)(void *)s.stamps->data;
-    options.stamp_count = s.stamps->len;
+    options.stamps_ns = (const int64_t *)(void *)s.nature.stamps->data;
+    options.stamp_count = s.nature.stamps->len;
     energy_scope_estimate(scopes->primary, &window, &options, &ret->estimate, NULL);
-    ret->truth_j = sim_board_energy_j(s.board, s.t0_ns, s.t1_ns);
+    ret->truth_j = nature_truth_j(&s.nature, &s.nature.work);
     if (trial->spoil != SPOIL_NONE && ret->estimate.joules.status != QUANTITY_ABSENT)
         spoil(&s, &window, &ret->estimate);
     else if (trial->spoil == SPOIL_NO_FLAGS)
@@ -427,7 +244,5 @@ void trial_run(const struct trial *trial, struct outcome *ret)
     ret->estimate.device = ret->estimate.scope = NULL;
     for (size_t i = 0; i < ret->estimate.check_count; i++)
         ret->estimate.checks[i].sensor = NULL;
-    g_array_unref(s.stamps);
-    sim_counting_free(s.counting);
-    sim_board_free(s.board);
+    nature_clear(&s.nature);
 }

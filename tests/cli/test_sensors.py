@@ -441,7 +441,7 @@ def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon)
 
 
 def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):
-    """It is read ten times a second; nothing is known of its window, and nothing is made up about it."""
+    """It is read ten times a second; nothing is known of its window, so the least that any sensor sees is assumed."""
     (hwmon / "power1_input").write_text("50000000\n")
     llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root"),
                  "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -464,7 +464,8 @@ def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):
         thread.join()
     record = the_study(tmp_path / "results").result()
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
-    assert not {"phase_locked", "gap", "period_changed", "partial_coverage"} & set(record["flags"]), record["flags"]
+    assert not {"gap", "period_changed"} & set(record["flags"]), record["flags"]
+    assert "partial_coverage" in record["flags"]
 
 
 def without_root_s_exemption():

@@ -161,21 +161,6 @@ static void test_baseline_between(void)
     g_assert_false(drift);
 }
 
-static void test_ratio(void)
-{
-    struct energy_estimate a = known("a", 1000, 2, 0.05), b = known("a", 1500, 3, 0.05),
-                           other = known("z", 1500, 3, 0.05);
-    struct quantity same = energy_ratio(&a, &b, 20000, 1), apart = energy_ratio(&a, &other, 20000, 1);
-    g_assert_near(same.value, 1.5, 1e-12);
-    g_assert_near((same.high - same.low) / 2 / 1.5, hypot(0.002, 0.002), 2e-4); /* gain cancels on one board */
-    g_assert_near((apart.high - apart.low) / 2 / 1.5, 1.96 * 0.05 * sqrt(2), 0.01);
-    a.offset_w_u = b.offset_w_u = 5; /* u(ln R) = u_b·|1/P1 − 1/P2| */
-    same = energy_ratio(&a, &b, 20000, 1);
-    g_assert_near((same.high - same.low) / 2 / 1.5, 1.96 * 5 * fabs(1 / 100.0 - 1 / 150.0), 3e-3);
-    a.joules = quantity_absent("x");
-    g_assert_cmpint(energy_ratio(&a, &b, 100, 1).status, ==, QUANTITY_ABSENT);
-}
-
 static void test_cumulative(void)
 {
     struct meter_point points[4] = {{0, 0, 100, 5, METER_READ_OK},
@@ -293,7 +278,6 @@ int main(int argc, char **argv)
     g_test_add_func("/energy/net", test_net);
     g_test_add_func("/energy/baseline", test_baseline);
     g_test_add_func("/energy/baseline_between", test_baseline_between);
-    g_test_add_func("/energy/ratio", test_ratio);
     g_test_add_func("/energy/cumulative", test_cumulative);
     g_test_add_func("/energy/priors", test_priors);
     g_test_add_func("/energy/calibration_file", test_calibration_file);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nature: the boards, sensors and loads that the judge draws. It knows nothing of the estimators, and they may not
+ * include it: its ranges are those that publications and recordings report (docs/accuracy.md names them), not what the
+ * estimators assume. Only what a meter would publish of a sensor is told to them (nature_kind.told_…).
+ *
+ *   nature_draw() → a board with its truth, a sensor that looks at it, the windows in which it works
+ *   nature_read() → what the sensor shows;  nature_truth_j() → what was drawn
+ *
+ * Ownership: nature_clear() frees what nature_draw() made. Threading: one thread a nature. Time: ns, virtual.
+ */
+#pragma once
+
+#include "meter/channel.h"
+#include "sim/model.h"
+
+#include <glib.h>
+
+/* What runs, and what the board draws when it has ended. */
+#define NATURE_LOAD_ROWS(X)                                                                                           \
+    X(STEADY, "steady", "constant power")                                                                            \
+    X(LLM, "llm", "prefill bursts at random times over decode steps of 5 to 120 ms with jitter and drift")           \
+    X(STEPS, "steps", "decode alone: power alternates from step to step, with period 2τ or 4τ")                       \
+    X(LOCKED, "locked", "a square wave within 0.1 % of the sensor's period")                                         \
+    X(BEAT, "beat", "a square wave that beats with the sensor's period within 1 to 6 s")
+
+#define NATURE_AFTER_ROWS(X)                                                                                          \
+    X(IDLE, "idle", "idle at once")                                                                                  \
+    X(TAIL, "tail", "0.5 to 20 W that decay with 0.05 to 20 s")                                                         \
+    X(SHELF, "shelf", "15 to 26 W for 1.8 s with a faster part on top, then slow cooling")                            \
+    X(DROP, "drop", "clocks that stay up: 15 to 40 W for 0.5 to 4 s")
+
+enum nature_load {
+#define X(id, name, words) NATURE_LOAD_##id,
+    NATURE_LOAD_ROWS(X)
+#undef X
+        NATURE_LOAD_COUNT
+};
+enum nature_after {
+#define X(id, name, words) NATURE_AFTER_##id,
+    NATURE_AFTER_ROWS(X)
+#undef X
+        NATURE_AFTER_COUNT
+};
+extern const char *const nature_load_names[NATURE_LOAD_COUNT], *const nature_load_words[NATURE_LOAD_COUNT];
+extern const char *const nature_after_names[NATURE_AFTER_COUNT], *const nature_after_words[NATURE_AFTER_COUNT];
+
+/* Milliseconds, drawn evenly, or evenly in the logarithm where the span is wide. */
+struct span {
+    double low, high;
+};
+
+enum nature_source {
+    NATURE_TRUTH,   /* the counter adds up all that is drawn */
+    NATURE_WINDOW,  /* … what the sensor's window shows of each period */
+    NATURE_AVERAGE, /* … a moving average over about a second */
+};
+
+struct nature_kind {
+    const char *name, *words;
+    enum meter_kind kind;
+    enum nature_source source;
+    struct span period_ms;  /* T: nominal, and off by up to 1 % */
+    struct span window_ms;  /* W; 0: all of T */
+    struct span share;      /* or W as a share of T */
+    struct span average_ms; /* of a moving average; 0: none */
+    struct span part_ms;    /* readings the average is made of; 0: of all */
+    struct span delay_ms, rise_ms; /* rise: from 10 to 90 % */
+    bool first_order;       /* power readings without a window: what has risen by now */
+    double jitter;          /* of each update, as a share of T */
+    double noise_w;         /* of a reading */
+    double quantum;         /* of a raw unit, J or W */
+    int64_t poll_ns;        /* how often it is read; 0: at every tick of the sampler */
+    bool ticks;             /* read at its own ticks at both ends of the work */
+
+    const char *told_class;                 /* METER_CLASS_… */
+    int64_t told_refresh_ns, told_window_ns, told_part_ns; /* what a meter publishes; 0: nothing */
+    int earlier;  /* windows on this board before, by which its lag may be known */
+    bool known;   /* T, W and lag are published or can be measured: the bands have two sides */
+    bool partial; /* sees a part of the time: W < T */
+    double locks;  /* share of loads in step that must be told; 0: 0.99. Polls at half of T see phases to half a step */
+    double widest; /* half-width over the p95 of errors that the band allows where it is sharp; 0: 1.5, partial 2 */
+};
+extern const struct nature_kind nature_kinds[];
+extern const size_t nature_kind_count;
+
+struct nature_window {
+    int64_t t0_ns, t1_ns;
+};
+
+#define NATURE_EARLIER_MAX 6
+
+struct nature {
+    const struct nature_kind *kind;
+    struct nature_window earlier[NATURE_EARLIER_MAX], work;
+    int earlier_count;
+    GArray *stamps; /* int64: ends of the work's steps as an engine reports them */
+    struct meter_channel info;
+    struct sim_board *board;
+    struct sim_sensor sensor;
+    struct sim_counting *counting;
+    struct sim_rng rng;
+    int64_t from_ns; /* the board rests until the first window begins */
+    double limit_w;
+};
+
+/* seconds: nominal length of the work, off by up to 10 %. gain, offset_w: of the sensor. */
+void nature_draw(const struct nature_kind *kind, enum nature_load load, enum nature_after after, double seconds,
+                 double gain, double offset_w, uint64_t seed, struct nature *ret);
+/* What may go wrong with a counter, before the first reading: SIM_NEVER for what does not. */
+void nature_break(struct nature *nature, int64_t reset_ns, int64_t stuck_ns, int64_t glitch_ns);
+void nature_clear(struct nature *nature);
+/* Raw value at t. */
+int64_t nature_read(struct nature *nature, int64_t t_ns);
+/* The next moment after t at which the sensor may show something new. */
+int64_t nature_next_ns(struct nature *nature, int64_t t_ns);
+double nature_truth_j(struct nature *nature, const struct nature_window *window);
