@@ -139,6 +139,7 @@ double stats_effective_n(const double *x, size_t n)
 }
 
 #define GRID_MOST  256  /* moments that the search uses: the rest only refines its answer */
+#define GRID_FEW   64   /* and that its wide part uses */
 #define GRID_RANGE 0.08 /* about the first guess */
 #define GRID_NEAR  2.0  /* over n: how far the mean gap may be off where no moment was missed */
 #define GRID_CLEAR 1.3  /* times as coherent: then moments were missed after all */
@@ -176,8 +177,11 @@ static double search_period(const double *t, size_t n, double guess)
 {
     double near_c, wide_c;
     double near = search_about(t, n, guess, GRID_NEAR / (double)n, &near_c);
-    double wide = search_about(t, n, guess, GRID_RANGE, &wide_c);
-    return wide_c > GRID_CLEAR * near_c ? wide : near;
+    if (GRID_CLEAR * near_c >= 1)
+        return near;
+    size_t few = MIN(n, GRID_FEW);
+    double wide = search_about(t, few, guess, GRID_RANGE, &wide_c);
+    return wide_c > GRID_CLEAR * near_c ? search_about(t, n, wide, GRID_NEAR / (double)few, &near_c) : near;
 }
 
 double stats_grid_period(const double *t, size_t n)

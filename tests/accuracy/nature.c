@@ -333,7 +333,7 @@ static void tell(struct nature *n)
 
 /* --- all of it --------------------------------------------------------------------------------------------------- */
 
-#define BEGIN_NS (-100 * NS_PER_S)
+#define BEGIN_NS (-70 * NS_PER_S)
 #define END_NS   (60 * NS_PER_S)
 
 static void place_windows(struct nature *n, double seconds)
