@@ -36,6 +36,12 @@ static void add_quantity(struct quantity *sum, const struct quantity *q, const c
     sum->low = sum->high = NAN;
 }
 
+/* Square of the statistical half-width without what boards share. */
+static double own_squared(const struct energy_estimate *e)
+{
+    return MAX(0, e->statistical_j * e->statistical_j - e->shared_j * e->shared_j);
+}
+
 static void add_board(struct energy_estimate *sum, const struct energy_estimate *b)
 {
     sum->flags |= b->flags;
@@ -46,7 +52,9 @@ static void add_board(struct energy_estimate *sum, const struct energy_estimate 
     sum->joules.method = sum->method == b->method ? sum->joules.method : "mixed";
     sum->joules.sensor = NULL;
     sum->method = sum->method == b->method ? sum->method : ENERGY_METHOD_NONE;
-    sum->statistical_j = sqrt(sum->statistical_j * sum->statistical_j + b->statistical_j * b->statistical_j);
+    double own2 = own_squared(sum) + own_squared(b);
+    sum->shared_j += b->shared_j;
+    sum->statistical_j = sqrt(own2 + sum->shared_j * sum->shared_j);
     sum->phase.locked = sum->phase.locked || b->phase.locked;
     sum->recommended_repeats = MAX(sum->recommended_repeats, b->recommended_repeats);
     sum->prior = sum->prior == b->prior ? sum->prior : NULL;

@@ -47,6 +47,7 @@
       "energy counter and integrated power differ by more than 1 % and the intervals")                               \
     X(FALLBACK, "fallback", "the preferred estimator could not be used")                                             \
     X(HOST_GAPS, "host_gaps", "more than 2 % of the window passed between batches or repeats")                       \
+    X(OUT_OF_CALIBRATION, "out_of_calibration", "the mean power is outside of the range that was calibrated")        \
     X(UNCALIBRATED, "uncalibrated", "gain and offset are an assumption: the named prior")                            \
     X(BASELINE_DRIFT, "baseline_drift", "the idle level moved between the two baselines")
 
@@ -104,7 +105,10 @@ struct energy_calibration {
     char uuid[80];
     double gain;
     double offset_w;
-    double u; /* relative standard uncertainty that remains */
+    double u_gain;               /* relative standard uncertainty of the gain that remains */
+    double u_offset_w;           /* of the offset; NaN where the file does not say: the prior's then */
+    double correlation;          /* of the two */
+    double range_low_w, range_high_w; /* between which it was taken; NaN: the file does not say */
     char method[160];
     char date[32];
 };
@@ -204,6 +208,7 @@ struct energy_check {
 struct energy_estimate {
     struct quantity joules; /* calibrated where a file says so. low, high: the combined 95 % interval */
     double statistical_j;   /* 95 % half-width: edges, guard levels, duty cycle */
+    double shared_j;        /* of it, what boards have in common: lag, tails, phase lock */
     double systematic_j;    /* 95 % half-width: gain and offset by `prior` or calibration */
     double raw_j;           /* before calibration; equal to joules.value without one */
     double duration_s;
@@ -213,6 +218,7 @@ struct energy_estimate {
     const struct meter_class *prior;       /* NULL for modelled channels and sums over different classes */
     struct energy_calibration calibration; /* uuid "" when there is none */
     double offset_w_u, gain_rel_u;         /* standard uncertainties used for the systematic part */
+    double gain_offset_correlation;        /* of the two, by a calibration; else 0 */
     int64_t repeats;
     int64_t recommended_repeats; /* with below_resolution: batches a window should hold; otherwise 0 */
     struct quantity tail_j;      /* ∫ (P − P_settled) from t1 until settled */
@@ -233,7 +239,7 @@ void energy_estimate_board(const struct energy_board *board, const struct energy
 /* Names a board that has no channel at all, and says why: for an estimate just made, whose energy is absent. */
 void energy_estimate_missing(const char *device, const char *scope, const char *why, struct energy_estimate *ret);
 /* Over boards of one scope: absent if one is absent; systematic parts linearly unless calibrated, statistical ones in
- * quadrature. */
+ * quadrature but for what boards share. */
 void energy_sum(const struct energy_estimate *boards, size_t n, struct energy_estimate *ret);
 void energy_estimate_clear(struct energy_estimate *estimate);
 typedef struct energy_estimate owned_estimate; /* for g_auto(owned_estimate) alone */

@@ -87,12 +87,12 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
     double idle = a->pre.known ? a->pre.watts : board->idle_w, d = ret->duration_s;
     ret->phase = phase_check(options, window, &s, edges);
     if (ret->phase.miss2 > CLEAR2 * s.period / d)
-        parts_add(&a->parts, STATS_NORMAL, ret->phase.u_w * d, 0);
+        answer_add_shared(a, STATS_NORMAL, ret->phase.u_w * d);
     if (!ret->phase.locked)
         return;
     a->flags |= ENERGY_FLAG(PHASE_LOCKED);
     double mean = a->joules / d, above = board_limit(board, a) - mean, below = mean - (isfinite(idle) ? idle : 0);
-    parts_add(&a->parts, STATS_RECTANGULAR, s.unseen * fmax(0, fmax(above, below)) * d, 0);
+    answer_add_shared(a, STATS_RECTANGULAR, s.unseen * fmax(0, fmax(above, below)) * d);
 }
 
 /* --- the record -------------------------------------------------------------------------------------------------- */
@@ -161,25 +161,36 @@ static void check_resolution(const struct answer *a, double resolution, struct e
             ret->repeats * MIN(1000000, repeats_for(joules, ret->statistical_j, a->duty_u, resolution));
 }
 
+/* watts: as the sensor read them, as a calibration's range is. */
+static void check_range(const struct energy_calibration *c, double watts, struct energy_estimate *ret)
+{
+    if (c && (watts < c->range_low_w || watts > c->range_high_w))
+        ret->flags |= ENERGY_FLAG(OUT_OF_CALIBRATION);
+}
+
 static void set_systematic(const struct energy_board *board, const struct answer *a, size_t draws, uint32_t seed,
                            struct energy_estimate *ret)
 {
     const struct energy_calibration *c = board->calibration;
-    double gain = c ? c->gain : 1, offset = c ? c->offset_w : 0;
-    ret->prior = c ? NULL : energy_prior_find(a->channel->info->sensor_class);
-    ret->gain_rel_u = c ? c->u : ret->prior->gain_u;
-    ret->offset_w_u = c ? 0 : ret->prior->offset_u_w;
+    const struct meter_class *prior = energy_prior_find(a->channel->info->sensor_class);
+    struct response response = {1, prior->gain_u, 0, prior->offset_u_w, 0};
+    if (c)
+        response = (struct response){c->gain, c->u_gain, c->offset_w,
+                                     isfinite(c->u_offset_w) ? c->u_offset_w : prior->offset_u_w, c->correlation};
+    ret->prior = c ? NULL : prior;
+    ret->gain_rel_u = response.gain_rel_u;
+    ret->offset_w_u = response.offset_w_u;
+    ret->gain_offset_correlation = response.correlation;
     if (c)
         ret->calibration = *c;
     else
         ret->flags |= ENERGY_FLAG(UNCALIBRATED);
-    double value = (a->joules - offset * ret->duration_s) / gain;
-    struct stats_interval all =
-        energy_combine(a->joules, ret->duration_s, &a->parts, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws,
-                       seed);
-    struct stats_interval alone =
-        energy_combine(a->joules, ret->duration_s, NULL, gain, ret->gain_rel_u, offset, ret->offset_w_u, draws, seed);
-    ret->statistical_j = parts_half_width(&a->parts, draws, seed) / gain;
+    double value = (a->joules - response.offset_w * ret->duration_s) / response.gain;
+    check_range(c, a->joules / ret->duration_s, ret);
+    struct stats_interval all = energy_combine(a->joules, ret->duration_s, &a->parts, &response, draws, seed);
+    struct stats_interval alone = energy_combine(a->joules, ret->duration_s, NULL, &response, draws, seed);
+    ret->statistical_j = parts_half_width(&a->parts, draws, seed) / response.gain;
+    ret->shared_j = parts_half_width(&a->shared, draws, seed) / response.gain;
     ret->systematic_j = (alone.high - alone.low) / 2;
     ret->joules = quantity_of(a->channel->info->status, value, energy_method_name(a->method), a->channel->info->id);
     ret->joules.low = all.low;

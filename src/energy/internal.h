@@ -112,6 +112,7 @@ struct answer {
     const struct energy_channel *channel;
     double joules;
     struct parts parts;
+    struct parts shared; /* of parts, what boards have in common: lag, tails, phase lock */
     struct level pre, post;
     double tail, tail_u; /* J; NaN when it could not be followed */
     double peak;         /* W */
@@ -119,6 +120,12 @@ struct answer {
     uint32_t flags;
     const char *why; /* joules is NaN: why */
 };
+
+/* A part that boards have in common. */
+void answer_add_shared(struct answer *answer, enum stats_shape shape, double scale);
+
+/* The unit of the readings, over a window and the quiet that is taken off it (s). */
+void answer_add_unit(struct answer *answer, double duration, double lever);
 
 /* padded.c */
 void padded_estimate(const struct energy_channel *channel, const struct edges *edges,
@@ -139,7 +146,10 @@ struct energy_phase phase_check(const struct energy_options *options, const stru
 
 /* --- uncertainty.c ----------------------------------------------------------------------------------------------- */
 double parts_half_width(const struct parts *parts, size_t draws, uint32_t seed);
+/* reading = gain × true + offset, and how well that is known. */
+struct response {
+    double gain, gain_rel_u, offset_w, offset_w_u, correlation;
+};
 /* E = (raw − statistical − b·D) / gain, as an interval (JCGM 101). */
-struct stats_interval energy_combine(double raw_j, double duration_s, const struct parts *parts, double gain,
-                                     double gain_rel_u, double offset_w, double offset_w_u, size_t draws,
-                                     uint32_t seed);
+struct stats_interval energy_combine(double raw_j, double duration_s, const struct parts *parts,
+                                     const struct response *response, size_t draws, uint32_t seed);

@@ -24,6 +24,21 @@ void parts_add(struct parts *parts, enum stats_shape shape, double scale, double
         parts->at[parts->n++] = (struct stats_component){shape, scale, df};
 }
 
+void answer_add_shared(struct answer *answer, enum stats_shape shape, double scale)
+{
+    parts_add(&answer->parts, shape, scale, 0);
+    parts_add(&answer->shared, shape, scale, 0);
+}
+
+/* A floor under every interval: readings are whole units, of energy at both ends or of power all the time, and levels
+ * are means of such readings. */
+void answer_add_unit(struct answer *answer, double duration, double lever)
+{
+    double unit = answer->channel->info->scale;
+    bool counter = answer->channel->info->kind == METER_ENERGY;
+    parts_add(&answer->parts, STATS_RECTANGULAR, counter ? unit * (1 + lever) : unit / 2 * (duration + lever), 0);
+}
+
 static double duration(const struct energy_window *window)
 {
     return clock_seconds(window->t1_ns - window->t0_ns);
@@ -246,11 +261,12 @@ static void pad(const struct edges *e, const struct sensor *sensor, const struct
     double lever0 = -ends->t0 + sensor->delay_mid, lever1 = after - sensor->delay_mid, gap = MIN(e->gap, d);
     ret->joules = ends->c1 - ends->c0 - ret->pre.watts * lever0 - (ret->post.watts + ret->post.slope_w) * lever1;
     add_levels(ret, fabs(lever0), fabs(lever1));
+    answer_add_unit(ret, d, fabs(lever0) + fabs(lever1));
     parts_add(&ret->parts, STATS_NORMAL, ret->pre.watts * ends->u0, 0);
     parts_add(&ret->parts, STATS_NORMAL, ret->post.watts * ends->u1, 0);
-    parts_add(&ret->parts, STATS_RECTANGULAR, level_step(&ret->pre, &ret->post) * sensor->delay_half, 0);
+    answer_add_shared(ret, STATS_RECTANGULAR, level_step(&ret->pre, &ret->post) * sensor->delay_half);
     parts_add(&ret->parts, STATS_NORMAL, ret->pre.noise * sqrt(sensor->period * (ends->t1 - ends->t0)), 0);
-    parts_add(&ret->parts, STATS_RECTANGULAR, unsettled, 0);
+    answer_add_shared(ret, STATS_RECTANGULAR, unsettled);
     if (!sensor->counter)
         parts_add(&ret->parts, STATS_RECTANGULAR, e->spread * gap / 2, 0);
     add_duty(ret, e, sensor, d, fabs(ret->joules / d - ret->pre.watts));

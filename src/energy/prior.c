@@ -23,7 +23,11 @@ static const struct member_row rows[] = {
     MEMBER_CHARS(struct energy_calibration, uuid, "uuid", MEMBER_REQUIRED),
     MEMBER(struct energy_calibration, gain, "gain", MEMBER_REQUIRED),
     MEMBER(struct energy_calibration, offset_w, "offset_w", MEMBER_REQUIRED),
-    MEMBER(struct energy_calibration, u, "u", MEMBER_REQUIRED),
+    MEMBER(struct energy_calibration, u_gain, "u_gain", MEMBER_REQUIRED),
+    MEMBER(struct energy_calibration, u_offset_w, "u_offset_w", MEMBER_OPTIONAL),
+    MEMBER(struct energy_calibration, correlation, "correlation", MEMBER_OPTIONAL),
+    MEMBER(struct energy_calibration, range_low_w, "range_low_w", MEMBER_OPTIONAL),
+    MEMBER(struct energy_calibration, range_high_w, "range_high_w", MEMBER_OPTIONAL),
     MEMBER_CHARS(struct energy_calibration, method, "method", MEMBER_OPTIONAL),
     MEMBER_CHARS(struct energy_calibration, date, "date", MEMBER_OPTIONAL),
 };
@@ -34,11 +38,18 @@ static bool check(const struct energy_calibration *c, const char *uuid, GError *
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "it is the calibration of %s, not of %s", c->uuid, uuid);
         return false;
     }
-    if (!(c->gain >= GAIN_MIN && c->gain <= GAIN_MAX) || !isfinite(c->offset_w) || !(c->u >= 0 && c->u < 1)) {
+    if (!(c->gain >= GAIN_MIN && c->gain <= GAIN_MAX) || !isfinite(c->offset_w) || !(c->u_gain >= 0 && c->u_gain < 1)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                    "gain %g, offset_w %g, u %g: expected a gain of %g to %g (reading = gain × true + offset_w) and a "
-                    "relative standard uncertainty u of 0 to 1",
-                    c->gain, c->offset_w, c->u, GAIN_MIN, GAIN_MAX);
+                    "gain %g, offset_w %g, u_gain %g: expected a gain of %g to %g (reading = gain × true + offset_w) and "
+                    "a relative standard uncertainty u_gain of 0 to 1",
+                    c->gain, c->offset_w, c->u_gain, GAIN_MIN, GAIN_MAX);
+        return false;
+    }
+    if (c->u_offset_w < 0 || !(fabs(c->correlation) <= 1) || c->range_low_w > c->range_high_w) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                    "u_offset_w %g, correlation %g, range %g to %g W: expected an uncertainty of 0 or more, a "
+                    "correlation of −1 to 1, a range from its lower end to its upper one",
+                    c->u_offset_w, c->correlation, c->range_low_w, c->range_high_w);
         return false;
     }
     return true;
@@ -47,7 +58,7 @@ static bool check(const struct energy_calibration *c, const char *uuid, GError *
 bool energy_calibration_load(const char *place, const char *uuid, struct energy_calibration *ret, GError **error)
 {
     g_autofree char *name = NULL;
-    struct energy_calibration found = {0};
+    struct energy_calibration found = {.u_offset_w = NAN, .range_low_w = NAN, .range_high_w = NAN};
     if (strchr(uuid, '/') || uuid[0] == '.' || uuid[0] == '\0')
         return false; /* a name of a device that cannot be a file name has no file */
     name = g_strconcat(uuid, ".json", NULL);

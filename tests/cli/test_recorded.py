@@ -161,7 +161,7 @@ def test_two_boards(llem, golden, boards):
 def test_a_calibrated_board(llem, golden, boards):
     boards(board())
     file = llem.folder / f"{UUID}.json"
-    file.write_text(json.dumps({"uuid": UUID, "gain": 1.03, "offset_w": -4, "u": 0.004, "method": "clamp", "date": "2026-01-01"}))
+    file.write_text(json.dumps({"uuid": UUID, "gain": 1.03, "offset_w": -4, "u_gain": 0.004, "method": "clamp", "date": "2026-01-01"}))
     compare(golden, "calibrated_board", run(llem, {**GPU, "energy.calibration": str(file)}).result())
 
 

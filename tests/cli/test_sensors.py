@@ -290,7 +290,7 @@ def test_no_permission_is_said(llem, build_dir, tmp_path):
 def test_calibration_keeps_both(boards, tmp_path):
     folder = tmp_path / "calibration"
     folder.mkdir()
-    file = {"uuid": UUID, "gain": 1.25, "offset_w": 0.0, "u": 0.01, "method": "test", "date": "2026-01-01"}
+    file = {"uuid": UUID, "gain": 1.25, "offset_w": 0.0, "u_gain": 0.01, "method": "test", "date": "2026-01-01"}
     (folder / f"{UUID}.json").write_text(json.dumps(file))
     record, _ = boards([board()], {"energy.calibration": str(folder)})
     scope = record["energy"]["scopes"][0]
@@ -315,7 +315,7 @@ def test_broken_calibration_is_told_once(boards, tmp_path):
     """Not used, and said once, though its energy is asked for before the work is judged and again for the record."""
     folder = tmp_path / "calibration"
     folder.mkdir()
-    (folder / f"{UUID}.json").write_text(json.dumps({"uuid": UUID, "gain": 95, "offset_w": 0.0, "u": 0.01}))
+    (folder / f"{UUID}.json").write_text(json.dumps({"uuid": UUID, "gain": 95, "offset_w": 0.0, "u_gain": 0.01}))
     record, _ = boards([board()], {"energy.calibration": str(folder)})
     assert len([w for w in record["warnings"] if w.startswith(f"calibration of {UUID} not used: ")]) == 1
     assert "uncalibrated" in record["flags"]

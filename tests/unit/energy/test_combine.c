@@ -110,7 +110,7 @@ static void test_baseline(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 12, 3);
-    struct energy_calibration c = {"GPU-1", 0.9, 10, 0.01, "", ""};
+    struct energy_calibration c = {.uuid = "GPU-1", .gain = 0.9, .offset_w = 10, .u_gain = 0.01};
     struct energy_board board = {.idle_w = NAN, .limit_w = NAN};
     struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
@@ -207,12 +207,17 @@ static void test_calibration_file(void)
         const char *name, *text, *error;
     } cases[] = {
         {"fine",
-         "{\"uuid\":\"GPU-1\",\"gain\":0.95,\"offset_w\":-1.5,\"u\":0.012,\"method\":\"m\","
+         "{\"uuid\":\"GPU-1\",\"gain\":0.95,\"offset_w\":-1.5,\"u_gain\":0.012,\"method\":\"m\","
          "\"date\":\"2026-11-01\"}",
          NULL},
-        {"other board", "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u\":0.01}", "GPU-2, not of GPU-1"},
-        {"gain", "{\"uuid\":\"GPU-1\",\"gain\":95,\"offset_w\":0,\"u\":0.01}", "expected a gain of 0.5 to 2"},
-        {"no offset", "{\"uuid\":\"GPU-1\",\"gain\":1,\"u\":0.01}", "offset_w"},
+        {"other board", "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u_gain\":0.01}", "GPU-2, not of GPU-1"},
+        {"gain", "{\"uuid\":\"GPU-1\",\"gain\":95,\"offset_w\":0,\"u_gain\":0.01}", "expected a gain of 0.5 to 2"},
+        {"no offset", "{\"uuid\":\"GPU-1\",\"gain\":1,\"u_gain\":0.01}", "offset_w"},
+        {"correlation",
+         "{\"uuid\":\"GPU-1\",\"gain\":1,\"offset_w\":0,\"u_gain\":0.01,\"correlation\":-1.5}", "correlation -1.5"},
+        {"range",
+         "{\"uuid\":\"GPU-1\",\"gain\":1,\"offset_w\":0,\"u_gain\":0.01,\"range_low_w\":300,\"range_high_w\":100}",
+         "range 300 to 100 W"},
         {"torn", "{\"uuid\":\"GPU-1\",", "GPU-1.json"},
     };
     g_autofree char *folder = g_dir_make_tmp("llem-XXXXXX", NULL),
@@ -234,6 +239,7 @@ static void test_calibration_file(void)
             g_assert_nonnull(strstr(error->message, cases[i].error));
         } else {
             g_assert_near(c.offset_w, -1.5, 0);
+            g_assert_true(isnan(c.u_offset_w) && isnan(c.range_low_w));
             g_assert_true(energy_calibration_load(path, "GPU-1", &c, &error));  /* the file itself */
             g_assert_false(energy_calibration_load(path, "GPU-2", &c, &error)); /* of one board */
             g_clear_error(&error);

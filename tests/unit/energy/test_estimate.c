@@ -83,7 +83,8 @@ static void test_calibration(void)
 {
     struct scene s = scene_default();
     struct energy_window w = scene_window(&s, 3, 3);
-    struct energy_calibration c = {"GPU-1", 0.95, -3, 0.01, "meter", "2026-11-01"};
+    struct energy_calibration c = {.uuid = "GPU-1", .gain = 0.95, .offset_w = -3, .u_gain = 0.01,
+                                   .range_low_w = NAN, .range_high_w = NAN};
     struct energy_board board = {.calibration = &c, .idle_w = NAN, .limit_w = NAN};
     g_auto(owned_estimate) e = {0};
     struct seen seen;
@@ -98,7 +99,66 @@ static void test_calibration(void)
     g_assert_near(e.systematic_j, 1.96 * 0.01 * e.joules.value, 0.4);
     g_assert_false(e.flags & ENERGY_FLAG(UNCALIBRATED));
     g_assert_null(e.prior);
+    g_assert_false(e.flags & ENERGY_FLAG(OUT_OF_CALIBRATION));
     seen_clear(&seen);
+}
+
+/* A board without any noise has an interval all the same: that of the unit it is read in. */
+static void test_floor(void)
+{
+    static const struct {
+        enum meter_kind kind;
+        double unit, least;
+    } cases[] = {{METER_ENERGY, 1e-3, 1e-3}, {METER_POWER_INSTANT, 1, 1}, {METER_POWER_INSTANT, 0.001, 0.001}};
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct scene s = scene_default();
+        s.work_w = s.idle_w;
+        struct energy_window w = scene_window(&s, 3, 3);
+        struct seen seen;
+        seen_init(&seen, &s, cases[i].kind, &w);
+        for (guint k = 0; k < seen.points->len; k++) {
+            struct meter_point *p = &g_array_index(seen.points, struct meter_point, k);
+            p->raw = llround((double)p->raw * seen.info.scale / cases[i].unit);
+        }
+        seen.info.scale = cases[i].unit;
+        g_auto(owned_estimate) e = {0};
+        estimate(cases[i].kind == METER_ENERGY ? &seen : NULL, cases[i].kind == METER_ENERGY ? NULL : &seen, &w, &e);
+        if (e.joules.status != QUANTITY_ABSENT)
+            g_assert_cmpfloat(e.statistical_j, >=, cases[i].least / 2);
+        seen_clear(&seen);
+    }
+}
+
+/* The offset has an uncertainty of its own: the file's, or the prior's where it does not say; what is known to move
+ * against the gain makes less of both. Power beyond the calibrated range is told. */
+static void test_calibration_offset(void)
+{
+    static const struct {
+        const char *name;
+        double u_offset_w, correlation, range_high_w;
+        double systematic_w; /* of 400 W */
+        bool flagged;
+    } cases[] = {
+        {"said", 2, 0, NAN, 4.47, false},    {"not said", NAN, 0, NAN, 6.40, false}, {"none", 0, 0, 500, 4, false},
+        {"against each other", 2, -1, NAN, 2, false},
+        {"beyond", 2, 0, 300, 4.47, true},   {"with each other", 2, 1, NAN, 6, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct scene s = scene_default();
+        struct energy_window w = scene_window(&s, 3, 3);
+        struct energy_calibration c = {.uuid = "GPU-1", .gain = 1, .u_gain = 0.01,
+                                       .u_offset_w = cases[i].u_offset_w, .correlation = cases[i].correlation,
+                                       .range_low_w = NAN, .range_high_w = cases[i].range_high_w};
+        struct seen seen;
+        seen_init(&seen, &s, METER_ENERGY, &w);
+        struct energy_board board = {.counter = &seen.channel, .calibration = &c, .idle_w = NAN, .limit_w = NAN};
+        g_auto(owned_estimate) e = {0};
+        energy_estimate_board(&board, &w, NULL, &e);
+        g_test_message("%s: %g W", cases[i].name, e.systematic_j / 1.96 / e.duration_s);
+        g_assert_cmpint(!!(e.flags & ENERGY_FLAG(OUT_OF_CALIBRATION)), ==, cases[i].flagged);
+        g_assert_near(e.systematic_j / 1.96 / e.duration_s, cases[i].systematic_w, 0.3);
+        seen_clear(&seen);
+    }
 }
 
 /* --- faults: a flag and another channel, or a reason; never a number from broken data ---------------------------- */
@@ -726,6 +786,8 @@ int main(int argc, char **argv)
     g_test_add_func("/energy/area_is_conserved", test_area_is_conserved);
     g_test_add_func("/energy/record", test_record);
     g_test_add_func("/energy/calibration", test_calibration);
+    g_test_add_func("/energy/floor", test_floor);
+    g_test_add_func("/energy/calibration_offset", test_calibration_offset);
     g_test_add_func("/energy/faults_fall_back", test_faults_fall_back);
     g_test_add_func("/energy/faults_alone_are_absent", test_faults_alone_are_absent);
     g_test_add_func("/energy/fault_outside", test_fault_outside);

@@ -337,7 +337,7 @@ static void test_levels(void)
 {
     struct machine m;
     two_boards_and_a_package(&m);
-    struct energy_calibration calibration = {.uuid = "GPU-1", .gain = 0.5, .u = 0.01};
+    struct energy_calibration calibration = {.uuid = "GPU-1", .gain = 0.5, .u_gain = 0.01};
     m.known.calibrations = &calibration;
     m.known.calibration_count = 1;
     int64_t from_ns = m.scene.t0_ns - 10 * NS_PER_S, to_ns = m.scene.t0_ns - NS_PER_S;
@@ -363,8 +363,8 @@ static void test_calibrations(void)
     g_autofree char *place = g_dir_make_tmp("llem-XXXXXX", NULL);
     g_autofree char *good = g_build_filename(place, "GPU-2.json", NULL),
                     *bad = g_build_filename(place, "package-0.json", NULL);
-    g_file_set_contents(good, "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u\":0.01}", -1, NULL);
-    g_file_set_contents(bad, "{\"uuid\":\"package-0\",\"gain\":95,\"offset_w\":0,\"u\":0.01}", -1, NULL);
+    g_file_set_contents(good, "{\"uuid\":\"GPU-2\",\"gain\":0.95,\"offset_w\":0,\"u_gain\":0.01}", -1, NULL);
+    g_file_set_contents(bad, "{\"uuid\":\"package-0\",\"gain\":95,\"offset_w\":0,\"u_gain\":0.01}", -1, NULL);
     g_autoptr(owned_scopes) scopes = energy_scopes_new(&m.known, NULL);
     g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GArray) found = energy_scopes_calibrations(scopes, place, warnings);
