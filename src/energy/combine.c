@@ -45,6 +45,7 @@ static double own_squared(const struct energy_estimate *e)
 static void add_board(struct energy_estimate *sum, const struct energy_estimate *b)
 {
     sum->flags |= b->flags;
+    sum->dropped += b->dropped;
     sum->boards += b->boards;
     sum->raw_j += b->raw_j;
     sum->joules.status = worst(sum->joules.status, b->joules.status);

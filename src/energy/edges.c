@@ -9,6 +9,7 @@
 #include "energy/internal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define FIT_REACH 8 /* edges on either side that take part in a local fit */
@@ -131,7 +132,43 @@ static void check_stuck(const struct meter_point *p, const struct sensor *sensor
 /* Longer without a reading than the sampler's jitter explains. */
 static bool is_gap(double missing, const struct sensor *sensor)
 {
-    return missing > MAX(MAX(0.05, 2.5 * sensor->step), MIN(sensor->period, 0.5));
+    return missing > reading_slack(sensor);
+}
+
+static bool lies_over(int64_t from_ns, int64_t to_ns, int64_t t_ns)
+{
+    return from_ns < t_ns && to_ns > t_ns;
+}
+
+/* Time without readings inside the guards. Over an end of the window nobody knows on which side of it power changed:
+ * what is missing counts twice there, and where it is longer than the window there is no number of power. */
+static void note_gap(int64_t from_ns, int64_t to_ns, const struct sensor *sensor, const struct energy_window *window,
+                     struct edges *ret)
+{
+    double missing = clock_seconds(to_ns - from_ns);
+    bool over_end = lies_over(from_ns, to_ns, window->t0_ns) || lies_over(from_ns, to_ns, window->t1_ns);
+    if (!is_gap(missing, sensor))
+        return;
+    ret->flags |= ENERGY_FLAG(GAP);
+    ret->gap += over_end ? 2 * missing : missing;
+    if (over_end && !sensor->counter && missing > clock_seconds(window->t1_ns - window->t0_ns)) {
+        snprintf(ret->text, sizeof ret->text, "no reading from %.2f s to %.2f s of the work's %.2f s",
+                 seconds(from_ns, window), seconds(to_ns, window), seconds(window->t1_ns, window));
+        ret->broken = ret->text;
+    }
+}
+
+/* A reading that nothing can have drawn. Of a counter it breaks all differences, of power only itself. */
+static bool is_dropped(const struct meter_point *p, double value, const struct sensor *sensor,
+                       const struct edges *edges)
+{
+    return !sensor->counter && (p->status == METER_READ_IMPLAUSIBLE || value > edges->bound);
+}
+
+static void note_dropped(struct edges *ret)
+{
+    ret->flags |= ENERGY_FLAG(READINGS_DROPPED);
+    ret->dropped++;
 }
 
 static void add_edge(const struct meter_point *p, int64_t lo_ns, double value, const struct sensor *sensor,
@@ -158,6 +195,11 @@ static void collect(const struct energy_channel *channel, const struct energy_wi
     for (size_t i = 0; i < channel->count; i++) {
         const struct meter_point *p = &channel->points[i];
         double value = (double)p->raw * channel->info->scale;
+        if (is_dropped(p, value, sensor, ret)) {
+            if (inside(p, window))
+                note_dropped(ret);
+            continue;
+        }
         if (p->status != METER_READ_OK) {
             if (inside(p, window))
                 note_bad(p, ret);
@@ -167,10 +209,8 @@ static void collect(const struct energy_channel *channel, const struct energy_wi
         }
         if (p->last_ns >= window->guard_from_ns && p->first_ns <= window->guard_to_ns)
             check_stuck(p, sensor, ret);
-        if (before && inside(p, window) && is_gap(clock_seconds(p->first_ns - before->last_ns), sensor)) {
-            ret->flags |= ENERGY_FLAG(GAP);
-            ret->gap += clock_seconds(p->first_ns - before->last_ns);
-        }
+        if (before && inside(p, window))
+            note_gap(before->last_ns, p->first_ns, sensor, window, ret);
         if (before && before->raw != p->raw)
             add_edge(p, before->last_ns, value, sensor, window, ret);
         low = MIN(low, value);
@@ -195,15 +235,26 @@ static void add_knots(GArray *all, double from, double to, double p, double peri
     }
 }
 
+/* The last run with a number; NULL: there is none. */
+static const struct meter_point *last_good(const struct energy_channel *channel, double bound)
+{
+    for (size_t i = channel->count; i-- > 0;) {
+        const struct meter_point *p = &channel->points[i];
+        if (p->status == METER_READ_OK && (double)p->raw * channel->info->scale <= bound)
+            return p;
+    }
+    return NULL;
+}
+
 /* Steady power repeats its reading; the series then has moments between its edges all the same. */
 static void fill_runs(struct edges *e, const struct energy_channel *channel, const struct energy_window *window,
                       double period)
 {
-    const struct meter_point *first = &channel->points[0], *last = &channel->points[channel->count - 1];
+    const struct meter_point *first = &channel->points[0], *last = last_good(channel, e->bound);
     GArray *all = g_array_new(FALSE, TRUE, sizeof(struct edge));
-    double end = seconds(last->last_ns, window);
+    double end = last ? seconds(last->last_ns, window) : -INFINITY;
     struct edge start = knot(seconds(first->first_ns, window), (double)first->raw * channel->info->scale);
-    if (first->status == METER_READ_OK)
+    if (first->status == METER_READ_OK && start.p <= e->bound)
         g_array_append_val(all, start);
     for (size_t i = 0; i <= e->n; i++) {
         double to = i < e->n ? e->at[i].t : end;
@@ -241,6 +292,7 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
     memset(ret, 0, sizeof *ret);
     ret->period = NAN;
     ret->at = g_new0(struct edge, channel->count + 1);
+    ret->bound = plausible_bound(channel, &sensor);
     collect(channel, window, &sensor, ret);
     find_period(ret);
     if (channel->count == 0)

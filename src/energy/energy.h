@@ -49,7 +49,9 @@
     X(HOST_GAPS, "host_gaps", "more than 2 % of the window passed between batches or repeats")                       \
     X(OUT_OF_CALIBRATION, "out_of_calibration", "the mean power is outside of the range that was calibrated")        \
     X(UNCALIBRATED, "uncalibrated", "gain and offset are an assumption: the named prior")                            \
-    X(BASELINE_DRIFT, "baseline_drift", "the idle level moved between the two baselines")
+    X(BASELINE_DRIFT, "baseline_drift", "the idle level moved between the two baselines")                            \
+    X(READINGS_DROPPED, "readings_dropped",                                                                          \
+      "readings that the device cannot have drawn were left out: they are in the trace")
 
 enum energy_flag {
 #define X(flag, name, meaning) ENERGY_FLAG_##flag,
@@ -225,6 +227,7 @@ struct energy_estimate {
     struct quantity average_w, peak_w;
     double pre_w, post_w;                  /* guard levels; NaN when there was no guard */
     double pre_u_w, post_u_w;              /* their standard uncertainties */
+    int64_t dropped;                       /* readings left out because nothing can have drawn them */
     double period_s;                       /* T seen in this trace; NaN when too few changes */
     double agreement_idle, agreement_busy; /* counter ÷ integrated power − 1, apart; NaN: no pair */
     struct energy_phase phase;

@@ -310,6 +310,9 @@ static void publish(const struct energy_board *board, const struct energy_window
     ret->raw_j = a.joules;
     check_phase(board, window, options, edges, &a, ret);
     ret->flags |= a.flags | fault_flags(asked);
+    ret->dropped = asked->counter.edges.dropped + asked->average.edges.dropped + asked->instant.edges.dropped;
+    if (ret->dropped > 0)
+        ret->flags |= ENERGY_FLAG(READINGS_DROPPED);
     if (fell_back(board, options->unguarded, &a))
         ret->flags |= ENERGY_FLAG(FALLBACK);
     if (a.channel->info->status == QUANTITY_MODELLED)

@@ -24,8 +24,11 @@ struct edges {
     double step;   /* δ: median distance of the readings edges were seen between */
     double gap;    /* seconds without readings inside the window */
     double spread; /* power series: highest − lowest reading */
+    double bound;  /* power series: readings above it are left out; infinite where a limit was known beforehand */
+    int64_t dropped;
     uint32_t flags;
     const char *broken; /* why no difference may be taken over these edges; NULL: fine */
+    char text[96];      /* of broken, where it names times */
 };
 
 /* From guard_from to guard_to. Counters: c from the readings. Power: c summed from readings that hold until the
@@ -119,6 +122,7 @@ struct answer {
     double duty_u;       /* J: standard uncertainty of the part that grows with the square root of D */
     uint32_t flags;
     const char *why; /* joules is NaN: why */
+    char text[128];  /* of why, where it names times */
 };
 
 /* A part that boards have in common. */
@@ -126,6 +130,17 @@ void answer_add_shared(struct answer *answer, enum stats_shape shape, double sca
 
 /* The unit of the readings, over a window and the quiet that is taken off it (s). */
 void answer_add_unit(struct answer *answer, double duration, double lever);
+
+/* --- cover.c: what was read at all ------------------------------------------------------------------------------- */
+
+/* Longest time without a reading that the sampler's jitter explains. */
+double reading_slack(const struct sensor *sensor);
+/* Readings reach over both ends of the window, as the sensor shows them; else ret says from when to when there is
+ * none. */
+bool ends_are_read(const struct energy_channel *channel, const struct edges *edges, const struct energy_window *window,
+                   const struct sensor *sensor, struct answer *ret);
+/* Of power whose device states no limit: readings above it, which held for moments alone, are taken for errors. */
+double plausible_bound(const struct energy_channel *channel, const struct sensor *sensor);
 
 /* padded.c */
 void padded_estimate(const struct energy_channel *channel, const struct edges *edges,

@@ -114,6 +114,8 @@ json_t *energy_estimate_json(const struct energy_estimate *e)
     json_object_set_new(tree, "tail_j", quantity_json(&e->tail_j));
     json_object_set_new(tree, "average_w", quantity_json(&e->average_w));
     json_object_set_new(tree, "peak_w", quantity_json(&e->peak_w));
+    if (e->dropped > 0)
+        json_object_set_new(tree, "readings_dropped", json_integer(e->dropped));
     write_of_board(levels, e, guards, G_N_ELEMENTS(guards));
     json_object_set_new(tree, "guards", levels);
     write_of_board(tree, e, sensors, G_N_ELEMENTS(sensors));

@@ -258,7 +258,7 @@ static void pad(const struct edges *e, const struct sensor *sensor, const struct
     double d = duration(window), after = ends->t1 - d;
     double step_w = fabs((ends->c1 - ends->c0) / (ends->t1 - ends->t0) - ret->pre.watts) * (ends->t1 - ends->t0) / d;
     double unsettled = settle(ret, sensor, after, step_w);
-    double lever0 = -ends->t0 + sensor->delay_mid, lever1 = after - sensor->delay_mid, gap = MIN(e->gap, d);
+    double lever0 = -ends->t0 + sensor->delay_mid, lever1 = after - sensor->delay_mid, gap = MIN(e->gap, 2 * d);
     ret->joules = ends->c1 - ends->c0 - ret->pre.watts * lever0 - (ret->post.watts + ret->post.slope_w) * lever1;
     add_levels(ret, fabs(lever0), fabs(lever1));
     answer_add_unit(ret, d, fabs(lever0) + fabs(lever1));

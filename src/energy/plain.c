@@ -3,6 +3,7 @@
 #include "energy/internal.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static double duration(const struct energy_window *window)
 {
@@ -43,6 +44,26 @@ static void add_ends(struct answer *ret, const struct edges *e, const struct sen
     parts_add(&ret->parts, STATS_RECTANGULAR, blur * range_near(e, d, reach), 0);
 }
 
+/* Beyond the first and the last change of a counter nothing is known but that no more was drawn than at the most. */
+static bool reaches(const struct edges *e, const struct sensor *sensor, double d, struct answer *ret)
+{
+    double early = MAX(0, e->at[0].t - sensor->delay_mid);
+    double late = MAX(0, d + sensor->delay_mid - e->at[e->n - 1].t);
+    double most = MAX(1.5 * sensor->period, reading_slack(sensor)), highest = 0;
+    if (sensor->modelled)
+        return true;
+    if (early > most || late > most) {
+        snprintf(ret->text, sizeof ret->text, "the counter showed no change from %.2f s to %.2f s of the work's %.2f s",
+                 early > most ? 0 : e->at[e->n - 1].t, early > most ? e->at[0].t : d, d);
+        ret->why = ret->text;
+        return false;
+    }
+    for (size_t i = 0; i + 1 < e->n; i++)
+        highest = MAX(highest, (e->at[i + 1].c - e->at[i].c) / (e->at[i + 1].t - e->at[i].t));
+    parts_add(&ret->parts, STATS_RECTANGULAR, (early + late) * highest, 0);
+    return true;
+}
+
 static bool usable(const struct edges *edges, double d, struct answer *ret)
 {
     ret->joules = ret->peak = ret->tail = NAN;
@@ -60,7 +81,8 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
     struct sensor sensor = sensor_seen(channel, edges);
     double d = duration(window), shift = sensor.delay_mid;
     *ret = (struct answer){.method = ENERGY_METHOD_EDGE_COUNTER, .channel = channel};
-    if (!usable(edges, d, ret))
+    if (!usable(edges, d, ret) || !ends_are_read(channel, edges, window, &sensor, ret) ||
+        !reaches(edges, &sensor, d, ret))
         return;
     ret->joules = edges_at(edges, d + shift) - edges_at(edges, shift);
     answer_add_unit(ret, d, 0);
@@ -77,7 +99,7 @@ void trapezoid_estimate(const struct energy_channel *channel, const struct edges
     struct sensor sensor = sensor_seen(channel, edges);
     double d = duration(window), shift = sensor.delay_mid, sum = 0, before_t = 0, before_p = NAN;
     *ret = (struct answer){.method = ENERGY_METHOD_TRAPEZOID, .channel = channel};
-    if (!usable(edges, d, ret))
+    if (!usable(edges, d, ret) || !ends_are_read(channel, edges, window, &sensor, ret))
         return;
     for (size_t i = 0; i < edges->n; i++) {
         double t = edges->at[i].t + sensor.period / 2 - shift, p = edges->at[i].p;

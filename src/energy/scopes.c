@@ -288,6 +288,25 @@ static void add_missing_boards(const struct energy_known *known, struct energy_s
     }
 }
 
+static bool has_channels(const struct energy_known *known, const char *device)
+{
+    for (size_t i = 0; i < known->channel_count; i++)
+        if (!strcmp(known->channels[i]->device, device))
+            return true;
+    return false;
+}
+
+/* Boards of ours that the driver does not open here: the sum over those it opens is not the run's. */
+static void add_unseen_boards(const struct energy_known *known, struct energy_scopes *scopes)
+{
+    for (guint i = 0; i < scopes->all->len; i++) {
+        struct energy_scope *s = g_ptr_array_index(scopes->all, i);
+        for (const char *const *b = known->boards; b && *b && known->on_boards; b++)
+            if (meter_scope_of_boards(s->row) && !has_channels(known, *b))
+                board_of(known, s, *b)->why = "the driver does not open it here";
+    }
+}
+
 static void list_boards(struct energy_scopes *scopes)
 {
     for (guint i = 0; i < scopes->all->len; i++) {
@@ -359,6 +378,7 @@ struct energy_scopes *energy_scopes_new(const struct energy_known *known, struct
     scopes->readings = readings;
     add_channels(known, scopes);
     add_missing_boards(known, scopes);
+    add_unseen_boards(known, scopes);
     list_boards(scopes);
     add_warnings(known, scopes);
     scopes->primary = primary_of(known, scopes);

@@ -76,6 +76,25 @@ bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError *
     return true;
 }
 
+/* A counter adds at once what it collected over its refresh period, and may come late by some; the slowest known
+ * refresh once a second. */
+#define JUMP_PERIODS     3
+#define JUMP_UNKNOWN_S   1.0
+
+static double jump_s(const struct meter_channel *channel)
+{
+    return channel->refresh_ns > 0 ? JUMP_PERIODS * clock_seconds(channel->refresh_ns) : JUMP_UNKNOWN_S;
+}
+
+bool meter_plausible(const struct meter_channel *channel, int64_t reading)
+{
+    double value = (double)reading * channel->scale;
+    bool power = channel->kind == METER_POWER_INSTANT || channel->kind == METER_POWER_AVERAGE;
+    if (channel->kind == METER_UTILISATION)
+        return value >= 0 && value <= 1;
+    return !power || (value >= 0 && (channel->max_power_w <= 0 || value <= channel->max_power_w));
+}
+
 bool meter_counter_delta(const struct meter_channel *channel, const struct meter_reading *from,
                          const struct meter_reading *to, int64_t *ret_raw, enum meter_read_status *ret_status)
 {
@@ -96,9 +115,8 @@ bool meter_counter_delta(const struct meter_channel *channel, const struct meter
         *ret_status = METER_READ_BACKWARDS;
         return false;
     }
-    /* A counter adds a whole update period (up to a second) at once. */
     if (channel->max_power_w > 0 && channel->kind == METER_ENERGY &&
-        (double)delta * channel->scale > channel->max_power_w * (seconds + 1.0)) {
+        (double)delta * channel->scale > channel->max_power_w * (seconds + jump_s(channel))) {
         *ret_status = channel->wrap && to->raw < from->raw ? METER_READ_BACKWARDS : METER_READ_IMPLAUSIBLE;
         return false;
     }

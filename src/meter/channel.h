@@ -109,7 +109,7 @@ struct meter_channel {
     double scale;         /* raw × scale is in the kind's SI unit */
     const char *raw_unit; /* "mJ", "uJ", "ns", … */
     int64_t wrap;         /* modulus of a raw counter that wraps; 0: does not wrap */
-    /* plausibility bound of a counter: METER_PLAUSIBLE_SHARE × limit, or a stated assumption; 0: unknown */
+    /* plausibility bound of energy and power: METER_PLAUSIBLE_SHARE × limit, or a stated assumption; 0: unknown */
     double max_power_w;
     int64_t refresh_ns;   /* update period assumed from the architecture; 0: unknown. Measure it. */
     int64_t window_ns;    /* averaging window assumed; 0: unknown */
@@ -143,7 +143,7 @@ struct meter_lag {
     X(ERROR, "error")                 /* any other failure */                                      \
     X(NOT_READY, "not_ready")         /* no value yet (modelled before it knows the engine) */     \
     X(BACKWARDS, "backwards")         /* a counter decreased: reset or glitch; breaks differences */ \
-    X(IMPLAUSIBLE, "implausible")     /* a counter rose faster than the device can draw */         \
+    X(IMPLAUSIBLE, "implausible")     /* more than the device can draw, or a share above 1: dropped */ \
     X(WRAP_AMBIGUOUS, "wrap_ambiguous") /* too long since the last read to exclude two wraps */
 
 enum meter_read_status {
@@ -176,6 +176,10 @@ struct meter_point {
     int64_t raw;
     enum meter_read_status status;
 };
+
+/* True if a reading of power or utilisation is possible: not below zero, not above max_power_w or 1. Counters are
+ * judged by their differences. */
+bool meter_plausible(const struct meter_channel *channel, int64_t reading);
 
 /* The difference of two readings of a counter, wrap handled. false sets *ret_status to why there is none. */
 bool meter_counter_delta(const struct meter_channel *channel, const struct meter_reading *from,

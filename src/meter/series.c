@@ -25,7 +25,9 @@ static enum meter_read_status judge(struct series *series, const struct meter_ch
 {
     if (__builtin_add_overflow(reading->raw, series->unwrap, ret_value))
         return METER_READ_WRAP_AMBIGUOUS;
-    if (!series->any_ok || !meter_kind_cumulative(channel->kind))
+    if (!meter_kind_cumulative(channel->kind))
+        return meter_plausible(channel, reading->raw) ? METER_READ_OK : METER_READ_IMPLAUSIBLE;
+    if (!series->any_ok)
         return METER_READ_OK;
     /* A counter may add at once what it collected since its last visible change. */
     struct meter_reading from = series->last;

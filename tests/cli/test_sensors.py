@@ -5,6 +5,7 @@ import ctypes
 import itertools
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -277,6 +278,17 @@ def test_counter_that_always_stood_still_is_no_sensor(boards):
     check_integrated_power(record)
 
 
+def test_nothing_is_carried_on_over_a_time_without_readings(boards):
+    """All that gives joules stops in the middle of the work and never comes back: no number, and from when on."""
+    faults = [{"call": call, **field, "return": "UNKNOWN", "from_s": 6.5}
+              for call, field in [("nvmlDeviceGetFieldValues", {"field": f}) for f in (83, 185, 186)]]
+    record, done = boards([board()], {"max_output_tokens": 60}, faults)
+    energy = metric(record, "energy_j")
+    assert energy["value"] is None, energy
+    assert re.search(r"no reading from \d+\.\d\d s to .* s of the work's .* s \(error\)", energy["reason"]), energy
+    assert "gap" in record["flags"]
+
+
 def test_no_permission_is_said(llem, build_dir, tmp_path):
     script = tmp_path / "boards.json"
     faults = [{"call": call, "return": "NO_PERMISSION"} for call in ("nvmlInit_v2", "nvmlInitWithFlags")]
@@ -440,29 +452,51 @@ def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon)
     assert "period_changed" in the_study(tmp_path / "again").result()["flags"]
 
 
-def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):
-    """It is read ten times a second; nothing is known of its window, so the least that any sensor sees is assumed."""
-    (hwmon / "power1_input").write_text("50000000\n")
-    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root"),
-                 "XDG_CACHE_HOME": str(tmp_path / "cache")}
+@contextmanager
+def wandering(path, is_bad=lambda k: False):
+    """A file of microwatts about 50 W, written anew every 13 ms; nonsense where is_bad."""
+    path.write_text(f"{50000000:018d}\n")
     over = threading.Event()
 
     def wander():
-        file = os.open(hwmon / "power1_input", os.O_WRONLY)
+        file = os.open(path, os.O_WRONLY)
         for k in itertools.count():
             if over.wait(0.013):
                 break
-            os.pwrite(file, f"{50000000 + 100000 * (k % 3 - 1)}\n".encode(), 0)
+            value = 4400000000000000 if is_bad(k) else 50000000 + 100000 * (k % 3 - 1)
+            os.pwrite(file, f"{value:018d}\n".encode(), 0)
         os.close(file)
 
     thread = threading.Thread(target=wander)
     thread.start()
     try:
-        llem.ok("run", write(tmp_path / "s.yaml", BY_HWMON), "-o", tmp_path / "results")
+        yield
     finally:
         over.set()
         thread.join()
-    record = the_study(tmp_path / "results").result()
+
+
+def run_by_hwmon(llem, tmp_path):
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root"),
+                 "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    llem.ok("run", write(tmp_path / "s.yaml", BY_HWMON), "-o", tmp_path / "results")
+    return the_study(tmp_path / "results").result()
+
+
+def test_power_that_nothing_can_have_drawn_is_left_out(llem, tmp_path, hwmon):
+    """A chip that states no limit shows 4.4 GW for a tenth of a second now and then."""
+    with wandering(hwmon / "power1_input", lambda k: 150 <= k % 400 < 158):
+        record = run_by_hwmon(llem, tmp_path)
+    energy = metric(record, "energy_j")
+    assert energy["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
+    assert "readings_dropped" in record["flags"]
+    assert record["energy"]["scopes"][0]["readings_dropped"] > 0
+
+
+def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):
+    """It is read ten times a second; nothing is known of its window, so the least that any sensor sees is assumed."""
+    with wandering(hwmon / "power1_input"):
+        record = run_by_hwmon(llem, tmp_path)
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
     assert not {"gap", "period_changed"} & set(record["flags"]), record["flags"]
     assert "partial_coverage" in record["flags"]
