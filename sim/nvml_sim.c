@@ -186,6 +186,7 @@ EXPORT nvml_return nvmlInitWithFlags(unsigned flags)
         }
         calls = g_hash_table_new(g_str_hash, g_str_equal);
     }
+    fputs(script->prints, stdout);
     code = fault_of("nvmlInit_v2", -1, -2);
     users += code == NVML_OK;
     if (!users) {

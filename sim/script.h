@@ -72,6 +72,7 @@ struct sim_fault {
 
 struct sim_script {
     char *driver_version, *nvml_version;
+    char *prints; /* on standard output, when it is started */
     int cuda_version;
     volatile _Atomic int64_t *clock; /* NULL: CLOCK_MONOTONIC */
     int64_t epoch_ns;

@@ -4,6 +4,8 @@
 
 #include "base/sources.h"
 
+#include <string.h>
+
 static void boards_open(struct boards *boards)
 {
     if (boards->all)
@@ -67,6 +69,18 @@ const struct meter_gpu_board *boards_find(struct boards *boards, const char *uui
     return NULL;
 }
 
+/* Boards that the driver lists and does not open may be those that are missed. Returns false. */
+static bool add_lost(struct boards *boards, GError **error)
+{
+    const char *remark = meter_gpu_reason(boards->meter);
+    if (!error || !*error || !strstr(remark, "cannot be opened"))
+        return false;
+    g_autofree char *text = g_strdup_printf("%s; %s", (*error)->message, remark);
+    g_free((*error)->message);
+    (*error)->message = g_steal_pointer(&text);
+    return false;
+}
+
 bool boards_choose(struct boards *boards, const struct boards_wish *wish, struct boards_choice *ret, GError **error)
 {
     g_auto(owned_gpu_visible) visible = {0};
@@ -75,7 +89,8 @@ bool boards_choose(struct boards *boards, const struct boards_wish *wish, struct
         return boards_choose_among(NULL, NULL, wish, ret, error);
     if (boards_all(boards)->len > 0) {
         meter_gpu_visible(boards->meter, &visible);
-        return boards_choose_among(boards->all, &visible, wish, ret, error);
+        bool ok = boards_choose_among(boards->all, &visible, wish, ret, error);
+        return ok || add_lost(boards, error);
     }
     if (!wish->named)
         return true;

@@ -156,13 +156,14 @@ static bool check_mixture(const GPtrArray *found, guint n, GError **error)
 }
 
 static bool fail_too_few(const GArray *all, const GPtrArray *found, const struct boards_wish *wish,
-                         const char *source, int64_t n, GError **error)
+                         const char *source, const char *doubt, int64_t n, GError **error)
 {
     g_autofree char *names = names_of(all);
     bool by_default = !strcmp(source, FROM_DEFAULT);
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                "the run needs %" G_GINT64_FORMAT " GPU%s, and %s %s %u%s%s", n, n == 1 ? "" : "s",
+                "the run needs %" G_GINT64_FORMAT " GPU%s, and %s %s %u%s%s%s%s%s", n, n == 1 ? "" : "s",
                 by_default ? "this machine" : source, by_default ? "has" : wish->named ? "names" : "leaves", found->len,
+                doubt ? " (" : "", doubt ? doubt : "", doubt ? ")" : "",
                 all->len ? ": here " : "", all->len ? names : "");
     return false;
 }
@@ -199,7 +200,7 @@ bool boards_choose_among(const GArray *all, const struct meter_gpu_visible *visi
     int64_t n = wish->n > 0 ? wish->n : wish->named ? found->len : 1;
     bool enough = found->len >= n && (n > 0 || wish->need == BOARDS_MAY);
     if (!enough && (wish->need == BOARDS_MUST || wish->named))
-        return fail_too_few(all, found, wish, ret->source, MAX(n, 1), error);
+        return fail_too_few(all, found, wish, ret->source, ret->doubt, MAX(n, 1), error);
     guint taken = (guint)MIN(n, found->len);
     if (!use_instances(all, found, error) || !check_mixture(found, taken, error))
         return false;

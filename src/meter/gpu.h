@@ -41,7 +41,7 @@ char **meter_gpu_settings(const char *const *boards);
 
 #define METER_GPU_PIDS_MAX 256
 struct meter_gpu_memory {
-    int64_t total_bytes, used_bytes, free_bytes;
+    int64_t total_bytes, used_bytes, free_bytes; /* -1: the driver does not say */
     int64_t reserved_bytes; /* -1: the driver only has the old call, whose used includes the reserved part */
     bool pids_known;        /* false: the process list is unreadable; see pids_reason */
     size_t pid_count;

@@ -297,7 +297,7 @@ static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wante
     struct meter_channel channel = {
         .id = id, .device = board->uuid, .label = label, .scope = scope_of(board, &chosen), .kind = wanted->kind,
         .rate = wanted->rate, .scale = wanted->scale, .raw_unit = wanted->raw_unit,
-        .max_power_w = energy ? board->limit_w * METER_PLAUSIBLE_SHARE : 0,
+        .max_power_w = power ? board->limit_w * METER_PLAUSIBLE_SHARE : 0,
         .refresh_ns = power ? row->refresh_ms * NS_PER_MS : 0,
         .window_ns = energy || instant ? row->window_ms * NS_PER_MS : power ? NS_PER_S : 0,
         .part_ns = row->window_ms == row->refresh_ms ? row->window_ms * NS_PER_MS : 0,
@@ -445,12 +445,18 @@ static const struct {
     {NVML_LIB_RM_VERSION_MISMATCH, "library and kernel module are of different drivers: reboot or reload the module"},
 };
 
-static char *init_reason(const struct nvml_api *api, nvml_return code)
+#define STUB_ADVICE                                                                                \
+    "it is the stub of the CUDA toolkit, to link against, and no driver's library: take its folder out of "        \
+    "LD_LIBRARY_PATH, or name the driver's by LLEM_NVML_LIBRARY"
+
+static char *init_reason(const struct nvml_api *api, nvml_return code, const char *said)
 {
     const char *advice = "run 'nvidia-smi' to see whether the driver works";
     for (size_t i = 0; i < G_N_ELEMENTS(init_advice); i++)
         if (init_advice[i].code == code)
             advice = init_advice[i].advice;
+    if (nvml_api_is_stub(api, said))
+        advice = STUB_ADVICE;
     g_autofree char *file = nvml_api_file(api);
     return g_strdup_printf("NVML (%s) does not start: '%s'; %s", file, nvml_api_error(api, code), advice);
 }
@@ -472,6 +478,23 @@ static bool nvml_probe(const struct meter_context *context, char **ret_reason)
     return true;
 }
 
+/* All that the driver lists. Returns which of them it does not open, and why: new string, "" for none. */
+static char *open_boards(struct nvml *nvml, unsigned count)
+{
+    GString *lost = g_string_new(NULL);
+    for (unsigned i = 0; i < count; i++) {
+        nvml_device device;
+        if (open_board(nvml, i, new_board(nvml))) {
+            open_instances(nvml, nvml->board_count++);
+            continue;
+        }
+        nvml_return code = nvml->api.by_index(i, &device);
+        g_string_append_printf(lost, "%sGPU #%u cannot be opened: %s", lost->len ? "; " : "", i,
+                               code != NVML_OK ? nvml_api_error(&nvml->api, code) : "it has no UUID");
+    }
+    return g_string_free(lost, FALSE);
+}
+
 static struct meter_source *nvml_open(const struct meter_context *context, char **ret_reason, GError **error)
 {
     (void)error;
@@ -480,34 +503,29 @@ static struct meter_source *nvml_open(const struct meter_context *context, char 
     nvml->readers = g_array_new(FALSE, FALSE, sizeof(struct reader));
     if (!nvml_api_load(&nvml->api, library_path(context), ret_reason))
         return give_up(nvml);
-    nvml_return code = nvml->api.init();
+    g_autofree char *said = NULL;
+    nvml_return code = nvml_api_start(&nvml->api, &said);
     unsigned count = 0;
     if (code == NVML_OK) {
         nvml->initialised = true;
         code = nvml->api.count(&count);
     }
     if (code != NVML_OK || count == 0) {
-        *ret_reason = code != NVML_OK ? init_reason(&nvml->api, code)
+        *ret_reason = code != NVML_OK ? init_reason(&nvml->api, code, said)
                                       : g_strdup("NVML finds no GPU; in a container start it with --gpus");
         return give_up(nvml);
     }
-    unsigned lost = 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (open_board(nvml, i, new_board(nvml)))
-            open_instances(nvml, nvml->board_count++);
-        else
-            lost++;
-    }
+    g_autofree char *lost = open_boards(nvml, count);
     if (!nvml->board_count) {
-        *ret_reason = g_strdup_printf("NVML lists %u GPU(s) and opens none; run 'nvidia-smi'", count);
+        *ret_reason = g_strdup_printf("NVML lists %u GPU(s) and opens none (%s); run 'nvidia-smi'", count, lost);
         return give_up(nvml);
     }
     for (unsigned d = 0; d < nvml->board_count; d++)
         add_board(nvml, d);
     if (nvml->api.simulated)
-        nvml->head.remark = g_strdup("a simulated NVML: every value is 'simulated'");
-    else if (lost)
-        nvml->head.remark = g_strdup_printf("%u of %u GPU(s) cannot be opened", lost, count);
+        nvml->head.remark = g_strconcat("a simulated NVML: every value is 'simulated'", *lost ? "; " : "", lost, NULL);
+    else if (*lost)
+        nvml->head.remark = g_steal_pointer(&lost);
     return &nvml->head;
 }
 

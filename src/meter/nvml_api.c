@@ -3,9 +3,15 @@
 #include "meter/nvml_api.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SAID_BYTES 2048
 
 struct symbol_row {
     size_t offset;
@@ -60,29 +66,87 @@ static const struct symbol_row symbols[] = {
 };
 #undef ROW
 
+/* --- what a library prints ------------------------------------------------------------------------------------------------- */
+
+/* Standard output belongs to whoever reads our results: while a library is at work there it is a file in memory. */
+struct quiet {
+    int kept, heard;
+};
+
+static struct quiet quiet_begin(void)
+{
+    struct quiet quiet = {-1, -1};
+    fflush(stdout);
+    quiet.kept = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    quiet.heard = memfd_create("llem-library", MFD_CLOEXEC);
+    if (quiet.kept >= 0 && quiet.heard >= 0)
+        dup2(quiet.heard, STDOUT_FILENO);
+    return quiet;
+}
+
+/* What was printed, passed on to standard error. New string, "" for nothing. */
+static char *quiet_end(struct quiet quiet)
+{
+    char text[SAID_BYTES] = "";
+    fflush(stdout);
+    if (quiet.kept >= 0 && quiet.heard >= 0) {
+        dup2(quiet.kept, STDOUT_FILENO);
+        ssize_t n = pread(quiet.heard, text, sizeof text - 1, 0);
+        if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
+            errno = 0; /* nobody listens there */
+    }
+    if (quiet.kept >= 0)
+        close(quiet.kept);
+    if (quiet.heard >= 0)
+        close(quiet.heard);
+    return g_strdup(text);
+}
+
+nvml_return nvml_api_start(const struct nvml_api *api, char **ret_said)
+{
+    struct quiet quiet = quiet_begin();
+    nvml_return code = api->init();
+    *ret_said = quiet_end(quiet);
+    return code;
+}
+
+static void *open_quietly(const char *name)
+{
+    struct quiet quiet = quiet_begin();
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    g_free(quiet_end(quiet));
+    return library;
+}
+
+/* --- finding it ------------------------------------------------------------------------------------------------------------ */
+
 /* "libnvidia-ml.so.1" is what drivers install; the plain name exists where their development files are. */
 static const char *const library_names[] = {"libnvidia-ml.so.1", "libnvidia-ml.so"};
 
 static bool open_library(struct nvml_api *api, const char *path, char **ret_reason)
 {
     if (path) {
-        api->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        api->library = open_quietly(path);
         if (!api->library)
             *ret_reason = g_strdup_printf("cannot load %s (from LLEM_NVML_LIBRARY or an option): %s", path, dlerror());
         return api->library;
     }
+    g_autoptr(GString) tried = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(library_names); i++) {
-        api->library = dlopen(library_names[i], RTLD_NOW | RTLD_LOCAL);
+        api->library = open_quietly(library_names[i]);
         if (api->library)
             return true;
         const char *why = dlerror();
-        if (g_str_has_prefix(why, library_names[i])) /* it is this one that is not there, not one that it needs */
+        if (g_str_has_prefix(why, library_names[i])) { /* it is this one that is not there, not one that it needs */
+            g_string_append_printf(tried, "%s%s", tried->len ? "; " : "", why);
             continue;
+        }
         *ret_reason = g_strdup_printf("%s is there and cannot be loaded: %s", library_names[i], why);
         return false;
     }
-    *ret_reason = g_strdup("libnvidia-ml.so.1 is not installed: there is no NVIDIA driver here. Install the driver; in "
-                           "a container start it with --gpus; LLEM_NVML_LIBRARY names a library elsewhere");
+    *ret_reason = g_strdup_printf("libnvidia-ml.so.1 is not installed: there is no NVIDIA driver here (%s). Install the "
+                                  "driver; in a container start it with --gpus; LLEM_NVML_LIBRARY names a library "
+                                  "elsewhere", tried->str);
     return false;
 }
 
@@ -109,9 +173,25 @@ bool nvml_api_load(struct nvml_api *api, const char *path, char **ret_reason)
 
 void nvml_api_unload(struct nvml_api *api)
 {
+    struct quiet quiet = quiet_begin();
     if (api->library)
         dlclose(api->library);
+    g_free(quiet_end(quiet));
     memset(api, 0, sizeof *api);
+}
+
+/* The toolkit's library to link against lies in a folder of this name; where it was copied it says itself what it
+ * is. */
+#define STUB_FOLDER "/stubs/"
+#define STUB_SAYS   "You should always run with libnvidia-ml.so"
+
+bool nvml_api_is_stub(const struct nvml_api *api, const char *said)
+{
+    Dl_info info;
+    void *function;
+    memcpy(&function, &api->init, sizeof function);
+    g_autofree char *real = dladdr(function, &info) ? realpath(info.dli_fname, NULL) : NULL;
+    return strstr(said, STUB_SAYS) || (real && strstr(real, STUB_FOLDER));
 }
 
 char *nvml_api_file(const struct nvml_api *api)

@@ -57,6 +57,11 @@ struct nvml_api {
 
 /* Loads the library (path NULL: the usual names). false with a reason in words to act on. */
 bool nvml_api_load(struct nvml_api *api, const char *path, char **ret_reason);
+/* Starts the library. What it prints on standard output goes to standard error, and to ret_said: new string. */
+nvml_return nvml_api_start(const struct nvml_api *api, char **ret_said);
+/* True if it is not the driver's library but the one of the CUDA toolkit to link against, by its place or by what it
+ * said when it was started. */
+bool nvml_api_is_stub(const struct nvml_api *api, const char *said);
 void nvml_api_unload(struct nvml_api *api);
 /* The file that was loaded: "libnvidia-ml.so.580.65.06", by which drivers name their version. New string. */
 char *nvml_api_file(const struct nvml_api *api);

@@ -56,7 +56,10 @@ static bool numbers_are_the_drivers(const GArray *boards)
     return whole == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
 }
 
-/* As CUDA reads it: what stands behind the first entry that names no board is not heeded. */
+#define OLD_INSTANCE "MIG-GPU-" /* MIG-GPU-UUID/instance/compute instance */
+
+/* As CUDA reads it: what stands behind the first entry that names no board is not heeded; one that is named twice
+ * leaves none. */
 void nvml_visible(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt)
 {
     g_auto(GStrv) wanted = g_strsplit(value, ",", -1);
@@ -69,8 +72,16 @@ void nvml_visible(const GArray *boards, const char *value, GPtrArray *ret, const
             index = with_number(boards, number);
         else if (g_str_has_prefix(*w, "GPU-") || g_str_has_prefix(*w, "MIG-"))
             index = with_prefix(boards, *w);
-        if (index < 0)
+        if (index < 0) {
+            if (g_str_has_prefix(*w, OLD_INSTANCE))
+                *ret_doubt = "it names an instance in the form of drivers before 470, which none of the instances here has";
             return;
+        }
+        if (g_ptr_array_find_with_equal_func(ret, board_at(boards, (guint)index)->uuid, g_str_equal, NULL)) {
+            g_ptr_array_set_size(ret, 0);
+            *ret_doubt = "it names a board twice, and then CUDA shows none";
+            return;
+        }
         if (numbered && !numbers_are_the_drivers(boards))
             *ret_doubt = "its numbers are taken in the driver's order, and CUDA may count otherwise unless "
                          "CUDA_DEVICE_ORDER=PCI_BUS_ID is set";

@@ -166,13 +166,15 @@ bool nvml_memory_of(struct meter_source *source, const char *uuid, struct meter_
         return false;
     memset(ret, 0, sizeof *ret);
     nvml_return code = read_memory(&nvml->api, board->device, ret);
-    if (code != NVML_OK) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "the memory of GPU %s cannot be read: %s", uuid,
-                    nvml_api_error(&nvml->api, code));
-        return false;
-    }
     fill_pids(&nvml->api, board->device, ret);
-    return true;
+    if (code == NVML_OK)
+        return true;
+    ret->total_bytes = ret->used_bytes = ret->free_bytes = ret->reserved_bytes = -1;
+    if (ret->pids_known) /* memory that is shared with the CPU has no figures, and processes all the same */
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "the memory of GPU %s cannot be read: %s", uuid,
+                nvml_api_error(&nvml->api, code));
+    return false;
 }
 
 /* --- who holds memory: all that is known ------------------------------------------------------------------------------------ */

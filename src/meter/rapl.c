@@ -16,7 +16,7 @@
 
 #define PMU       "/sys/bus/event_source/devices/power"
 #define POWERCAP  "/sys/class/powercap"
-#define TOPOLOGY  "/sys/devices/system/cpu/cpu%d/topology/physical_package_id"
+#define TOPOLOGY  "/sys/devices/system/cpu/cpu%d/topology"
 #define REFRESH_NS INT64_C(1000000) /* the hardware updates about every ms */
 #define STUCK_CHECK_NS INT64_C(50000000)
 /* No socket sold draws more; the largest are specified at 500 W. Bounds plausibility and the time to a second wrap. */
@@ -122,11 +122,24 @@ static bool rapl_probe(const struct meter_context *context, char **ret_reason)
     return false;
 }
 
-static void add_domain(struct rapl *rapl, size_t row, int package, double scale, const char *raw_unit, int64_t wrap,
-                       struct domain domain)
+#define NO_DIE (-1) /* the only one of its package, or the kernel does not count them */
+struct place {
+    int package, die;
+};
+
+/* "package-0", "package-0-die-1", "psys": by the kernel's numbers, by either interface the same. New string. */
+static char *device_of(size_t row, const struct place *at)
 {
-    bool platform = !strcmp(domain_rows[row].device, "psys");
-    g_autofree char *device = platform ? g_strdup("psys") : g_strdup_printf("%s-%d", domain_rows[row].device, package);
+    const char *stem = domain_rows[row].device;
+    return !strcmp(stem, "psys") ? g_strdup(stem)
+           : at->die == NO_DIE   ? g_strdup_printf("%s-%d", stem, at->package)
+                                 : g_strdup_printf("%s-%d-die-%d", stem, at->package, at->die);
+}
+
+static void add_domain(struct rapl *rapl, size_t row, const struct place *at, double scale,
+                       const char *raw_unit, int64_t wrap, struct domain domain)
+{
+    g_autofree char *device = device_of(row, at);
     g_autofree char *id = g_strdup_printf("rapl:%s:energy", device);
     g_autofree char *label = g_strdup_printf("RAPL %s (%s)", device, domain.path ? "powercap" : "perf");
     struct meter_channel channel = {
@@ -159,12 +172,50 @@ static bool parse_event(const char *text, uint64_t *ret)
     return true;
 }
 
-static int package_of(const struct meter_context *context, int cpu)
+/* otherwise: what it is where the kernel does not say. */
+static int topology_of(const struct meter_context *context, int cpu, const char *what, int otherwise)
 {
-    g_autofree char *path = g_strdup_printf(TOPOLOGY, cpu);
+    g_autofree char *path = g_strdup_printf(TOPOLOGY "/%s", cpu, what);
     g_autofree char *text = sysfs_text(context, path);
-    int64_t package;
-    return text && num_parse_int(text, 0, 4096, &package, NULL) ? (int)package : cpu;
+    int64_t number;
+    return text && num_parse_int(text, 0, 4096, &number, NULL) ? (int)number : otherwise;
+}
+
+static struct place place_of(const struct meter_context *context, int cpu)
+{
+    return (struct place){topology_of(context, cpu, "physical_package_id", cpu),
+                          topology_of(context, cpu, "die_id", NO_DIE)};
+}
+
+/* The CPUs that a mask names: one a die, by the first of each range. */
+static GArray *cpus_of(const char *cpumask)
+{
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(int));
+    g_auto(GStrv) cpus = g_strsplit(cpumask, ",", -1);
+    for (char **c = cpus; *c; c++) {
+        int64_t number;
+        g_auto(GStrv) range = g_strsplit(*c, "-", 2);
+        if (!range[0] || !num_parse_int(range[0], 0, 1 << 20, &number, NULL))
+            continue;
+        int cpu = (int)number;
+        g_array_append_val(list, cpu);
+    }
+    return list;
+}
+
+/* A package with one die needs no number of it, and powercap gives it none. */
+static bool has_dies(const struct meter_context *context, const GArray *cpus, int package)
+{
+    int first = NO_DIE;
+    for (guint i = 0; i < cpus->len; i++) {
+        struct place at = place_of(context, g_array_index(cpus, int, i));
+        if (at.package != package || at.die == NO_DIE)
+            continue;
+        if (first != NO_DIE && at.die != first)
+            return true;
+        first = at.die;
+    }
+    return false;
 }
 
 static void note_perf(struct rapl *rapl, const char *event, int error_number)
@@ -189,18 +240,18 @@ static void add_perf_row(struct rapl *rapl, const struct meter_context *context,
     double scale;
     if (!parse_event(event, &config) || !scale_text || !num_parse_real(scale_text, &scale, NULL) || scale <= 0)
         return;
-    g_auto(GStrv) cpus = g_strsplit(cpumask, ",", -1);
-    for (char **c = cpus; *c; c++) {
-        int64_t cpu;
-        g_auto(GStrv) range = g_strsplit(*c, "-", 2); /* one CPU a package; a range would list its first */
-        if (!range[0] || !num_parse_int(range[0], 0, 1 << 20, &cpu, NULL))
-            continue;
-        int fd = open_event(type, config, (int)cpu);
+    g_autoptr(GArray) cpus = cpus_of(cpumask);
+    for (guint i = 0; i < cpus->len; i++) {
+        int cpu = g_array_index(cpus, int, i);
+        int fd = open_event(type, config, cpu);
         if (fd < 0) {
             note_perf(rapl, domain_rows[row].event, errno);
             continue;
         }
-        add_domain(rapl, row, package_of(context, (int)cpu), scale, "perf count", 0, (struct domain){.fd = fd});
+        struct place at = place_of(context, cpu);
+        if (!has_dies(context, cpus, at.package))
+            at.die = NO_DIE;
+        add_domain(rapl, row, &at, scale, "perf count", 0, (struct domain){.fd = fd});
     }
 }
 
@@ -237,30 +288,49 @@ static bool number_after(const char *text, const char *prefix, int64_t *ret)
     return num_parse_int(digits, 0, 4096, ret, NULL);
 }
 
+/* Where a zone is, by its name and not by its folder: those are numbered in the order they were found. A part of a
+ * package is where the zone around it is. */
+static struct place zone_place(const struct meter_context *context, const char *zone, const char *name)
+{
+    int64_t package = 0, die = NO_DIE;
+    g_autofree char *around = NULL;
+    if (!g_str_has_prefix(name, "package-")) {
+        g_auto(GStrv) parts = g_strsplit(zone, ":", 3);
+        bool inner = g_strv_length(parts) > 2;
+        g_autofree char *path = inner ? g_strdup_printf(POWERCAP "/%s:%s/name", parts[0], parts[1]) : NULL;
+        around = path ? sysfs_text(context, path) : NULL;
+        name = around ? around : name;
+    }
+    const char *of_die = strstr(name, "-die-");
+    g_autofree char *whole = of_die ? g_strndup(name, (gsize)(of_die - name)) : g_strdup(name);
+    if (!number_after(whole, "package-", &package))
+        number_after(zone, "intel-rapl:", &package);
+    else if (of_die)
+        number_after(of_die, "-die-", &die);
+    return (struct place){(int)package, (int)die};
+}
+
 static void add_zone(struct rapl *rapl, const struct meter_context *context, const char *zone)
 {
     g_autofree char *name_path = g_strdup_printf(POWERCAP "/%s/name", zone);
     g_autofree char *range_path = g_strdup_printf(POWERCAP "/%s/max_energy_range_uj", zone);
     g_autofree char *name = sysfs_text(context, name_path);
     g_autofree char *range_text = sysfs_text(context, range_path);
-    int64_t package = 0, range = 0;
+    int64_t range = 0;
     if (!name)
         return;
     if (range_text)
         num_parse_int(range_text, 1, INT64_MAX / 2, &range, NULL);
-    if (!number_after(name, "package-", &package))
-        number_after(zone, "intel-rapl:", &package); /* a subzone belongs to the package of its zone */
+    struct place at = zone_place(context, zone, name);
     for (size_t row = 0; row < G_N_ELEMENTS(domain_rows); row++) {
         if (!g_str_has_prefix(name, domain_rows[row].zone))
             continue;
-        bool platform = !strcmp(domain_rows[row].device, "psys");
-        g_autofree char *device =
-            platform ? g_strdup("psys") : g_strdup_printf("%s-%d", domain_rows[row].device, (int)package);
+        g_autofree char *device = device_of(row, &at);
         if (has_channel(rapl, device))
             return;
         struct domain domain = {
             .fd = -1, .path = g_strdup_printf("%s" POWERCAP "/%s/energy_uj", context->sysroot, zone)};
-        add_domain(rapl, row, (int)package, 1e-6, "uJ", range, domain);
+        add_domain(rapl, row, &at, 1e-6, "uJ", range, domain);
         size_t index = rapl->head.channels->len - 1;
         if (faccessat(AT_FDCWD, domain.path, R_OK, AT_EACCESS) != 0) {
             g_autofree char *reason =

@@ -119,6 +119,10 @@ def test_which_is_not_hashed_and_how_many_is(llem, machine, tmp_path):
     ({"sim.threads": 3}, None, ["needs 3 GPUs, and this machine has 2", "s.yaml:"]),
     ({"sim.threads": 2}, UUIDS[0], ["needs 2 GPUs, and CUDA_VISIBLE_DEVICES leaves 1"]),
     ({"sim.threads": 2, "gpus": [1]}, None, ["needs 2 GPUs, and gpus names 1", "s.yaml:"]),
+    ({}, f"{UUIDS[0]},0", ["needs 1 GPU, and CUDA_VISIBLE_DEVICES leaves 0", "names a board twice"]),
+    ({}, f"MIG-{UUIDS[0]}/1/0", ["CUDA_VISIBLE_DEVICES leaves 0", "in the form of drivers before 470"]),
+    ({"sim.threads": 2}, "1,7,0", ["needs 2 GPUs, and CUDA_VISIBLE_DEVICES leaves 1"]),
+    ({}, "GPU-0000", ["CUDA_VISIBLE_DEVICES leaves 0"]),
     ({}, "-1", ["needs 1 GPU, and CUDA_VISIBLE_DEVICES leaves 0"]),
     ({}, "", ["needs 1 GPU, and CUDA_VISIBLE_DEVICES leaves 0"]),
 ])
@@ -134,6 +138,13 @@ def test_too_few_is_an_error_when_planned(llem, machine, recorded, tmp_path, com
     assert not (tmp_path / "results").exists()
 
 
+def test_a_board_that_cannot_be_opened_is_named(llem, machine, tmp_path):
+    machine({}, {"lost_s": 0})
+    path = write(tmp_path / "s.yaml", {**QUICK, "gpus": [0, 1]}, execution={"n_cycles": 1})
+    done = llem.run("plan", path)
+    assert done.returncode == 2 and "GPU #1 cannot be opened: " in done.stderr, done.stderr
+
+
 def test_numbers_of_unlike_boards_are_doubted(machine, run):
     machine({"name": "NVIDIA A"}, {"name": "NVIDIA B"})
     _, study = run(env={"CUDA_VISIBLE_DEVICES": "1"})
@@ -142,15 +153,19 @@ def test_numbers_of_unlike_boards_are_doubted(machine, run):
     assert study.result()["context"]["boards_source"] == "CUDA_VISIBLE_DEVICES"
 
 
-def test_an_engine_on_another_board_is_told(llem, machine, run, build_dir, tmp_path):
+@pytest.mark.parametrize("figures", [True, False])
+def test_an_engine_on_another_board_is_told(llem, machine, run, build_dir, tmp_path, figures):
+    """By the processes of each board, also where memory is shared with the CPU and has no figures."""
     """Its process is in the driver's list of a board that it was not given: no joules of that board slip in."""
     engine = next(p for p in build_dir.rglob("llem-engine-sim") if p.is_file())
     wrapper = tmp_path / "engine"
     wrapper.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/engine.pid"\nexec "{engine}"\n')
     wrapper.chmod(0o755)
     llem.env["LLEM_ENGINE_SIM"] = str(wrapper)
-    machine({}, {"processes": [{"pid_file": "engine.pid", "memory_mib": 10}]})
-    _, study = run({"gpus": [0]})
+    calls = [] if figures else ["nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"]
+    machine({}, {"processes": [{"pid_file": "engine.pid", "memory_mib": 10}]},
+            faults=[{"call": call, "return": "NOT_SUPPORTED"} for call in calls])
+    _, study = run({"gpus": [0], "memory_gate.settle_seconds": 0.1})
     record = study.result()
     assert record["machine"]["boards"] == [UUIDS[0]]
     assert "boards_strayed" in record["flags"]

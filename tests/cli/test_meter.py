@@ -40,6 +40,54 @@ def test_nothing_here_says_why(llem, tmp_path):
     assert "absent" in tree["gpus"]
 
 
+def test_packages_and_dies_are_named_by_the_kernel_s_names(llem, tmp_path):
+    """Folders are numbered as they were found; a part of a package is where the zone around it is."""
+    zones = {"intel-rapl:0": "package-1-die-0", "intel-rapl:0:0": "dram", "intel-rapl:1": "package-1-die-1",
+             "intel-rapl:2": "package-0-die-0", "intel-rapl:2:0": "core", "intel-rapl:3": "psys"}
+    for folder, name in zones.items():
+        zone = tmp_path / "sys/class/powercap" / folder
+        zone.mkdir(parents=True)
+        for file, text in (("name", name), ("energy_uj", "1000"), ("max_energy_range_uj", "262143328850")):
+            (zone / file).write_text(text + "\n")
+    tree = json.loads(llem.ok("meter", "list", "--json", "--sysroot", tmp_path))
+    assert {row["device"] for row in tree["channels"] if row["source"] == "rapl"} == {
+        "package-1-die-0", "dram-1-die-0", "package-1-die-1", "package-0-die-0", "psys"}
+
+
+STUB_SAYS = "WARNING:\n\nYou should always run with libnvidia-ml.so that is installed with your\nNVIDIA Display Driver.\n"
+
+
+def test_what_a_library_prints_is_not_in_our_output(sim, tmp_path):
+    sim_script = {**SCRIPT, "prints": "a library speaks\n"}
+    (tmp_path / "speaks.json").write_text(json.dumps(sim_script))
+    done = sim.run("meter", "list", "--json", "--sysroot", tmp_path, env={"LLEM_NVML_SIM": str(tmp_path / "speaks.json")})
+    assert done.returncode == 0 and json.loads(done.stdout)["channels"]
+    assert "a library speaks" in done.stderr and "a library speaks" not in done.stdout
+
+
+def test_the_stub_of_the_toolkit_is_called_a_stub(sim, tmp_path):
+    fault = {"call": "nvmlInit_v2", "return": "UNKNOWN"}
+    (tmp_path / "stub.json").write_text(json.dumps({**SCRIPT, "prints": STUB_SAYS, "faults": [fault]}))
+    env = {"LLEM_NVML_SIM": str(tmp_path / "stub.json")}
+    tree = json.loads(sim.ok("meter", "list", "--json", "--sysroot", tmp_path, env=env))
+    assert "the stub of the CUDA toolkit" in tree["sources"][0]["reason"]
+
+
+def test_a_library_that_is_there_and_broken_is_not_missing(llem, tmp_path):
+    """In the loader's own words; where none is there, with the names that were tried."""
+    (tmp_path / "libnvidia-ml.so.1").write_text("no library\n")
+    llem.env.pop("LLEM_NVML_LIBRARY", None)
+
+    def reason(**env):
+        return json.loads(llem.ok("meter", "list", "--json", "--sysroot", tmp_path, env=env))["sources"][0]["reason"]
+
+    broken = reason(LD_LIBRARY_PATH=str(tmp_path))
+    assert "not installed" not in broken
+    assert f"{tmp_path}/libnvidia-ml.so.1: file too short" in broken or "invalid ELF header" in broken
+    if "not installed" in (none := reason()):  # there may be a driver where the tests run
+        assert "(libnvidia-ml.so.1: " in none and "; libnvidia-ml.so: " in none
+
+
 def test_simulated_is_never_measured(sim, tmp_path):
     tree = json.loads(sim.ok("meter", "list", "--json", "--sysroot", tmp_path))
     status = {row["id"]: (row["status"], row["reason"]) for row in tree["channels"]}
