@@ -1,54 +1,78 @@
 /* SPDX-License-Identifier: MIT */
-/* The command that starts a container, as docker and as podman want it said. Pure but for the env file. */
+/* The command that starts a container, as docker and as podman want it said. Pure. */
 #include "container/internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
-/* What a user's own arguments may not say, since llem says it and relies on it. */
+/* What a user's own arguments may not say, since llem says it and relies on it. prefix: of the value; NULL: any. */
 static const struct {
-    const char *option;
-    const char *reason;
+    const char *option, *prefix, *reason;
 } kept[] = {
-    {"--name", "llem stops, kills and removes a container by the name it gives"},
-    {"--rm", "llem says it: no container outlives its run"},
-    {"--detach", "the end of the client is the end of the run"},
-    {"-d", "the end of the client is the end of the run"},
-    {"--restart", "a run is started once"},
-    {"--pull", "images are pulled before a study, by `pull`, and pinned"},
-    {"--entrypoint", "it is llem-worker"},
-    {"--cidfile", "llem writes one"},
-    {"--log-driver", "llem keeps a bounded log of its own; a driver's costs energy"},
-    {"--sig-proxy", "an interrupt must reach the worker"},
-    {"--attach", "llem reads what the client writes"},
-    {"-a", "llem reads what the client writes"},
-    {"--tty", "llem reads what the client writes"},
-    {"-t", "llem reads what the client writes"},
-    {"--interactive", "a run has no input"},
-    {"-i", "a run has no input"},
-    {"--gpus", "which boards a run has is said by `gpus`"},
-    {"--user", "a container runs as whoever runs llem"},
-    {"-u", "a container runs as whoever runs llem"},
-    {"--env-file", "use `environment`"},
-    {"--replace", "a name is never taken from another container"},
-    {"--pidfile", "llem knows its containers by name"},
-    {"--host", "only the daemon of this machine will do"},
-    {"-H", "only the daemon of this machine will do"},
-    {"--context", "only the daemon of this machine will do"},
-    {"--", "arguments stand before the image, and llem names that"},
+    {"--name", NULL, "llem stops, kills and removes a container by the name it gives"},
+    {"--rm", NULL, "llem says it: no container outlives its run"},
+    {"--detach", NULL, "the end of the client is the end of the run"},
+    {"--restart", NULL, "a run is started once"},
+    {"--pull", NULL, "images are pulled before a study, by `pull`, and pinned"},
+    {"--entrypoint", NULL, "it is llem-worker"},
+    {"--workdir", NULL, "it is the home that llem mounts"},
+    {"--cidfile", NULL, "llem writes one"},
+    {"--log-driver", NULL, "llem keeps a bounded log of its own; a driver's costs energy"},
+    {"--sig-proxy", NULL, "an interrupt must reach the worker"},
+    {"--attach", NULL, "llem reads what the client writes"},
+    {"--tty", NULL, "llem reads what the client writes"},
+    {"--interactive", NULL, "a run has no input"},
+    {"--init", NULL, "llem says it"},
+    {"--gpus", NULL, "which boards a run has is said by `gpus`"},
+    {"--device", "nvidia.com/gpu", "which boards a run has is said by `gpus`"},
+    {"--device", "/dev/nvidia", "which boards a run has is said by `gpus`"},
+    {"--runtime", NULL, "it may give boards that are not the run's: which it has is said by `gpus`"},
+    {"--user", NULL, "a container runs as whoever runs llem"},
+    {"--userns", NULL, "a container runs as whoever runs llem"},
+    {"--pid", NULL, "llem ends a container by the processes that are its own"},
+    {"--env", NULL, "use `environment`, which keeps secrets out of command lines and results"},
+    {"--env-file", NULL, "use `environment`, which keeps secrets out of command lines and results"},
+    {"--label", NULL, "by its labels llem knows whose a container is"},
+    {"--label-file", NULL, "by its labels llem knows whose a container is"},
+    {"--shm-size", NULL, "use `shm_size`"},
+    {"--memory", NULL, "use `memory`"},
+    {"--cpus", NULL, "use `cpus`"},
+    {"--ipc", NULL, "use `ipc`"},
+    {"--network", NULL, "use `network`"},
+    {"--net", NULL, "use `network`"},
+    {"--ulimit", NULL, "use `ulimits`"},
+    {"--volume", NULL, "use `mounts`"},
+    {"--replace", NULL, "a name is never taken from another container"},
+    {"--pidfile", NULL, "llem knows its containers by name"},
+    {"--host", NULL, "only the daemon of this machine will do"},
+    {"--context", NULL, "only the daemon of this machine will do"},
 };
+
+/* Those that stand without a value. Any other would take the next word for it, which is llem's. */
+static const char *const valueless[] = {"--privileged",   "--read-only", "--no-healthcheck", "--oom-kill-disable",
+                                        "--publish-all",  "--no-hosts",  "--quiet",          "--systemd",
+                                        "--use-api-socket"};
+
+static bool is_valueless(const char *option)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(valueless); i++)
+        if (!strcmp(valueless[i], option))
+            return true;
+    return false;
+}
 
 const char *container_argument_problem(const char *kind, const char *argument)
 {
     (void)kind; /* the same for both so far: what podman lacks it says itself */
     size_t n = strcspn(argument, "=");
+    const char *value = argument[n] ? argument + n + 1 : NULL;
+    if (!g_str_has_prefix(argument, "--") || n == 2)
+        return "write the long name of the option, --name=value: short ones can be joined, and hide what they say";
     for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
-        if (strlen(kept[i].option) == n && !strncmp(kept[i].option, argument, n))
+        if (strlen(kept[i].option) == n && !strncmp(kept[i].option, argument, n) &&
+            (!kept[i].prefix || (value && g_str_has_prefix(value, kept[i].prefix))))
             return kept[i].reason;
-    return NULL;
+    return value || is_valueless(argument) ? NULL : "write its value in the same text: --name=value";
 }
 
 /* --- Words ----------------------------------------------------------------------------------------------------- */
@@ -173,16 +197,6 @@ static void add_surroundings(struct words *w, const struct container_dialect *di
         add(w, "--read-only");
 }
 
-static void add_extra(struct words *w, const struct container_dialect *dialect, const char *const *extra)
-{
-    for (; extra && *extra; extra++) {
-        const char *problem = container_argument_problem(dialect->podman ? "podman" : "docker", *extra);
-        if (problem)
-            fail(w, "argument for the container", *extra, problem);
-        add(w, *extra);
-    }
-}
-
 static void add_program(struct words *w, const struct container_spec *spec)
 {
     add_value(w, "--workdir", spec->workdir);
@@ -214,7 +228,8 @@ static void add_all(struct words *w, const struct container_dialect *dialect, co
     add_value(w, "--env-file", spec->env_file);
     add_each(w, "--env", spec->env);
     add_gpus(w, dialect, spec->gpus);
-    add_extra(w, dialect, spec->extra);
+    for (const char *const *word = spec->extra; word && *word; word++)
+        add(w, *word);
     add_program(w, spec);
 }
 
@@ -242,50 +257,4 @@ char **container_run_argv(struct container_client *client, const struct containe
     const struct container_dialect dialect = {client->podman, daemon->rootless, daemon->selinux,
                                               daemon->rootless && !strcmp(daemon->cgroup, "1")};
     return container_argv(client->path, &dialect, spec, error);
-}
-
-/* --- What must not be in a command line ------------------------------------------------------------------------ */
-
-static bool env_text(const char *const *env, GString *text, GError **error)
-{
-    for (; env && *env; env++) {
-        size_t name = strcspn(*env, "=");
-        if (strpbrk(*env, "\n\r")) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                        "%.*s: its value has a line break, which cannot be handed to a container as a secret", (int)name,
-                        *env);
-            return false;
-        }
-        g_string_append_printf(text, "%s\n", *env);
-    }
-    return true;
-}
-
-static bool write_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, text, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        text += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
-bool container_env_file_write(const char *path, const char *const *env, GError **error)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-    if (!env_text(env, text, error))
-        return false;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return file_error(error, "cannot create", path);
-    bool ok = write_all(fd, text->str, text->len) || file_error(error, "cannot write", path);
-    close(fd);
-    if (!ok)
-        unlink(path);
-    return ok;
 }

@@ -120,7 +120,7 @@ struct container_spec {
     const struct container_mount *mounts;
     size_t n_mounts;
     const char *const *env;  /* "NAME=value"; nothing secret: arguments are seen by everybody */
-    const char *env_file;    /* container_env_file_write() */
+    const char *env_file;    /* of lines NAME=value, that nobody else can read */
     const char *cid_file;    /* written by the client with the container's id; must not be there */
     const char *user;        /* "UID:GID" */
     const char *const *groups; /* supplementary, by number; not without root, where other numbers are meant inside */
@@ -129,7 +129,7 @@ struct container_spec {
     const char *ipc, *network, *memory, *cpus;
     const char *const *ulimits;   /* "memlock=-1:-1" */
     const char *const *gpus;      /* UUIDs; NULL or empty: no board is visible inside */
-    const char *const *extra;     /* raw arguments of the user's, before the image */
+    const char *const *extra;     /* raw arguments, before the image; a user's: container_argument_problem() first */
     const char *workdir;
     const char *entrypoint;       /* a program inside; NULL: the image's */
     const char *const *arguments; /* of it */
@@ -142,17 +142,13 @@ struct container_dialect {
     bool limitless; /* limits of memory and CPUs are ignored: rootless on cgroups of version 1 */
 };
 /* The whole command, argv[0] the client. Asks the daemon if it was not asked yet. New strv. Errors: those of
- * container_daemon(), CONFIG for what cannot be said (a newline in a path, an argument of the user's that would break
- * what llem promises). */
+ * container_daemon(), CONFIG for what cannot be said (a newline in a path). */
 char **container_run_argv(struct container_client *client, const struct container_spec *spec, GError **error);
 /* The same without a daemon; pure. */
 char **container_argv(const char *program, const struct container_dialect *dialect, const struct container_spec *spec,
                       GError **error);
 /* NULL if a user may hand this argument on to the client of that kind ("docker", "podman"), else the reason why not. */
 const char *container_argument_problem(const char *kind, const char *argument);
-/* An --env-file that only its owner can read, for what must not be in a command line. CONFIG: a value with a newline,
- * which such a file cannot hold. */
-bool container_env_file_write(const char *path, const char *const *env, GError **error);
 
 /* --- Ends ------------------------------------------------------------------------------------------------------ */
 

@@ -123,6 +123,16 @@ def test_who_runs_it_changes_no_hash(llem):
     ("arguments", ["--name=mine"], "--name"),
     ("arguments", ["--entrypoint=/bin/sh"], "--entrypoint"),
     ("arguments", ["--rm=false"], "--rm"),
+    ("arguments", ["-it"], "write the long name"),
+    ("arguments", ["-u0"], "write the long name"),
+    ("arguments", ["--"], "write the long name"),
+    ("arguments", ["--env=HF_TOKEN=hf_x"], "use `environment`"),
+    ("arguments", ["--label=org.llenergymeasure.owner=1"], "whose a container is"),
+    ("arguments", ["--device=nvidia.com/gpu=all"], "said by `gpus`"),
+    ("arguments", ["--runtime=nvidia"], "said by `gpus`"),
+    ("arguments", ["--memory=1g"], "use `memory`"),
+    ("arguments", ["--cap-add"], "in the same text"),
+    ("arguments", ["--pid=host"], "the processes that are its own"),
     ("python", "./python", "expected a name such as python3, or an absolute path"),
 ])
 def test_every_setting_is_checked_where_it_is_written(llem, name, value, says):
