@@ -64,10 +64,10 @@ struct sensor sensor_seen(const struct energy_channel *channel, const struct edg
 
 #define LEVEL_BLOCKS     5
 #define LEVEL_BLOCKS_MIN 4
-/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of 0.1 to 0.2 (assumed). Their
+/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of up to 0.2 (0.06 assumed). Their
  * variance is then seen too small by 1 − 2r/m, and a mean of m of them varies (1 + r)/(1 − r) times as much as if
  * independent. */
-#define LEVEL_LAG1        0.13
+#define LEVEL_LAG1        0.06
 #define LEVEL_CORRELATION ((1 + LEVEL_LAG1) / (1 - LEVEL_LAG1))
 struct level {
     double watts;           /* of the stretch next to the work */

@@ -17,6 +17,8 @@
 /* What a board draws after its work and is over before a sensor's lag ends cannot be told from work that the sensor
  * shows late: no interval that stays sharp where there is no such tail covers all of them. */
 #define TAILS 0.80
+/* Nor can a pattern that beats once or less in the work, where nothing but the readings tells of it. */
+#define NEARLY 0.85
 
 struct band {
     double low, high;
@@ -36,13 +38,16 @@ static bool is_sharp(const struct stratum *s)
 /* Sensors that see everything and have no wider band of their own. (T2 is all gain: in the pool.) */
 static bool in_pool(const struct stratum *s)
 {
-    return s->test == TEST_TOTAL || (is_sharp(s) && !s->sensor->partial && s->sensor->widest <= 0);
+    if (s->test == TEST_TOTAL)
+        return s->sensor->known;
+    return is_sharp(s) && !s->sensor->partial && s->sensor->widest <= 0;
 }
 
 static struct band band_of(const struct stratum *s, const struct tally *t, bool widen)
 {
     bool two_sided = in_pool(s);
-    struct band band = {stratum_is_tail(s) ? TAILS : 0.925, two_sided ? 0.985 : 1};
+    bool nearly = s->sensor->partial && s->load == NATURE_LOAD_BEAT;
+    struct band band = {stratum_is_tail(s) ? TAILS : nearly ? NEARLY : 0.925, two_sided ? 0.99 : 1};
     band.low -= slack(band.low, t->n, widen);
     if (two_sided)
         band.high += slack(band.high, t->n, widen);
@@ -117,7 +122,8 @@ static void judge_alarms(const struct stratum *s, struct tally *t, struct verdic
 
 static void judge_flags(const struct stratum *s, struct tally *t, struct verdict *v)
 {
-    double locks = s->sensor->locks > 0 ? s->sensor->locks : 0.99, want = s->fault != FAULT_NONE ? 1 : locks;
+    double locks = s->sensor->locks > 0 ? s->sensor->locks : 0.99, fault = s->sensor->known ? 1 : 0.99;
+    double want = s->fault == FAULT_NONE ? locks : fault;
     double share = (double)t->flagged / (double)t->n;
     if (share < want)
         miss(v, t, s, "flagged", share, want, 1);

@@ -61,7 +61,7 @@ const struct nature_kind nature_kinds[] = {
     {.name = "counter-20/10", .words = "counter, 20 ms, sees 10 of 20 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {20, 20}, .window_ms = {9, 11}, .delay_ms = {15, 100}, .rise_ms = {0, 30},
      .told_refresh_ns = 20 * MS, .told_window_ns = 10 * MS, .earlier = 4, .known = true, .partial = true,
-     .locks = 0.75, .widest = 4, MODERN},
+     .locks = 0.7, .widest = 9, MODERN},
     {.name = "counter-100/25", .words = "counter, 100 ms, sees 25 of 100 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {100, 100}, .window_ms = {21, 29}, .delay_ms = {0, 100},
      .rise_ms = {0, 30}, .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .earlier = 4, .known = true,

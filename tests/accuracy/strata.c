@@ -26,10 +26,11 @@ static bool beats(const struct nature_kind *k, enum nature_load load)
 static void add_kind(GArray *list, const struct nature_kind *k, const double *durations, size_t n)
 {
     for (size_t d = 0; d < n; d++) {
-        for (int load = 0; load < NATURE_LOAD_COUNT; load++)
+        for (int load = 0; load < NATURE_LOAD_COUNT; load++) {
+            bool told = beats(k, load) && (durations[d] < 10 || k->locks > 0); /* later readings show it */
             if (!beats(k, load) || k->known)
-                add(list, beats(k, load) && durations[d] < 10 ? TEST_FLAGS : TEST_STATISTICAL, k, load,
-                    NATURE_AFTER_IDLE, FAULT_NONE, durations[d]);
+                add(list, told ? TEST_FLAGS : TEST_STATISTICAL, k, load, NATURE_AFTER_IDLE, FAULT_NONE, durations[d]);
+        }
         for (int after = NATURE_AFTER_IDLE + 1; after < NATURE_AFTER_COUNT; after++)
             add(list, TEST_STATISTICAL, k, NATURE_LOAD_LLM, after, FAULT_NONE, durations[d]);
     }
