@@ -8,7 +8,6 @@
 
 enum source_flags {
     SOURCE_BY_AUTO = 1 << 0,   /* energy.backend: auto asks for it, and `llem meter` opens it unasked; else opt-in */
-    SOURCE_ANSWERS = 1 << 1,   /* what it covers is known: a run may quote it though nobody named it */
     SOURCE_MODEL = 1 << 2,     /* no sensor: counts processes and multiplies. energy.modelled asks for it */
     SOURCE_RECORDING = 1 << 3, /* plays a trace */
     SOURCE_HAS_BOARDS = 1 << 4, /* knows which accelerators there are, and their memory */
@@ -26,10 +25,10 @@ enum source_flags {
 
 /* Sensors, each a choice of energy.backend. X(name, flags, what it is in lists, what it is as a choice) */
 #define SOURCE_SENSOR_ROWS(X)                                                                      \
-    X(nvml, SOURCE_BY_AUTO | SOURCE_ANSWERS | SOURCE_HAS_BOARDS,                                   \
+    X(nvml, SOURCE_BY_AUTO | SOURCE_HAS_BOARDS,                                                    \
       "NVIDIA GPUs through the driver's management library",                                       \
       "NVIDIA boards, by NVML")                                                                    \
-    X(rapl, SOURCE_BY_AUTO | SOURCE_ANSWERS | SOURCE_HOST_ONLY,                                    \
+    X(rapl, SOURCE_BY_AUTO | SOURCE_HOST_ONLY,                                                     \
       "CPU package, DRAM and platform energy counters (perf events, else powercap)",               \
       "CPU packages and DRAM, by RAPL counters")                                                   \
     X(hwmon, SOURCE_BY_AUTO | SOURCE_HOST_ONLY, "energy and power files of hardware-monitoring chips", \

@@ -72,6 +72,16 @@ static const char *named_source_reason(const struct experiment *x, const json_t 
     return NULL;
 }
 
+/* A sensor that is here and does not answer unasked; NULL: there is none. */
+static const struct meter_channel *unasked(const struct energy_known *known)
+{
+    for (size_t i = 0; i < known->channel_count; i++)
+        if (energy_channel_usable(known->channels[i]) &&
+            meter_scope_find(known->channels[i]->scope)->preference == METER_COUNTS_IF_NAMED)
+            return known->channels[i];
+    return NULL;
+}
+
 /* Why there is no energy at all. New string. */
 static char *no_energy_reason(const struct experiment *x, const json_t *sources)
 {
@@ -91,6 +101,10 @@ static char *no_energy_reason(const struct experiment *x, const json_t *sources)
         if (on_gpu && ours && meter_channel_of_board(c) && energy_kind_gives_joules(c->kind))
             return g_strdup_printf("%s: %s", c->device, c->reason ? c->reason : "no channel of it can be used");
     }
+    const struct meter_channel *there = unasked(known);
+    if (there)
+        return g_strdup_printf("%s is here, and what it covers is not known: energy.backend: %s takes it all the same",
+                               there->id, there->source);
     return g_strdup_printf(
         "%s and no model: 'llem meter' says what each source lacks; energy.modelled: true adds a modelled value",
         boards ? "the engine works on the CPU, whose energy no sensor here counts (a GPU's is not its),"

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hwmon: energy (energyN_input, µJ, cumulative) and power (powerN_average, powerN_input, µW) of whatever chips the
- * kernel knows. A chip is known by its `name` file, never by its hwmon number, which changes with the boot.
+ * kernel knows. A chip is known by its `name` file and the device behind it, never by its hwmon number, which changes
+ * with the boot.
  * Facts: Linux Documentation/hwmon/sysfs-interface.
  */
 #include "meter/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +22,29 @@ static const struct meter_class classes[] = {
     {CLASS_CHIP, 0.05, 2, .source = "assumed normal, 5 % and 2 W: no datasheet of the sensor is known to llem"},
     {0},
 };
+
+/* Sockets that chips measure whole: kernel, Documentation/hwmon/amd_energy (retired, still in vendors' kernels), and
+ * NVIDIA's power tuning guide for Grace, whose ACPI meters name what they measure. */
+#define SCOPE_SOCKET "CPU socket (hwmon)"
+static const struct meter_scope scopes[] = {
+    {SCOPE_SOCKET, METER_DEVICE_PACKAGE, METER_COUNTS_FIRST + 4,
+     "memory, boards, disks, network, fans and the losses of the power supply; other processes are inside"},
+    {0},
+};
+static const struct {
+    const char *chip, *label; /* what its label begins with */
+} socket_rows[] = {
+    {"amd_energy", "Esocket"},
+    {"power_meter", "CPU Power Socket"},
+};
+
+static bool is_socket(const char *chip, const char *label)
+{
+    for (size_t i = 0; label && i < G_N_ELEMENTS(socket_rows); i++)
+        if (!strcmp(chip, socket_rows[i].chip) && g_str_has_prefix(label, socket_rows[i].label))
+            return true;
+    return false;
+}
 
 struct hwmon {
     struct meter_source head;
@@ -67,22 +92,54 @@ static int64_t average_window_ns(const struct meter_context *context, const char
     return text && num_parse_int(text, 1, 3600000, &ms, NULL) ? ms * NS_PER_MS : AVERAGE_NS;
 }
 
+/* What the maker calls it: a label of the file, or of an ACPI meter. NULL: nothing. New string. */
+static char *label_of(const struct meter_context *context, const char *chip, const char *stem, unsigned number)
+{
+    static const char *const ends[] = {"label", "oem_info"};
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+        g_autofree char *path = g_strdup_printf(HWMON "/%s/%s%u_%s", chip, stem, number, ends[i]);
+        char *label = sysfs_text(context, path);
+        if (label && *label)
+            return label;
+        g_free(label);
+    }
+    return NULL;
+}
+
+/* Values that a register shows while nothing answers behind it. */
+static bool is_all_ones(int64_t raw)
+{
+    return raw == -1 || raw == INT32_MAX || raw == UINT32_MAX || raw == INT64_MAX;
+}
+
+/* A file that is there and shows no value: empty, no number, all ones. */
+static void check_value(struct hwmon *hwmon, size_t index)
+{
+    const char *path = hwmon->paths->pdata[index];
+    int64_t raw = 0;
+    enum meter_read_status status = sysfs_read_int(path, &raw);
+    if (status == METER_READ_OK && is_all_ones(raw))
+        source_absent(&hwmon->head, index, "%s shows all ones: no sensor answers behind it", path);
+    else if (status == METER_READ_ERROR)
+        source_absent(&hwmon->head, index, "%s is empty or shows no number: no sensor answers behind it", path);
+}
+
 static void add_file(struct hwmon *hwmon, const struct meter_context *context, const char *chip, const char *name,
-                     unsigned twin, const char *file, size_t row, unsigned number)
+                     const char *device, const char *file, size_t row, unsigned number)
 {
     enum meter_kind kind = file_rows[row].kind;
     const char *stem = file_rows[row].stem;
-    g_autofree char *label_path = g_strdup_printf(HWMON "/%s/%s%u_label", chip, stem, number);
-    g_autofree char *label = sysfs_text(context, label_path);
+    g_autofree char *label = label_of(context, chip, stem, number);
     if (label && g_str_has_prefix(label, "Ecore"))
         return; /* amd_energy: cores are parts of the socket */
-    g_autofree char *device = twin ? g_strdup_printf("%s.%u", name, twin) : g_strdup(name);
     g_autofree char *id = g_strdup_printf("hwmon:%s:%s%u:%s", device, stem, number, meter_kind_name(kind));
     g_autofree char *shown = label ? g_strdup_printf("%s %s", device, label)
                                    : g_strdup_printf("%s %s%u", device, stem, number);
-    g_autofree char *scope = g_strdup_printf("hwmon %s", shown);
+    bool socket = is_socket(name, label);
+    g_autofree char *scope = socket ? g_strdup(SCOPE_SOCKET) : g_strdup_printf("hwmon %s", shown);
+    g_autofree char *part = socket ? g_strdup_printf("%s.%s%u", device, stem, number) : g_strdup(device);
     struct meter_channel channel = {
-        .id = id, .device = device, .label = shown, .scope = scope, .kind = kind, .rate = METER_SLOW,
+        .id = id, .device = part, .label = shown, .scope = scope, .kind = kind, .rate = METER_SLOW,
         .scale = 1e-6, .raw_unit = kind == METER_ENERGY ? "uJ" : "uW",
         .window_ns = kind == METER_POWER_AVERAGE ? average_window_ns(context, chip, number) : 0,
         .sensor_class = CLASS_CHIP, .status = QUANTITY_MEASURED,
@@ -94,7 +151,22 @@ static void add_file(struct hwmon *hwmon, const struct meter_context *context, c
         g_autofree char *reason =
             sysfs_reason(path, errno, errno == EACCES ? "run as root or let a group read the file" : NULL);
         source_absent(&hwmon->head, index, "%s", reason);
+    } else {
+        check_value(hwmon, index);
     }
+}
+
+/* The chip's name and the device behind it ("nct6798@nct6775.656"), which the next boot finds again; twins that have
+ * the same are numbered. New string. */
+static char *device_of(const struct meter_context *context, const char *chip, const char *name, GHashTable *seen)
+{
+    g_autofree char *link = g_strdup_printf("%s" HWMON "/%s/device", context->sysroot, chip);
+    g_autofree char *real = realpath(link, NULL);
+    g_autofree char *last = real ? g_path_get_basename(real) : NULL;
+    g_autofree char *device = last ? g_strdup_printf("%s@%s", name, last) : g_strdup(name);
+    unsigned twin = GPOINTER_TO_UINT(g_hash_table_lookup(seen, device));
+    g_hash_table_insert(seen, g_strdup(device), GUINT_TO_POINTER(twin + 1));
+    return twin ? g_strdup_printf("%s.%u", device, twin) : g_steal_pointer(&device);
 }
 
 static void add_chip(struct hwmon *hwmon, const struct meter_context *context, const char *chip, GHashTable *seen)
@@ -104,14 +176,13 @@ static void add_chip(struct hwmon *hwmon, const struct meter_context *context, c
     g_autofree char *name = sysfs_text(context, name_path);
     if (!name || !*name)
         return;
-    unsigned twin = GPOINTER_TO_UINT(g_hash_table_lookup(seen, name));
-    g_hash_table_insert(seen, g_strdup(name), GUINT_TO_POINTER(twin + 1));
+    g_autofree char *device = device_of(context, chip, name, seen);
     g_auto(GStrv) files = sysfs_list(context, folder);
     for (char **f = files; *f; f++)
         for (size_t row = 0; row < G_N_ELEMENTS(file_rows); row++) {
             unsigned number;
             if (is_file(*f, row, &number))
-                add_file(hwmon, context, chip, name, twin, *f, row, number);
+                add_file(hwmon, context, chip, name, device, *f, row, number);
         }
 }
 
@@ -119,6 +190,8 @@ static void hwmon_read_one(struct meter_source *source, size_t index, struct met
 {
     ret->before_ns = clock_mono_ns();
     ret->status = sysfs_read_int(((struct hwmon *)source)->paths->pdata[index], &ret->raw);
+    if (ret->status == METER_READ_OK && is_all_ones(ret->raw))
+        ret->status = METER_READ_ERROR;
     ret->after_ns = clock_mono_ns();
 }
 
@@ -165,6 +238,7 @@ static struct meter_source *hwmon_open(const struct meter_context *context, char
 const struct meter_ops meter_hwmon = {
     .name = "hwmon",
     .classes = classes,
+    .scopes = scopes,
     .probe = hwmon_probe,
     .open = hwmon_open,
     .read = hwmon_read,

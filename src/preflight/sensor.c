@@ -82,13 +82,42 @@ static char *any_key(struct preflight *p, const struct config *config, size_t nt
     return asks && nth == 0 ? g_strdup(SOURCE_AUTO) : NULL;
 }
 
+static bool gives_joules(const struct meter_channel *c)
+{
+    return c->kind == METER_ENERGY || c->kind == METER_POWER_INSTANT || c->kind == METER_POWER_AVERAGE;
+}
+
+/* A channel that a run may quote unasked: ret_unknown is one of those that it may not, because nobody knows what they
+ * cover. */
+static bool any_answers(const struct meter *meter, const struct meter_channel **ret_unknown)
+{
+    bool any = false;
+    for (size_t i = 0; meter && i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        int preference = meter_scope_find(c->scope)->preference;
+        if (!gives_joules(c) || c->status == QUANTITY_ABSENT)
+            continue;
+        any = any || preference < METER_COUNTS_IF_NAMED;
+        *ret_unknown = preference == METER_COUNTS_IF_NAMED ? c : *ret_unknown;
+    }
+    return any;
+}
+
 /* A sensor whose coverage is not known never answers for a run unasked. */
 static void probe_any(const struct preflight_question *q, struct preflight_finding *ret)
 {
-    g_autofree const char **sources = meter_sources_asked(NULL, SOURCE_ANSWERS);
-    g_autofree char *reason = lack_of(sources);
-    if (!reason) {
+    g_autofree const char **sources = meter_sources_asked(NULL, SOURCE_BY_AUTO);
+    g_autoptr(owned_meter) meter = meter_open(&(struct meter_options){.sources = sources}, NULL);
+    const struct meter_channel *unknown = NULL;
+    if (any_answers(meter, &unknown)) {
         preflight_find(ret, PREFLIGHT_OK, NULL, "energy can be measured");
+        return;
+    }
+    if (unknown) {
+        preflight_find(ret, PREFLIGHT_LACKS, q->config ? config_place(q->config, FIELD_ENERGY_BACKEND) : NULL,
+                       "%s (%s) shows energy or power, and what it covers is not known to llem: energy will be absent",
+                       unknown->id, unknown->label);
+        ret->hint = g_strdup_printf("energy.backend: %s takes it, if you know what it covers", unknown->source);
         return;
     }
     preflight_find(ret, PREFLIGHT_LACKS, q->config ? config_place(q->config, FIELD_ENERGY_BACKEND) : NULL,

@@ -493,6 +493,40 @@ def test_power_that_nothing_can_have_drawn_is_left_out(llem, tmp_path, hwmon):
     assert record["energy"]["scopes"][0]["readings_dropped"] > 0
 
 
+def test_a_socket_s_counter_answers_unasked(llem, tmp_path, hwmon):
+    """It is known what it covers, and nothing better is there. The chip is found again by the device behind it."""
+    (hwmon / "name").write_text("amd_energy\n")
+    (hwmon / "energy1_label").write_text("Esocket0\n")
+    (tmp_path / "root/sys/devices/amd_energy.0").mkdir(parents=True)
+    (hwmon / "device").symlink_to(tmp_path / "root/sys/devices/amd_energy.0")
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root")}
+    with counting(hwmon / "energy1_input", 40, 0.01):
+        llem.ok("run", write(tmp_path / "s.yaml", {**BY_HWMON, "energy.backend": "auto"}), "-o", tmp_path / "results")
+    record = the_study(tmp_path / "results").result()
+    energy = metric(record, "energy_j")
+    assert energy["value"] == pytest.approx(truth_j(record, 40), rel=0.02)
+    assert energy["sensor"] == "hwmon:amd_energy@amd_energy.0:energy1:energy"
+    assert record["energy"]["scope"] == "CPU socket (hwmon)"
+
+
+def test_a_sensor_of_unknown_coverage_says_so(llem, tmp_path, hwmon):
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root")}
+    fields = {**WORK, "sim.device": "cpu", "max_output_tokens": 4}
+    with wandering(hwmon / "power1_input"):
+        done = llem.run("run", write(tmp_path / "s.yaml", fields), "-o", tmp_path / "results")
+    assert "hwmon:supply:power1:power_instant (supply power1) shows energy or power, and what it covers" in done.stderr
+    energy = metric(the_study(tmp_path / "results").result(), "energy_j")
+    assert energy["value"] is None and "energy.backend: hwmon takes it" in energy["reason"]
+
+
+@pytest.mark.parametrize("text, words", [("", "is empty"), ("-1\n", "all ones"), ("4294967295\n", "all ones")])
+def test_a_file_without_a_value_is_no_sensor(llem, tmp_path, hwmon, text, words):
+    (hwmon / "power1_input").write_text(text)
+    tree = json.loads(llem.ok("meter", "list", "--json", "--sysroot", tmp_path / "root"))
+    [row] = [row for row in tree["channels"] if row["source"] == "hwmon"]
+    assert row["status"] == "absent" and words in row["reason"]
+
+
 def test_a_power_file_asked_for_by_name(llem, tmp_path, hwmon):
     """It is read ten times a second; nothing is known of its window, so the least that any sensor sees is assumed."""
     with wandering(hwmon / "power1_input"):

@@ -298,7 +298,7 @@ static void test_asked(void)
         {SOURCE_NONE, 0, ""},
         {"hwmon", 0, "hwmon"},
         {"rapl", SOURCE_MODEL, "rapl modelled"},
-        {NULL, SOURCE_ANSWERS, "nvml rapl"},
+        {NULL, SOURCE_HAS_BOARDS, "nvml"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree const char **list = meter_sources_asked(cases[i].named, cases[i].flags);
@@ -592,7 +592,7 @@ static void test_hwmon(void)
     g_assert_cmpint(meter_channel_count(meter), ==, 3);
     const struct meter_channel *socket =
         meter_channel_at(meter, fixture_channel(meter, "hwmon:amd_energy:energy65:energy"));
-    g_assert_cmpstr(socket->scope, ==, "hwmon amd_energy Esocket0");
+    g_assert_cmpstr(socket->scope, ==, "CPU socket (hwmon)");
     g_assert_cmpint(socket->status, ==, QUANTITY_MEASURED);
     const struct meter_channel *average =
         meter_channel_at(meter, fixture_channel(meter, "hwmon:power_meter:power1:power_average"));
