@@ -25,6 +25,20 @@ static void raise_flags(const struct experiment *x, struct result *r)
         flag_raise(r, FLAG_NOT_QUIESCENT);
 }
 
+/* Boards of the run whose counters and clocks begin anew whenever nobody keeps the driver open. */
+static void warn_of_persistence(const struct experiment *x, struct result *r)
+{
+    const json_t *devices = json_object_get(json_object_get(x->environment, "gpus"), "devices");
+    const char *const *boards = machine_boards(x->machine);
+    for (size_t i = 0; boards && i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i), *mode = json_object_get(device, "persistence_mode");
+        const char *uuid = json_string_value(json_object_get(device, "uuid"));
+        if (uuid && g_strv_contains(boards, uuid) && json_is_integer(mode) && json_integer_value(mode) == 0)
+            result_warn(r, "persistence mode of %s is off: between studies its driver is unloaded, and it starts cold",
+                        uuid);
+    }
+}
+
 void report_engine(const struct experiment *x, struct result *r)
 {
     const struct engine_stop_report *stopped = &x->session.stopped;
@@ -33,6 +47,7 @@ void report_engine(const struct experiment *x, struct result *r)
     raise_flags(x, r);
     for (guint i = 0; i < x->sensors.own.warnings->len; i++)
         result_warn(r, "%s", (const char *)g_ptr_array_index(x->sensors.own.warnings, i));
+    warn_of_persistence(x, r);
     if (stopped->stage > ENGINE_STOP_SHUTDOWN)
         result_warn(r, "the engine did not end by itself; it took: %s", engine_stop_stage_name(stopped->stage));
 }

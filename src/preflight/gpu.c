@@ -64,6 +64,27 @@ static void probe_driver(const struct preflight_question *q, struct preflight_fi
                        json_array_size(json_object_get(facts, "devices")) == 1 ? "" : "s");
 }
 
+/* Without persistence mode a driver that nobody uses lets go of the boards: their counters begin again, and they are
+ * cold and slow for the next run. A study keeps it open by itself. */
+static void probe_persistence(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autoptr(json_t) facts = host_facts();
+    const json_t *devices = json_object_get(facts, "devices");
+    g_autoptr(GString) off = g_string_new(NULL);
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i), *mode = json_object_get(device, "persistence_mode");
+        if (json_is_integer(mode) && json_integer_value(mode) == 0)
+            g_string_append_printf(off, "%s%s", off->len ? ", " : "",
+                                   json_string_value(json_object_get(device, "uuid")));
+    }
+    if (off->len)
+        preflight_find(ret, PREFLIGHT_LACKS, config_place(q->config, FIELD_BACKEND), "persistence mode is off: %s",
+                       off->str);
+    else
+        preflight_find(ret, json_array_size(devices) ? PREFLIGHT_OK : PREFLIGHT_ABSENT, NULL,
+                       json_array_size(devices) ? "on for every board that says" : "no board is to be seen");
+}
+
 /* --- Evidence of a toolkit ------------------------------------------------------------------------------------------- */
 
 /* Of a daemon that answers. */
@@ -218,6 +239,12 @@ const struct preflight_check preflight_gpu_rows[] = {
      .remedy = "install the NVIDIA driver; after an update of it reboot, or reload its kernel module",
      .key = driver_key,
      .probe = probe_driver},
+    {.id = "gpu.persistence",
+     .why = "a driver that nobody uses lets go of the boards: counters begin again, clocks and temperature too. A study "
+            "keeps the driver open; between studies only persistence mode does",
+     .remedy = "sudo nvidia-smi -pm 1, or nvidia-persistenced",
+     .key = driver_key,
+     .probe = probe_persistence},
     {.id = "gpu.toolkit",
      .why = "what of the NVIDIA Container Toolkit was found; `docker info` is the same with and without one that works",
      .remedy = "container.start and container.gpus have the verdict; without it: docs/docker.md, \"What the host needs\"",

@@ -145,6 +145,15 @@ def test_a_board_that_cannot_be_opened_is_named(llem, machine, tmp_path):
     assert done.returncode == 2 and "GPU #1 cannot be opened: " in done.stderr, done.stderr
 
 
+def test_persistence_mode_that_is_off_is_told_before_and_in_the_record(machine, run):
+    machine({"persistence": False}, {})
+    done, study = run()
+    assert f"persistence mode is off: {UUIDS[0]}" in done.stderr
+    assert any(f"persistence mode of {UUIDS[0]} is off" in w for w in study.result()["warnings"])
+    _, study = run({"gpus": [1]})
+    assert not any("persistence mode" in w for w in study.result()["warnings"])
+
+
 def test_numbers_of_unlike_boards_are_doubted(machine, run):
     machine({"name": "NVIDIA A"}, {"name": "NVIDIA B"})
     _, study = run(env={"CUDA_VISIBLE_DEVICES": "1"})

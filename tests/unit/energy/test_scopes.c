@@ -124,6 +124,22 @@ static void test_primary(void)
 }
 
 /* What cannot be used is left out, and said once; a board without any channel makes the sum absent. */
+/* A board that the run was given, and that the driver does not open: the others are not the run's energy. */
+static void test_unseen_board(void)
+{
+    static const char *const given[] = {"GPU-2", "GPU-3", NULL};
+    struct machine m;
+    two_boards_and_a_package(&m);
+    m.known.boards = given;
+    struct energy_scopes *scopes = machine_window(&m);
+    g_auto(owned_estimate) e = {0};
+    g_assert_cmpstr(scopes->primary->name, ==, METER_SCOPE_GPU);
+    energy_scope_estimate(scopes->primary, &m.window, NULL, &e, NULL);
+    g_assert_cmpint(e.joules.status, ==, QUANTITY_ABSENT);
+    g_assert_nonnull(strstr(e.joules.reason, "GPU-3"));
+    energy_scopes_free(scopes);
+}
+
 static void test_left_out(void)
 {
     static const struct {
@@ -401,6 +417,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/scopes/primary", test_primary);
+    g_test_add_func("/scopes/unseen_board", test_unseen_board);
     g_test_add_func("/scopes/left_out", test_left_out);
     g_test_add_func("/scopes/sum", test_sum);
     g_test_add_func("/scopes/unguarded", test_unguarded);
