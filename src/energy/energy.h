@@ -51,7 +51,8 @@
     X(UNCALIBRATED, "uncalibrated", "gain and offset are an assumption: the named prior")                            \
     X(BASELINE_DRIFT, "baseline_drift", "the idle level moved between the two baselines")                            \
     X(READINGS_DROPPED, "readings_dropped",                                                                          \
-      "readings that the device cannot have drawn were left out: they are in the trace")
+      "readings that the device cannot have drawn were left out: they are in the trace")                             \
+    X(COUNTER_MIRRORED, "counter_mirrored", "two names showed one counter: it was counted once")
 
 enum energy_flag {
 #define X(flag, name, meaning) ENERGY_FLAG_##flag,

@@ -168,3 +168,9 @@ struct response {
 /* E = (raw − statistical − b·D) / gain, as an interval (JCGM 101). */
 struct stats_interval energy_combine(double raw_j, double duration_s, const struct parts *parts,
                                      const struct response *response, size_t draws, uint32_t seed);
+
+/* --- mirror.c ---------------------------------------------------------------------------------------------------- */
+
+struct energy_scopes;
+/* Takes boards out of their scopes whose counter is that of another there, with a warning. */
+void scopes_drop_mirrors(struct energy_scopes *scopes);

@@ -280,7 +280,7 @@ static void add_missing_boards(const struct energy_known *known, struct energy_s
         if (!energy_kind_gives_joules(c->kind) || !energy_channel_is_ours(known, c))
             continue;
         struct energy_scope *scope = scope_lacking(scopes, c);
-        if (!scope)
+        if (!scope || g_ptr_array_find_with_equal_func(scopes->mirrors, c->device, g_str_equal, NULL))
             continue;
         struct energy_scope_board *b = board_of(known, scope, c->device);
         if (!first_channel(b) && !b->why)
@@ -375,8 +375,10 @@ struct energy_scopes *energy_scopes_new(const struct energy_known *known, struct
     scopes->all = g_ptr_array_new_with_free_func(scope_free);
     scopes->boards = g_ptr_array_new();
     scopes->warnings = g_ptr_array_new_with_free_func(g_free);
+    scopes->mirrors = g_ptr_array_new();
     scopes->readings = readings;
     add_channels(known, scopes);
+    scopes_drop_mirrors(scopes);
     add_missing_boards(known, scopes);
     add_unseen_boards(known, scopes);
     list_boards(scopes);
@@ -392,6 +394,7 @@ void energy_scopes_free(struct energy_scopes *scopes)
     g_ptr_array_unref(scopes->boards);
     g_ptr_array_unref(scopes->all);
     g_ptr_array_unref(scopes->warnings);
+    g_ptr_array_unref(scopes->mirrors);
     energy_readings_free(scopes->readings);
     g_free(scopes);
 }
@@ -408,6 +411,8 @@ void energy_scope_estimate(const struct energy_scope *scope, const struct energy
     for (guint i = 0; i < n; i++) {
         const struct energy_scope_board *b = g_ptr_array_index(scope->boards, i);
         energy_estimate_board(&b->board, window, options, &boards[i]);
+        if (b->mirrored)
+            boards[i].flags |= ENERGY_FLAG(COUNTER_MIRRORED);
         if (b->why)
             energy_estimate_missing(b->device, scope->name, b->why, &boards[i]);
     }

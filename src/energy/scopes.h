@@ -84,6 +84,7 @@ enum energy_slot { ENERGY_COUNTER, ENERGY_AVERAGE, ENERGY_INSTANT, ENERGY_SLOT_C
 struct energy_scope_board {
     const char *scope, *device;
     const char *why; /* no channel of it can be used: why. It makes the sum absent */
+    bool mirrored;   /* another name showed the same counter and was left out */
     struct energy_channel channels[ENERGY_SLOT_COUNT]; /* info NULL: it has none */
     struct energy_board board;                         /* points to them */
 };
@@ -95,6 +96,7 @@ struct energy_scope {
 };
 
 struct energy_scopes {
+    GPtrArray *mirrors;                 /* devices whose counter is another's: they are in no scope */
     GPtrArray *all;                     /* struct energy_scope *, in the order of the channels */
     GPtrArray *boards;                  /* struct energy_scope_board *: of all scopes, in their order */
     const struct energy_scope *primary; /* the one whose energy is the work's, or NULL */

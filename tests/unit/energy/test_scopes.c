@@ -140,6 +140,23 @@ static void test_unseen_board(void)
     energy_scopes_free(scopes);
 }
 
+/* Two dies that show one register all the time are one; it is counted once, and told. */
+static void test_mirrored_dies(void)
+{
+    struct machine m;
+    machine_init(&m);
+    machine_add(&m, "d:0:energy", "package-0-die-0", METER_SCOPE_PACKAGE, METER_ENERGY)->sensor_class = "rapl.intel";
+    machine_add(&m, "d:1:energy", "package-0-die-1", METER_SCOPE_PACKAGE, METER_ENERGY)->sensor_class = "rapl.intel";
+    struct energy_scopes *scopes = machine_window(&m);
+    g_auto(owned_estimate) e = {0};
+    g_assert_cmpuint(scopes->primary->boards->len, ==, 1);
+    g_assert_cmpuint(scopes->boards->len, ==, 1);
+    g_assert_cmpuint(scopes->warnings->len, ==, 1);
+    energy_scope_estimate(scopes->primary, &m.window, NULL, &e, NULL);
+    g_assert_true(e.flags & ENERGY_FLAG(COUNTER_MIRRORED));
+    energy_scopes_free(scopes);
+}
+
 static void test_left_out(void)
 {
     static const struct {
@@ -418,6 +435,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/scopes/primary", test_primary);
     g_test_add_func("/scopes/unseen_board", test_unseen_board);
+    g_test_add_func("/scopes/mirrored_dies", test_mirrored_dies);
     g_test_add_func("/scopes/left_out", test_left_out);
     g_test_add_func("/scopes/sum", test_sum);
     g_test_add_func("/scopes/unguarded", test_unguarded);
