@@ -164,6 +164,7 @@ struct machine_use {
     int64_t t_ns;
     int64_t busy_ns; /* of the whole machine; -1: unknown */
     int64_t own_ns;  /* of the engine and this process */
+    int64_t engine_ns; /* of the engine alone */
 };
 
 /* How a block is to be measured. */

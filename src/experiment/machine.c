@@ -183,7 +183,8 @@ struct machine_use machine_use_now(const struct engine_loaded *loaded)
     struct machine_use use = {
         .busy_ns = machine_busy_ns(), .own_ns = clock_process_cpu_ns(), .t_ns = clock_mono_ns()};
     for (size_t i = 0; i < loaded->n_pids; i++)
-        use.own_ns += process_cpu_ns((pid_t)loaded->pids[i]);
+        use.engine_ns += process_cpu_ns((pid_t)loaded->pids[i]);
+    use.own_ns += use.engine_ns;
     return use;
 }
 
@@ -210,6 +211,19 @@ static void report_cpu(const struct block *block, struct result *r)
     result_put_real(r, PART_MACHINE_FOREIGN_CPU_SHARE_HALF_WIDTH, reason ? NAN : noise, reason);
     if (share > FOREIGN_SHARE_MAX + noise)
         flag_raise(r, FLAG_FOREIGN_CPU);
+}
+
+/* Energy is not to be had everywhere; what the engine cost the CPUs is. */
+static void report_cpu_of_engine(const struct experiment *x, struct result *r)
+{
+    const struct block *block = &x->block;
+    double seconds = clock_seconds(block->use_after.engine_ns - block->use_before.engine_ns), tokens = 0;
+    for (size_t i = 0; i < block->generation.n_requests; i++)
+        tokens += (double)block->generation.requests[i].n_out;
+    struct quantity q = quantity_absent("the engine names no process of its own");
+    if (x->session.loaded.n_pids > 0 && tokens > 0)
+        q = quantity_of(session_status(&x->session), seconds / tokens, "CPU clocks of the engine's processes", NULL);
+    result_set(r, METRIC_CPU_OUTPUT, q);
 }
 
 /* Cores the engine and this process kept busy between two moments. */
@@ -359,6 +373,7 @@ void machine_report(const struct experiment *x, struct result *r)
     result_put_json(r, PART_MACHINE_BOARDS, boards);
     result_put_bool(r, PART_MACHINE_ON_GPU, x->session.loaded.on_gpu);
     report_cpu(&x->block, r);
+    report_cpu_of_engine(x, r);
     result_put_json(r, PART_MACHINE_GPUS, boards_json(x, r));
     report_guards(&x->block, r);
     report_strangers(x, r);

@@ -22,6 +22,7 @@ static const struct {
     {FIGURE("ttft_ms", "TTFT ms", TTFT_MEAN, 1e3), true, "`ttft_mean_s`"},
     {FIGURE("tpot_ms", "TPOT ms", TPOT_MEAN, 1e3), true, "`tpot_mean_s`"},
     {FIGURE("peak_mb", "peak MB", PEAK_MEMORY, 1), true, "`peak_memory_mb`"},
+    {FIGURE("cpu_s_token", "CPU s/token", CPU_OUTPUT, 1), true, "`cpu_s_per_output_token`; usual without a sensor"},
     {{.id = "j_token", .header = "J/token", .kind = COLUMN_ENERGY, .metric = METRIC_J_OUTPUT}, true, "`joules_per_output_token`"},
     {{.id = "stat", .header = "stat 95%", .kind = COLUMN_STATISTICAL}, true, "what the readings left open; usual with a sensor"},
     {{.id = "syst", .header = "syst 95%", .kind = COLUMN_SYSTEMATIC}, true, "gain and offset of the sensor; usual with a sensor"},
@@ -142,6 +143,7 @@ static bool is_of_use(const struct column *column, const struct frame *frame, bo
     case COLUMN_CYCLE: return has_cycles(frame);
     case COLUMN_STATISTICAL:
     case COLUMN_SYSTEMATIC: return sensors;
+    case COLUMN_FIGURE: return column->metric != METRIC_CPU_OUTPUT || !sensors;
     default: return true;
     }
 }

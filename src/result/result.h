@@ -93,6 +93,8 @@
     X(LOAD_TIME, "load_s", "time", "s", "time to load the model")                                                      \
     X(WARMUP_TIME, "warmup_s", "time", "s", "time of the warm-up")                                                     \
     X(REPEATS, "repeats", "time", "1", "how often the work was repeated back to back inside the window")               \
+    X(CPU_OUTPUT, "cpu_s_per_output_token", "work", "s/token",                                                         \
+      "CPU time of the engine's processes while it worked, over output tokens")                                         \
     X(FLOPS, "flops", "work", "FLOP", "estimated floating point operations of the window")                             \
     X(FLOPS_PER_J, "flops_per_joule", "work", "FLOP/J", "estimated operations over gross energy")                      \
     RESULT_MORE_METRICS(X)
