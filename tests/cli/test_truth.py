@@ -116,3 +116,12 @@ def test_joules_follow_the_engine(judged, counter, tokens):
     assert "partial_coverage" not in record["flags"] and "phase_locked" not in record["flags"]
     assert energy["value"] == pytest.approx(truth_j, abs=0.4 * SHIFT_J), record["flags"]
     assert energy["low"] < truth_j < energy["high"]
+
+
+def test_the_lag_of_a_sensor_is_measured(judged):
+    """By the steps of the window itself: the bracket holds the delay, and the guards of the next window use it."""
+    record, _ = judged({**LOADED, "counter": {"period_ms": 100, "delay_ms": 180}}, {"max_output_tokens": 50})
+    [seen] = [c for name, c in record["energy"]["characterisation"]["channels"].items() if name.endswith(":energy")]
+    assert seen["lag_steps_up"] >= 1 and seen["lag_steps_down"] >= 1
+    assert seen["lag_delay_low_s"] <= 0.18 <= seen["lag_delay_high_s"] + 0.01
+    assert 0.18 <= seen["lag_extent_s"] < 0.5
