@@ -103,7 +103,7 @@ bool level_unsettled(const struct level *level, double s_ref);
 
 /* --- estimators -------------------------------------------------------------------------------------------------- */
 
-#define PARTS_MAX 16
+#define PARTS_MAX 24 /* more than the sixteen that any estimator adds */
 struct parts {
     struct stats_component at[PARTS_MAX];
     size_t n;
