@@ -6,12 +6,10 @@ each record is compared with tests/golden/recorded/. LLEM_UPDATE_GOLDEN=1 rewrit
 
 import json
 import re
-import threading
-import time
-from contextlib import contextmanager
 
 import pytest
 
+from counters import counting
 from studies import metric, the_study, write
 
 pytestmark = pytest.mark.timing
@@ -106,28 +104,6 @@ def run(llem, fields=None, expect=0, **more):
     done = llem.run("run", path, "-o", llem.folder / "results", timeout=150)
     assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
     return the_study(llem.folder / "results")
-
-
-@contextmanager
-def counting(path, watts, every_s):
-    """A file that counts microjoules."""
-    path.write_text(f"{0:012d}\n")
-    over = threading.Event()
-    began = time.monotonic()
-
-    def count():
-        with open(path, "r+b", buffering=0) as file:
-            while not over.wait(every_s):
-                file.seek(0)
-                file.write(b"%012d\n" % int((time.monotonic() - began) * watts * 1e6))
-
-    thread = threading.Thread(target=count)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_modelled_sweep(llem, golden):
