@@ -106,7 +106,7 @@ static struct engine *adapter_load(const char *path, struct engine_tokens **ret_
                   "random_seed", 42, "decoder", "options", "n_threads", 1);
     if (!engine || !engine_hello(engine, 0, &identity, &error) ||
         !engine_load(engine, config, false, 0, &loaded, &error) ||
-        !engine_tokenize(engine, &prompt_text, 1, true, 0, ret_prompt, &error))
+        !engine_tokenize(engine, &prompt_text, 1, true, false, 0, ret_prompt, &error))
         give_up(error->message);
     engine_identity_clear(&identity);
     engine_loaded_clear(&loaded);
@@ -124,7 +124,7 @@ static double adapter_run(struct engine *engine, const struct engine_tokens *pro
                                     .max_tokens = OUT_TOKENS,
                                     .ignore_eos = true};
     if (!engine_prepare(engine, batch, &request, 1, 0, NULL, &error) ||
-        !engine_generate(engine, &batch, 1, 0, &done, &error))
+        !engine_generate_all(engine, &batch, 1, 0, &done, &error))
         give_up(error->message);
     const struct engine_request *out = &done.requests[0];
     double rate = (double)(out->n_out - 1) * (double)NS_PER_S /

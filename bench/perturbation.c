@@ -60,7 +60,7 @@ static void start_engine(struct set_up *s, const char *model_path)
                   "random_seed", 42, "decoder", "options", "n_threads", 1);
     if (!s->engine || !engine_hello(s->engine, 0, &identity, &error) ||
         !engine_load(s->engine, config, false, 0, &loaded, &error) ||
-        !engine_tokenize(s->engine, &prompt_text, 1, true, 0, &s->prompt, &error))
+        !engine_tokenize(s->engine, &prompt_text, 1, true, false, 0, &s->prompt, &error))
         give_up(error);
     pid_t pid = engine_pid(s->engine);
     meter_set_engine_pids(s->meter, &pid, 1);
@@ -96,7 +96,7 @@ static void decode_once(struct set_up *s, struct arm *arm, int at)
     if (!engine_prepare(s->engine, batch, &prompt, 1, 0, NULL, &error))
         give_up(error);
     meter_read(s->meter, METER_ALL_RATES, s->before);
-    if (!engine_generate(s->engine, &batch, 1, 0, &done, &error))
+    if (!engine_generate_all(s->engine, &batch, 1, 0, &done, &error))
         give_up(error);
     meter_read(s->meter, METER_ALL_RATES, s->after);
     const struct engine_request *request = &done.requests[0];

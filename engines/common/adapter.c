@@ -175,7 +175,10 @@ static bool on_load(struct adapter *a, const json_t *request, json_t *reply)
 
 static bool on_tokenize(struct adapter *a, const json_t *request, json_t *reply)
 {
-    const json_t *special = json_object_get(request, "add_special");
+    const struct adapter_tokenize how = {
+        .add_special = !json_is_false(json_object_get(request, "add_special")),
+        .parse_special = json_is_true(json_object_get(request, "parse_special")),
+    };
     json_t *lists = json_array();
     json_object_set_new(reply, "token_ids", lists);
     size_t i;
@@ -185,7 +188,7 @@ static bool on_tokenize(struct adapter *a, const json_t *request, json_t *reply)
             return adapter_fail(a, ADAPTER_BAD_VALUE, "tokenize: text %zu is %s, not a string", i,
                                 jsonx_type_name(text));
         g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(int32_t));
-        if (!a->ops->tokenize(a, a->state, json_string_value(text), !json_is_false(special), ids))
+        if (!a->ops->tokenize(a, a->state, json_string_value(text), &how, ids))
             return false;
         json_t *list = json_array();
         for (guint k = 0; k < ids->len; k++)
@@ -230,7 +233,7 @@ static bool on_shutdown(struct adapter *a, const json_t *request, json_t *reply)
     return true;
 }
 
-#define MEMBERS_MAX 2
+#define MEMBERS_MAX 3
 
 static const struct message {
     const char *type;
@@ -241,10 +244,23 @@ static const struct message {
     {"hello", false, false, {{"protocol", ADAPTER_INTEGER, true}}, on_hello},
     {"schema", true, false, {{0}}, on_schema},
     {"load", true, false, {{"config", ADAPTER_MAPPING, true}, {"allow_substitution", ADAPTER_BOOLEAN, false}}, on_load},
-    {"tokenize", true, true, {{"texts", ADAPTER_LIST, true}, {"add_special", ADAPTER_BOOLEAN, false}}, on_tokenize},
+    {"tokenize",
+     true,
+     true,
+     {{"texts", ADAPTER_LIST, true}, {"add_special", ADAPTER_BOOLEAN, false}, {"parse_special", ADAPTER_BOOLEAN, false}},
+     on_tokenize},
     {"reset", true, true, {{"prefix_cache", ADAPTER_BOOLEAN, false}, {"peak_memory", ADAPTER_BOOLEAN, false}}, on_reset},
     {"prepare", true, true, {{"batch", ADAPTER_INTEGER, true}, {"requests", ADAPTER_LIST, true}}, adapter_on_prepare},
-    {"generate", true, true, {{"batches", ADAPTER_LIST, true}}, adapter_on_generate},
+    {"generate",
+     true,
+     true,
+     {{"batches", ADAPTER_LIST, true}, {"in_flight", ADAPTER_INTEGER, false}},
+     adapter_on_generate},
+    {"collect",
+     true,
+     true,
+     {{"batches", ADAPTER_LIST, true}, {"first", ADAPTER_INTEGER, false}, {"count", ADAPTER_INTEGER, false}},
+     adapter_on_collect},
     {"memory", true, true, {{0}}, on_memory},
     {"abort", true, false, {{0}}, on_abort},
     {"shutdown", false, false, {{0}}, on_shutdown},
@@ -423,11 +439,13 @@ int adapter_main(const struct adapter_ops *ops, void *state)
     line_reader_init(&a.in, LIMIT_PROTOCOL_LINE);
     a.defaults = adapter_option_defaults(ops->options);
     a.batches = g_ptr_array_new_with_free_func(adapter_batch_free);
+    a.done = g_ptr_array_new_with_free_func(adapter_batch_free);
     int status = serve_all(&a);
     adapter_forget_batches(&a);
     if (ops->close)
         ops->close(&a, state);
     g_ptr_array_free(a.batches, TRUE);
+    g_ptr_array_free(a.done, TRUE);
     json_decref(a.defaults);
     json_decref(a.unknown_keys);
     g_free(a.fail_message);

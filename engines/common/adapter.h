@@ -79,6 +79,12 @@ struct adapter_option {
 };
 #define ADAPTER_NO_RANGE -INFINITY, INFINITY
 
+/* How a text is to become tokens. */
+struct adapter_tokenize {
+    bool add_special;   /* with the tokens the model wants around a text */
+    bool parse_special; /* a control token's text in it becomes that token; false: it stays text */
+};
+
 /* --- What generate works on ------------------------------------------------------------------------------------- */
 
 struct adapter_request {
@@ -103,6 +109,7 @@ struct adapter_batch {
     int64_t batch;
     struct adapter_request *requests;
     size_t n_requests;
+    size_t in_flight;     /* requests of it that may be computed at once: as one ends, the next one joins */
     int64_t t0_ns, t1_ns; /* set by ops->generate: work released, last token of the last request out */
 };
 
@@ -135,11 +142,14 @@ struct adapter_ops {
      * and "pids" (default: this process). Load stamps are taken around it. */
     bool (*load)(struct adapter *adapter, void *state, const struct adapter_load *load, json_t *reply);
     /* Token ids of one text, appended to ids (GArray of int32_t). */
-    bool (*tokenize)(struct adapter *adapter, void *state, const char *text, bool add_special, GArray *ids);
+    bool (*tokenize)(struct adapter *adapter, void *state, const char *text, const struct adapter_tokenize *how,
+                     GArray *ids);
     /* Sets *prefix_cache and *peak_memory to false when it cannot do what they ask. */
     bool (*reset)(struct adapter *adapter, void *state, bool *prefix_cache, bool *peak_memory);
     /* May be NULL. Puts a batch in place (allocate here, not in generate). *quiescent comes in true. */
     bool (*prepare)(struct adapter *adapter, void *state, struct adapter_batch *batch, bool *quiescent);
+    /* Requests can join others under way: then batch->in_flight may be less than its requests. */
+    bool joins;
     /* Runs one batch, from batch->t0_ns to batch->t1_ns. Called batch after batch with nothing in between. */
     bool (*generate)(struct adapter *adapter, void *state, struct adapter_batch *batch);
     /* Adds figures, {name: bytes, or the reason as text}. */

@@ -4,7 +4,7 @@
  *
  *   refuse.c   errors, unknown keys, types of members
  *   options.c  the rows of options
- *   batch.c    prepare and generate
+ *   batch.c    prepare, generate and collect
  *   adapter.c  lines in, messages, lines out
  */
 #pragma once
@@ -34,6 +34,7 @@ struct adapter {
 
     GPtrArray *batches; /* struct adapter_batch *, prepared and not used yet */
     size_t n_requests;  /* in them */
+    GPtrArray *done;    /* struct adapter_batch *, generated and not collected yet */
 };
 
 /* --- refuse.c --------------------------------------------------------------------------------------------------- */
@@ -67,5 +68,6 @@ bool adapter_check_options(struct adapter *a, const json_t *options);
 
 bool adapter_on_prepare(struct adapter *a, const json_t *request, json_t *reply);
 bool adapter_on_generate(struct adapter *a, const json_t *request, json_t *reply);
+bool adapter_on_collect(struct adapter *a, const json_t *request, json_t *reply);
 void adapter_forget_batches(struct adapter *a);
 void adapter_batch_free(gpointer batch);

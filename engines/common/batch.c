@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* prepare puts batches in place, generate runs them: whatever can be done before the window is done in prepare. */
+/* prepare puts batches in place, generate runs them, collect hands out what came of them: whatever can be done before
+ * the window is done in prepare, and what can be done after it in collect. */
 #include "common/adapter_private.h"
 
 #include <string.h>
@@ -21,6 +22,7 @@ void adapter_batch_free(gpointer data)
 void adapter_forget_batches(struct adapter *a)
 {
     g_ptr_array_set_size(a->batches, 0);
+    g_ptr_array_set_size(a->done, 0);
     a->n_requests = 0;
 }
 
@@ -66,10 +68,10 @@ static bool read_request(struct adapter *a, const json_t *row, struct adapter_re
     return read_ids(a, json_object_get(row, "token_ids"), r);
 }
 
-static struct adapter_batch *find_batch(struct adapter *a, int64_t number, guint *ret_index)
+static struct adapter_batch *find_batch(const GPtrArray *list, int64_t number, guint *ret_index)
 {
-    for (guint i = 0; i < a->batches->len; i++) {
-        struct adapter_batch *batch = g_ptr_array_index(a->batches, i);
+    for (guint i = 0; i < list->len; i++) {
+        struct adapter_batch *batch = g_ptr_array_index(list, i);
         if (batch->batch == number) {
             *ret_index = i;
             return batch;
@@ -96,8 +98,10 @@ static bool ids_unique(struct adapter *a, const struct adapter_batch *fresh)
 static bool read_batch(struct adapter *a, const json_t *list, struct adapter_batch *batch)
 {
     guint index;
-    if (find_batch(a, batch->batch, &index))
+    if (find_batch(a->batches, batch->batch, &index))
         return adapter_fail(a, ADAPTER_BAD_VALUE, "prepare: batch %lld is prepared already", (long long)batch->batch);
+    if (find_batch(a->done, batch->batch, &index)) /* nobody wants that outcome any more */
+        g_ptr_array_remove_index(a->done, index);
     if (batch->n_requests == 0 || a->n_requests + batch->n_requests > LIMIT_PROMPTS)
         return adapter_fail(a, ADAPTER_BAD_VALUE, "prepare: at least one request, and at most %d in all batches",
                             LIMIT_PROMPTS);
@@ -166,55 +170,117 @@ static json_t *request_json(const struct adapter_request *r, int64_t batch, int6
     return row;
 }
 
-static void generation_json(const GPtrArray *chosen, json_t *reply)
+static json_t *window_json(const struct adapter_batch *batch)
 {
-    const struct adapter_batch *first = g_ptr_array_index(chosen, 0);
-    const struct adapter_batch *last = g_ptr_array_index(chosen, chosen->len - 1);
-    json_t *batches = json_array(), *requests = json_array();
-    int64_t merged = 0;
-    for (guint b = 0; b < chosen->len; b++) {
-        const struct adapter_batch *batch = g_ptr_array_index(chosen, b);
-        json_array_append_new(batches, json_pack("{s:I,s:I,s:I}", "batch", (json_int_t)batch->batch, "t0_ns",
-                                                 (json_int_t)batch->t0_ns, "t1_ns", (json_int_t)batch->t1_ns));
-        for (size_t i = 0; i < batch->n_requests; i++)
-            json_array_append_new(requests, request_json(&batch->requests[i], batch->batch, &merged));
-    }
-    json_object_set_new(reply, "t0_ns", json_integer(first->t0_ns));
-    json_object_set_new(reply, "t1_ns", json_integer(last->t1_ns));
-    json_object_set_new(reply, "batches", batches);
-    json_object_set_new(reply, "requests", requests);
-    json_object_set_new(reply, "merged_chunks", json_integer(merged));
+    return json_pack("{s:I,s:I,s:I}", "batch", (json_int_t)batch->batch, "t0_ns", (json_int_t)batch->t0_ns, "t1_ns",
+                     (json_int_t)batch->t1_ns);
 }
 
-/* Takes the batches asked for out of the prepared ones, in the order asked for. */
-static bool choose_batches(struct adapter *a, const json_t *numbers, GPtrArray *chosen)
+/* Takes the batches asked for out of a list, in the order asked for. Where one is not there the list is as before. */
+static bool choose_batches(struct adapter *a, const char *type, GPtrArray *from, const char *state,
+                           const json_t *numbers, GPtrArray *chosen)
 {
     size_t i;
     json_t *number;
     if (json_array_size(numbers) == 0)
-        return adapter_fail(a, ADAPTER_BAD_VALUE, "generate: no batch was named");
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "%s: no batch was named", type);
     json_array_foreach(numbers, i, number) {
         guint index;
         struct adapter_batch *batch =
-            json_is_integer(number) ? find_batch(a, json_integer_value(number), &index) : NULL;
-        if (!batch)
-            return adapter_fail(a, ADAPTER_BAD_VALUE, "generate: batch %lld is not prepared",
-                                (long long)json_integer_value(number));
-        g_ptr_array_steal_index(a->batches, index);
-        a->n_requests -= batch->n_requests;
+            json_is_integer(number) ? find_batch(from, json_integer_value(number), &index) : NULL;
+        if (!batch) {
+            while (chosen->len > 0)
+                g_ptr_array_add(from, g_ptr_array_steal_index(chosen, 0));
+            return adapter_fail(a, ADAPTER_BAD_VALUE, "%s: batch %lld is not %s", type,
+                                (long long)json_integer_value(number), state);
+        }
+        g_ptr_array_steal_index(from, index);
         g_ptr_array_add(chosen, batch);
     }
     return true;
 }
 
+/* Counts alone: what a reply of a few bytes costs falls behind t1, where a meter still looks. */
+static void work_json(const GPtrArray *chosen, json_t *reply)
+{
+    const struct adapter_batch *first = g_ptr_array_index(chosen, 0);
+    const struct adapter_batch *last = g_ptr_array_index(chosen, chosen->len - 1);
+    int64_t n_requests = 0, n_in = 0, n_out = 0;
+    for (guint b = 0; b < chosen->len; b++) {
+        const struct adapter_batch *batch = g_ptr_array_index(chosen, b);
+        n_requests += (int64_t)batch->n_requests;
+        for (size_t i = 0; i < batch->n_requests; i++) {
+            n_in += (int64_t)batch->requests[i].n_in;
+            n_out += (int64_t)batch->requests[i].n_out;
+        }
+    }
+    json_object_set_new(reply, "t0_ns", json_integer(first->t0_ns));
+    json_object_set_new(reply, "t1_ns", json_integer(last->t1_ns));
+    json_object_set_new(reply, "n_requests", json_integer(n_requests));
+    json_object_set_new(reply, "n_in", json_integer(n_in));
+    json_object_set_new(reply, "n_out", json_integer(n_out));
+}
+
 bool adapter_on_generate(struct adapter *a, const json_t *request, json_t *reply)
 {
+    const json_t *in_flight = json_object_get(request, "in_flight");
+    int64_t at_once = json_integer_value(in_flight);
+    if (json_is_integer(in_flight) && at_once < 1)
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "generate: 'in_flight' must be at least 1");
+    if (at_once > 0 && !a->ops->joins)
+        return adapter_fail(a, ADAPTER_NOT_SUPPORTED, "generate: 'in_flight': the requests of a batch begin together");
     g_autoptr(GPtrArray) chosen = g_ptr_array_new_with_free_func(adapter_batch_free);
-    if (!choose_batches(a, json_object_get(request, "batches"), chosen))
+    if (!choose_batches(a, "generate", a->batches, "prepared", json_object_get(request, "batches"), chosen))
         return false;
+    for (guint b = 0; b < chosen->len; b++) {
+        struct adapter_batch *batch = g_ptr_array_index(chosen, b);
+        batch->in_flight = at_once > 0 ? MIN((size_t)at_once, batch->n_requests) : batch->n_requests;
+        a->n_requests -= batch->n_requests;
+    }
     for (guint b = 0; b < chosen->len; b++)
         if (!a->ops->generate(a, a->state, g_ptr_array_index(chosen, b)))
             return false;
-    generation_json(chosen, reply);
+    work_json(chosen, reply);
+    while (chosen->len > 0)
+        g_ptr_array_add(a->done, g_ptr_array_steal_index(chosen, 0));
     return true;
+}
+
+/* The requests of the batches from `first` on, at most `count`. */
+static void outcome_json(const GPtrArray *chosen, int64_t first, int64_t count, json_t *reply)
+{
+    json_t *batches = json_array(), *requests = json_array();
+    int64_t merged = 0, at = 0;
+    for (guint b = 0; b < chosen->len; b++) {
+        const struct adapter_batch *batch = g_ptr_array_index(chosen, b);
+        json_array_append_new(batches, window_json(batch));
+        for (size_t i = 0; i < batch->n_requests; i++, at++)
+            if (at >= first && at - first < count)
+                json_array_append_new(requests, request_json(&batch->requests[i], batch->batch, &merged));
+    }
+    json_object_set_new(reply, "batches", batches);
+    json_object_set_new(reply, "requests", requests);
+    json_object_set_new(reply, "merged_chunks", json_integer(merged));
+}
+
+bool adapter_on_collect(struct adapter *a, const json_t *request, json_t *reply)
+{
+    const json_t *first_json = json_object_get(request, "first"), *count_json = json_object_get(request, "count");
+    int64_t first = json_integer_value(first_json), n = 0;
+    int64_t count = json_is_integer(count_json) ? json_integer_value(count_json) : LIMIT_PROMPTS;
+    g_autoptr(GPtrArray) chosen = g_ptr_array_new_with_free_func(adapter_batch_free);
+    if (!choose_batches(a, "collect", a->done, "generated, or was collected", json_object_get(request, "batches"),
+                        chosen))
+        return false;
+    for (guint b = 0; b < chosen->len; b++)
+        n += (int64_t)((const struct adapter_batch *)g_ptr_array_index(chosen, b))->n_requests;
+    bool there = first >= 0 && first < n && count >= 1;
+    if (there)
+        outcome_json(chosen, first, count, reply);
+    if (there && count >= n - first)
+        return true; /* all of it is out: forgotten */
+    while (chosen->len > 0)
+        g_ptr_array_add(a->done, g_ptr_array_steal_index(chosen, 0));
+    return there || adapter_fail(a, ADAPTER_BAD_VALUE, "collect: 'first' and 'count' must name some of %lld requests",
+                                 (long long)n);
 }

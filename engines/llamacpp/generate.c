@@ -23,18 +23,20 @@ bool llamacpp_abort(void *state)
     return l->stop;
 }
 
-bool llamacpp_tokenize(struct adapter *a, void *state, const char *text, bool add_special, GArray *ids)
+bool llamacpp_tokenize(struct adapter *a, void *state, const char *text, const struct adapter_tokenize *how,
+                       GArray *ids)
 {
     struct llamacpp *l = state;
     int32_t length = (int32_t)strlen(text);
-    bool special = add_special && l->add_bos;
-    int32_t n = -llama_tokenize(l->vocab, text, length, NULL, 0, special, true);
+    bool special = how->add_special && l->add_bos;
+    int32_t n = -llama_tokenize(l->vocab, text, length, NULL, 0, special, how->parse_special);
     if (n <= 0)
         return n == 0 || adapter_fail(a, "TokenizeFailed",
                                       "libllama cannot tokenize a text of %d bytes", length);
     guint before = ids->len;
     g_array_set_size(ids, before + (guint)n);
-    n = llama_tokenize(l->vocab, text, length, &g_array_index(ids, int32_t, before), n, special, true);
+    n = llama_tokenize(l->vocab, text, length, &g_array_index(ids, int32_t, before), n, special,
+                       how->parse_special);
     return n >= 0 || adapter_fail(a, "TokenizeFailed", "libllama cannot tokenize a text of %d bytes", length);
 }
 

@@ -126,7 +126,8 @@ int32_t largest_logit(const float *logits, int32_t n);
 
 /* --- generate.c ------------------------------------------------------------------------------------------------- */
 
-bool llamacpp_tokenize(struct adapter *adapter, void *state, const char *text, bool add_special, GArray *ids);
+bool llamacpp_tokenize(struct adapter *adapter, void *state, const char *text, const struct adapter_tokenize *how,
+                       GArray *ids);
 bool llamacpp_prepare(struct adapter *adapter, void *state, struct adapter_batch *batch, bool *quiescent);
 bool llamacpp_generate(struct adapter *adapter, void *state, struct adapter_batch *batch);
 /* Called by libllama between the nodes of a graph: true to give up. */

@@ -148,8 +148,13 @@ void fault_spoil_request(struct adapter *adapter, void *state, const char *type,
 {
     struct sim *sim = state;
     (void)adapter;
-    if (sim_fault_now(sim) == SIM_FAULT_accept_unknown && !strcmp(type, "load"))
+    enum sim_fault fault = sim_fault_now(sim);
+    if (fault == SIM_FAULT_accept_unknown && !strcmp(type, "load"))
         drop_unknown_of_load(request);
+    else if (fault == SIM_FAULT_ignore_members)
+        json_object_del(request, "no_such_member");
+    else if (fault == SIM_FAULT_any_protocol && !strcmp(type, "hello"))
+        json_object_set_new(request, "protocol", json_integer(1));
 }
 
 static void write_text(struct adapter *adapter, const char *text)
@@ -175,11 +180,9 @@ static void swap_last_stamps(json_t *stamps)
     json_array_set_new(stamps, n - 2, last);
 }
 
-static void spoil_generation(struct adapter *adapter, enum sim_fault fault, json_t *reply)
+/* The reply to generate: what is wrong with its line, or its window. */
+static void spoil_work(struct adapter *adapter, enum sim_fault fault, json_t *reply)
 {
-    json_t *first = json_array_get(json_object_get(reply, "requests"), 0);
-    json_t *stamps = json_object_get(first, "stamps_ns");
-    json_t *n_in = json_object_get(first, "n_in");
     switch (fault) {
     case SIM_FAULT_garbage:
         write_text(adapter, "Loading checkpoint shards: 100%|##########| 2/2\n");
@@ -193,6 +196,44 @@ static void spoil_generation(struct adapter *adapter, enum sim_fault fault, json
     case SIM_FAULT_wrong_type:
         json_object_set_new(reply, "type", json_string("generated"));
         break;
+    case SIM_FAULT_wrong_clock_of_window:
+        json_object_set_new(reply, "t0_ns", json_integer(1));
+        break;
+    case SIM_FAULT_no_length:
+        json_object_set(reply, "t1_ns", json_object_get(reply, "t0_ns"));
+        break;
+    case SIM_FAULT_wrong_sum:
+        json_object_set_new(reply, "n_out", json_integer(json_integer_value(json_object_get(reply, "n_out")) - 1));
+        break;
+    default:
+        break;
+    }
+}
+
+static void set_stamps(json_t *request, int64_t queued_ns, int64_t scheduled_ns)
+{
+    json_object_set_new(request, "engine_stamps", json_pack("{s:I, s:I}", "queued_ns", (json_int_t)queued_ns,
+                                                            "scheduled_ns", (json_int_t)scheduled_ns));
+}
+
+/* Every token at the same distance, as a client would that shares out a chunk's time. */
+static void spread_stamps(json_t *stamps)
+{
+    size_t n = json_array_size(stamps);
+    int64_t first = json_integer_value(json_array_get(stamps, 0));
+    int64_t span = json_integer_value(json_array_get(stamps, n - 1)) - first;
+    for (size_t i = 0; n > 1 && i < n; i++)
+        json_array_set_new(stamps, i, json_integer(first + span * (int64_t)i / (int64_t)(n - 1)));
+}
+
+/* The reply to collect: what is wrong with its numbers. */
+static void spoil_outcome(enum sim_fault fault, json_t *reply)
+{
+    json_t *first = json_array_get(json_object_get(reply, "requests"), 0);
+    json_t *stamps = json_object_get(first, "stamps_ns");
+    json_t *n_in = json_object_get(first, "n_in"), *batch = json_array_get(json_object_get(reply, "batches"), 0);
+    int64_t t0_ns = json_integer_value(json_object_get(batch, "t0_ns"));
+    switch (fault) {
     case SIM_FAULT_wrong_counts:
         json_array_remove(stamps, json_array_size(stamps) - 1);
         break;
@@ -203,7 +244,24 @@ static void spoil_generation(struct adapter *adapter, enum sim_fault fault, json
         swap_last_stamps(stamps);
         break;
     case SIM_FAULT_outside_window:
-        json_object_set(reply, "t1_ns", json_object_get(reply, "t0_ns"));
+        json_object_set_new(batch, "t1_ns", json_integer(t0_ns + 1));
+        break;
+    case SIM_FAULT_foreign_stamps: /* seconds since 1970 */
+        set_stamps(first, g_get_real_time() * 1000, g_get_real_time() * 1000);
+        break;
+    case SIM_FAULT_stamps_order:
+        set_stamps(first, json_integer_value(json_array_get(stamps, 0)), t0_ns);
+        break;
+    case SIM_FAULT_spread_stamps:
+        spread_stamps(stamps);
+        break;
+    case SIM_FAULT_no_tokens:
+        json_array_clear(stamps);
+        json_array_clear(json_object_get(first, "token_ids"));
+        json_object_set_new(first, "finish", json_string("stop"));
+        break;
+    case SIM_FAULT_all_cached:
+        json_object_set(first, "n_cached", n_in);
         break;
     case SIM_FAULT_merged_unreported:
         json_object_set_new(reply, "merged_chunks", json_integer(0));
@@ -230,10 +288,19 @@ void fault_spoil_reply(struct adapter *adapter, void *state, const char *type, j
     if (!strcmp(type, "error")) {
         if (fault == SIM_FAULT_bad_line_exit && error_class && !strcmp(error_class, ADAPTER_BAD_LINE))
             _exit(1);
+        if (fault == SIM_FAULT_wrong_class)
+            json_object_set_new(reply, "class", json_string("Error"));
         return;
     }
     if (!strcmp(type, "generate"))
-        spoil_generation(adapter, fault, reply);
+        spoil_work(adapter, fault, reply);
+    else if (!strcmp(type, "collect"))
+        spoil_outcome(fault, reply);
+    else if (fault == SIM_FAULT_remote && !strcmp(type, "load"))
+        json_object_set_new(reply, "device", json_string("remote"));
+    else if (fault == SIM_FAULT_load_backwards && !strcmp(type, "load"))
+        json_object_set_new(
+            reply, "t1_ns", json_integer(json_integer_value(json_object_get(reply, "t0_ns")) - 4 * NS_PER_S));
     else if (fault == SIM_FAULT_wrong_protocol && !strcmp(type, "hello"))
         json_object_set_new(reply, "protocol", json_integer(2));
     else if (fault == SIM_FAULT_wrong_clock && !strcmp(type, "hello"))

@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BOS 1
+#define BOS     1
+#define CONTROL 2 /* the one control token */
 #define POLL_NS (5 * NS_PER_MS) /* how often a long step looks for an abort */
 
 /* --- Time and tokens -------------------------------------------------------------------------------------------- */
@@ -32,7 +33,7 @@ static uint64_t prompt_digest(const struct adapter_request *r)
 /* Token number i of the answer to a prompt: of the ids alone, and of the seed when sampling. */
 static int32_t output_id(const struct sim *sim, uint64_t digest, size_t i)
 {
-    uint64_t hash = fnv(digest, &i, sizeof i);
+    uint64_t hash = fnv(sim_fault_now(sim) == SIM_FAULT_same_answer ? FNV_START : digest, &i, sizeof i);
     if (sim->script.sample)
         hash = fnv(hash, &sim->script.seed, sizeof sim->script.seed);
     if (sim_fault_now(sim) == SIM_FAULT_nondeterministic)
@@ -174,21 +175,41 @@ static void append_id(GArray *ids, int64_t id)
     g_array_append_val(ids, value);
 }
 
-static bool sim_tokenize(struct adapter *a, void *state, const char *text, bool add_special, GArray *ids)
+static const char control_text[] = "<|end|>";
+
+/* The control token's text at this place, of n bytes. */
+static bool is_control(const struct sim *sim, const struct adapter_tokenize *how, const char *text, size_t n)
+{
+    bool special = how->parse_special || sim_fault_now(sim) == SIM_FAULT_always_special;
+    return special && n >= sizeof control_text - 1 && !strncmp(text, control_text, sizeof control_text - 1);
+}
+
+static void tokenize_bytes(const struct sim *sim, const char *text, const struct adapter_tokenize *how, GArray *ids)
+{
+    while (*text) {
+        bool control = is_control(sim, how, text, strlen(text));
+        append_id(ids, control ? CONTROL : 3 + (unsigned char)*text);
+        text += control ? sizeof control_text - 1 : 1;
+    }
+}
+
+static bool sim_tokenize(struct adapter *a, void *state, const char *text, const struct adapter_tokenize *how,
+                         GArray *ids)
 {
     (void)a;
     const struct sim *sim = state;
-    if (add_special)
+    if (how->add_special)
         append_id(ids, BOS);
     if (!sim->script.words) {
-        for (const char *c = text; *c; c++)
-            append_id(ids, 3 + (unsigned char)*c);
+        tokenize_bytes(sim, text, how, ids);
         return true;
     }
     while (*text) {
         size_t gap = strspn(text, " \t\r\n");
         size_t length = strcspn(text + gap, " \t\r\n");
-        if (length > 0)
+        if (is_control(sim, how, text + gap, length))
+            append_id(ids, CONTROL);
+        else if (length > 0)
             append_id(ids, 2 + (int64_t)(fnv(FNV_START, text + gap, length) % (uint64_t)(sim->script.vocab - 2)));
         text += gap + length;
     }
@@ -210,6 +231,7 @@ static bool sim_prepare(struct adapter *a, void *state, struct adapter_batch *ba
 {
     struct sim *sim = state;
     *quiescent = sim->script.idle_load <= 0;
+    burner_set(sim->burner, sim->script.idle_load);
     for (size_t i = 0; i < batch->n_requests; i++) {
         const struct adapter_request *r = &batch->requests[i];
         int64_t context = (int64_t)r->n_in + r->max_tokens;
@@ -220,19 +242,14 @@ static bool sim_prepare(struct adapter *a, void *state, struct adapter_batch *ba
     return true;
 }
 
-/* Looks the prompts up in the cache; returns how many tokens are left to compute. */
-static int64_t prefill_tokens(struct sim *sim, struct adapter_batch *batch)
+/* Looks a prompt up in the cache; returns how many of its tokens are left to compute. */
+static int64_t prefill_tokens(struct sim *sim, struct adapter_request *r)
 {
-    int64_t tokens = 0;
+    int64_t key = (int64_t)prompt_digest(r);
     bool cache = sim->script.prefix_cache || sim_fault_now(sim) == SIM_FAULT_secret_cache;
-    for (size_t i = 0; i < batch->n_requests; i++) {
-        struct adapter_request *r = &batch->requests[i];
-        int64_t key = (int64_t)prompt_digest(r);
-        if (cache && !g_hash_table_add(sim->cached, g_memdup2(&key, sizeof key)))
-            r->n_cached = (int64_t)r->n_in - 1;
-        tokens += (int64_t)r->n_in - r->n_cached;
-    }
-    return tokens;
+    if (cache && !g_hash_table_add(sim->cached, g_memdup2(&key, sizeof key)))
+        r->n_cached = (int64_t)r->n_in - 1;
+    return (int64_t)r->n_in - r->n_cached;
 }
 
 static bool is_done(const struct sim *sim, const struct adapter_request *r)
@@ -263,18 +280,41 @@ static bool emit(struct adapter *a, struct sim *sim, struct adapter_request *r)
     return true;
 }
 
-/* One step over the requests that are not done; *ret_active is how many there were. */
-static bool step(struct adapter *a, struct sim *sim, struct adapter_batch *batch, size_t *ret_active)
+static size_t count_active(const struct sim *sim, const struct adapter_batch *batch, size_t begun)
 {
-    *ret_active = 0;
-    for (size_t i = 0; i < batch->n_requests; i++) {
-        if (is_done(sim, &batch->requests[i]))
-            continue;
-        (*ret_active)++;
-        if (!emit(a, sim, &batch->requests[i]))
+    size_t active = 0;
+    for (size_t i = 0; i < begun; i++)
+        active += !is_done(sim, &batch->requests[i]);
+    return active;
+}
+
+/* One step over the requests that have begun and are not done. */
+static bool step(struct adapter *a, struct sim *sim, struct adapter_batch *batch, size_t begun)
+{
+    for (size_t i = 0; i < begun; i++)
+        if (!is_done(sim, &batch->requests[i]) && !emit(a, sim, &batch->requests[i]))
             return false;
-    }
     return true;
+}
+
+/* Requests join those under way while there is room; their prefill holds up the others. */
+static bool admit(struct adapter *a, struct sim *sim, struct adapter_batch *batch, size_t *begun, double *due)
+{
+    int64_t tokens = 0, now = clock_mono_ns();
+    size_t active = sim_fault_now(sim) == SIM_FAULT_ignore_in_flight ? 0 : count_active(sim, batch, *begun);
+    size_t most = sim_fault_now(sim) == SIM_FAULT_ignore_in_flight ? batch->n_requests : batch->in_flight;
+    for (; *begun < batch->n_requests && active < most; active++) {
+        struct adapter_request *r = &batch->requests[(*begun)++];
+        r->scheduled_ns = now;
+        tokens += prefill_tokens(sim, r);
+    }
+    if (tokens == 0)
+        return true;
+    burner_set(sim->burner, sim->script.prefill_load);
+    *due += 1e3 * sim->script.prefill_us * (double)tokens;
+    bool ok = wait_until(a, sim, (int64_t)*due);
+    burner_set(sim->burner, sim->script.decode_load);
+    return ok;
 }
 
 /* Prefill, then step after step against an absolute schedule, so that lateness does not add up. */
@@ -282,26 +322,20 @@ static bool run_batch(struct adapter *a, struct sim *sim, struct adapter_batch *
 {
     const struct script *s = &sim->script;
     double due = (double)batch->t0_ns;
-    burner_set(sim->burner, s->prefill_load);
-    due += 1e3 * s->prefill_us * (double)prefill_tokens(sim, batch);
-    if (!wait_until(a, sim, (int64_t)due))
+    size_t begun = 0, active;
+    if (!admit(a, sim, batch, &begun, &due) || !step(a, sim, batch, begun))
         return false;
-    burner_set(sim->burner, s->decode_load);
-    size_t active;
-    if (!step(a, sim, batch, &active))
-        return false;
-    for (size_t k = 0; active > 0; k++) {
+    for (size_t k = 0;; k++) {
+        if (!admit(a, sim, batch, &begun, &due))
+            return false;
+        active = count_active(sim, batch, begun);
+        if (active == 0)
+            return true;
         double us = s->token_us.values[MIN(k, s->token_us.n - 1)] * (1 + s->batch_cost * (double)(active - 1));
         due += 1e3 * jittered(sim, us);
-        bool any = false;
-        for (size_t i = 0; i < batch->n_requests && !any; i++)
-            any = !is_done(sim, &batch->requests[i]);
-        if (!any)
-            break;
-        if (!wait_until(a, sim, (int64_t)due) || !step(a, sim, batch, &active))
+        if (!wait_until(a, sim, (int64_t)due) || !step(a, sim, batch, begun))
             return false;
     }
-    return true;
 }
 
 static bool sim_generate(struct adapter *a, void *state, struct adapter_batch *batch)
@@ -311,7 +345,7 @@ static bool sim_generate(struct adapter *a, void *state, struct adapter_batch *b
     batch->t0_ns = clock_mono_ns();
     for (size_t i = 0; i < batch->n_requests; i++) {
         struct adapter_request *r = &batch->requests[i];
-        r->queued_ns = r->scheduled_ns = batch->t0_ns;
+        r->queued_ns = batch->t0_ns;
         sim->kv_bytes += (int64_t)r->n_in * sim->script.kv_bytes_per_token;
     }
     if (sim_fault_now(sim) == SIM_FAULT_log_flood)
@@ -319,7 +353,8 @@ static bool sim_generate(struct adapter *a, void *state, struct adapter_batch *b
     bool ok = run_batch(a, sim, batch);
     batch->t1_ns = clock_mono_ns();
     sim->kv_bytes = 0;
-    burner_set(sim->burner, sim->script.idle_load);
+    if (sim_fault_now(sim) != SIM_FAULT_works_on)
+        burner_set(sim->burner, sim->script.idle_load);
     return ok;
 }
 
@@ -353,6 +388,7 @@ static const struct adapter_ops ops = {
     .tokenize = sim_tokenize,
     .reset = sim_reset,
     .prepare = sim_prepare,
+    .joins = true,
     .generate = sim_generate,
     .memory = sim_memory,
     .close = sim_close,

@@ -32,7 +32,24 @@
     X(wrong_counts, "one stamp too few in the first request")                                                          \
     X(wrong_n_in, "n_in is one too many in the first request")                                                         \
     X(wrong_order, "the last two stamps of the first request are exchanged")                                           \
-    X(outside_window, "t1 lies before the last stamp")                                                                 \
+    X(outside_window, "the batch's t1 lies before the last stamp")                                                     \
+    X(wrong_clock_of_window, "the work's t0 is of another clock")                                                      \
+    X(no_length, "the work's window has no length")                                                                    \
+    X(wrong_sum, "generate counts one output token fewer than there are")                                              \
+    X(foreign_stamps, "engine_stamps in seconds since 1970")                                                           \
+    X(stamps_order, "engine_stamps: scheduled before queued")                                                          \
+    X(spread_stamps, "the stamps of the first request are spread evenly")                                              \
+    X(no_tokens, "the first request has no output")                                                                    \
+    X(all_cached, "every prompt token of the first request is said to come from a cache")                              \
+    X(remote, "load says device \"remote\"")                                                                           \
+    X(load_backwards, "load ends four seconds before it began")                                                        \
+    X(same_answer, "every prompt gets the same answer")                                                                \
+    X(works_on, "after the last token the threads go on as in decode, until the next prepare")                         \
+    X(ignore_members, "members that do not exist are dropped silently, but for those of load")                         \
+    X(always_special, "the text of a control token is always that token")                                              \
+    X(ignore_in_flight, "the requests of a batch begin together, whatever in_flight says")                             \
+    X(wrong_class, "every error is of the class \"Error\"")                                                            \
+    X(any_protocol, "hello accepts every protocol")                                                                    \
     X(short_output, "the last token of each request is missing")                                                       \
     X(merged_unreported, "chunks carry two tokens and merged_chunks says 0")                                           \
     X(nondeterministic, "output ids differ from call to call")                                                         \

@@ -97,7 +97,7 @@ static struct quantity flops_per_joule(const struct result *r, const struct ener
 static void set_energy(const struct setting *s, const struct energy_estimate *e)
 {
     struct result *r = s->r;
-    double window_s = clock_seconds(s->run->window.t1_ns - s->run->window.t0_ns);
+    double window_s = clock_seconds(energy_window_work_ns(&s->run->window));
     double in = value_of(r, METRIC_TOKENS_IN), out = value_of(r, METRIC_TOKENS_OUT);
     bool modelled = e->joules.status == QUANTITY_MODELLED;
     result_set(r, METRIC_ENERGY, e->joules);
@@ -176,7 +176,7 @@ static void set_stretch(const struct setting *s, const struct energy_scope *scop
         result_set(s->r, metric, quantity_absent("it did not take place"));
         return;
     }
-    struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0};
+    struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0, 0};
     struct energy_options options = {.resolution = s->run->options.resolution};
     g_autoptr(owned_scopes) scopes =
         account_scopes(s->source, at->t0_ns - MARGIN_NS, at->t1_ns + MARGIN_NS, &at->ticks);

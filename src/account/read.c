@@ -20,16 +20,17 @@ static bool read_times(const json_t *record, const char *section, const char *co
 
 static bool read_window(const json_t *record, struct energy_window *ret, GError **error)
 {
-    static const char *const names[] = {"guard_from_ns", "t0_ns", "t1_ns", "guard_to_ns", NULL};
+    static const char *const names[] = {"guard_from_ns", "t0_ns", "t1_ns", "guard_to_ns", "pause_ns", NULL};
     static const char *const work[] = {"repeats", NULL};
-    int64_t *const times[] = {&ret->guard_from_ns, &ret->t0_ns, &ret->t1_ns, &ret->guard_to_ns};
+    int64_t *const times[] = {&ret->guard_from_ns, &ret->t0_ns, &ret->t1_ns, &ret->guard_to_ns,
+                              &ret->pause_ns};
     int64_t *const repeats[] = {&ret->repeats};
     double gaps = 0;
     if (!read_times(record, "timing.window", names, times, error) ||
         !read_times(record, "workload", work, repeats, error))
         return false;
     jsonx_get_real(jsonx_at(record, "timing.window"), "host_gap_share", false, &gaps, NULL);
-    ret->gap_ns = llround(gaps * (double)(ret->t1_ns - ret->t0_ns));
+    ret->gap_ns = llround(gaps * (double)energy_window_work_ns(ret));
     return true;
 }
 

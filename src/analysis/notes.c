@@ -78,7 +78,8 @@ static void note_scope(const struct frame *frame, const struct frame_energy *e, 
 static void note_parts(const struct frame *frame, GPtrArray *notes)
 {
     note_add(notes, "parts",
-             g_strdup("stat and syst are half-widths of 95 % intervals. stat: what the readings of this window leave open. "
+             g_strdup("read-out and syst are half-widths of 95 % intervals. read-out: what the readings of this one window "
+                      "leave open, not how runs differ. "
                       "syst: gain and offset of the sensor, the same in every run on a board."));
     for (size_t i = 0; i < frame_count(frame); i++) {
         struct frame_parts p = frame_parts(frame, i);

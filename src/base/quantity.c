@@ -39,6 +39,13 @@ struct quantity quantity_of(enum quantity_status status, double value, const cha
         .status = status, .value = value, .low = NAN, .high = NAN, .method = method, .sensor = sensor};
 }
 
+struct quantity quantity_remarked(enum quantity_status status, double value, const char *method, const char *remark)
+{
+    struct quantity q = quantity_of(status, value, method, NULL);
+    q.reason = remark;
+    return q;
+}
+
 static void set_string(json_t *object, const char *key, const char *value)
 {
     if (value)

@@ -36,6 +36,8 @@ int quantity_status_from_name(const char *name); /* or -1 */
 
 struct quantity quantity_absent(const char *reason);
 struct quantity quantity_of(enum quantity_status status, double value, const char *method, const char *sensor);
+/* A value with something to say of it. */
+struct quantity quantity_remarked(enum quantity_status status, double value, const char *method, const char *remark);
 
 /* {"status": …, "value": …|null, "low":…, "high":…, "reason": …, "method": …, "sensor": …}; members that say nothing
  * are left out. A value that is not finite becomes absent with that as its reason. */

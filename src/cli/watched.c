@@ -94,7 +94,7 @@ static bool waits_for_process(const struct energy_scope_board *b)
 
 static void answer_scope(struct watched *watched, const struct energy_scope *scope)
 {
-    struct energy_window window = {watched->t0_ns, watched->t0_ns, watched->t1_ns, watched->t1_ns, 1, 0};
+    struct energy_window window = {watched->t0_ns, watched->t0_ns, watched->t1_ns, watched->t1_ns, 1, 0, 0};
     struct energy_options options = {.unguarded = true, .resolution = ANY_WIDTH};
     struct answer answer = {.name = scope->name,
                             .scope = scope,
@@ -109,7 +109,7 @@ static void answer_scope(struct watched *watched, const struct energy_scope *sco
 static void answer_absence(struct watched *watched, const struct energy_absence *absence)
 {
     static const struct energy_board nothing;
-    struct energy_window window = {watched->t0_ns, watched->t0_ns, watched->t1_ns, watched->t1_ns, 1, 0};
+    struct energy_window window = {watched->t0_ns, watched->t0_ns, watched->t1_ns, watched->t1_ns, 1, 0, 0};
     struct answer answer = {.name = absence->scope};
     g_autofree char *why = g_strdup_printf("%s: %s", absence->device, absence->why);
     energy_estimate_board(&nothing, &window, NULL, &answer.sum);

@@ -3,7 +3,8 @@
  * energy: from what sensors showed to joules with an interval. Pure functions over the points of room meter: no
  * clock, no I/O but the calibration file, no memory between calls. The method, with formulas: docs/methodology.md.
  *
- * Measurand: E = ∫ P dt over [t0, t1] (gross), t0 and t1 being the engine's own marks.
+ * Measurand: E = ∫ P dt over [t0, t1] (gross), t0 and t1 being the engine's own marks, less what the pauses that the
+ * meter itself put there take at the idle level.
  *
  * Calling sequence for one window:
  *
@@ -27,7 +28,7 @@
 #include <stdint.h>
 
 #define ENERGY_DRAWS             20000 /* of a Monte-Carlo combination: its interval then scatters by about 1 % */
-#define ENERGY_ESTIMATOR_VERSION 2     /* changes when the same points would give another number */
+#define ENERGY_ESTIMATOR_VERSION 3     /* changes when the same points would give another number */
 
 /* --- flags: doubts about a number; each row is documented in docs/methodology.md --------------------------------- */
 #define ENERGY_FLAG_ROWS(X)                                                                                          \
@@ -126,7 +127,13 @@ struct energy_window {
     int64_t guard_from_ns, t0_ns, t1_ns, guard_to_ns; /* monotonic; without guards: guard_from = t0, guard_to = t1 */
     int64_t repeats;                                  /* batches between t0 and t1; at least 1 */
     int64_t gap_ns;                                   /* time between them that was not work */
+    int64_t pause_ns;                                 /* of t0 to t1, what the meter put between repeats itself */
 };
+/* The time of the work: from t0 to t1 without the meter's own pauses. */
+static inline int64_t energy_window_work_ns(const struct energy_window *window)
+{
+    return window->t1_ns - window->t0_ns - window->pause_ns;
+}
 
 struct energy_guard_plan {
     int64_t pre_ns, post_ns; /* quiet time before t0 and after t1 */
@@ -214,7 +221,7 @@ struct energy_estimate {
     double shared_j;        /* of it, what boards have in common: lag, tails, phase lock */
     double systematic_j;    /* 95 % half-width: gain and offset by `prior` or calibration */
     double raw_j;           /* before calibration; equal to joules.value without one */
-    double duration_s;
+    double duration_s;      /* of the work: without the meter's own pauses */
     enum energy_method method;
     uint32_t flags;
     const char *device, *scope;

@@ -66,6 +66,37 @@ static const struct answer *best(const struct asked *asked, enum energy_method f
     return NULL;
 }
 
+/* --- the meter's own pauses -------------------------------------------------------------------------------------- */
+
+/* In a pause the board draws between its level before the work and the one after it; without guards, between the least
+ * it draws and the mean. ret_half_w: half of that span; the levels' own uncertainty. */
+static double pause_level(const struct energy_board *board, const struct answer *a, double mean_w, double *ret_half_w,
+                          double *ret_u_w)
+{
+    double low = isfinite(board->idle_w) ? MIN(board->idle_w, mean_w) : 0, high = mean_w;
+    *ret_u_w = 0;
+    if (a->pre.known && a->post.known) {
+        low = MIN(a->pre.watts, a->post.watts);
+        high = MAX(a->pre.watts, a->post.watts);
+        double pre = level_u(&a->pre, a->pre.block_s), post = level_u(&a->post, a->post.block_s);
+        *ret_u_w = sqrt(pre * pre + post * post) / 2;
+    }
+    *ret_half_w = (high - low) / 2;
+    return (low + high) / 2;
+}
+
+/* What decays into a pause stays with the work, as host gaps do. */
+static void take_pauses_out(const struct energy_board *board, const struct energy_window *window, struct answer *a)
+{
+    double pause_s = clock_seconds(window->pause_ns), half_w, u_w;
+    if (window->pause_ns == 0)
+        return;
+    double level_w = pause_level(board, a, a->joules / clock_seconds(window->t1_ns - window->t0_ns), &half_w, &u_w);
+    a->joules -= level_w * pause_s;
+    answer_add_shared(a, STATS_RECTANGULAR, half_w * pause_s);
+    parts_add(&a->parts, STATS_NORMAL, u_w * pause_s, 0);
+}
+
 /* --- phase lock -------------------------------------------------------------------------------------------------- */
 
 static double board_limit(const struct energy_board *board, const struct answer *a)
@@ -232,7 +263,7 @@ static void set_derived(const struct answer *a, const struct energy_window *wind
     ret->post_w = a->post.known ? (a->post.watts - offset) / gain : NAN;
     ret->pre_u_w = a->pre.known ? level_u(&a->pre, a->pre.block_s) / gain : NAN;
     ret->post_u_w = a->post.known ? level_u(&a->post, a->post.block_s) / gain : NAN;
-    if ((double)window->gap_ns > GAP_SHARE * (double)(window->t1_ns - window->t0_ns))
+    if ((double)window->gap_ns > GAP_SHARE * (double)energy_window_work_ns(window))
         ret->flags |= ENERGY_FLAG(HOST_GAPS);
 }
 
@@ -259,7 +290,7 @@ static void start(const struct energy_board *board, const struct energy_window *
                                        : board->average ? board->average
                                                         : board->instant;
     memset(ret, 0, sizeof *ret);
-    ret->duration_s = clock_seconds(window->t1_ns - window->t0_ns);
+    ret->duration_s = clock_seconds(energy_window_work_ns(window));
     ret->repeats = MAX(1, window->repeats);
     ret->boards = 1;
     ret->statistical_j = ret->systematic_j = ret->raw_j = NAN;
@@ -336,9 +367,12 @@ void energy_estimate_board(const struct energy_board *board, const struct energy
     open_pair(&asked.counter, board->counter, window);
     open_pair(&asked.average, board->average, window);
     open_pair(&asked.instant, board->instant, window);
-    if (window->t1_ns > window->t0_ns)
+    if (energy_window_work_ns(window) > 0)
         ask_all(&asked, window, options->unguarded);
     const struct answer *chosen = best(&asked, options->force);
+    for (size_t i = 0; i < asked.n; i++)
+        if (isfinite(asked.answers[i].joules))
+            take_pauses_out(board, window, &asked.answers[i]);
     if (chosen)
         publish(board, window, options, &asked, chosen, ret);
     else

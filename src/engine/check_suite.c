@@ -38,7 +38,7 @@ void suite_drop_engine(struct suite *s)
     s->greeted = s->loaded = false;
 }
 
-static bool start(struct suite *s, GError **error)
+bool suite_start(struct suite *s, GError **error)
 {
     if (s->engine && !s->engine->broken && !s->engine->abandoned_id && !process_ended(s->engine, 0))
         return true;
@@ -55,7 +55,7 @@ static bool start(struct suite *s, GError **error)
 bool suite_greet(struct suite *s, GError **error)
 {
     struct engine_identity identity;
-    if (!start(s, error))
+    if (!suite_start(s, error))
         return false;
     if (s->greeted)
         return true;
@@ -160,15 +160,19 @@ enum engine_check_status suite_needs(struct suite *s, const char *what, const GE
 /* --- Pieces of cases -------------------------------------------------------------------------------------------- */
 
 enum engine_check_status suite_refused(struct suite *s, bool accepted, const GError *error, const char *what,
-                                       const char *names)
+                                       const char *error_class, const char *names)
 {
     if (accepted)
         return suite_say(s, ENGINE_CHECK_FAIL, "%s was accepted", what);
     if (!g_error_matches(error, LLEM_ERROR, LLEM_ERROR_ENGINE))
         return suite_fail_with(s, error);
-    if (names && !strstr(engine_last_failure(s->engine)->engine_message, names))
+    const struct engine_failure *f = engine_last_failure(s->engine);
+    if (names && !strstr(f->engine_message, names))
         return suite_say(s, ENGINE_CHECK_FAIL, "%s was refused without naming '%s': %s", what, names,
-                         engine_last_failure(s->engine)->engine_message);
+                         f->engine_message);
+    if (error_class && g_strcmp0(f->engine_class, error_class))
+        return suite_say(s, ENGINE_CHECK_FAIL, "%s was refused with the class %s, not %s: %s", what, f->engine_class,
+                         error_class, f->engine_message);
     return PASS;
 }
 
@@ -194,11 +198,15 @@ bool suite_prepare(struct suite *s, size_t n, int64_t max_tokens, int64_t *ret_b
     return engine_prepare(s->engine, *ret_batch, prompts, n, suite_soon(s), NULL, error);
 }
 
+bool suite_generate(struct suite *s, int64_t batch, struct engine_generation *g, GError **error)
+{
+    return engine_generate_all(s->engine, &batch, 1, suite_patience(s, 120), g, error);
+}
+
 bool suite_generate_one(struct suite *s, int64_t max_tokens, struct engine_generation *g, GError **error)
 {
     int64_t batch;
-    return suite_prepare(s, 1, max_tokens, &batch, error) &&
-           engine_generate(s->engine, &batch, 1, suite_patience(s, 120), g, error);
+    return suite_prepare(s, 1, max_tokens, &batch, error) && suite_generate(s, batch, g, error);
 }
 
 bool suite_start_long(struct suite *s, enum engine_check_status *ret_status)
@@ -210,7 +218,7 @@ bool suite_start_long(struct suite *s, enum engine_check_status *ret_status)
         *ret_status = suite_fail_with(s, error);
         return false;
     }
-    if (engine_generate(s->engine, &batch, 1, clock_mono_ns() + BUSY_NS, &g, &error)) {
+    if (engine_generate_all(s->engine, &batch, 1, clock_mono_ns() + BUSY_NS, &g, &error)) {
         engine_generation_clear(&g);
         *ret_status = suite_say(s, ENGINE_CHECK_SKIP, "%d tokens were out before the generation could be disturbed",
                                 MAX_OUT_TOKENS);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the cases of the conformance suite (check.c, check_options.c) stand on: an adapter in the state a case needs,
- * and verdicts. */
+/* What the cases of the conformance suite (check.c, check_messages.c, check_options.c) stand on: an adapter in the
+ * state a case needs, and verdicts. */
 #pragma once
 
 #include "engine/private.h"
@@ -38,7 +38,9 @@ int64_t suite_patience(const struct suite *s, int64_t otherwise_s);
 int64_t suite_soon(const struct suite *s);
 /* Ends the adapter, however it is; the next case starts another. */
 void suite_drop_engine(struct suite *s);
-/* An adapter that runs and has answered hello; starts one where needed. */
+/* An adapter that runs; starts one where needed. */
+bool suite_start(struct suite *s, GError **error);
+/* The same, and it has answered hello. */
 bool suite_greet(struct suite *s, GError **error);
 /* True if the installed version is one that has the option of engine.json, or if it is not known. */
 bool suite_is_installed(const struct suite *s, const struct backend_option *row);
@@ -49,16 +51,26 @@ bool suite_load_with(struct suite *s, const json_t *config, struct engine_loaded
 bool suite_load(struct suite *s, GError **error);
 /* SKIP, because what the case needs could not be had. */
 enum engine_check_status suite_needs(struct suite *s, const char *what, const GError *error);
-/* What should have been refused: an error of the engine's own that says `names` (NULL: anything), and life goes on. */
+/* What should have been refused: an error of that class (NULL: any) that says `names` (NULL: anything). */
 enum engine_check_status suite_refused(struct suite *s, bool accepted, const GError *error, const char *what,
-                                       const char *names);
+                                       const char *error_class, const char *names);
 /* Prepares one batch of n requests, the i-th with a prompt i tokens shorter and i tokens more to put out. */
 bool suite_prepare(struct suite *s, size_t n, int64_t max_tokens, int64_t *ret_batch, GError **error);
+/* Generates a prepared batch, and collects. */
+bool suite_generate(struct suite *s, int64_t batch, struct engine_generation *g, GError **error);
 bool suite_generate_one(struct suite *s, int64_t max_tokens, struct engine_generation *g, GError **error);
 /* Lets a long generation run a moment. False when it did not end in a deadline: *ret_status says how to answer. */
 bool suite_start_long(struct suite *s, enum engine_check_status *ret_status);
 /* PASS if the engine still works: a short generation. */
 enum engine_check_status suite_still_works(struct suite *s);
+
+/* Cases about members and messages of the work, in check_messages.c. */
+enum engine_check_status check_version(struct suite *s);
+enum engine_check_status check_members(struct suite *s);
+enum engine_check_status check_special(struct suite *s);
+enum engine_check_status check_collect(struct suite *s);
+enum engine_check_status check_in_flight(struct suite *s);
+enum engine_check_status check_stamps(struct suite *s);
 
 /* Cases about engine.json, in check_options.c: only where a backend is given. */
 enum engine_check_status check_options(struct suite *s);

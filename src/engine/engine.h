@@ -9,12 +9,14 @@
  *   struct engine *engine = engine_start(&(struct engine_options){.argv = argv, .log_path = "engine.log",
  *                                                                 .interrupt_fd = -1}, &error);
  *   engine_hello → (engine_schema) → engine_load → engine_tokenize
- *   per window:  engine_prepare (every batch)  … pre-guard …  engine_generate  … post-guard …  engine_memory
+ *   per window:  engine_prepare (every batch)  … pre-guard …  engine_generate  … post-guard …  engine_collect →
+ *                engine_memory
  *   engine_stop(engine, NULL, &report, &error);
  *   engine_free(engine);
  *
  * The window opens between prepare and generate: prompts are parsed and in place when prepare returns, the adapter
- * has declared whether it is quiescent, and the message that releases the work is a few bytes long.
+ * has declared whether it is quiescent, and the message that releases the work and the reply to it are a few bytes
+ * long. Token ids and stamps are asked for afterwards.
  *
  * Time: every deadline_ns is an absolute CLOCK_MONOTONIC time; 0 takes the message's default (engine_default_wait_ns).
  * Errors: ENGINE (the engine's own class and message), ENGINE_DIED (exit status or signal and the last lines of its
@@ -175,9 +177,10 @@ struct engine_tokens {
     int32_t *ids;
     size_t n;
 };
-/* Token ids of each text: ret_tokens[n_texts], new array (engine_tokens_free). */
+/* Token ids of each text: ret_tokens[n_texts], new array (engine_tokens_free). add_special: with the tokens the model
+ * wants around a text. parse_special: the text of a control token becomes that token; otherwise it stays text. */
 bool engine_tokenize(struct engine *engine, const char *const *texts, size_t n_texts, bool add_special,
-                     int64_t deadline_ns, struct engine_tokens **ret_tokens, GError **error);
+                     bool parse_special, int64_t deadline_ns, struct engine_tokens **ret_tokens, GError **error);
 void engine_tokens_free(struct engine_tokens *tokens, size_t n_texts);
 
 /* Forgets cached prefixes, starts the peak memory figures again. ret_* (may be NULL) say whether it was done. */
@@ -214,7 +217,19 @@ struct engine_batch_times {
     int64_t batch, t0_ns, t1_ns;
 };
 
-/* The work of one generate: all its batches back to back. */
+/* What generate answers at once. */
+struct engine_work {
+    int64_t t0_ns; /* work released */
+    int64_t t1_ns; /* last token of the last request out */
+    int64_t n_requests, n_in, n_out; /* tokens in and out, of all of them */
+};
+/* Releases prepared batches, back to back, in this order; they are used up by it, whatever comes of it. in_flight: how
+ * many requests of a batch are computed at once, the next joining as one ends; 0: they begin together. Several may
+ * follow each other before a collect. */
+bool engine_generate(struct engine *engine, const int64_t *batches, size_t n_batches, int64_t in_flight,
+                     int64_t deadline_ns, struct engine_work *ret, GError **error);
+
+/* The work of one generate, or of several after each other: all its batches. */
 struct engine_generation {
     int64_t t0_ns; /* work released */
     int64_t t1_ns; /* last token of the last request out */
@@ -224,9 +239,12 @@ struct engine_generation {
     size_t n_requests;
     int64_t merged_chunks; /* chunks that carried more than one token */
 };
-/* Releases prepared batches, back to back, in this order; they are used up by it, whatever comes of it. */
-bool engine_generate(struct engine *engine, const int64_t *batches, size_t n_batches, int64_t deadline_ns,
-                     struct engine_generation *ret, GError **error);
+/* What came of every generate since the last collect, in their order, held to what was prepared and to what generate
+ * had said. They are forgotten, whatever comes of it. */
+bool engine_collect(struct engine *engine, int64_t deadline_ns, struct engine_generation *ret, GError **error);
+/* Both at once, for work whose end nobody looks at. */
+bool engine_generate_all(struct engine *engine, const int64_t *batches, size_t n_batches, int64_t deadline_ns,
+                         struct engine_generation *ret, GError **error);
 void engine_generation_clear(struct engine_generation *generation);
 /* Adds the batches and requests of a later generation to an earlier (or empty, zeroed) one, which then spans both;
  * later is left empty. */

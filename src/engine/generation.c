@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reply to generate, read into arrays and held to what was prepared: the numbers everything else stands on. */
+/* The replies to generate and collect, read into arrays and held to what was prepared and to each other: the numbers
+ * everything else stands on. */
 #include "engine/private.h"
 
 #include <string.h>
@@ -31,6 +32,13 @@ void prepared_free(gpointer data)
     g_free(p);
 }
 
+void outcome_free(gpointer data)
+{
+    struct outcome *o = data;
+    g_ptr_array_unref(o->batches);
+    g_free(o);
+}
+
 void engine_generation_clear(struct engine_generation *g)
 {
     for (size_t i = 0; i < g->n_requests; i++) {
@@ -60,7 +68,7 @@ static bool read_window(const json_t *object, int64_t *t0_ns, int64_t *t1_ns, GE
 {
     if (!jsonx_get_int(object, "t0_ns", true, t0_ns, error) || !jsonx_get_int(object, "t1_ns", true, t1_ns, error))
         return false;
-    if (*t0_ns > 0 && *t0_ns <= *t1_ns)
+    if (*t0_ns > 0 && *t0_ns < *t1_ns)
         return true;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
                 "t0_ns %" G_GINT64_FORMAT " and t1_ns %" G_GINT64_FORMAT " are no window", *t0_ns, *t1_ns);
@@ -104,9 +112,8 @@ static bool check_counts(const struct engine_request *r, const struct prepared_r
 {
     if (r->n_in != (int64_t)asked->n_in)
         return bad(error, r->id, "n_in is %" G_GINT64_FORMAT ", but %zu token ids were sent", r->n_in, asked->n_in);
-    if (r->n_cached < 0 || r->n_cached > r->n_in)
-        return bad(error, r->id, "n_cached %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " prompt tokens", r->n_cached,
-                   r->n_in);
+    if (r->n_out == 0)
+        return bad(error, r->id, "not one token came out (one that ends the text is one)");
     if ((int64_t)r->n_out > asked->max_tokens)
         return bad(error, r->id, "%zu tokens came out, %" G_GINT64_FORMAT " were allowed", r->n_out,
                    asked->max_tokens);
@@ -131,7 +138,45 @@ static bool read_engine_stamps(const json_t *row, struct engine_request *r, GErr
                         jsonx_get_int(stamps, "last_token_ns", false, &r->last_token_ns, error)));
 }
 
-static bool read_request(const json_t *row, const struct engine_batch_times *window,
+/* The engine's own stamps are of the same clock as the others, and in the order of what they tell. */
+static bool check_engine_stamps(const struct engine_request *r, const struct engine_work *work, GError **error)
+{
+    const struct {
+        const char *name;
+        int64_t at_ns;
+    } stamps[] = {{"queued_ns", r->queued_ns},
+                  {"scheduled_ns", r->scheduled_ns},
+                  {"first_token_ns", r->first_token_ns},
+                  {"last_token_ns", r->last_token_ns}};
+    int64_t before_ns = work->t0_ns;
+    for (size_t i = 0; i < G_N_ELEMENTS(stamps); i++) {
+        if (stamps[i].at_ns == 0)
+            continue;
+        if (stamps[i].at_ns < work->t0_ns || stamps[i].at_ns > work->t1_ns)
+            return bad(error, r->id,
+                       "engine_stamps: %s lies %.3f s outside of the work's [t0_ns, t1_ns]: is it CLOCK_MONOTONIC?",
+                       stamps[i].name, clock_seconds(stamps[i].at_ns < work->t0_ns ? work->t0_ns - stamps[i].at_ns
+                                                                                  : stamps[i].at_ns - work->t1_ns));
+        if (stamps[i].at_ns < before_ns)
+            return bad(error, r->id, "engine_stamps: %s lies before the stamp ahead of it", stamps[i].name);
+        before_ns = stamps[i].at_ns;
+    }
+    return true;
+}
+
+/* Prompt tokens from a cache: only where load told of one, and never the last, from which the first token follows. */
+static bool check_cached(const struct engine_request *r, bool prefix_cache, GError **error)
+{
+    if (r->n_cached == 0 || (prefix_cache && r->n_cached > 0 && r->n_cached < r->n_in))
+        return true;
+    if (prefix_cache)
+        return bad(error, r->id, "n_cached %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " prompt tokens", r->n_cached,
+                   r->n_in);
+    return bad(error, r->id,
+               "n_cached is %" G_GINT64_FORMAT ", but load did not say 'prefix_cache': true", r->n_cached);
+}
+
+static bool read_request(const json_t *row, const struct engine_batch_times *window, const struct outcome *outcome,
                          const struct prepared_request *asked, struct engine_request *r, GError **error)
 {
     const char *id = NULL, *finish = NULL;
@@ -153,27 +198,31 @@ static bool read_request(const json_t *row, const struct engine_batch_times *win
     if (r->batch != window->batch)
         return bad(error, r->id, "it says batch %" G_GINT64_FORMAT ", it was prepared in %" G_GINT64_FORMAT, r->batch,
                    window->batch);
-    return read_tokens(ids, stamps, r, error) && check_counts(r, asked, error) && check_stamps(r, window, error);
+    return read_tokens(ids, stamps, r, error) && check_counts(r, asked, error) && check_stamps(r, window, error) &&
+           check_cached(r, outcome->prefix_cache, error) && check_engine_stamps(r, &outcome->work, error);
 }
 
-/* The windows of the batches: in order, one after the other, within the whole. */
-static bool read_batches(const json_t *rows, const struct prepared *const *batches, size_t n,
+static const struct prepared *batch_of(const struct outcome *o, guint i)
+{
+    return g_ptr_array_index(o->batches, i);
+}
+
+/* The windows of the batches named: in order, one after the other, within the whole. */
+static bool read_batches(const json_t *rows, const struct outcome *o, const struct page *page,
                          struct engine_generation *g, GError **error)
 {
-    if (json_array_size(rows) != n) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%zu batches in the reply, %zu were asked for",
-                    json_array_size(rows), n);
+    if (json_array_size(rows) != page->n_batches) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%zu batches in the reply, %u were asked for",
+                    json_array_size(rows), page->n_batches);
         return false;
     }
-    g->n_batches = n;
-    g->batches = g_new0(struct engine_batch_times, n);
-    int64_t earliest = g->t0_ns;
-    for (size_t i = 0; i < n; i++) {
-        struct engine_batch_times *b = &g->batches[i];
+    int64_t earliest = page->batch > 0 ? g->batches[page->batch - 1].t1_ns : g->t0_ns;
+    for (guint i = 0; i < page->n_batches; i++) {
+        struct engine_batch_times *b = &g->batches[page->batch + i];
         const json_t *row = json_array_get(rows, i);
         if (!jsonx_get_int(row, "batch", true, &b->batch, error) || !read_window(row, &b->t0_ns, &b->t1_ns, error))
             return false;
-        if (b->batch != batches[i]->batch || b->t0_ns < earliest || b->t1_ns > g->t1_ns) {
+        if (b->batch != batch_of(o, page->batch + i)->batch || b->t0_ns < earliest || b->t1_ns > g->t1_ns) {
             g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
                         "batch %" G_GINT64_FORMAT ": out of order, or its window overlaps the one before or leaves "
                         "the whole's", b->batch);
@@ -181,49 +230,133 @@ static bool read_batches(const json_t *rows, const struct prepared *const *batch
         }
         earliest = b->t1_ns;
     }
+    g->n_batches = page->batch + page->n_batches;
     return true;
 }
 
-static bool read_requests(const json_t *rows, const struct prepared *const *batches, size_t n_batches,
+static bool read_requests(const json_t *rows, const struct outcome *o, const struct page *page,
                           struct engine_generation *g, GError **error)
 {
-    size_t expected = 0, at = 0;
-    for (size_t b = 0; b < n_batches; b++)
-        expected += batches[b]->n_requests;
-    if (json_array_size(rows) != expected) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%zu requests in the reply, %zu were prepared",
-                    json_array_size(rows), expected);
+    if (json_array_size(rows) != page->count) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%zu requests in the reply, %zu were asked for",
+                    json_array_size(rows), page->count);
         return false;
     }
-    g->n_requests = expected;
-    g->requests = g_new0(struct engine_request, expected);
-    for (size_t b = 0; b < n_batches; b++)
-        for (size_t i = 0; i < batches[b]->n_requests; i++, at++) {
-            if (!read_request(json_array_get(rows, at), &g->batches[b], &batches[b]->requests[i], &g->requests[at],
-                              error))
+    size_t before = 0, at = 0;
+    for (guint b = page->batch; b < page->batch + page->n_batches; b++) {
+        const struct prepared *batch = batch_of(o, b);
+        for (size_t i = 0; i < batch->n_requests; i++, before++) {
+            if (before < page->first || at == page->count)
+                continue;
+            struct engine_request *r = &g->requests[g->n_requests++];
+            if (!read_request(json_array_get(rows, at++), &g->batches[b], o, &batch->requests[i], r, error))
                 return false;
-            g->merged_chunks += g->requests[at].merged_chunks;
         }
+    }
     return true;
 }
 
-bool generation_read(const json_t *reply, const struct prepared *const *batches, size_t n_batches,
-                     struct engine_generation *ret, GError **error)
+static int64_t merged_of(const struct engine_generation *g, size_t from)
+{
+    int64_t merged = 0;
+    for (size_t i = from; i < g->n_requests; i++)
+        merged += g->requests[i].merged_chunks;
+    return merged;
+}
+
+bool page_read(const json_t *reply, const struct outcome *o, const struct page *page, struct engine_generation *g,
+               GError **error)
 {
     json_t *batch_rows = NULL, *request_rows = NULL;
     int64_t merged = 0;
-    if (!read_window(reply, &ret->t0_ns, &ret->t1_ns, error) ||
-        !jsonx_get_array(reply, "batches", true, &batch_rows, error) ||
+    size_t from = g->n_requests;
+    if (!jsonx_get_array(reply, "batches", true, &batch_rows, error) ||
         !jsonx_get_array(reply, "requests", true, &request_rows, error) ||
         !jsonx_get_int(reply, "merged_chunks", true, &merged, error) ||
-        !read_batches(batch_rows, batches, n_batches, ret, error) ||
-        !read_requests(request_rows, batches, n_batches, ret, error))
+        !read_batches(batch_rows, o, page, g, error) || !read_requests(request_rows, o, page, g, error))
         return false;
-    if (merged == ret->merged_chunks)
+    int64_t seen = merged_of(g, from);
+    g->merged_chunks += seen;
+    if (merged == seen)
         return true;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
-                "merged_chunks is %" G_GINT64_FORMAT ", the equal stamps say %" G_GINT64_FORMAT, merged,
-                ret->merged_chunks);
+                "merged_chunks is %" G_GINT64_FORMAT ", the equal stamps say %" G_GINT64_FORMAT, merged, seen);
+    return false;
+}
+
+static int64_t requests_of(const struct outcome *o)
+{
+    int64_t n = 0;
+    for (guint i = 0; i < o->batches->len; i++)
+        n += (int64_t)batch_of(o, i)->n_requests;
+    return n;
+}
+
+void generation_begin(const struct outcome *o, struct engine_generation *ret)
+{
+    *ret = (struct engine_generation){
+        .t0_ns = o->work.t0_ns,
+        .t1_ns = o->work.t1_ns,
+        .batches = g_new0(struct engine_batch_times, o->batches->len),
+        .requests = g_new0(struct engine_request, (gsize)requests_of(o)),
+    };
+}
+
+/* After a reset nothing is cached: of the prompts that come first, one must be computed whole. */
+static bool check_cold(const struct outcome *o, const struct engine_generation *g, GError **error)
+{
+    for (size_t i = 0; i < batch_of(o, 0)->n_requests; i++)
+        if (g->requests[i].n_cached == 0)
+            return true;
+    return bad(error, g->requests[0].id, "n_cached is %" G_GINT64_FORMAT " after a reset that forgot all prefixes",
+               g->requests[0].n_cached);
+}
+
+bool generation_check(const struct outcome *o, const struct engine_generation *g, GError **error)
+{
+    int64_t n_out = 0;
+    for (size_t i = 0; i < g->n_requests; i++)
+        n_out += (int64_t)g->requests[i].n_out;
+    if (n_out == o->work.n_out)
+        return !o->cold || check_cold(o, g, error);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                "%" G_GINT64_FORMAT " output tokens were collected, generate had counted %" G_GINT64_FORMAT, n_out,
+                o->work.n_out);
+    return false;
+}
+
+/* --- the reply to generate -------------------------------------------------------------------------------------- */
+
+static bool check_count(const char *name, int64_t said, int64_t asked, GError **error)
+{
+    if (said == asked)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s is %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT " were prepared",
+                name, said, asked);
+    return false;
+}
+
+bool work_read(const json_t *reply, struct outcome *o, GError **error)
+{
+    struct engine_work *work = &o->work;
+    int64_t n_in = 0, n_most = 0;
+    for (guint b = 0; b < o->batches->len; b++)
+        for (size_t i = 0; i < batch_of(o, b)->n_requests; i++) {
+            n_in += (int64_t)batch_of(o, b)->requests[i].n_in;
+            n_most += batch_of(o, b)->requests[i].max_tokens;
+        }
+    if (!read_window(reply, &work->t0_ns, &work->t1_ns, error) ||
+        !jsonx_get_int(reply, "n_requests", true, &work->n_requests, error) ||
+        !jsonx_get_int(reply, "n_in", true, &work->n_in, error) ||
+        !jsonx_get_int(reply, "n_out", true, &work->n_out, error) ||
+        !check_count("n_requests", work->n_requests, requests_of(o), error) ||
+        !check_count("n_in", work->n_in, n_in, error))
+        return false;
+    if (work->n_out >= work->n_requests && work->n_out <= n_most)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                "n_out is %" G_GINT64_FORMAT "; %" G_GINT64_FORMAT " requests put out one token at least, and together "
+                "%" G_GINT64_FORMAT " at most", work->n_out, work->n_requests, n_most);
     return false;
 }
 

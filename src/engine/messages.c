@@ -118,6 +118,11 @@ static bool read_device(const json_t *reply, bool *ret_on_gpu, GError **error)
     *ret_on_gpu = !strcmp(device, "gpu");
     if (*ret_on_gpu || !strcmp(device, "cpu"))
         return true;
+    if (!strcmp(device, "remote")) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                    "device \"remote\" is reserved: nothing of an engine on another machine can be measured here");
+        return false;
+    }
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "device must be \"cpu\" or \"gpu\", not \"%s\"", device);
     return false;
 }
@@ -181,11 +186,19 @@ bool engine_load(struct engine *engine, const json_t *config, bool allow_substit
     json_object_set(body, "config", (json_t *)(uintptr_t)config);
     json_object_set_new(body, "allow_substitution", json_boolean(allow_substitution));
     g_hash_table_remove_all(engine->prepared);
+    g_ptr_array_set_size(engine->generated, 0);
+    int64_t before_ns = clock_mono_ns();
     ret->reply = wire_call(engine, "load", body, deadline_ns, error);
     if (!ret->reply)
         return false;
     GError *detail = NULL;
     bool ok = settle(engine, "load", read_loaded(ret, &detail), &detail, error);
+    if (ok && (ret->t0_ns < before_ns || ret->t1_ns < ret->t0_ns || ret->t1_ns > clock_mono_ns()))
+        ok = wire_broken(engine, "load", error,
+                         "its t0_ns and t1_ns (%.3f s apart) do not lie, in this order, between request and reply",
+                         clock_seconds(ret->t1_ns - ret->t0_ns));
+    engine->prefix_cache = ok && ret->prefix_cache;
+    engine->cold = true;
     if (ok && !allow_substitution && json_array_size(ret->substitutions) > 0)
         ok = refuse_substitution(engine, ret, error);
     if (!ok)
@@ -243,11 +256,12 @@ static bool read_token_lists(const json_t *reply, size_t n_texts, struct engine_
 }
 
 bool engine_tokenize(struct engine *engine, const char *const *texts, size_t n_texts, bool add_special,
-                     int64_t deadline_ns, struct engine_tokens **ret_tokens, GError **error)
+                     bool parse_special, int64_t deadline_ns, struct engine_tokens **ret_tokens, GError **error)
 {
     json_t *body = json_object(), *list = json_array();
     json_object_set_new(body, "texts", list);
     json_object_set_new(body, "add_special", json_boolean(add_special));
+    json_object_set_new(body, "parse_special", json_boolean(parse_special));
     for (size_t i = 0; i < n_texts; i++) {
         json_t *text = json_string(texts[i]);
         if (!text) {
@@ -292,6 +306,7 @@ bool engine_reset(struct engine *engine, bool prefix_cache, bool peak_memory, in
               jsonx_get_bool(reply, "peak_memory", true, &done_peak, &detail);
     if (!settle(engine, "reset", ok, &detail, error))
         return false;
+    engine->cold = engine->cold || (prefix_cache && done_prefix);
     if (ret_prefix_cache)
         *ret_prefix_cache = done_prefix;
     if (ret_peak_memory)
@@ -299,7 +314,7 @@ bool engine_reset(struct engine *engine, bool prefix_cache, bool peak_memory, in
     return true;
 }
 
-/* --- Prepare, generate ------------------------------------------------------------------------------------------ */
+/* --- Prepare -------------------------------------------------------------------------------------------------- */
 
 static json_t *prompt_json(const struct engine_prompt *p)
 {
@@ -353,49 +368,6 @@ bool engine_prepare(struct engine *engine, int64_t batch, const struct engine_pr
     return true;
 }
 
-/* Takes the batches out of the prepared ones; NULL (PROTOCOL) when one is not there. Nothing is sent then. */
-static GPtrArray *take_prepared(struct engine *engine, const int64_t *batches, size_t n, GError **error)
-{
-    GPtrArray *taken = g_ptr_array_new_with_free_func(prepared_free);
-    for (size_t i = 0; i < n; i++) {
-        int64_t number = batches[i];
-        struct prepared *p = g_hash_table_lookup(engine->prepared, &number);
-        if (!p) {
-            g_ptr_array_free(taken, TRUE);
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_PROTOCOL, "batch %" G_GINT64_FORMAT " was not prepared", number);
-            return NULL;
-        }
-        g_hash_table_steal(engine->prepared, &number);
-        g_ptr_array_add(taken, p);
-    }
-    return taken;
-}
-
-bool engine_generate(struct engine *engine, const int64_t *batches, size_t n_batches, int64_t deadline_ns,
-                     struct engine_generation *ret, GError **error)
-{
-    *ret = (struct engine_generation){0};
-    g_autoptr(GPtrArray) taken = take_prepared(engine, batches, n_batches, error);
-    if (!taken)
-        return false;
-    json_t *body = json_object(), *numbers = json_array();
-    for (size_t i = 0; i < n_batches; i++)
-        json_array_append_new(numbers, json_integer(batches[i]));
-    json_object_set_new(body, "batches", numbers);
-    int64_t before_ns = clock_mono_ns();
-    g_autoptr(json_t) reply = wire_call(engine, "generate", body, deadline_ns, error);
-    if (!reply)
-        return false;
-    GError *detail = NULL;
-    bool ok = generation_read(reply, (const struct prepared *const *)taken->pdata, n_batches, ret, &detail);
-    ok = settle(engine, "generate", ok, &detail, error);
-    if (ok && (ret->t0_ns < before_ns || ret->t1_ns > clock_mono_ns()))
-        ok = wire_broken(engine, "generate", error, "its window lies outside the time between request and reply");
-    if (!ok)
-        engine_generation_clear(ret);
-    return ok;
-}
-
 /* --- Memory, abort ---------------------------------------------------------------------------------------------- */
 
 bool engine_memory(struct engine *engine, int64_t deadline_ns, struct engine_memory *ret, GError **error)
@@ -434,6 +406,7 @@ void engine_memory_clear(struct engine_memory *memory)
 bool engine_abort(struct engine *engine, int64_t deadline_ns, GError **error)
 {
     g_hash_table_remove_all(engine->prepared);
+    g_ptr_array_set_size(engine->generated, 0);
     g_autoptr(json_t) reply = wire_abort(engine, deadline_ns, error);
     return reply != NULL;
 }

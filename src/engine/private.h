@@ -6,8 +6,9 @@
  *   process.c     its process: start, and how it ended
  *   wire.c        lines to and from it
  *   stop.c        its end: the ladder
- *   schema.c, generation.c  the replies to schema and to generate
- *   messages.c    the messages, typed
+ *   schema.c, generation.c  the replies to schema, and to generate and collect
+ *   work.c        generate and collect
+ *   messages.c    the other messages, typed
  *   check_suite.c, check.c  the conformance suite
  */
 #pragma once
@@ -44,6 +45,9 @@ struct engine {
     GArray *seen;       /* struct engine_process: descendants of the adapter seen so far */
 
     GHashTable *prepared; /* batch number (int64) → struct prepared */
+    GPtrArray *generated; /* struct outcome: what generate has answered and nobody has collected yet */
+    bool prefix_cache;    /* what load said of it */
+    bool cold;            /* nothing was generated since a reset that forgot the cached prefixes */
     struct engine_failure failure;
     char *failure_class, *failure_message;
 };
@@ -111,6 +115,27 @@ struct prepared {
 };
 struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts, size_t n_prompts);
 void prepared_free(gpointer prepared);
-/* Reads and checks a reply to generate. Errors: DATA, saying which member of which request. */
-bool generation_read(const json_t *reply, const struct prepared *const *batches, size_t n_batches,
-                     struct engine_generation *ret, GError **error);
+
+/* A generate that was answered, and what its outcome is held to. */
+struct outcome {
+    struct engine_work work;
+    GPtrArray *batches; /* struct prepared */
+    bool prefix_cache;  /* prompt tokens may come from a cache */
+    bool cold;          /* and before it there was nothing in that cache */
+};
+void outcome_free(gpointer outcome);
+/* Reads and checks a reply to generate. Errors here and below: DATA, saying which member of which request. */
+bool work_read(const json_t *reply, struct outcome *outcome, GError **error);
+
+/* The requests that one collect asks for. */
+struct page {
+    guint batch, n_batches; /* of the outcome's */
+    size_t first, count;    /* of the requests of these batches */
+};
+/* Room for all that an outcome is to hold. */
+void generation_begin(const struct outcome *outcome, struct engine_generation *ret);
+/* Reads and checks a reply to collect, whose requests are added to those of the pages before. */
+bool page_read(const json_t *reply, const struct outcome *outcome, const struct page *page,
+               struct engine_generation *g, GError **error);
+/* What can be said only when all pages are there. */
+bool generation_check(const struct outcome *outcome, const struct engine_generation *g, GError **error);

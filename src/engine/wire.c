@@ -310,7 +310,7 @@ static const struct {
     int64_t wait_s;
 } waits[] = {
     {"hello", 120}, {"schema", 120}, {"load", 1800}, {"tokenize", 300}, {"reset", 60}, {"prepare", 300},
-    {"generate", 3600}, {"memory", 60}, {"abort", 30}, {"shutdown", 30},
+    {"generate", 3600}, {"collect", 300}, {"memory", 60}, {"abort", 30}, {"shutdown", 30},
 };
 
 int64_t engine_default_wait_ns(const char *message_name)

@@ -69,7 +69,7 @@ static void learn_of_sensors(const struct inputs *in, const struct warmup *warmu
 {
     if (warmup->at.t1_ns) {
         const struct energy_window w = {warmup->at.t0_ns - NS_PER_S, warmup->at.t0_ns, warmup->at.t1_ns,
-                                        MIN(warmup->at.t1_ns + QUIET_NS, clock_mono_ns()), 1, 0};
+                                        MIN(warmup->at.t1_ns + QUIET_NS, clock_mono_ns()), 1, 0, 0};
         g_autoptr(owned_scopes) scopes = sensors_scopes(sensors, w.guard_from_ns, w.guard_to_ns, NULL);
         g_autoptr(GArray) following = energy_scopes_following(scopes), lags = energy_scopes_lags(scopes, &w);
         sensors_learn(sensors, following);
@@ -108,7 +108,7 @@ static bool estimate(struct experiment *x, GError **error)
     (void)error;
     struct result *r = x->result = result_new(&x->inputs.exchange);
     report_engine(x, r);
-    service_metrics(r, &x->block.generation, session_status(&x->session));
+    service_metrics(r, &x->block.generation, x->block.window.pause_ns, session_status(&x->session));
     report_work(x, r);
     report_memory(x, r);
     report_energy(x, r);

@@ -178,7 +178,8 @@ struct block_plan {
 struct block {
     struct block_plan plan;
     struct energy_window window;
-    struct stretch at; /* t0 and t1 of the window, with its ticks */
+    struct stretch at;         /* t0 and t1 of the window, with its ticks */
+    struct clock_anchor began; /* wall time, read at the end of the work: clocks are set in long guards too */
     struct engine_generation generation;
     /* at the start of the guard, around the work, at the end of the guard */
     struct machine_use use_pre, use_before, use_after, use_post;

@@ -65,12 +65,28 @@ static bool keep_quiet_after(const struct setting *s, struct block *block, GErro
 
 /* --- batches ----------------------------------------------------------------------------------------------------- */
 
-static int64_t gaps_of(const struct engine_generation *g)
+/* Between batches nothing worked; what the meter put there itself is no gap of the host's. */
+static int64_t gaps_of(const struct block *block)
 {
+    const struct engine_generation *g = &block->generation;
     int64_t gap = 0;
     for (size_t i = 1; i < g->n_batches; i++)
         gap += MAX(0, g->batches[i].t0_ns - g->batches[i - 1].t1_ns);
-    return gap;
+    return MAX(0, gap - block->window.pause_ns);
+}
+
+static bool generate(const struct setting *s, const int64_t *batches, size_t n, struct energy_window *w,
+                     GError **error)
+{
+    struct engine_work work;
+    if (!engine_generate(s->session->engine, batches, n, 0, s->pace->deadline_ns, &work, error))
+        return false;
+    if (w->t1_ns == 0)
+        w->t0_ns = work.t0_ns;
+    else
+        w->pause_ns += MAX(0, work.t0_ns - w->t1_ns);
+    w->t1_ns = work.t1_ns;
+    return true;
 }
 
 /* Releases the batches back to back; where a sensor sees only a part of each period, each repeat after a seeded pause
@@ -80,18 +96,16 @@ static bool release(const struct setting *s, const GArray *batches, struct block
 {
     const int64_t *numbers = (const int64_t *)(const void *)batches->data;
     const struct block_plan *plan = &block->plan;
+    struct energy_window *w = &block->window;
     size_t per_repeat = batches->len / (size_t)plan->repeats;
     if (plan->dither_ns == 0 || plan->repeats == 1)
-        return engine_generate(s->session->engine, numbers, batches->len, s->pace->deadline_ns, &block->generation,
-                               error);
+        return generate(s, numbers, batches->len, w, error);
     g_autoptr(GRand) rng = g_rand_new_with_seed((guint32)config_int(s->in->config, FIELD_RANDOM_SEED));
     for (size_t i = 0; i < batches->len; i += per_repeat) {
-        struct engine_generation one = {0};
         int64_t pause_ns = (int64_t)(g_rand_double(rng) * (double)plan->dither_ns);
         if (!pace_wait_until(s->pace, clock_mono_ns() + pause_ns, error) ||
-            !engine_generate(s->session->engine, &numbers[i], per_repeat, s->pace->deadline_ns, &one, error))
+            !generate(s, &numbers[i], per_repeat, w, error))
             return false;
-        engine_generation_append(&block->generation, &one);
     }
     return true;
 }
@@ -157,10 +171,10 @@ static bool work_between_guards(const struct setting *s, const GArray *batches, 
         return false;
     block->at.tick1 = sensors_ticks(s->sensors, 2);
     block->use_after = machine_use_now(loaded);
-    w->t0_ns = block->at.t0_ns = block->generation.t0_ns;
-    w->t1_ns = block->at.t1_ns = block->generation.t1_ns;
+    block->began = clock_anchor_take();
+    block->at.t0_ns = w->t0_ns;
+    block->at.t1_ns = w->t1_ns;
     w->repeats = block->plan.repeats;
-    w->gap_ns = gaps_of(&block->generation);
     if (quiet && !keep_quiet_after(s, block, error))
         return false;
     w->guard_from_ns = quiet ? from_ns : w->t0_ns;
@@ -179,8 +193,10 @@ static bool measure_once(const struct setting *s, const struct block_plan *plan,
     if (!batches)
         return false;
     machine_see_strangers(machine, s->sensors->meter, &s->session->loaded);
-    if (!work_between_guards(s, batches, ret, error))
+    if (!work_between_guards(s, batches, ret, error) ||
+        !engine_collect(s->session->engine, s->pace->deadline_ns, &ret->generation, error))
         return false;
+    ret->window.gap_ns = gaps_of(ret);
     machine_see_strangers(machine, s->sensors->meter, &s->session->loaded);
     sensors_mark(s->sensors, "window.begin", ret->window.t0_ns);
     sensors_mark(s->sensors, "window.end", ret->window.t1_ns);
@@ -216,7 +232,7 @@ static struct block_plan plan_for(const struct setting *s, int64_t repeats)
 static int64_t affordable_repeats(const struct pace *pace, const struct block_plan *plan, const struct block *block)
 {
     int64_t guards_ns = plan->guard.pre_ns + plan->guard.post_ns + plan->guard.limit_ns + TEARDOWN_NS;
-    int64_t work_ns = block->window.t1_ns - block->window.t0_ns;
+    int64_t work_ns = energy_window_work_ns(&block->window);
     int64_t one_ns = MAX(1, work_ns / block->plan.repeats + plan->dither_ns);
     return (pace->deadline_ns - clock_mono_ns() - guards_ns) / one_ns;
 }
@@ -255,7 +271,7 @@ static int64_t repeats_for_host(const struct setting *s, const struct block *blo
         energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
     double ends_ns = HALF_WIDTH_OF_ENDS *
                      (double)(guard.period_ns + config_ns(s->in->config, FIELD_ENERGY_SAMPLE_PERIOD_MS));
-    double one_ns = (double)MAX(1, block->window.t1_ns - block->window.t0_ns) / (double)block->plan.repeats;
+    double one_ns = (double)MAX(1, energy_window_work_ns(&block->window)) / (double)block->plan.repeats;
     return (int64_t)ceil(ends_ns / config_real(s->in->config, FIELD_ENERGY_TARGET_UNCERTAINTY) / one_ns);
 }
 

@@ -11,16 +11,17 @@ static void put_stretch(struct result *r, enum result_part part, const struct st
     result_put_stretch(r, part, at->t0_ns, at->t1_ns, reason ? reason : "not taken");
 }
 
-static void put_window(const struct energy_window *w, struct result *r)
+static void put_window(const struct block *block, struct result *r)
 {
-    struct clock_anchor anchor = clock_anchor_take();
-    g_autofree char *utc = clock_format_utc(clock_anchor_wall_ns(&anchor, w->t0_ns));
-    double length_ns = (double)(w->t1_ns - w->t0_ns);
+    const struct energy_window *w = &block->window;
+    g_autofree char *utc = clock_format_utc(clock_anchor_wall_ns(&block->began, w->t0_ns));
+    double length_ns = (double)energy_window_work_ns(w);
     result_put_int(r, PART_TIMING_WINDOW_GUARD_FROM_NS, w->guard_from_ns);
     result_put_int(r, PART_TIMING_WINDOW_T0_NS, w->t0_ns);
     result_put_int(r, PART_TIMING_WINDOW_T1_NS, w->t1_ns);
     result_put_int(r, PART_TIMING_WINDOW_GUARD_TO_NS, w->guard_to_ns);
     result_put_text(r, PART_TIMING_WINDOW_T0_UTC, utc);
+    result_put_int(r, PART_TIMING_WINDOW_PAUSE_NS, w->pause_ns);
     result_put_real(r, PART_TIMING_WINDOW_HOST_GAP_SHARE, (double)w->gap_ns / length_ns, "the window has no length");
 }
 
@@ -54,7 +55,7 @@ void report_timing(const struct experiment *x, struct result *r)
 {
     const struct session *session = &x->session;
     const struct stretch *warmup = &x->warmup.at;
-    put_window(&x->block.window, r);
+    put_window(&x->block, r);
     put_stretch(r, PART_TIMING_LOAD, &session->load, "the adapter gave no times");
     put_stretch(r, PART_TIMING_WARMUP, warmup, NO_WARMUP);
     put_stretch(r, PART_TIMING_IDLE_COLD, &x->idle_cold.at, x->idle_cold.reason);

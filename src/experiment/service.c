@@ -4,6 +4,7 @@
 #include "experiment/flags.h"
 #include "stats/stats.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define METHOD_STAMPS "engine_stamps"
@@ -28,28 +29,21 @@ struct interval {
     int64_t from_ns, to_ns;
 };
 
-int64_t service_admitted_ns(const struct engine_generation *g, const struct engine_request *request)
+/* When a request was handed over: the engine's queued stamp, else the release of its batch. */
+static int64_t queued_ns(const struct engine_generation *g, const struct engine_request *request)
 {
-    if (request->scheduled_ns)
-        return request->scheduled_ns;
+    if (request->queued_ns)
+        return request->queued_ns;
     for (size_t i = 0; i < g->n_batches; i++)
         if (g->batches[i].batch == request->batch)
             return g->batches[i].t0_ns;
     return g->t0_ns;
 }
 
-GArray *service_token_gaps(const struct engine_generation *g)
+/* When the engine began to work on it, as far as it says so. */
+static int64_t admitted_ns(const struct engine_generation *g, const struct engine_request *request)
 {
-    GArray *gaps = g_array_new(FALSE, FALSE, sizeof(int64_t));
-    for (size_t i = 0; i < g->n_requests; i++) {
-        const struct engine_request *q = &g->requests[i];
-        for (size_t k = 1; k < q->n_out; k++) {
-            int64_t gap = q->stamps_ns[k] - q->stamps_ns[k - 1];
-            if (gap > 0)
-                g_array_append_val(gaps, gap);
-        }
-    }
-    return gaps;
+    return request->scheduled_ns ? request->scheduled_ns : queued_ns(g, request);
 }
 
 static int by_start(const void *a, const void *b)
@@ -75,28 +69,54 @@ static int64_t union_ns(GArray *intervals)
 
 struct distribution_rows {
     int mean, p50, p95, p99, max; /* METRIC_…, or -1 */
+    const char *of;               /* "requests" */
 };
 
+/* A quantile p is drawn between the values that n gives: below 5/(1 − p) of them it is one or two values' luck. */
+static size_t samples_for(double p)
+{
+    return (size_t)ceil(5 / (1 - p) - 1e-9);
+}
+
+static void set_quantile(const struct sink *to, enum result_metric metric, const double *v, size_t n, double p,
+                         const char *of)
+{
+    size_t wanted = samples_for(p);
+    if (n >= wanted) {
+        set(to, metric, stats_quantile(v, n, p));
+        return;
+    }
+    g_autofree char *why = g_strdup_printf("needs %zu %s, there are %zu", wanted, of, n);
+    absent(to, metric, why);
+}
+
 /* values in seconds. */
-static void set_distribution(const struct sink *to, GArray *values, struct distribution_rows rows, const char *reason)
+static void set_distribution(const struct sink *to, const GArray *values, struct distribution_rows rows,
+                             const char *reason)
 {
     const struct {
         int metric;
-        double p; /* -1: the mean */
-    } points[] = {{rows.mean, -1}, {rows.p50, 0.50}, {rows.p95, 0.95}, {rows.p99, 0.99}, {rows.max, 1.0}};
+        double p;
+    } quantiles[] = {{rows.p50, 0.50}, {rows.p95, 0.95}, {rows.p99, 0.99}};
     const double *v = (const double *)(const void *)values->data;
     size_t n = values->len;
-    for (size_t i = 0; i < G_N_ELEMENTS(points); i++) {
-        if (points[i].metric < 0)
-            continue;
-        if (n == 0)
-            absent(to, points[i].metric, reason);
-        else
-            set(to, points[i].metric, points[i].p < 0 ? stats_mean(v, n) : stats_quantile(v, n, points[i].p));
-    }
+    g_autofree char *over = g_strdup_printf("over %zu %s", n, rows.of);
+    if (rows.mean >= 0 && n == 0)
+        absent(to, rows.mean, reason);
+    else if (rows.mean >= 0)
+        result_set(to->r, rows.mean, quantity_remarked(to->status, stats_mean(v, n), METHOD_STAMPS, over));
+    for (size_t i = 0; i < G_N_ELEMENTS(quantiles); i++)
+        if (quantiles[i].metric >= 0 && n == 0)
+            absent(to, quantiles[i].metric, reason);
+        else if (quantiles[i].metric >= 0)
+            set_quantile(to, quantiles[i].metric, v, n, quantiles[i].p, rows.of);
+    if (rows.max >= 0 && n == 0)
+        absent(to, rows.max, reason);
+    else if (rows.max >= 0)
+        set(to, rows.max, stats_quantile(v, n, 1));
 }
 
-static void set_tokens(const struct sink *to, const struct engine_generation *g)
+static void set_tokens(const struct sink *to, const struct engine_generation *g, int64_t pause_ns)
 {
     int64_t in = 0, cached = 0, out = 0;
     for (size_t i = 0; i < g->n_requests; i++) {
@@ -104,7 +124,7 @@ static void set_tokens(const struct sink *to, const struct engine_generation *g)
         cached += g->requests[i].n_cached;
         out += (int64_t)g->requests[i].n_out;
     }
-    double window = clock_seconds(g->t1_ns - g->t0_ns);
+    double window = clock_seconds(g->t1_ns - g->t0_ns - pause_ns);
     set(to, METRIC_REQUESTS, (double)g->n_requests);
     set(to, METRIC_TOKENS_IN, (double)in);
     set(to, METRIC_TOKENS_IN_CACHED, (double)cached);
@@ -126,7 +146,7 @@ static void set_phase_rates(const struct sink *to, const struct engine_generatio
         if (q->n_out == 0)
             continue;
         int64_t first = q->stamps_ns[0], last = q->stamps_ns[q->n_out - 1];
-        struct interval p = {service_admitted_ns(g, q), first}, d = {first, last};
+        struct interval p = {admitted_ns(g, q), first}, d = {first, last};
         g_array_append_val(prefill, p);
         g_array_append_val(decode, d);
         computed += q->n_in - q->n_cached;
@@ -152,55 +172,70 @@ static void append_seconds(GArray *values, int64_t ns)
 static void set_latencies(const struct sink *to, const struct engine_generation *g)
 {
     g_autoptr(GArray) ttft = g_array_new(FALSE, FALSE, sizeof(double));
+    g_autoptr(GArray) prefill = g_array_new(FALSE, FALSE, sizeof(double));
     g_autoptr(GArray) tpot = g_array_new(FALSE, FALSE, sizeof(double));
     g_autoptr(GArray) whole = g_array_new(FALSE, FALSE, sizeof(double));
     for (size_t i = 0; i < g->n_requests; i++) {
         const struct engine_request *q = &g->requests[i];
-        if (q->n_out == 0)
-            continue;
-        int64_t admitted = service_admitted_ns(g, q), last = q->stamps_ns[q->n_out - 1];
-        append_seconds(ttft, q->stamps_ns[0] - admitted);
-        append_seconds(whole, last - admitted);
+        int64_t queued = queued_ns(g, q), first = q->stamps_ns[0], last = q->stamps_ns[q->n_out - 1];
+        append_seconds(ttft, first - queued);
+        append_seconds(whole, last - queued);
+        if (q->scheduled_ns)
+            append_seconds(prefill, first - q->scheduled_ns);
         if (q->n_out > 1) {
-            double per_token = clock_seconds(last - q->stamps_ns[0]) / (double)(q->n_out - 1);
+            double per_token = clock_seconds(last - first) / (double)(q->n_out - 1);
             g_array_append_val(tpot, per_token);
         }
     }
-    static const char none[] = "no request produced a token", single[] = "no request produced more than one token";
-    set_distribution(
-        to, ttft, (struct distribution_rows){METRIC_TTFT_MEAN, METRIC_TTFT_P50, METRIC_TTFT_P95, METRIC_TTFT_P99, -1},
-        none);
-    set_distribution(to, tpot, (struct distribution_rows){METRIC_TPOT_MEAN, METRIC_TPOT_P50, METRIC_TPOT_P95, -1, -1},
-                     single);
-    set_distribution(to, whole,
-                     (struct distribution_rows){METRIC_LATENCY_MEAN, METRIC_LATENCY_P50, METRIC_LATENCY_P95,
-                                                METRIC_LATENCY_P99, -1},
-                     none);
+    static const char single[] = "no request produced more than one token";
+    const struct {
+        const GArray *values;
+        struct distribution_rows rows;
+        const char *none;
+    } figures[] = {
+        {ttft, {METRIC_TTFT_MEAN, METRIC_TTFT_P50, METRIC_TTFT_P95, METRIC_TTFT_P99, -1, "requests"}, ""},
+        {prefill,
+         {METRIC_PREFILL_LATENCY, -1, -1, -1, -1, "requests"},
+         "the engine does not say when it begins a request"},
+        {tpot, {METRIC_TPOT_MEAN, METRIC_TPOT_P50, METRIC_TPOT_P95, -1, -1, "requests"}, single},
+        {whole, {METRIC_LATENCY_MEAN, METRIC_LATENCY_P50, METRIC_LATENCY_P95, METRIC_LATENCY_P99, -1, "requests"}, ""},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(figures); i++)
+        set_distribution(to, figures[i].values, figures[i].rows, figures[i].none);
+}
+
+/* All gaps between successive tokens, in seconds. */
+static GArray *token_gaps(const struct engine_generation *g)
+{
+    GArray *gaps = g_array_new(FALSE, FALSE, sizeof(double));
+    for (size_t i = 0; i < g->n_requests; i++)
+        for (size_t k = 1; k < g->requests[i].n_out; k++)
+            append_seconds(gaps, g->requests[i].stamps_ns[k] - g->requests[i].stamps_ns[k - 1]);
+    return gaps;
 }
 
 /* Where chunks carried more than one token the gap between tokens was not observed: no ITL then. */
 static void set_token_gaps(const struct sink *to, const struct engine_generation *g)
 {
-    g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(double));
+    g_autoptr(GArray) gaps = token_gaps(g);
     const char *reason = "no request produced more than one token";
     if (g->merged_chunks > 0) {
         reason = "the engine delivered several tokens in one chunk, so single gaps were not observed";
         flag_raise(to->r, FLAG_MERGED_CHUNKS);
-    } else {
-        g_autoptr(GArray) gaps = service_token_gaps(g);
-        for (guint i = 0; i < gaps->len; i++)
-            append_seconds(values, g_array_index(gaps, int64_t, i));
+        g_array_set_size(gaps, 0);
     }
     set_distribution(
-        to, values,
-        (struct distribution_rows){METRIC_ITL_MEAN, METRIC_ITL_P50, METRIC_ITL_P95, METRIC_ITL_P99, METRIC_ITL_MAX},
+        to, gaps,
+        (struct distribution_rows){METRIC_ITL_MEAN, METRIC_ITL_P50, METRIC_ITL_P95, METRIC_ITL_P99, METRIC_ITL_MAX,
+                                   "gaps"},
         reason);
 }
 
-void service_metrics(struct result *r, const struct engine_generation *g, enum quantity_status status)
+void service_metrics(struct result *r, const struct engine_generation *g, int64_t pause_ns,
+                     enum quantity_status status)
 {
     const struct sink to = {r, status};
-    set_tokens(&to, g);
+    set_tokens(&to, g, pause_ns);
     set_phase_rates(&to, g);
     set_latencies(&to, g);
     set_token_gaps(&to, g);

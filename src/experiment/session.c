@@ -152,7 +152,7 @@ static bool tokenize(const struct inputs *in, const struct pace *pace, const str
                      GError **error)
 {
     if (!engine_tokenize(session->engine, (const char *const *)prompts->text, prompts->n, /* add_special */ false,
-                         pace->deadline_ns, ret, error))
+                         /* parse_special */ false, pace->deadline_ns, ret, error))
         return false;
     size_t longest = (size_t)config_int(in->config, FIELD_MAX_INPUT_TOKENS);
     for (size_t i = 0; i < prompts->n; i++) {

@@ -36,7 +36,7 @@ static bool iterate(const struct inputs *in, const struct pace *pace, const stru
         turn[i] = session->warm_tokens[(iteration * n + i) % session->n_warm_prompts]; /* borrowed ids */
     struct engine_generation g = {0};
     bool ok = session_prepare(in, pace, session, batch, turn, n, NULL, error) &&
-              engine_generate(session->engine, &batch, 1, pace->deadline_ns, &g, error);
+              engine_generate_all(session->engine, &batch, 1, pace->deadline_ns, &g, error);
     if (ok) {
         const struct engine_request *q = &g.requests[0];
         int64_t from_ns = q->n_out > 1 ? q->stamps_ns[0] : g.t0_ns;

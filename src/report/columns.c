@@ -24,7 +24,7 @@ static const struct {
     {FIGURE("peak_mb", "peak MB", PEAK_MEMORY, 1), true, "`peak_memory_mb`"},
     {FIGURE("cpu_s_token", "CPU s/token", CPU_OUTPUT, 1), true, "`cpu_s_per_output_token`; usual without a sensor"},
     {{.id = "j_token", .header = "J/token", .kind = COLUMN_ENERGY, .metric = METRIC_J_OUTPUT}, true, "`joules_per_output_token`"},
-    {{.id = "stat", .header = "stat 95%", .kind = COLUMN_STATISTICAL}, true, "what the readings left open; usual with a sensor"},
+    {{.id = "readout", .header = "read-out 95%", .kind = COLUMN_STATISTICAL}, true, "what the readings of the one window left open; usual with a sensor"},
     {{.id = "syst", .header = "syst 95%", .kind = COLUMN_SYSTEMATIC}, true, "gain and offset of the sensor; usual with a sensor"},
     {{.id = "state", .header = "state", .kind = COLUMN_STATE, .left = true}, true, "`ok`, or what became of the run"},
 };

@@ -48,7 +48,7 @@ static const char head[] =
     "and `TPOT`, time per output token after the first, are means over the requests; `peak MB` is the peak memory of the\n"
     "engine; `J/token` is energy over output tokens, its status in the heading. They are the figures\n"
     "`output_tokens_per_s`, `ttft_mean_s`, `tpot_mean_s`, `peak_memory_mb` and `joules_per_output_token` below. Energy of a\n"
-    "sensor has two half-widths of 95 % beside it, in per cent, which are never blended in print: `stat 95%`, what the\n"
+    "sensor has two half-widths of 95 % beside it, in per cent, which are never blended in print: `read-out 95%`, what the\n"
     "readings left open, and `syst 95%`, gain and offset of the sensor. A modelled one has the range of its model in\n"
     "brackets.\n"
     "\n"

@@ -41,10 +41,13 @@
     X(TOKENS_IN_CACHED, "tokens_in_cached", "tokens", "token", "input tokens served from a prefix cache")              \
     X(TOKENS_IN_COMPUTED, "tokens_in_computed", "tokens", "token", "input tokens computed: input less cached")         \
     X(TOKENS_OUT, "tokens_out", "tokens", "token", "output tokens, counted as token ids")                              \
-    X(TTFT_MEAN, "ttft_mean_s", "latency", "s", "time to first token: admission of the request to its first token")    \
+    X(TTFT_MEAN, "ttft_mean_s", "latency", "s",                                                                        \
+      "time to first token: the request handed over to its first token, waiting for others included")                  \
     X(TTFT_P50, "ttft_p50_s", "latency", "s", "median time to first token")                                            \
     X(TTFT_P95, "ttft_p95_s", "latency", "s", "95th percentile of the time to first token")                            \
     X(TTFT_P99, "ttft_p99_s", "latency", "s", "99th percentile of the time to first token")                            \
+    X(PREFILL_LATENCY, "prefill_latency_mean_s", "latency", "s",                                                       \
+      "the engine begins with the request to its first token: the time to first token without waiting for others")     \
     X(TPOT_MEAN, "tpot_mean_s", "latency", "s",                                                                        \
       "time per output token of a request: (last - first token) / (output tokens - 1), mean over requests")            \
     X(TPOT_P50, "tpot_p50_s", "latency", "s", "median over requests of the time per output token")                     \
@@ -54,7 +57,7 @@
     X(ITL_P95, "itl_p95_s", "latency", "s", "95th percentile of the inter-token latency")                              \
     X(ITL_P99, "itl_p99_s", "latency", "s", "99th percentile of the inter-token latency")                              \
     X(ITL_MAX, "itl_max_s", "latency", "s", "longest inter-token latency")                                             \
-    X(LATENCY_MEAN, "latency_mean_s", "latency", "s", "admission of the request to its last token, mean")              \
+    X(LATENCY_MEAN, "latency_mean_s", "latency", "s", "the request handed over to its last token, mean")               \
     X(LATENCY_P50, "latency_p50_s", "latency", "s", "median request latency")                                          \
     X(LATENCY_P95, "latency_p95_s", "latency", "s", "95th percentile of the request latency")                          \
     X(LATENCY_P99, "latency_p99_s", "latency", "s", "99th percentile of the request latency")                          \
@@ -89,7 +92,8 @@
     X(KV_MEMORY, "kv_cache_mb", "memory", "MB", "size of the KV cache as allocated")                                   \
     X(DEVICE_MEMORY, "device_peak_memory_mb", "memory", "MB", "highest device memory sample in the window, all tenants") \
     X(HOST_MEMORY, "host_peak_memory_mb", "memory", "MB", "peak resident memory of the engine's processes")            \
-    X(WINDOW, "window_s", "time", "s", "length of the measured window: work released to last token of the last request") \
+    X(WINDOW, "window_s", "time", "s",                                                                                 \
+      "length of the measured window: work released to last token of the last request, without the meter's own pauses")\
     X(LOAD_TIME, "load_s", "time", "s", "time to load the model")                                                      \
     X(WARMUP_TIME, "warmup_s", "time", "s", "time of the warm-up")                                                     \
     X(REPEATS, "repeats", "time", "1", "how often the work was repeated back to back inside the window")               \

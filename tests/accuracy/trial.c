@@ -125,7 +125,7 @@ static void learn(struct scene *s, struct beforehand *b)
 {
     for (int i = 0; i < s->nature.earlier_count; i++) {
         const struct nature_window *e = &s->nature.earlier[i];
-        struct energy_window w = {e->t0_ns - LEARN_NS, e->t0_ns, e->t1_ns, e->t1_ns + LEARN_NS, 1, 0};
+        struct energy_window w = {e->t0_ns - LEARN_NS, e->t0_ns, e->t1_ns, e->t1_ns + LEARN_NS, 1, 0, 0};
         g_autoptr(owned_scopes) scopes = look(s, &b->known, w.guard_from_ns, w.guard_to_ns, NULL);
         g_autoptr(GArray) channels = energy_scopes_channels(scopes);
         energy_lag_learn(&g_array_index(channels, struct energy_channel, 0), &w, &b->seen.lag);
@@ -161,7 +161,7 @@ static struct energy_scopes *session(struct scene *s, const struct energy_known 
     int64_t t0_ns = s->nature.work.t0_ns, t1_ns = s->nature.work.t1_ns;
     int64_t from_ns = t0_ns - plan.pre_ns - 2 * plan.period_ns;
     struct energy_scopes *scopes = NULL;
-    *window = (struct energy_window){t0_ns - plan.pre_ns, t0_ns, t1_ns, t1_ns + plan.post_ns, 1, 0};
+    *window = (struct energy_window){t0_ns - plan.pre_ns, t0_ns, t1_ns, t1_ns + plan.post_ns, 1, 0, 0};
     for (;;) {
         energy_scopes_free(scopes);
         scopes = look(s, known, from_ns, window->guard_to_ns, NULL);

@@ -41,6 +41,15 @@ def run(llem, fields, *arguments, expect, **options):
     ("wrong_counts", "ProtocolError", ""),
     ("wrong_order", "ProtocolError", ""),
     ("outside_window", "ProtocolError", ""),
+    ("wrong_clock_of_window", "ProtocolError", "outside the time between request and reply"),
+    ("no_length", "ProtocolError", "are no window"),
+    ("wrong_sum", "ProtocolError", "generate had counted"),
+    ("foreign_stamps", "ProtocolError", "is it CLOCK_MONOTONIC?"),
+    ("stamps_order", "ProtocolError", "scheduled_ns lies before"),
+    ("no_tokens", "ProtocolError", "not one token came out"),
+    ("all_cached", "ProtocolError", "did not say 'prefix_cache'"),
+    ("load_backwards", "ProtocolError", "between request and reply"),
+    ("remote", "ProtocolError", "is reserved"),
 ])
 def test_engine_fault_is_a_typed_record(llem, fault, error_class, said):
     done, study = run(llem, {"sim.fail": fault, "sim.fail_at": 2}, expect=1)

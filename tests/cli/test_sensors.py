@@ -48,8 +48,9 @@ def boards(llem, build_dir, tmp_path):
 
 
 def truth_j(record, watts=200):
+    """Of a board that always draws the same: the time of the work, without what the meter itself put between repeats."""
     window = record["timing"]["window"]
-    return watts * (window["t1_ns"] - window["t0_ns"]) / 1e9
+    return watts * (window["t1_ns"] - window["t0_ns"] - window["pause_ns"]) / 1e9
 
 
 def test_joules_are_the_truth_s(boards):
@@ -198,6 +199,24 @@ def test_repeats_that_a_cache_serves_all_the_same_are_unequal_work(boards, tmp_p
     assert metric(record, "joules_per_output_token")["value"] is None
     assert "unequal_work" in metric(record, "joules_per_output_token")["reason"]
     assert "unequal_work" in done.stdout
+
+
+def test_pauses_of_the_meter_are_in_no_figure(boards):
+    """Short work beside a sensor that sees a quarter of each period: eight repeats, each after a seeded pause."""
+    partial = board(load=[{"type": "constant", "watts": 150}], architecture="hopper", counter={"period_ms": 100, "window_ms": 25})
+    fields = {"sim.token_us": 20000, "sim.prefill_us_per_token": 0, "max_output_tokens": 9, "energy.max_repeats": 8,
+              "energy.target_uncertainty": 0.0001}
+    record, _ = boards([partial], fields)
+    window = record["timing"]["window"]
+    assert metric(record, "repeats")["value"] == 8
+    assert window["pause_ns"] > 0.1e9
+    whole_s = (window["t1_ns"] - window["t0_ns"]) / 1e9
+    assert metric(record, "window_s")["value"] == pytest.approx(whole_s - window["pause_ns"] / 1e9)
+    assert metric(record, "output_tokens_per_s")["value"] == pytest.approx(72 / metric(record, "window_s")["value"])
+    # eight steps of 20 ms; the first token of each repeat costs nothing here
+    assert metric(record, "window_s")["value"] == pytest.approx(8 * 8 * 0.02, rel=0.05)
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 150), rel=0.005)
+    assert metric(record, "power_mean_w")["value"] == pytest.approx(150, rel=0.005)
 
 
 def test_repeats_stay_within_the_time_limit(boards):

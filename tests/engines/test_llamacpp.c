@@ -104,7 +104,7 @@ static void generate(struct engine *engine, const struct engine_prompt *prompts,
     engine_prepare(engine, 1, prompts, n, 0, &quiescent, &error);
     g_assert_no_error(error);
     g_assert_true(quiescent);
-    engine_generate(engine, &(int64_t){1}, 1, 0, ret, &error);
+    engine_generate_all(engine, &(int64_t){1}, 1, 0, ret, &error);
     g_assert_no_error(error);
 }
 
@@ -484,7 +484,7 @@ static void test_abort(void)
     g_autoptr(GError) error = NULL, late = NULL;
     engine_prepare(engine, 9, &endless, 1, 0, NULL, &error);
     g_assert_no_error(error);
-    g_assert_false(engine_generate(engine, &(int64_t){9}, 1, clock_mono_ns() + 300 * NS_PER_MS, &none, &late));
+    g_assert_false(engine_generate_all(engine, &(int64_t){9}, 1, clock_mono_ns() + 300 * NS_PER_MS, &none, &late));
     g_assert_error(late, LLEM_ERROR, LLEM_ERROR_TIMEOUT);
     int64_t begin = clock_mono_ns();
     engine_abort(engine, clock_mono_ns() + 10 * NS_PER_S, &error);
@@ -502,9 +502,9 @@ static void test_tokenize(void)
         g_autoptr(GError) error = NULL;
         struct engine *engine = started(add_bos ? "\"add_bos\": true" : "", "");
         struct engine_tokens *tokens, *bare;
-        engine_tokenize(engine, texts, 3, true, 0, &tokens, &error);
+        engine_tokenize(engine, texts, 3, true, false, 0, &tokens, &error);
         g_assert_no_error(error);
-        engine_tokenize(engine, texts, 3, false, 0, &bare, &error);
+        engine_tokenize(engine, texts, 3, false, false, 0, &bare, &error);
         g_assert_no_error(error);
         for (size_t i = 0; i < 3; i++)
             g_assert_cmpuint(tokens[i].n, ==, bare[i].n + (size_t)add_bos);

@@ -42,7 +42,7 @@ static void test_greedy_ids(void)
     struct engine *engine = load_model("fp32", &resolved);
     const char *text = "The capital of France is";
     struct engine_tokens *tokens;
-    engine_tokenize(engine, &text, 1, true, 0, &tokens, &error);
+    engine_tokenize(engine, &text, 1, true, false, 0, &tokens, &error);
     g_assert_no_error(error);
     g_assert_cmpmem(tokens[0].ids, tokens[0].n * 4, prompt, sizeof prompt);
     struct engine_prompt request = {"a", prompt, G_N_ELEMENTS(prompt), G_N_ELEMENTS(expected),
@@ -50,7 +50,7 @@ static void test_greedy_ids(void)
     engine_prepare(engine, 1, &request, 1, 0, NULL, &error);
     g_assert_no_error(error);
     struct engine_generation out;
-    engine_generate(engine, &(int64_t){1}, 1, 0, &out, &error);
+    engine_generate_all(engine, &(int64_t){1}, 1, 0, &out, &error);
     g_assert_no_error(error);
     g_assert_cmpmem(out.requests[0].token_ids, out.requests[0].n_out * 4, expected, sizeof expected);
     engine_generation_clear(&out);

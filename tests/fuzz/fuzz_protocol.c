@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes, in pieces of any size: the same lines come out, and a reply to generate is refused or is what it
+/* Any bytes, in pieces of any size: the same lines come out, and a reply to collect is refused or is what it
  * claims. */
 #include "engine/private.h"
 
@@ -55,18 +55,25 @@ static void read_generation(const char *line, size_t length)
 {
     static const int32_t ids[] = {1, 2, 3};
     const struct engine_prompt prompts[] = {{"a", ids, 3, 2, true}, {"b", ids, 2, 3, false}};
-    struct prepared *p = prepared_new(1, prompts, G_N_ELEMENTS(prompts));
+    struct outcome o = {.batches = g_ptr_array_new_with_free_func(prepared_free), .prefix_cache = true, .cold = true};
+    const struct page page = {.n_batches = 1, .count = G_N_ELEMENTS(prompts)};
+    g_ptr_array_add(o.batches, prepared_new(1, prompts, G_N_ELEMENTS(prompts)));
     g_autoptr(json_t) reply = jsonx_parse(line, (gssize)length, "line", NULL);
     struct engine_generation g = {0};
     g_autoptr(GError) error = NULL;
     if (json_is_object(reply)) {
-        bool ok = generation_read(reply, (const struct prepared *const *)&p, 1, &g, &error);
+        work_read(reply, &o, NULL);
+        o.work = (struct engine_work){.t0_ns = 100, .t1_ns = 200, .n_requests = 2, .n_in = 5, .n_out = 3};
+        generation_begin(&o, &g);
+        bool ok = page_read(reply, &o, &page, &g, &error);
         g_assert(ok == (error == NULL));
         if (ok)
-            check_generation(&g, p);
+            check_generation(&g, g_ptr_array_index(o.batches, 0));
+        if (ok)
+            generation_check(&o, &g, NULL);
         engine_generation_clear(&g);
     }
-    prepared_free(p);
+    g_ptr_array_unref(o.batches);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -27,9 +27,7 @@ class Bigrams(toy_adapter.Adapter):
 
     def on_load(self, config, allow_substitution=False):
         t0, options = now(), {f["name"]: f["default"] for f in toy_adapter.SCHEMA}
-        unknown = [*(set(config) - toy_adapter.CONFIG), *(set(config.get("options") or {}) - set(options))]
-        if unknown:
-            raise Refused("UnknownKey", "there is no " + ", ".join(unknown))
+        self.refuse([*(set(config) - toy_adapter.CONFIG), *(set(config.get("options") or {}) - set(options))])
         options.update({name: value for name, value in (config.get("options") or {}).items() if value is not None})
         if options["say"]:
             print(options["say"], file=sys.stderr, flush=True)
@@ -42,33 +40,23 @@ class Bigrams(toy_adapter.Adapter):
             raise Refused("BadValue", "text must name a file")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             self.followers, warm = pool.apply(pairs.learn, (options["text"],))
-        self.options, self.batches = options, {}
+        self.options, self.batches, self.done = options, {}, {}
         facts = {"cache": "warm" if warm else "cold", "python": sys.version.split()[0], "uid": os.getuid(), "cwd": os.getcwd(),
                  "text": options["text"], "smoothing": os.environ.get("BIGRAM_SMOOTHING"), "environment": dict(os.environ)}
         return {"resolved": options, "engine_version": facts["python"], "pids": [os.getpid()], "device": "cpu",
                 "weights_bytes": 256, "substitutions": [], "memory": self.on_memory()["figures"], "t0_ns": t0, "t1_ns": now(),
                 "quiescent": True, "facts": facts}
 
-    def on_generate(self, batches):
+    def on_generate(self, batches, in_flight=None):
         time.sleep(self.options["sleep_s"])
-        windows, done = [], []
-        for batch in batches:
-            t0 = now()
-            for r in self.batches.pop(batch):
-                ids, stamps, last = [], [], r["token_ids"][-1]
-                while len(ids) < r["max_tokens"]:
-                    self.stopper = self.stopper or self.read(0)
-                    if self.stopper:
-                        raise Refused("Aborted", "stopped on request")
-                    time.sleep(self.options["wall_us"] / 1e6)
-                    last = self.followers[last]
-                    ids.append(last)
-                    stamps.append(now())
-                done.append({"id": r["id"], "batch": batch, "n_in": len(r["token_ids"]), "n_cached": 0, "token_ids": ids,
-                             "stamps_ns": stamps, "finish": "length"})
-            windows.append({"batch": batch, "t0_ns": t0, "t1_ns": now()})
-        return {"t0_ns": windows[0]["t0_ns"], "t1_ns": windows[-1]["t1_ns"], "batches": windows, "requests": done,
-                "merged_chunks": 0}
+        return super().on_generate(batches, in_flight)
+
+    def next_token(self, last):
+        time.sleep(self.options["wall_us"] / 1e6)
+        return self.followers[last]
+
+    def first_token(self, prompt):
+        return self.next_token(prompt[-1])
 
 
 if __name__ == "__main__":

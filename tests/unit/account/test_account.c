@@ -64,9 +64,10 @@ static json_t *record_of(const struct rig *rig, int64_t shift_ns)
 {
     const struct scene *s = &rig->scene;
     int64_t t0 = s->t0_ns + shift_ns, t1 = s->t1_ns + shift_ns;
-    json_t *window = json_pack("{s:I, s:I, s:I, s:I, s:f}", "guard_from_ns", (json_int_t)(t0 - 3 * NS_PER_S), "t0_ns",
-                               (json_int_t)t0, "t1_ns", (json_int_t)t1, "guard_to_ns",
-                               (json_int_t)(t1 + 3 * NS_PER_S), "host_gap_share", 0.25);
+    json_t *window = json_pack("{s:I, s:I, s:I, s:I, s:i, s:f}", "guard_from_ns",
+                               (json_int_t)(t0 - 3 * NS_PER_S), "t0_ns", (json_int_t)t0, "t1_ns",
+                               (json_int_t)t1, "guard_to_ns", (json_int_t)(t1 + 3 * NS_PER_S), "pause_ns", 0,
+                               "host_gap_share", 0.25);
     json_t *timing = json_pack("{s:o, s:n, s:s, s:o, s:o, s:o, s:n, s:s}", "window", window, "load", "load_reason",
                                "the adapter gave no times", "warmup", stretch_json(t0 - 9 * NS_PER_S, t0 - 8 * NS_PER_S),
                                "idle_cold", stretch_json(t0 - 20 * NS_PER_S, t0 - 15 * NS_PER_S), "idle_context",

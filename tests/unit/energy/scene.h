@@ -120,7 +120,7 @@ static inline void seen_clear(struct seen *seen)
 static inline struct energy_window scene_window(const struct scene *s, double pre_s, double post_s)
 {
     return (struct energy_window){s->t0_ns - (int64_t)(pre_s * 1e9),  s->t0_ns, s->t1_ns,
-                                  s->t1_ns + (int64_t)(post_s * 1e9), 1,        0};
+                                  s->t1_ns + (int64_t)(post_s * 1e9), 1, 0, 0};
 }
 
 static inline double scene_truth_j(const struct scene *s)

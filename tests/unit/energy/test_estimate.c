@@ -724,9 +724,32 @@ static void test_repeats(void)
     seen_clear(&seen);
 }
 
+/* What the meter itself put between repeats is taken off at the level of the guards; without guards that level lies
+ * anywhere between the least the board draws and the mean. */
+static void test_pauses(void)
+{
+    struct scene s = scene_default();
+    struct energy_window with = scene_window(&s, 3, 3), without = with;
+    g_auto(owned_estimate) e = {0}, plain = {0}, unguarded = {0};
+    with.pause_ns = 200 * MS;
+    struct seen seen;
+    seen_init(&seen, &s, METER_ENERGY, &with);
+    estimate(&seen, NULL, &without, &plain);
+    estimate(&seen, NULL, &with, &e);
+    g_assert_near(plain.joules.value - e.joules.value, 100 * 0.2, 0.01);
+    g_assert_near(plain.duration_s - e.duration_s, 0.2, 1e-12);
+    g_assert_near(e.average_w.value, e.joules.value / e.duration_s, 1e-9);
+    struct energy_board board = {.counter = &seen.channel, .idle_w = 100, .limit_w = 600};
+    const struct energy_options options = {.unguarded = true};
+    energy_estimate_board(&board, &with, &options, &unguarded);
+    g_assert_cmpfloat(unguarded.statistical_j, >, 0.95 * (400 - 100) / 2 * 0.2);
+    g_assert_cmpfloat(unguarded.joules.value - unguarded.statistical_j, <, scene_truth_j(&s) - 100 * 0.2);
+    seen_clear(&seen);
+}
+
 static void test_nothing(void)
 {
-    struct energy_window w = {0, 0, NS_PER_S, NS_PER_S, 1, 0};
+    struct energy_window w = {0, 0, NS_PER_S, NS_PER_S, 1, 0, 0};
     struct energy_board board = {.idle_w = NAN, .limit_w = NAN};
     g_auto(owned_estimate) e = {0};
     energy_estimate_board(&board, &w, NULL, &e);
@@ -807,6 +830,7 @@ int main(int argc, char **argv)
     g_test_add_func("/energy/phase", test_phase);
     g_test_add_func("/energy/phase_widens", test_phase_widens);
     g_test_add_func("/energy/repeats", test_repeats);
+    g_test_add_func("/energy/pauses", test_pauses);
     g_test_add_func("/energy/nothing", test_nothing);
     g_test_add_func("/energy/steady", test_steady);
     return g_test_run();

@@ -235,7 +235,7 @@ static void test_unguarded(void)
         machine_init(&m);
         machine_add(&m, "d:1:x", "GPU-1", METER_SCOPE_GPU, cases[i].kind);
         g_autoptr(owned_scopes) scopes = machine_window(&m);
-        struct energy_window w = {m.window.t0_ns, m.window.t0_ns, m.window.t1_ns, m.window.t1_ns, 1, 0};
+        struct energy_window w = {m.window.t0_ns, m.window.t0_ns, m.window.t1_ns, m.window.t1_ns, 1, 0, 0};
         struct energy_options options = {.unguarded = cases[i].unguarded};
         g_auto(owned_estimate) e = {0};
         energy_scope_estimate(scopes->primary, &w, &options, &e, NULL);
@@ -252,7 +252,7 @@ static void test_no_length(void)
     struct machine m;
     two_boards_and_a_package(&m);
     g_autoptr(owned_scopes) scopes = machine_window(&m);
-    struct energy_window w = {m.window.t0_ns, m.window.t0_ns, m.window.t0_ns, m.window.t0_ns, 1, 0};
+    struct energy_window w = {m.window.t0_ns, m.window.t0_ns, m.window.t0_ns, m.window.t0_ns, 1, 0, 0};
     g_auto(owned_estimate) e = {0};
     energy_scope_estimate(scopes->primary, &w, NULL, &e, NULL);
     g_assert_cmpstr(e.joules.reason, ==, "GPU-1: the window has no length");

@@ -114,7 +114,7 @@ static void test_whole_life(void)
 
     const char *const texts[] = {"the same word word", "", "naïve – ünïcode"};
     struct engine_tokens *tokens;
-    engine_tokenize(engine, texts, 3, true, in_s(10), &tokens, &error);
+    engine_tokenize(engine, texts, 3, true, false, in_s(10), &tokens, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(tokens[0].n, ==, 5);
     g_assert_cmpint(tokens[0].ids[3], ==, tokens[0].ids[4]);
@@ -124,7 +124,7 @@ static void test_whole_life(void)
     prepare(engine, 1, 4);
     prepare(engine, 2, 6);
     struct engine_generation g;
-    engine_generate(engine, (const int64_t[]){2, 1}, 2, in_s(10), &g, &error);
+    engine_generate_all(engine, (const int64_t[]){2, 1}, 2, in_s(10), &g, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(g.n_batches, ==, 2);
     g_assert_cmpuint(g.n_requests, ==, 4);
@@ -163,7 +163,7 @@ static void test_script_times(void)
     prepare(engine, 1, 4);
     struct engine_generation g;
     g_autoptr(GError) error = NULL;
-    engine_generate(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error);
+    engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error);
     g_assert_no_error(error);
     const struct engine_request *r = &g.requests[0];
     g_assert_cmpint(r->stamps_ns[0] - g.t0_ns, >=, 14 * NS_PER_MS);
@@ -180,7 +180,7 @@ static void test_merged_chunks(void)
     prepare(engine, 1, 7);
     struct engine_generation g;
     g_autoptr(GError) error = NULL;
-    engine_generate(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error);
+    engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error);
     g_assert_no_error(error);
     g_assert_cmpint(g.merged_chunks, ==, 4); /* 3 + 3 + 1, twice */
     g_assert_cmpint(g.requests[1].merged_chunks, ==, 2);
@@ -199,7 +199,7 @@ static void test_prefix_cache(void)
         if (i == 2)
             g_assert_true(engine_reset(engine, true, false, in_s(10), &cache, NULL, &error) && cache);
         prepare(engine, i, 2);
-        engine_generate(engine, (const int64_t[]){i}, 1, in_s(10), &g, &error);
+        engine_generate_all(engine, (const int64_t[]){i}, 1, in_s(10), &g, &error);
         g_assert_no_error(error);
         g_assert_cmpint(g.requests[0].n_cached, ==, expected[i]);
         engine_generation_clear(&g);
@@ -214,7 +214,7 @@ static void test_stop_rule(void)
     struct engine_generation g;
     g_autoptr(GError) error = NULL;
     g_assert_true(engine_prepare(engine, 1, prompts, 2, in_s(10), NULL, &error));
-    g_assert_true(engine_generate(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error));
+    g_assert_true(engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error));
     g_assert_cmpuint(g.requests[0].n_out, ==, 2);
     g_assert_cmpstr(g.requests[0].finish, ==, "stop");
     g_assert_cmpuint(g.requests[1].n_out, ==, 5);
@@ -227,7 +227,7 @@ static void test_stop_rule(void)
 
 struct failure_case {
     const char *name, *options;
-    bool in_load;
+    const char *message; /* during which it fails */
     enum llem_error_code code;
     const char *engine_class; /* ENGINE */
     bool oom;
@@ -237,53 +237,53 @@ struct failure_case {
 };
 
 static const struct failure_case failure_cases[] = {
-    {"unknown-key", "\"threds\": 2", true, LLEM_ERROR_ENGINE, "UnknownKey", false, -1, -1, "threds",
+    {"unknown-key", "\"threds\": 2", "load", LLEM_ERROR_ENGINE, "UnknownKey", false, -1, -1, "threds",
      ENGINE_STOP_SHUTDOWN},
-    {"bad-type", "\"threads\": \"two\"", true, LLEM_ERROR_ENGINE, "BadValue", false, -1, -1, "threads",
+    {"bad-type", "\"threads\": \"two\"", "load", LLEM_ERROR_ENGINE, "BadValue", false, -1, -1, "threads",
      ENGINE_STOP_SHUTDOWN},
-    {"load-error", "\"fail\": \"load_error\"", true, LLEM_ERROR_ENGINE, "SimLoadError", false, -1, -1, "script",
+    {"load-error", "\"fail\": \"load_error\"", "load", LLEM_ERROR_ENGINE, "SimLoadError", false, -1, -1, "script",
      ENGINE_STOP_SHUTDOWN},
-    {"load-oom", "\"fail\": \"load_oom\"", true, LLEM_ERROR_ENGINE, "OutOfMemory", true, -1, -1, "out of memory",
+    {"load-oom", "\"fail\": \"load_oom\"", "load", LLEM_ERROR_ENGINE, "OutOfMemory", true, -1, -1, "out of memory",
      ENGINE_STOP_SHUTDOWN},
-    {"load-crash", "\"fail\": \"load_crash\"", true, LLEM_ERROR_ENGINE_DIED, NULL, false, -1, SIGSEGV,
+    {"load-crash", "\"fail\": \"load_crash\"", "load", LLEM_ERROR_ENGINE_DIED, NULL, false, -1, SIGSEGV,
      "a segmentation fault on request", ENGINE_STOP_NONE},
-    {"substitution", "\"fail\": \"substitute\", \"attention\": \"flash\"", true, LLEM_ERROR_ENGINE, "Substitution",
+    {"substitution", "\"fail\": \"substitute\", \"attention\": \"flash\"", "load", LLEM_ERROR_ENGINE, "Substitution",
      false, -1, -1, "'flash' was asked for", ENGINE_STOP_SHUTDOWN},
-    {"substitution-unrefused", "\"fail\": \"substitute_silently\"", true, LLEM_ERROR_ENGINE, "Substitution", false, -1,
+    {"substitution-unrefused", "\"fail\": \"substitute_silently\"", "load", LLEM_ERROR_ENGINE, "Substitution", false, -1,
      -1, "'flash' was asked for", ENGINE_STOP_SHUTDOWN},
-    {"error", "\"fail\": \"generate_error\", \"fail_at\": 3", false, LLEM_ERROR_ENGINE, "SimError", false, -1, -1,
+    {"error", "\"fail\": \"generate_error\", \"fail_at\": 3", "generate", LLEM_ERROR_ENGINE, "SimError", false, -1, -1,
      "token 3", ENGINE_STOP_SHUTDOWN},
-    {"oom", "\"fail\": \"generate_oom\"", false, LLEM_ERROR_ENGINE, "OutOfMemory", true, -1, -1, "KV cache",
+    {"oom", "\"fail\": \"generate_oom\"", "generate", LLEM_ERROR_ENGINE, "OutOfMemory", true, -1, -1, "KV cache",
      ENGINE_STOP_SHUTDOWN},
-    {"crash", "\"fail\": \"crash\", \"fail_at\": 5", false, LLEM_ERROR_ENGINE_DIED, NULL, false, -1, SIGSEGV,
+    {"crash", "\"fail\": \"crash\", \"fail_at\": 5", "generate", LLEM_ERROR_ENGINE_DIED, NULL, false, -1, SIGSEGV,
      "killed by signal 11", ENGINE_STOP_NONE},
-    {"exit", "\"fail\": \"exit\", \"fail_at\": 2", false, LLEM_ERROR_ENGINE_DIED, NULL, false, 3, -1,
+    {"exit", "\"fail\": \"exit\", \"fail_at\": 2", "generate", LLEM_ERROR_ENGINE_DIED, NULL, false, 3, -1,
      "ended with exit status 3 in 'generate'", ENGINE_STOP_NONE},
-    {"early-eof", "\"fail\": \"early_eof\"", false, LLEM_ERROR_ENGINE_DIED, NULL, false, -1, -1, "though it still runs",
+    {"early-eof", "\"fail\": \"early_eof\"", "generate", LLEM_ERROR_ENGINE_DIED, NULL, false, -1, -1, "though it still runs",
      ENGINE_STOP_TERM},
-    {"garbage", "\"fail\": \"garbage\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "Loading checkpoint shards",
+    {"garbage", "\"fail\": \"garbage\"", "generate", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "Loading checkpoint shards",
      ENGINE_STOP_SHUTDOWN},
-    {"long-line", "\"fail\": \"long_line\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "longer than the limit",
+    {"long-line", "\"fail\": \"long_line\"", "generate", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "longer than the limit",
      ENGINE_STOP_SHUTDOWN},
-    {"unknown-message", "\"fail\": \"unknown_message\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
+    {"unknown-message", "\"fail\": \"unknown_message\"", "generate", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
      "a 'progress' nobody asked for", ENGINE_STOP_SHUTDOWN},
-    {"wrong-type", "\"fail\": \"wrong_type\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
+    {"wrong-type", "\"fail\": \"wrong_type\"", "generate", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
      "the reply is a 'generated'", ENGINE_STOP_SHUTDOWN},
-    {"wrong-counts", "\"fail\": \"wrong_counts\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
+    {"wrong-counts", "\"fail\": \"wrong_counts\"", "collect", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
      "request 'a1': 8 token ids and 7 stamps", ENGINE_STOP_SHUTDOWN},
-    {"wrong-n-in", "\"fail\": \"wrong_n_in\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "n_in is 5, but 4",
+    {"wrong-n-in", "\"fail\": \"wrong_n_in\"", "collect", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "n_in is 5, but 4",
      ENGINE_STOP_SHUTDOWN},
-    {"wrong-order", "\"fail\": \"wrong_order\", \"token_us\": 100", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
+    {"wrong-order", "\"fail\": \"wrong_order\", \"token_us\": 100", "collect", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
      "the stamp of output token 7 lies before that of token 6", ENGINE_STOP_SHUTDOWN},
-    {"outside-window", "\"fail\": \"outside_window\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "window",
+    {"outside-window", "\"fail\": \"outside_window\"", "collect", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1, "[t0_ns, t1_ns]",
      ENGINE_STOP_SHUTDOWN},
-    {"short-output", "\"fail\": \"short_output\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
+    {"short-output", "\"fail\": \"short_output\"", "collect", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
      "7 tokens came out, exactly 8", ENGINE_STOP_SHUTDOWN},
-    {"merged-unreported", "\"fail\": \"merged_unreported\"", false, LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
+    {"merged-unreported", "\"fail\": \"merged_unreported\"", "collect", LLEM_ERROR_PROTOCOL, NULL, false, -1, -1,
      "merged_chunks is 0", ENGINE_STOP_SHUTDOWN},
-    {"hang", "\"fail\": \"hang\"", false, LLEM_ERROR_TIMEOUT, NULL, false, -1, -1, "did not answer 'generate'",
+    {"hang", "\"fail\": \"hang\"", "generate", LLEM_ERROR_TIMEOUT, NULL, false, -1, -1, "did not answer 'generate'",
      ENGINE_STOP_TERM},
-    {"hang-hard", "\"fail\": \"hang_hard\"", false, LLEM_ERROR_TIMEOUT, NULL, false, -1, -1,
+    {"hang-hard", "\"fail\": \"hang_hard\"", "generate", LLEM_ERROR_TIMEOUT, NULL, false, -1, -1,
      "did not answer 'generate'", ENGINE_STOP_KILL},
 };
 
@@ -294,11 +294,11 @@ static void test_failure(gconstpointer data)
     hello(engine);
     g_autoptr(GError) error = NULL;
     bool ok = load(engine, c->options, &error);
-    if (!c->in_load) {
+    if (strcmp(c->message, "load") != 0) {
         g_assert_no_error(error);
         prepare(engine, 1, 8);
         struct engine_generation g;
-        ok = engine_generate(engine, (const int64_t[]){1}, 1, in_s(c->code == LLEM_ERROR_TIMEOUT ? 0.2 : 20), &g,
+        ok = engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(c->code == LLEM_ERROR_TIMEOUT ? 0.2 : 20), &g,
                              &error);
     }
     g_assert_false(ok);
@@ -311,7 +311,7 @@ static void test_failure(gconstpointer data)
     g_assert_cmpint(f->oom, ==, c->oom);
     g_assert_cmpint(f->exit_status, ==, c->exit_status);
     g_assert_cmpint(f->signal, ==, c->signal);
-    g_assert_cmpstr(f->message_name, ==, c->in_load ? "load" : "generate");
+    g_assert_cmpstr(f->message_name, ==, c->message);
     if (c->code == LLEM_ERROR_ENGINE) { /* the adapter goes on after an error of its own */
         g_clear_error(&error);
         g_assert_true(engine_abort(engine, in_s(10), &error));
@@ -408,7 +408,7 @@ static void test_abort(void)
     g_autoptr(GError) error = NULL;
     prepare(engine, 1, 100);
     prepare(engine, 2, 100);
-    g_assert_false(engine_generate(engine, (const int64_t[]){1}, 1, in_s(0.1), &g, &error));
+    g_assert_false(engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(0.1), &g, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_TIMEOUT);
     g_clear_error(&error);
     struct engine_memory memory;
@@ -419,7 +419,7 @@ static void test_abort(void)
     g_assert_no_error(error);
     g_assert_true(engine_memory(engine, in_s(5), &memory, &error)); /* the engine is still of use */
     engine_memory_clear(&memory);
-    g_assert_false(engine_generate(engine, (const int64_t[]){2}, 1, in_s(1), &g, &error)); /* forgotten by abort */
+    g_assert_false(engine_generate_all(engine, (const int64_t[]){2}, 1, in_s(1), &g, &error)); /* forgotten by abort */
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_PROTOCOL);
     stop(engine, ENGINE_STOP_SHUTDOWN);
 }
@@ -443,7 +443,7 @@ static void test_interrupt(void)
     GThread *thread = g_thread_new("interrupter", write_soon, GINT_TO_POINTER(fd));
     struct engine_generation g;
     int64_t before = clock_mono_ns();
-    g_assert_false(engine_generate(engine, (const int64_t[]){1}, 1, in_s(60), &g, &error));
+    g_assert_false(engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(60), &g, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED);
     g_assert_cmpint(clock_mono_ns() - before, <, 30 * NS_PER_S);
     g_clear_error(&error);
@@ -464,7 +464,7 @@ static void test_log_flood(void)
     g_assert_true(load(engine, "\"token_us\": 0, \"fail\": \"log_flood\", \"log_mib\": 4", &error));
     prepare(engine, 1, 4);
     struct engine_generation g;
-    engine_generate(engine, (const int64_t[]){1}, 1, in_s(60), &g, &error);
+    engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(60), &g, &error);
     g_assert_no_error(error);
     engine_generation_clear(&g);
     g_auto(GStrv) tail = engine_log_tail(engine, 3);
@@ -498,7 +498,7 @@ static void test_log_full_disk(void)
     g_assert_true(load(engine, "\"token_us\": 0, \"fail\": \"exit\", \"fail_at\": 1", &error));
     prepare(engine, 1, 4);
     struct engine_generation g;
-    g_assert_false(engine_generate(engine, (const int64_t[]){1}, 1, in_s(20), &g, &error));
+    g_assert_false(engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(20), &g, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED);
     g_assert_nonnull(strstr(error->message, "leaving with status 3"));
     stop(engine, ENGINE_STOP_NONE);
@@ -582,7 +582,7 @@ static void test_killed_with_daemon(void)
     struct engine_generation g;
     g_autoptr(GError) error = NULL;
     kill(engine_pid(engine), SIGKILL);
-    g_assert_false(engine_generate(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error));
+    g_assert_false(engine_generate_all(engine, (const int64_t[]){1}, 1, in_s(10), &g, &error));
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_ENGINE_DIED);
     g_assert_cmpint(engine_last_failure(engine)->signal, ==, SIGKILL);
     engine_free(engine); /* in a hurry, and thorough all the same */

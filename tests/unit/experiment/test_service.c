@@ -34,12 +34,12 @@ static struct engine_generation generation_of(const struct scripted *requests, s
     return g;
 }
 
-static struct result *figures_of(struct engine_generation *g)
+static struct result *figures_of(struct engine_generation *g, int64_t pause_ns)
 {
     g_auto(owned_exchange) exchange = {
         .config_hash = g_strdup("0123456789abcdef"), .config = json_object(), .cycle = 1};
     struct result *r = result_new(&exchange);
-    service_metrics(r, g, QUANTITY_MEASURED);
+    service_metrics(r, g, pause_ns, QUANTITY_MEASURED);
     return r;
 }
 
@@ -50,8 +50,8 @@ static const struct {
     int64_t t1_ms;
     struct {
         enum result_metric metric;
-        double value; /* NaN: absent */
-    } expected[9];
+        double value; /* NaN: absent; 0: no more */
+    } expected[10];
 } cases[] = {
     /* one after the other: prefill 100 ms each, then a token every 10 ms */
     {"sequential",
@@ -60,9 +60,10 @@ static const struct {
      240,
      {{METRIC_TOKENS_IN, 80},
       {METRIC_TOKENS_OUT, 6},
-      {METRIC_TTFT_MEAN, 0.1},
+      {METRIC_TTFT_MEAN, (0.1 + 0.22) / 2}, /* the second one waits for the first */
+      {METRIC_PREFILL_LATENCY, 0.1},
       {METRIC_TPOT_MEAN, 0.01},
-      {METRIC_LATENCY_P50, 0.12},
+      {METRIC_LATENCY_MEAN, (0.12 + 0.24) / 2},
       {METRIC_PREFILL_RATE, 80 / 0.2},
       {METRIC_DECODE_RATE, 4 / 0.04},
       {METRIC_OUTPUT_RATE, 6 / 0.24},
@@ -78,10 +79,10 @@ static const struct {
       {METRIC_DECODE_RATE, 4 / 0.04},
       {METRIC_TOTAL_RATE, 106 / 0.14},
       {METRIC_REQUEST_RATE, 2 / 0.14},
-      {METRIC_TTFT_P99, 0.1},
-      {METRIC_ITL_P50, 0.02},
+      {METRIC_TTFT_P50, NAN}, /* of two requests */
+      {METRIC_ITL_MEAN, 0.02},
       {METRIC_WINDOW, 0.14}}},
-    /* without a stamp of admission the release of the batch counts; one token has no inter-token latency */
+    /* without a stamp of admission there is no prefill latency; one token has no inter-token latency */
     {"single-token",
      {{-1, 5, 0, {40}}},
      1,
@@ -93,7 +94,7 @@ static const struct {
       {METRIC_PREFILL_RATE, 5 / 0.04},
       {METRIC_LATENCY_MEAN, 0.04},
       {METRIC_TOKENS_OUT, 1},
-      {METRIC_REQUESTS, 1},
+      {METRIC_PREFILL_LATENCY, NAN},
       {METRIC_OUTPUT_RATE, 1 / 0.04}}},
 };
 
@@ -101,8 +102,8 @@ static void test_case(gconstpointer data)
 {
     size_t i = GPOINTER_TO_SIZE(data);
     struct engine_generation g = generation_of(cases[i].requests, cases[i].n, cases[i].t1_ms);
-    g_autoptr(owned_result) r = figures_of(&g);
-    for (size_t k = 0; k < G_N_ELEMENTS(cases[i].expected); k++) {
+    g_autoptr(owned_result) r = figures_of(&g, 0);
+    for (size_t k = 0; k < G_N_ELEMENTS(cases[i].expected) && cases[i].expected[k].value != 0; k++) {
         struct quantity q = result_get(r, cases[i].expected[k].metric);
         double want = cases[i].expected[k].value;
         g_test_message("%s", result_metric_row(cases[i].expected[k].metric)->id);
@@ -123,10 +124,45 @@ static void test_merged_chunks(void)
     const struct scripted request = {0, 5, 0, {40, 60, 60, 80}};
     struct engine_generation g = generation_of(&request, 1, 80);
     g.merged_chunks = 1;
-    g_autoptr(owned_result) r = figures_of(&g);
+    g_autoptr(owned_result) r = figures_of(&g, 0);
     g_assert_cmpint(result_get(r, METRIC_ITL_P95).status, ==, QUANTITY_ABSENT);
     g_assert_nonnull(result_get(r, METRIC_ITL_P95).reason);
     g_assert_cmpfloat_with_epsilon(result_get(r, METRIC_TPOT_MEAN).value, 0.04 / 3, 1e-12);
+    engine_generation_clear(&g);
+}
+
+/* A quantile needs 5/(1 − p) values: one more and it is there, one fewer and it says so. */
+static void test_quantiles(gconstpointer data)
+{
+    static const struct {
+        enum result_metric metric;
+        size_t wanted;
+    } rows[] = {{METRIC_TTFT_P50, 10}, {METRIC_TTFT_P95, 100}, {METRIC_TTFT_P99, 500}};
+    size_t wanted = rows[GPOINTER_TO_SIZE(data)].wanted;
+    for (size_t n = wanted - 1; n <= wanted; n++) {
+        g_autofree struct scripted *requests = g_new0(struct scripted, n);
+        for (size_t i = 0; i < n; i++)
+            requests[i] = (struct scripted){0, 5, 0, {40}};
+        struct engine_generation g = generation_of(requests, n, 40);
+        g_autoptr(owned_result) r = figures_of(&g, 0);
+        struct quantity q = result_get(r, rows[GPOINTER_TO_SIZE(data)].metric);
+        g_autofree char *why = g_strdup_printf("needs %zu requests, there are %zu", wanted, n);
+        g_assert_cmpint(q.status, ==, n < wanted ? QUANTITY_ABSENT : QUANTITY_MEASURED);
+        g_assert_cmpstr(q.reason, ==, n < wanted ? why : NULL);
+        g_autofree char *over = g_strdup_printf("over %zu requests", n);
+        g_assert_cmpstr(result_get(r, METRIC_TTFT_MEAN).reason, ==, over);
+        engine_generation_clear(&g);
+    }
+}
+
+/* What the meter put between repeats is in no rate; what the host did is. */
+static void test_pauses(void)
+{
+    const struct scripted requests[] = {{0, 50, 0, {100, 110, 120}}, {220, 50, 0, {320, 330, 340}}};
+    struct engine_generation g = generation_of(requests, 2, 340);
+    g_autoptr(owned_result) r = figures_of(&g, 90 * MS);
+    g_assert_cmpfloat_with_epsilon(result_get(r, METRIC_WINDOW).value, 0.25, 1e-12);
+    g_assert_cmpfloat_with_epsilon(result_get(r, METRIC_OUTPUT_RATE).value, 6 / 0.25, 1e-9);
     engine_generation_clear(&g);
 }
 
@@ -138,5 +174,9 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_case);
     }
     g_test_add_func("/service/merged-chunks", test_merged_chunks);
+    g_test_add_func("/service/pauses", test_pauses);
+    g_test_add_data_func("/service/quantiles/p50", GSIZE_TO_POINTER(0), test_quantiles);
+    g_test_add_data_func("/service/quantiles/p95", GSIZE_TO_POINTER(1), test_quantiles);
+    g_test_add_data_func("/service/quantiles/p99", GSIZE_TO_POINTER(2), test_quantiles);
     return g_test_run();
 }

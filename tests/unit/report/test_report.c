@@ -210,7 +210,7 @@ static void test_options_are_checked(void)
         {"run,levels,j_token", "run", NULL},
         {"window_s", "tail_energy_j", NULL},
         {"run,", NULL, "--columns: no column ''"},
-        {"run,statt", NULL, "did you mean 'stat'?"},
+        {"run,readot", NULL, "did you mean 'readout'?"},
         {NULL, "levels", "--sort: nothing is sorted by 'levels'"},
         {NULL, "group", "there are: run, tokens_per_s, ttft_ms, tpot_ms, peak_mb, cpu_s_token, j_token, and"},
         {NULL, "j_tokens", "did you mean 'j_token'?"},
