@@ -40,6 +40,13 @@ bool llamacpp_tokenize(struct adapter *a, void *state, const char *text, const s
     return n >= 0 || adapter_fail(a, "TokenizeFailed", "libllama cannot tokenize a text of %d bytes", length);
 }
 
+/* What of begin, end and separator a tokenizer adds depends on its kind: asked for a word with and without. */
+bool llamacpp_adds_special(const struct llamacpp *l)
+{
+    return llama_tokenize(l->vocab, "a", 1, NULL, 0, true, true) !=
+           llama_tokenize(l->vocab, "a", 1, NULL, 0, false, true);
+}
+
 /* Positions a request takes in the cache: the last token out is never computed on. */
 static int64_t positions(const struct adapter_request *r)
 {

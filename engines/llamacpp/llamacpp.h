@@ -126,6 +126,8 @@ int32_t largest_logit(const float *logits, int32_t n);
 
 /* --- generate.c ------------------------------------------------------------------------------------------------- */
 
+/* True if the model's own rule puts special tokens around a text. */
+bool llamacpp_adds_special(const struct llamacpp *l);
 bool llamacpp_tokenize(struct adapter *adapter, void *state, const char *text, const struct adapter_tokenize *how,
                        GArray *ids);
 bool llamacpp_prepare(struct adapter *adapter, void *state, struct adapter_batch *batch, bool *quiescent);

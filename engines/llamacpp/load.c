@@ -206,6 +206,9 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
     if (form && g_ascii_strcasecmp(form, l->facts.form) != 0 &&
         !adapter_substitution(a, load, reply, "quantization", form, l->facts.form, "the file holds them"))
         return false;
+    if (o->add_bos && !llamacpp_adds_special(l) &&
+        !adapter_substitution(a, load, reply, "add_bos", "true", "no special tokens", "the model's file asks for none"))
+        return false;
     bool lock = o->load_mode == LLAMA_LOAD_MODE_MLOCK || o->load_mode == LLAMA_LOAD_MODE_MMAP_MLOCK;
     if (lock && library_log_said("mlock"))
         return adapter_substitution(
@@ -237,6 +240,7 @@ static void add_resolved(struct adapter *a, const struct llamacpp *l, const stru
     json_object_del(resolved, "quantization"); /* as "weights", by what the file holds */
     for (size_t i = 0; i < G_N_ELEMENTS(counts); i++)
         json_object_set_new(resolved, counts[i].name, json_integer(counts[i].value));
+    json_object_set_new(resolved, "add_bos", json_boolean(o->add_bos && llamacpp_adds_special(l)));
     json_object_set_new(resolved, "weights", json_string(l->facts.form));
     json_object_set_new(resolved, "flash_attn", json_string(flash_attention_used(o)));
     sampling_resolved(&l->sampling, resolved);

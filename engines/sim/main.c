@@ -30,12 +30,14 @@ static uint64_t prompt_digest(const struct adapter_request *r)
     return fnv(FNV_START, r->token_ids, r->n_in * sizeof *r->token_ids);
 }
 
-/* Token number i of the answer to a prompt: of the ids alone, and of the seed when sampling. */
+/* Token number i of the answer to a prompt: of the ids alone, and of seed and decoder where they would count. */
 static int32_t output_id(const struct sim *sim, uint64_t digest, size_t i)
 {
     uint64_t hash = fnv(sim_fault_now(sim) == SIM_FAULT_same_answer ? FNV_START : digest, &i, sizeof i);
     if (sim->script.sample)
         hash = fnv(hash, &sim->script.seed, sizeof sim->script.seed);
+    if (sim->script.choice)
+        hash = fnv(hash, sim->script.choice, strlen(sim->script.choice));
     if (sim_fault_now(sim) == SIM_FAULT_nondeterministic)
         hash = fnv(hash, &sim->n_generated, sizeof sim->n_generated);
     return (int32_t)(2 + hash % (uint64_t)(sim->script.vocab - 2));
@@ -270,7 +272,8 @@ static bool emit(struct adapter *a, struct sim *sim, struct adapter_request *r)
         adapter_token(r, output_id(sim, prompt_digest(r), r->n_out), stamp);
         sim->n_emitted++;
         sim->kv_bytes += sim->script.kv_bytes_per_token;
-        if (!r->ignore_eos && sim->script.eos_after > 0 && (int64_t)r->n_out >= sim->script.eos_after)
+        int64_t end = MAX(sim->script.eos_after, sim->script.min_new_tokens);
+        if (!r->ignore_eos && sim->script.eos_after > 0 && (int64_t)r->n_out >= end)
             r->finish = "stop";
     }
     if (r->first_token_ns == 0)

@@ -77,6 +77,11 @@ static bool read_decoder(struct adapter *a, const struct adapter_load *load, str
     const json_t *temperature = json_object_get(load->decoder, "temperature");
     s->temperature = temperature ? json_number_value(temperature) : 0;
     s->sample = json_is_true(json_object_get(load->decoder, "do_sample")) && s->temperature > 0;
+    s->min_new_tokens = json_integer_value(json_object_get(load->decoder, "min_new_tokens"));
+    const json_t *penalty = json_object_get(load->decoder, "repetition_penalty");
+    bool penalised = json_is_number(penalty) && json_number_value(penalty) != 1;
+    s->choice = s->sample ? jsonx_dump(load->decoder, JSONX_CANONICAL)
+                : penalised ? jsonx_dump(penalty, JSONX_CANONICAL) : NULL;
     return true;
 }
 
@@ -97,5 +102,6 @@ bool script_read(struct adapter *a, const struct adapter_load *load, struct scri
 void script_clear(struct script *s)
 {
     g_free(s->token_us.values);
+    g_free(s->choice);
     *s = (struct script){0};
 }

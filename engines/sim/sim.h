@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * llem-engine-sim: an engine whose time, tokens, memory, CPU load and failures are written in its options. Output ids
- * follow from the input ids alone (and from the seed when sampling), so that equal work can be checked across settings.
+ * follow from the input ids alone (and from seed and decoder when sampling, and from a penalty), so that equal work can
+ * be checked across settings.
  *
  *   script.c  options → struct script
  *   burn.c    threads that use CPU time at a level
@@ -97,6 +98,8 @@ struct script {
     int64_t fail_at;
     double log_mib;
     double temperature;
+    int64_t min_new_tokens;
+    char *choice; /* what else the choice of a token follows from; NULL: nothing */
 };
 
 extern const struct adapter_option sim_options[];

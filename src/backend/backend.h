@@ -173,6 +173,7 @@ enum backend_role {
     ROLE_KV_TYPE,      /* types of the cache: of keys, then of values; one option: of both */
     ROLE_GPU_LAYERS,   /* layers on a GPU; 0 is none, below 0 all */
     ROLE_PREFIX_CACHE, /* switches that let a prompt's beginning be taken from a cache */
+    ROLE_ADD_SPECIAL,  /* switches that put a model's own special tokens around a prompt */
     ROLE_COUNT
 };
 const char *backend_role_name(enum backend_role role); /* "in_flight" */

@@ -21,6 +21,7 @@ static const struct role_row {
     [ROLE_KV_TYPE] = {"kv_type", ONE(BACKEND_CHOICE) | ONE(BACKEND_TEXT), "a choice or a string"},
     [ROLE_GPU_LAYERS] = {"gpu_layers", ONE(BACKEND_INT), "an integer"},
     [ROLE_PREFIX_CACHE] = {"prefix_cache", ONE(BACKEND_BOOL), "a boolean"},
+    [ROLE_ADD_SPECIAL] = {"add_special", ONE(BACKEND_BOOL), "a boolean"},
 };
 
 const char *backend_role_name(enum backend_role role)

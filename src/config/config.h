@@ -192,6 +192,8 @@ const struct config_table *config_rows(const struct config *config);
 /* What a role's options come to, where the engine has the role and at least one of them is set: their product, or the
  * largest (ROLE_THREADS). False: the engine decides. For roles of integers. */
 bool config_role_int(const struct config *config, enum backend_role role, int64_t *ret);
+/* True if any switch of the role is on. */
+bool config_role_on(const struct config *config, enum backend_role role);
 /* Use of GPUs by a run, as far as its engine's descriptor says. */
 enum config_gpu { CONFIG_GPU_NONE, CONFIG_GPU_MAY, CONFIG_GPU_NEEDS };
 enum config_gpu config_gpu_need(const struct config *config);

@@ -6,6 +6,7 @@
 static const enum combine { PRODUCT, LARGEST, LIST, ANY_ON } combines[ROLE_COUNT] = {
     [ROLE_BATCH] = PRODUCT,      [ROLE_IN_FLIGHT] = PRODUCT,  [ROLE_CONTEXT] = PRODUCT,    [ROLE_THREADS] = LARGEST,
     [ROLE_DEVICES] = PRODUCT,    [ROLE_KV_TYPE] = LIST,       [ROLE_GPU_LAYERS] = PRODUCT, [ROLE_PREFIX_CACHE] = ANY_ON,
+    [ROLE_ADD_SPECIAL] = ANY_ON,
 };
 
 /* Values of the role's options that apply, in the order of the role. New reference; NULL: there are none. */
@@ -73,6 +74,12 @@ bool config_role_int(const struct config *config, enum backend_role role, int64_
         return false;
     *ret = json_integer_value(value);
     return true;
+}
+
+bool config_role_on(const struct config *config, enum backend_role role)
+{
+    g_autoptr(json_t) value = role_value(config, role);
+    return json_is_true(value);
 }
 
 const char *config_role_kv_type(const struct config *config, int which)

@@ -151,8 +151,9 @@ static bool tokenize(const struct inputs *in, const struct pace *pace, const str
                      const struct exchange_prompts *prompts, struct engine_tokens **ret, size_t *ret_truncated,
                      GError **error)
 {
-    if (!engine_tokenize(session->engine, (const char *const *)prompts->text, prompts->n, /* add_special */ false,
-                         /* parse_special */ false, pace->deadline_ns, ret, error))
+    if (!engine_tokenize(session->engine, (const char *const *)prompts->text, prompts->n,
+                         config_role_on(in->config, ROLE_ADD_SPECIAL), /* parse_special */ false, pace->deadline_ns,
+                         ret, error))
         return false;
     size_t longest = (size_t)config_int(in->config, FIELD_MAX_INPUT_TOKENS);
     for (size_t i = 0; i < prompts->n; i++) {

@@ -190,6 +190,37 @@ static void probe_length(const struct preflight_question *q, struct preflight_fi
                                 option->path);
 }
 
+/* --- Special tokens -------------------------------------------------------------------------------------------------- */
+
+/* The nth switch of the role that is on, where the model's file is here: "sim.add_bos with m.gguf for sim". */
+static char *special_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    const struct backend *backend = config ? preflight_backend(config) : NULL;
+    const struct backend_option *const *options;
+    size_t n = backend ? backend_role(backend, ROLE_ADD_SPECIAL, &options) : 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!json_is_true(config_value_at(config, options[i]->path)) || !preflight_model(p, config)->path || nth-- > 0)
+            continue;
+        g_autofree char *model = preflight_model_name(config);
+        return g_strdup_printf("%s with %s", options[i]->path, model);
+    }
+    return NULL;
+}
+
+/* A switch that does nothing would make two cells of the same work. */
+static void probe_special(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    g_autofree char *path = g_strndup(q->about, strcspn(q->about, " "));
+    if (!preflight_model(q->preflight, q->config)->adds_no_special) {
+        preflight_find(ret, PREFLIGHT_OK, NULL, "%s", path);
+        return;
+    }
+    preflight_find(ret, PREFLIGHT_REFUSES, config_place_at(q->config, path),
+                   "%s: true does nothing with %s: its file asks for no special tokens around a text", path,
+                   config_string(q->config, FIELD_MODEL));
+    ret->hint = g_strdup_printf("leave %s out", path);
+}
+
 /* --- Threads --------------------------------------------------------------------------------------------------------- */
 
 /* The nth option of the role that somebody wrote: "llamacpp.n_threads 512". One without a place follows from
@@ -256,6 +287,11 @@ const struct preflight_check preflight_engine_rows[] = {
      .remedy = "lower max_input_tokens or max_output_tokens",
      .key = length_key,
      .probe = probe_length},
+    {.id = "engine.special",
+     .why = "a switch that does nothing with this model is recorded as if it had done something",
+     .remedy = "leave it out",
+     .key = special_key,
+     .probe = probe_special},
     {.id = "engine.threads",
      .why = "more threads than processors wait for each other",
      .remedy = "ask for fewer",

@@ -122,8 +122,10 @@ static struct preflight_model *model_read(const struct config *config)
         return model;
     model->path = g_strdup(resolved.path);
     if (resolved.format == WORKLOAD_FORMAT_GGUF && resolved.path &&
-        workload_facts_read(resolved.path, &facts, &model->error))
+        workload_facts_read(resolved.path, &facts, &model->error)) {
         model->context_length = facts.context_length;
+        model->adds_no_special = facts.adds_no_special;
+    }
     return model;
 }
 

@@ -64,6 +64,7 @@ struct preflight_model {
     GError *error; /* or NULL */
     char *path;    /* or NULL: the engine makes its own */
     int64_t context_length;
+    bool adds_no_special; /* its tokenizer puts no tokens around a text */
 };
 const struct preflight_model *preflight_model(struct preflight *p, const struct config *config);
 /* "m.gguf for llamacpp, precision bf16": the same for cells that need the same model. New string. */

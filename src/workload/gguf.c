@@ -42,7 +42,7 @@ struct reader {
     bool want_more; /* ran past what is in memory, but not past the file: no error is set */
     GError **error;
 
-    GHashTable *integers; /* key → boxed int64: integer pairs; arrays of integers by their rounded mean */
+    GHashTable *integers; /* key → boxed int64: integers, true and false; arrays of integers by their rounded mean */
     GHashTable *strings;  /* key → text: string pairs */
     int64_t n_token_strings;
 
@@ -209,7 +209,7 @@ static bool read_pair(struct reader *r)
     }
     if (!read_uint(r, gguf_scalar_bytes[type], &raw))
         return false;
-    if (is_integer(type))
+    if (is_integer(type) || type == GGUF_BOOL)
         keep_integer(r, key, as_signed(type, raw));
     return true;
 }
@@ -301,6 +301,17 @@ static const char *form_name(struct reader *r)
     return ggml_type_by_id((uint32_t)most)->name;
 }
 
+/* True if the file rules out every token around a text. What it does not say follows from the kind of its tokenizer;
+ * these two kinds end no text by themselves. */
+static bool adds_no_special(struct reader *r)
+{
+    const char *kind = g_hash_table_lookup(r->strings, "tokenizer.ggml.model");
+    return integer(r, NULL, "tokenizer.ggml.add_bos_token", 1) == 0 && kind &&
+           (!strcmp(kind, "gpt2") || !strcmp(kind, "llama")) &&
+           integer(r, NULL, "tokenizer.ggml.add_eos_token", 0) == 0 &&
+           integer(r, NULL, "tokenizer.ggml.add_sep_token", 0) == 0;
+}
+
 static void fill_facts(struct reader *r, const char *architecture, struct workload_facts *facts)
 {
     *facts = (struct workload_facts){
@@ -318,6 +329,7 @@ static void fill_facts(struct reader *r, const char *architecture, struct worklo
         .n_experts = integer(r, architecture, "expert_count", 0),
         .n_experts_used = integer(r, architecture, "expert_used_count", 0),
         .tied_embeddings = !r->has_output,
+        .adds_no_special = adds_no_special(r),
         .n_params = r->n_params,
         .weights_bytes = r->weights_bytes,
         .file_bytes = r->file_bytes,

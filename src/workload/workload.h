@@ -49,6 +49,7 @@ struct workload_facts {
     int64_t n_experts_used; /* per token */
     bool gated_mlp;         /* three matrices in the MLP instead of two */
     bool tied_embeddings;   /* the output matrix is the embedding matrix */
+    bool adds_no_special;   /* the file says that its tokenizer puts no tokens around a text; false: not known */
     int64_t n_params;       /* elements of all tensors; 0 when a folder does not tell */
     int64_t weights_bytes;  /* of all tensors as stored; 0 likewise */
     int64_t file_bytes;     /* size of the file(s) */

@@ -144,7 +144,7 @@ static const struct {
     const char *text, *roles;
 } ours[] = {
     {"backend: llamacpp\nllamacpp: {n_parallel: 4, type_v: q8_0, flash_attn: on}\n",
-     "{\"gpu_layers\":-1,\"in_flight\":4,\"kv_type\":[\"f16\",\"q8_0\"],\"threads\":1}"},
+     "{\"add_special\":false,\"gpu_layers\":-1,\"in_flight\":4,\"kv_type\":[\"f16\",\"q8_0\"],\"threads\":1}"},
     {"backend: sim\nsim: {batch_size: 2, prefix_cache: true}\n", "{\"batch\":2,\"prefix_cache\":true}"},
     {"backend: vllm\nvllm.engine: {tensor_parallel_size: 2, data_parallel_size: 3}\n",
      "{\"devices\":6,\"prefix_cache\":false}"},

@@ -1,0 +1,320 @@
+"""No option is recorded as done that did nothing: every one of every adapter here is changed, and what the engine was
+given, or what it did, changes with it; or the value is refused.
+
+The lists of options are those of the descriptors, the general ones those of the schema: an option without a case fails.
+llama.cpp is watched by a library preloaded before libllama (tests/engines/recording_llama.c)."""
+
+import json
+import shutil
+import subprocess
+
+import ggufs
+import pytest
+
+from studies import Study, metric, write
+
+QUICK = {"n": 2, "max_input_tokens": 8, "max_output_tokens": 3, "warmup.enabled": False}
+QUICK |= {"energy.modelled": False, "energy.max_repeats": 1}
+
+
+def options_of(build_dir, engine):
+    return json.loads((build_dir / "libexec" / "llem" / "engines" / engine / "engine.json").read_text())["options"]
+
+
+def prompts(folder, *texts):
+    """The fields of a data set of these prompts."""
+    path = folder / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+    return {"dataset": str(path), "n": len(texts)}
+
+
+class Runs:
+    """Runs of one engine, each in folders of its own."""
+
+    def __init__(self, llem, folder, fields):
+        self.llem, self.folder, self.fields, self.n = llem, folder, fields, 0
+
+    def one(self, fields, **options):
+        """(CompletedProcess, Study or None) of one cell."""
+        self.n += 1
+        path = write(self.folder / f"{self.n}.yaml", {**self.fields, **fields}, execution={"n_cycles": 1})
+        results = self.folder / f"results{self.n}"
+        done = self.llem.run("run", path, "-o", results, timeout=60, **options)
+        studies = [p for p in results.iterdir()] if results.exists() else []
+        return done, Study(studies[0]) if studies else None
+
+
+# --- llama.cpp --------------------------------------------------------------------------------------------------------
+
+# What a run was given when it never came to the engine, or the engine would not have it.
+REFUSED = "refused"
+
+
+@pytest.fixture
+def recorded(llem, build_dir, tmp_path):
+    """recorded(fields): what libllama was given, name → list of values, or REFUSED and the words."""
+    library = build_dir / "tests" / "librecording_llama.so"
+    if not library.exists():
+        pytest.fail("no recording library: configure with a libllama")
+    model = tmp_path / "tiny.gguf"
+    ggufs.write(model, *ggufs.llama())
+    runs = Runs(llem, tmp_path, {**QUICK, "backend": "llamacpp", "model": str(model)})
+    known = {}
+
+    def go(fields):
+        key = json.dumps(fields, sort_keys=True)
+        if key in known:
+            return known[key]
+        calls = tmp_path / f"calls{len(known)}"
+        calls.mkdir()
+        watched = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        done, study = runs.one(fields, env={"LLEM_TEST_RECORDING": str(calls), **watched})
+        if done.returncode:
+            assert done.returncode == 2 or study.states() == ["failed"], done.stderr
+            known[key] = {REFUSED: [study.error()["message"] if study and study.runs else done.stderr]}
+            return known[key]
+        given = {}
+        for line in next(calls.iterdir()).read_text().splitlines():
+            name, _, value = line.partition(" ")
+            given.setdefault(name, []).append(value)
+        known[key] = given
+        return given
+
+    return go
+
+
+KV = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+FLASH = {"llamacpp.flash_attn": "on"}
+SEVERAL = {"n": 4, "llamacpp.n_parallel": 2}
+
+# option → (values, what they come to in the calls, what else is set, those of the values that may be refused: by every
+# machine or by this one, which has no GPU or locks no memory)
+LLAMACPP = {
+    "quantization": (["q8_0", "q4_1", "q4_0"], "model.path", {}, ["q8_0", "q4_1", "q4_0"]),
+    "n_threads": ([1, 2], "context.n_threads", {}, []),
+    "n_threads_batch": ([1, 2], "context.n_threads_batch", {}, []),
+    "n_parallel": ([1, 2], "context.n_seq_max", {}, []),
+    "n_ctx": ([256, 512], "context.n_ctx", {}, []),
+    "n_batch": ([4, 8], "context.n_batch", {"llamacpp.n_ubatch": 4}, []),
+    "n_ubatch": ([4, 8], "context.n_ubatch", {"llamacpp.n_batch": 16}, []),
+    "type_k": (KV, "context.type_k", FLASH, []),
+    "type_v": (KV, "context.type_v", FLASH, []),
+    "flash_attn": (["off", "on", "auto"], "context.flash_attn_type", {}, []),
+    "n_gpu_layers": ([-1, 0, 1], "model.n_gpu_layers", {}, [1]),
+    "split_mode": (["none", "layer", "row", "tensor"], "model.split_mode", {}, ["tensor"]),
+    "main_gpu": ([0, 1], "model.main_gpu", {"llamacpp.split_mode": "none"}, []),
+    "offload_kqv": ([True, False], "context.offload_kqv", {}, []),
+    "op_offload": ([True, False], "context.op_offload", {}, []),
+    "kv_unified": ([True, False], "context.kv_unified", SEVERAL, []),
+    "use_extra_bufts": ([True, False], "model.use_extra_bufts", {}, []),
+    "add_bos": ([True, False], "tokenize.add_special", {}, []),
+    "load_mode": (["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"], "model.load_mode", {}, ["mlock", "mmap+mlock", "dio"]),
+}
+
+WARM = {"decoder.temperature": 0.5}
+# The same of the general fields that an adapter is given.
+GENERAL = {
+    "max_input_tokens": ([4, 400], "context.n_ctx", {}, []),
+    "max_output_tokens": ([3, 400], "context.n_ctx", {"n": 1, "max_input_tokens": 2}, []),
+    "random_seed": ([1, 2], "sampler.seed", WARM, []),
+    "decoder.preset": (["deterministic", "standard", "creative", "factual"], "sampler.temperature", {}, []),
+    "decoder.temperature": ([0, 0.5, 0.7], "sampler.temperature", {}, []),
+    "decoder.do_sample": ([False, True], "sampler.seed", WARM, [False]),
+    "decoder.top_k": ([0, 10, 20], "sampler.top_k", WARM, []),
+    "decoder.top_p": ([1, 0.5, 0.7], "sampler.top_p", WARM, []),
+    "decoder.min_p": ([0, 0.1, 0.2], "sampler.min_p", WARM, []),
+    "decoder.repetition_penalty": ([1, 1.1, 1.2], "sampler.repeat", {}, []),
+    "decoder.ignore_eos": ([True, False], "generate.looks_for_end", {}, []),
+    "decoder.min_new_tokens": ([0, 2], None, {"decoder.ignore_eos": False}, [2]),
+}
+
+
+def judge(recorded, field, case):
+    values, call, besides, refused = case
+    seen = {}
+    for value in values:
+        given = recorded({**besides, field: value})
+        print(field, value, given.get(call), given.get(REFUSED))
+        if REFUSED in given:
+            assert value in refused, given
+            assert field.rpartition(".")[2] in given[REFUSED][0].lower(), given
+        elif call:
+            seen[str(value)] = given.get(call)
+    assert len({json.dumps(given) for given in seen.values()}) == len(seen), seen
+
+
+def test_every_option_of_llamacpp_has_a_case(build_dir):
+    options = options_of(build_dir, "llamacpp")
+    assert set(LLAMACPP) == {o["name"] for o in options}
+    for option in options:
+        values = LLAMACPP[option["name"]][0]
+        if option["type"] == "choice":
+            assert values == [c if isinstance(c, str) else c["name"] for c in option["choices"]], option["name"]
+        assert len(values) > 1
+
+
+@pytest.mark.parametrize("option", LLAMACPP)
+def test_an_option_of_llamacpp_reaches_libllama(recorded, option):
+    judge(recorded, f"llamacpp.{option}", LLAMACPP[option])
+
+
+def test_every_general_field_has_a_case(llem):
+    schema = json.loads(llem.ok("config", "schema"))["properties"]
+    decoder = {f"decoder.{name}" for name in schema["decoder"]["properties"]}
+    assert decoder == {name for name in GENERAL if name.startswith("decoder.")}
+
+
+@pytest.mark.parametrize("field", GENERAL)
+def test_a_general_field_reaches_libllama(recorded, field):
+    judge(recorded, field, GENERAL[field])
+
+
+def test_precision_and_quantization_pick_the_file(llem, build_dir, tmp_path, recorded):
+    """Of a model of the catalogue; the stand-ins for its forms are tiny."""
+    adapter = build_dir / "libexec" / "llem" / "engines" / "llamacpp" / "llem-engine-llamacpp"
+    models = tmp_path / "models"
+    folder = models / "smollm2-135m-instruct"
+    folder.mkdir(parents=True)
+    for form in ("q4_1", "q4_0", "q8_0", "f16", "bf16", "f32"):
+        target = folder / f"SmolLM2-135M-Instruct-{form.upper()}.gguf"
+        subprocess.run([adapter, "--quantize", tmp_path / "tiny.gguf", target, form], check=True, capture_output=True)
+    with (folder / "SmolLM2-135M-Instruct-Q4_1.gguf").open("r+b") as packaged:
+        packaged.truncate(98362432)
+    llem.env["LLEM_MODELS_DIR"] = str(models)
+    choices = [{"precision": p} for p in ("fp32", "fp16", "bf16")]
+    choices += [{"llamacpp.quantization": q} for q in ("q8_0", "q4_1", "q4_0")]
+    paths = [recorded({"model": "smollm2-135m-instruct", **c}).get("model.path") for c in choices]
+    names = [path[0].rpartition("-")[2] for path in paths]
+    assert names == ["F32.gguf", "F16.gguf", "BF16.gguf", "Q8_0.gguf", "Q4_1.gguf", "Q4_0.gguf"]
+    shutil.rmtree(models)
+
+
+@pytest.mark.parametrize("says", [True, False, None])
+def test_begin_of_text(llem, tmp_path, says):
+    """add_bos changes the ids that the work is, and is refused, where it is written, for a file that asks for none."""
+    rule = {} if says is None else {"tokenizer__ggml__add_bos_token": says}
+    model = ggufs.write(tmp_path / "tiny.gguf", *ggufs.llama(**rule))
+    more = {**prompts(tmp_path, "hello"), "max_input_tokens": 32}
+    runs = Runs(llem, tmp_path, {**QUICK, **more, "backend": "llamacpp", "model": str(model)})
+    _, bare = runs.one({})
+    done, study = runs.one({"llamacpp.add_bos": True})
+    if says is False:
+        assert done.returncode == 2
+        assert "2.yaml:" in done.stderr
+        assert "llamacpp.add_bos: true does nothing with" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    without, with_ = bare.result(), study.result()
+    assert without["engine"]["resolved"]["add_bos"] is False
+    assert with_["engine"]["resolved"]["add_bos"] is True
+    assert with_["workload"]["input_tokens"] == [n + 1 for n in without["workload"]["input_tokens"]]
+    assert with_["workload"]["input_ids_sha256"] != without["workload"]["input_ids_sha256"]
+
+
+def test_begin_of_text_that_only_the_engine_knows_of(llem, tmp_path):
+    """A file that is silent, of a kind of tokenizer that adds nothing by itself."""
+    words = {"tokenizer__ggml__model": "gpt2", "tokenizer__ggml__pre": "default", "tokenizer__ggml__merges": ["a b"]}
+    model = ggufs.write(tmp_path / "tiny.gguf", *ggufs.llama(**words))
+    runs = Runs(llem, tmp_path, {**QUICK, "n": 1, "backend": "llamacpp", "model": str(model)})
+    done, study = runs.one({"llamacpp.add_bos": True})
+    assert done.returncode == 1
+    assert "Substitution: " in study.error()["message"]
+    assert "add_bos: 'true' was asked for, 'no special tokens' would be used" in study.error()["message"]
+
+
+# --- The scripted engine ----------------------------------------------------------------------------------------------
+
+
+def ms(name):
+    return lambda record: metric(record, name)["value"] * 1e3
+
+
+def value(name):
+    return lambda record: metric(record, name)["value"]
+
+
+def at(*path):
+    def look(record):
+        for step in path:
+            record = record[step]
+        return record
+
+    return look
+
+
+SLEEPS = {"sim.token_us": 20000}
+# option → (first value, second, what is looked at, by how much it grows (None: it is another), what else is set)
+SIM = {
+    "batch_size": (1, 2, ms("window_s"), -40, SLEEPS),
+    "load_ms": (0, 300, ms("load_s"), 250, {}),
+    "prefill_us_per_token": (0, 20000, ms("ttft_mean_s"), 100, {}),
+    "token_us": (1000, 40000, ms("tpot_mean_s"), 30, {}),
+    "jitter": (0, 1, ms("itl_max_s"), 2, {**SLEEPS, "max_output_tokens": 12}),
+    "batch_cost": (0, 4, ms("tpot_mean_s"), 50, {**SLEEPS, "sim.batch_size": 2}),
+    "threads": (1, 2, value("cpu_s_per_output_token"), 0.02, {"sim.decode_load": 0.4, "sim.token_us": 150000}),
+    "prefill_load": (0, 0.5, value("cpu_s_per_output_token"), 0.02, {"sim.prefill_us_per_token": 40000}),
+    "decode_load": (0, 0.5, value("cpu_s_per_output_token"), 0.02, {"sim.token_us": 150000}),
+    "idle_load": (0, 0.2, at("flags"), None, {}),
+    "memory_mib": (0, 8, value("weights_mb"), 8, {}),
+    "kv_bytes_per_token": (0, 1000000, value("peak_memory_mb"), 5, {}),
+    "max_context": (0, 10, REFUSED, None, {}),
+    "vocab": (512, 32000, at("workload", "input_ids_sha256"), None, {}),
+    "tokenizer": ("words", "bytes", at("workload", "input_ids_sha256"), None, {}),
+    "device": ("cpu", "gpu", at("machine", "on_gpu"), None, {}),
+    "prefix_cache": (False, True, value("tokens_in_cached"), 5, {}),
+    "merge": (1, 2, value("itl_p50_s"), None, {}),
+    "eos_after": (0, 2, value("tokens_out"), -2, {"decoder.ignore_eos": False}),
+    "attention": ("auto", "flash", at("engine", "resolved", "attention"), None, {}),
+    "fail": ("none", "load_error", REFUSED, None, {}),
+    "fail_at": (1, 100, REFUSED, None, {"sim.fail": "exit"}),
+    "log_mib": (0, 1, "log", 500000, {"sim.fail": "log_flood"}),
+}
+SIM_GENERAL = {
+    "precision": ("fp32", "bf16", at("engine", "resolved", "precision"), None, {}),
+    "random_seed": (1, 2, at("workload", "output_ids_sha256"), None, WARM),
+    "max_input_tokens": (4, 8, value("tokens_in"), 8, {}),
+    "max_output_tokens": (3, 4, value("tokens_out"), 2, {}),
+    "decoder.preset": ("standard", "creative", at("workload", "output_ids_sha256"), None, {}),
+    "decoder.temperature": (0, 0.5, at("workload", "output_ids_sha256"), None, {}),
+    "decoder.do_sample": (False, True, REFUSED, None, WARM),
+    "decoder.top_k": (10, 20, at("workload", "output_ids_sha256"), None, WARM),
+    "decoder.top_p": (0.5, 0.7, at("workload", "output_ids_sha256"), None, WARM),
+    "decoder.min_p": (0.1, 0.2, at("workload", "output_ids_sha256"), None, WARM),
+    "decoder.repetition_penalty": (1, 1.1, at("workload", "output_ids_sha256"), None, {}),
+    "decoder.ignore_eos": (True, False, value("tokens_out"), None, {"sim.eos_after": 2}),
+    "decoder.min_new_tokens": (0, 3, value("tokens_out"), 2, {"decoder.ignore_eos": False, "sim.eos_after": 2}),
+}
+
+
+def test_every_option_of_sim_has_a_case(build_dir, llem):
+    assert set(SIM) == {option["name"] for option in options_of(build_dir, "sim")}
+    decoder = json.loads(llem.ok("config", "schema"))["properties"]["decoder"]["properties"]
+    assert {f"decoder.{name}" for name in decoder} == {name for name in SIM_GENERAL if name.startswith("decoder.")}
+
+
+def seen_by(study, done, look):
+    if look == REFUSED:
+        return done.returncode
+    if look == "log":
+        return (study.runs[0] / "engine.log").stat().st_size
+    assert done.returncode == 0, done.stderr
+    return look(study.result())
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("field", [*(f"sim.{name}" for name in SIM), *SIM_GENERAL])
+def test_an_option_of_sim_changes_what_it_does(llem, build_dir, tmp_path, field):
+    first, second, look, grows, besides = {**{f"sim.{name}": case for name, case in SIM.items()}, **SIM_GENERAL}[field]
+    if field == "sim.device":
+        llem.env["LLEM_NVML_LIBRARY"] = str(build_dir / "lib" / "libllem-nvml-sim.so")
+    if field == "sim.prefix_cache":
+        besides = prompts(tmp_path, "the same six words once more", "the same six words once more")
+    runs = Runs(llem, tmp_path, {**QUICK, "backend": "sim", **besides})
+    before, after = (seen_by(*reversed(runs.one({field: v})), look) for v in (first, second))
+    print(field, before, after)
+    if grows is None:
+        assert before != after
+    elif grows < 0:
+        assert after <= before + grows
+    else:
+        assert after >= before + grows
