@@ -5,6 +5,7 @@ help:
 	@echo "make demo      install what is missing, build, measure a small real model, print the table"
 	@echo "make test      set-up, build and every test (LLEM_TEST_STRICT=1: unexpected skips fail)"
 	@echo "make build     set-up and build only: build/release/bin/llem"
+	@echo "make sim       build, and the simulated sensors with it (docs/simulators.md)"
 	@echo "make bench     what measuring costs: sampler, start-up, orchestration, perturbation"
 	@echo "make accuracy  errors of the estimators against simulated sensors with known truth"
 	@echo "make campaign  long random testing (LLEM_CAMPAIGN_N rounds)"
@@ -22,6 +23,9 @@ build:
 demo: build
 	tools/demo.sh
 
+sim: build
+	tools/build.sh release --target simulators
+
 test:
 	tools/test.sh
 
@@ -36,4 +40,4 @@ install: build
 clean:
 	rm -rf build
 
-.PHONY: help setup build demo test bench accuracy campaign install clean
+.PHONY: help setup build sim demo test bench accuracy campaign install clean

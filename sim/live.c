@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Power that follows the CPU time of a process group. The pid file holds the group's number; while it is missing or
- * the group is empty the power stands at 0 over the other loads. */
+/* Power that follows the CPU time of a process group, or of every process of one program. The pid file holds the
+ * group's number; while it is missing or nothing is found the power stands at 0 over the other loads. */
 #include "sim/script.h"
 
 #include <stdio.h>
@@ -9,11 +9,16 @@
 
 #define SCAN_NS    INT64_C(200000000) /* how often new processes of the group are looked for */
 #define EXTEND_NS  INT64_C(1000000)   /* shortest piece of power */
+#define LOOK_NS    INT64_C(4000000)   /* how often some processes are looked at for their program … */
+#define LOOKS      4 /* … and how many: all of them at once would be a gap between readings */
 
 void sim_live_free(struct sim_live *live)
 {
     g_hash_table_unref(live->seen);
+    if (live->processes)
+        g_dir_close(live->processes);
     g_free(live->pid_file);
+    g_free(live->program);
     g_free(live);
 }
 
@@ -40,6 +45,52 @@ static int group_of(const char *pid)
     return (int)group;
 }
 
+/* Counted from when it was found. */
+static void follow(struct sim_live *live, int pid)
+{
+    int64_t used;
+    if (g_hash_table_contains(live->seen, GINT_TO_POINTER(pid)) || !cpu_time(pid, &used))
+        return;
+    int64_t *row = g_new(int64_t, 2);
+    row[0] = row[1] = used;
+    g_hash_table_insert(live->seen, GINT_TO_POINTER(pid), row);
+}
+
+/* By the last part of the first word, or of the second: that is the program where an interpreter runs it. */
+static bool runs(const char *pid, const char *program)
+{
+    size_t length = 0;
+    g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", pid);
+    g_autofree char *words = file_read(path, LIMIT_RESULT_BYTES, &length, NULL);
+    const char *word = words;
+    for (int i = 0; word && i < 2 && word < words + length; i++, word += strlen(word) + 1) {
+        g_autofree char *name = g_path_get_basename(word);
+        if (!strcmp(name, program))
+            return true;
+    }
+    return false;
+}
+
+/* Some more processes, round and round. */
+static void look_on(struct sim_live *live)
+{
+    if (!live->processes)
+        live->processes = g_dir_open("/proc", 0, NULL);
+    for (int i = 0; live->processes && i < LOOKS;) {
+        const char *name = g_dir_read_name(live->processes);
+        int64_t pid;
+        if (!name) {
+            g_dir_rewind(live->processes);
+            return;
+        }
+        if (!num_parse_int(name, 1, INT32_MAX, &pid, NULL))
+            continue;
+        i++;
+        if (runs(name, live->program))
+            follow(live, (int)pid);
+    }
+}
+
 static void scan(struct sim_live *live)
 {
     g_autofree char *text = file_read(live->pid_file, 64, NULL, NULL);
@@ -49,13 +100,9 @@ static void scan(struct sim_live *live)
     GDir *dir = g_dir_open("/proc", 0, NULL);
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
-        int64_t pid, used;
-        if (!num_parse_int(name, 1, INT32_MAX, &pid, NULL) || group_of(name) != group ||
-            g_hash_table_contains(live->seen, GINT_TO_POINTER((int)pid)) || !cpu_time((int)pid, &used))
-            continue;
-        int64_t *row = g_new(int64_t, 2);
-        row[0] = row[1] = used; /* counted from when it was found */
-        g_hash_table_insert(live->seen, GINT_TO_POINTER((int)pid), row);
+        int64_t pid;
+        if (num_parse_int(name, 1, INT32_MAX, &pid, NULL) && group_of(name) == group)
+            follow(live, (int)pid);
     }
     if (dir)
         g_dir_close(dir);
@@ -87,9 +134,12 @@ void sim_live_update(struct sim_device *device, int64_t now_ns)
         sim_trace_append(live->trace, since_ns,
                          live->watts_per_core * (cpu_s - live->cpu_s) / ((double)since_ns * 1e-9));
         live->cpu_s = cpu_s;
-        if (now_ns - live->scanned_ns >= SCAN_NS) {
-            live->scanned_ns = now_ns;
+        if (now_ns - live->scanned_ns < (live->program ? LOOK_NS : SCAN_NS))
+            continue;
+        live->scanned_ns = now_ns;
+        if (live->program)
+            look_on(live);
+        else
             scan(live);
-        }
     }
 }

@@ -156,15 +156,16 @@ static struct sim_trace *new_trace(const struct reader *reader)
 
 static void add_cpu_load(struct reader *reader, json_t *load, struct sim_device *device)
 {
-    const char *path = text(reader, load, "pid_file", NULL);
-    if (!path) {
-        fail(reader, "a load of type cpu needs a pid_file");
+    const char *path = text(reader, load, "pid_file", NULL), *program = text(reader, load, "program", NULL);
+    if (!path == !program) {
+        fail(reader, "a load of type cpu needs either a pid_file or a program");
         return;
     }
     struct sim_live *live = g_new0(struct sim_live, 1);
     live->trace = new_trace(reader);
     sim_trace_append(live->trace, 1, 0);
-    live->pid_file = beside(reader, path);
+    live->pid_file = path ? beside(reader, path) : NULL;
+    live->program = g_strdup(program);
     live->watts_per_core = real(reader, load, "watts_per_core", 100);
     live->seen = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     g_ptr_array_add(device->lives, live);
@@ -177,7 +178,7 @@ static void add_load(struct reader *reader, json_t *load, struct sim_device *dev
     double watts = real(reader, load, "watts", 0);
     struct sim_rng rng = {(uint64_t)real(reader, load, "seed", 1)};
     check_keys(reader, load, "a load", KEYS("type", "watts", "points", "from_s", "to_s", "period_ms", "duty", "low_w",
-                                            "seed", "scale", "tau_ms", "step_ms", "path", "pid_file", "watts_per_core"));
+                                            "seed", "scale", "tau_ms", "step_ms", "path", "pid_file", "program", "watts_per_core"));
     int64_t from_ns = moment(reader, load, "from_s", 0, false), to_ns = moment(reader, load, "to_s", 3600, false);
     if (!reader->ok)
         return;
@@ -239,7 +240,7 @@ static struct sim_sensor read_sensor(struct reader *reader, json_t *object, stru
     return s;
 }
 
-static void read_counter(struct reader *reader, json_t *object, struct sim_device *device)
+static void read_counter(struct reader *reader, json_t *object, double quantum_j, struct sim_device *device)
 {
     check_keys(reader, object, "counter",
                KEYS("source", "reset_s", "stuck_s", "glitch_s", "glitch_j", SENSOR_KEYS));
@@ -249,7 +250,7 @@ static void read_counter(struct reader *reader, json_t *object, struct sim_devic
     struct sim_counter counter = {
         .source = !strcmp(source, "truth") ? SIM_COUNTER_TRUTH : SIM_COUNTER_DUTY,
         .sensor = read_sensor(reader, object, base),
-        .quantum_j = 0.001,
+        .quantum_j = quantum_j,
         .reset_ns = moment(reader, object, "reset_s", 0, true),
         .stuck_ns = moment(reader, object, "stuck_s", 0, true),
         .glitch_ns = moment(reader, object, "glitch_s", 0, true),
@@ -279,7 +280,7 @@ static void read_sensors(struct reader *reader, json_t *object, struct sim_devic
     device->instant = read_sensor(reader, i, instant);
     device->average = read_sensor(reader, a, average);
     if (!json_is_false(c))
-        read_counter(reader, json_is_object(c) ? c : NULL, device);
+        read_counter(reader, json_is_object(c) ? c : NULL, 0.001, device);
 }
 
 /* --- devices ------------------------------------------------------------------------------------------------------------------ */
@@ -455,6 +456,25 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     read_sensors(reader, object, device);
 }
 
+/* A package of RAPL: its counter alone, refreshed each millisecond in units of 2^-14 J, as server parts have it. */
+static void add_package(struct reader *reader, json_t *object, unsigned index)
+{
+    struct sim_device *device = device_new(index);
+    json_t *loads = json_object_get(object, "load"), *load, *counter = json_object_get(object, "counter");
+    size_t at;
+    g_ptr_array_add(reader->script->packages, device);
+    device->board = sim_board_new(reader->script->epoch_ns);
+    check_keys(reader, object, "a package", KEYS("name", "load", "counter"));
+    check_keys(reader, counter, "counter", KEYS("reset_s", "stuck_s", "glitch_s", "glitch_j", SENSOR_KEYS));
+    g_autofree char *name = g_strdup_printf("package-%u", index);
+    device->name = g_strdup(text(reader, object, "name", name));
+    device->instant = (struct sim_sensor){.period_ns = NS_PER_MS, .gain = 1}; /* what its counter is like unless told */
+    json_array_foreach(loads, at, load)
+        add_load(reader, load, device);
+    if (reader->ok)
+        read_counter(reader, counter, 0x1p-14, device);
+}
+
 /* --- faults and the whole ------------------------------------------------------------------------------------------------------ */
 
 static nvml_return code_of(struct reader *reader, const char *name)
@@ -524,7 +544,7 @@ static void read_script(struct reader *reader, json_t *tree)
 {
     struct sim_script *script = reader->script;
     check_keys(reader, tree, "the script", KEYS("driver_version", "nvml_version", "cuda_version", "clock", "epoch_ns",
-                                                "latency", "devices", "faults", "prints"));
+                                                "latency", "devices", "packages", "faults", "prints"));
     const char *clock = text(reader, tree, "clock", NULL);
     if (clock)
         map_clock(reader, clock);
@@ -545,6 +565,8 @@ static void read_script(struct reader *reader, json_t *tree)
     size_t index;
     json_array_foreach(json_object_get(tree, "devices"), index, item)
         add_device(reader, item, (unsigned)index);
+    json_array_foreach(json_object_get(tree, "packages"), index, item)
+        add_package(reader, item, (unsigned)index);
     json_array_foreach(json_object_get(tree, "faults"), index, item)
         add_fault(reader, item);
 }
@@ -557,6 +579,7 @@ struct sim_script *sim_script_load(const char *path, GError **error)
         return NULL;
     struct sim_script *script = g_new0(struct sim_script, 1);
     script->devices = g_ptr_array_new_with_free_func(device_free);
+    script->packages = g_ptr_array_new_with_free_func(device_free);
     script->faults = g_array_new(FALSE, FALSE, sizeof(struct sim_fault));
     g_array_set_clear_func(script->faults, fault_clear);
     g_autofree char *folder = path ? g_path_get_dirname(path) : g_strdup(".");
@@ -574,6 +597,7 @@ void sim_script_free(struct sim_script *script)
     if (!script)
         return;
     g_ptr_array_unref(script->devices);
+    g_ptr_array_unref(script->packages);
     g_array_unref(script->faults);
     if (script->clock)
         munmap((void *)(uintptr_t)script->clock, sizeof(int64_t));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of the NVML simulator: the script (docs: sim/README.md) as structs. Every time in a script is seconds after
- * its epoch; here everything is absolute ns of the script's clock.
+ * Inside of the simulators of NVML and RAPL: the script (docs: sim/README.md) as structs. Every time in a script is
+ * seconds after its epoch; here everything is absolute ns of the script's clock.
  */
 #pragma once
 
@@ -28,10 +28,12 @@ struct sim_memory_step {
     uint64_t used_bytes;
 };
 
-/* Power that follows the CPU time of a process group. */
+/* Power that follows the CPU time of a process group, or of a program's processes. */
 struct sim_live {
     struct sim_trace *trace; /* owned by the board */
-    char *pid_file;
+    char *pid_file;          /* with a process group; NULL: by program */
+    char *program;           /* last part of the command's path */
+    GDir *processes;         /* how far those were looked through that may run it */
     double watts_per_core;
     int64_t scanned_ns; /* when /proc was last looked through */
     GHashTable *seen;   /* pid → int64_t: CPU time last seen, kept when the process has ended */
@@ -79,7 +81,8 @@ struct sim_script {
     int64_t latency_ns, latency_jitter_ns, stall_ns;
     unsigned stall_every;
     struct sim_rng latency_rng;
-    GPtrArray *devices; /* struct sim_device */
+    GPtrArray *devices;  /* struct sim_device */
+    GPtrArray *packages; /* struct sim_device that have a name, loads and a counter alone */
     GArray *faults;     /* struct sim_fault */
 };
 

@@ -142,7 +142,7 @@ static void add_file(struct hwmon *hwmon, const struct meter_context *context, c
         .id = id, .device = part, .label = shown, .scope = scope, .kind = kind, .rate = METER_SLOW,
         .scale = 1e-6, .raw_unit = kind == METER_ENERGY ? "uJ" : "uW",
         .window_ns = kind == METER_POWER_AVERAGE ? average_window_ns(context, chip, number) : 0,
-        .sensor_class = CLASS_CHIP, .status = QUANTITY_MEASURED,
+        .sensor_class = CLASS_CHIP, .status = sysfs_status(context),
     };
     size_t index = source_add(&hwmon->head, &channel);
     char *path = g_strdup_printf("%s" HWMON "/%s/%s", context->sysroot, chip, file);

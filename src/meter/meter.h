@@ -29,6 +29,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* A sysroot that has a file of this name is a simulator's: no value from below it is called measured. */
+#define METER_SIMULATED_ROOT "llem-simulated"
+
 struct meter_options {
     const char *sysroot;        /* prefix of /sys and /proc; NULL: $LLEM_SYSROOT or none */
     const char *const *sources; /* NULL-terminated names; NULL: those with SOURCE_BY_AUTO */

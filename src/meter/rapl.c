@@ -35,6 +35,7 @@ struct rapl {
     struct meter_source head;
     GArray *domains; /* struct domain, parallel to the channels */
     const char *sensor_class;
+    enum quantity_status status; /* of its values */
     GString *perf_notes;
 };
 
@@ -148,7 +149,7 @@ static void add_domain(struct rapl *rapl, size_t row, const struct place *at, do
         .scale = scale, .raw_unit = raw_unit, .wrap = wrap, .max_power_w = MAX_PACKAGE_W,
         .refresh_ns = REFRESH_NS, .window_ns = REFRESH_NS,
         .sensor_class = rapl->sensor_class,
-        .status = QUANTITY_MEASURED,
+        .status = rapl->status,
     };
     source_add(&rapl->head, &channel);
     g_array_append_val(rapl->domains, domain);
@@ -382,6 +383,7 @@ static struct meter_source *rapl_open(const struct meter_context *context, char 
     rapl->domains = g_array_new(FALSE, FALSE, sizeof(struct domain));
     rapl->perf_notes = g_string_new(NULL);
     rapl->sensor_class = cpu_class(context);
+    rapl->status = sysfs_status(context);
     add_perf(rapl, context);
     check_moving(rapl, 0, context);
     size_t perf_count = rapl->head.channels->len;

@@ -64,6 +64,12 @@ void source_absent(struct meter_source *source, size_t index, const char *format
     channel->reason = source_string(source, text);
 }
 
+enum quantity_status sysfs_status(const struct meter_context *context)
+{
+    g_autofree char *mark = g_build_filename(context->sysroot, METER_SIMULATED_ROOT, NULL);
+    return *context->sysroot && access(mark, F_OK) == 0 ? QUANTITY_SIMULATED : QUANTITY_MEASURED;
+}
+
 char *sysfs_text(const struct meter_context *context, const char *path)
 {
     g_autofree char *full = g_strconcat(context->sysroot, path, NULL);

@@ -70,6 +70,8 @@ void source_absent(struct meter_source *source, size_t index, const char *format
 /* A copy of a string that lives as long as the source. */
 const char *source_string(struct meter_source *source, const char *text);
 
+/* What a value of a file below the sysroot is: measured, unless the sysroot says of itself that it is simulated. */
+enum quantity_status sysfs_status(const struct meter_context *context);
 /* Files below the sysroot. The whole (small) text without trailing blanks, or NULL with errno. New string. */
 char *sysfs_text(const struct meter_context *context, const char *path);
 /* One integer, read anew; status says how it went. No allocation. path is absolute, sysroot included. */
