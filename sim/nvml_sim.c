@@ -486,13 +486,20 @@ DEVICE_CALL(nvmlDeviceGetApplicationsClock, (nvml_device handle, unsigned type, 
 DEVICE_CALL(nvmlDeviceGetCurrentClocksEventReasons, (nvml_device handle, unsigned long long *ret), { *ret = 1; })
 DEVICE_CALL(nvmlDeviceGetCurrentClocksThrottleReasons, (nvml_device handle, unsigned long long *ret), { *ret = 1; })
 
+/* In whole degrees, as drivers say it; it cools no further than room temperature. */
+static unsigned temperature_c(const struct sim_device *device, int64_t now_ns)
+{
+    double cooled_c = device->cools_c_per_s * (double)(now_ns - script->epoch_ns) * 1e-9;
+    return (unsigned)fmax(device->temperature_c - cooled_c, fmin(device->temperature_c, 20));
+}
+
 DEVICE_CALL(nvmlDeviceGetTemperature, (nvml_device handle, unsigned sensor, unsigned *ret), {
-    *ret = device->temperature_c;
+    *ret = temperature_c(device, now_ns);
     code = sensor == 0 ? NVML_OK : NVML_INVALID_ARGUMENT;
 })
 DEVICE_CALL(nvmlDeviceGetTemperatureV, (nvml_device handle, struct nvml_temperature *ret), {
     code = ret->version == NVML_TEMPERATURE_V1 ? NVML_OK : NVML_ARGUMENT_VERSION_MISMATCH;
-    ret->celsius = (int)device->temperature_c;
+    ret->celsius = (int)temperature_c(device, now_ns);
 })
 DEVICE_CALL(nvmlDeviceGetTemperatureThreshold, (nvml_device handle, unsigned type, unsigned *ret), {
     *ret = type == 0 ? 92 : 87; /* shutdown, slowdown */

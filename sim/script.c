@@ -416,7 +416,7 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     device->board = sim_board_new(reader->script->epoch_ns);
     check_keys(reader, object, "a device",
                KEYS("name", "uuid", "pci", "vbios", "architecture", "capability", "power_limit_w", "power_limit_min_w",
-                    "power_limit_max_w", "temperature_c", "memory_temperature_c", "utilisation", "clock_mhz",
+                    "power_limit_max_w", "temperature_c", "cools_c_per_s", "memory_temperature_c", "utilisation", "clock_mhz",
                     "max_clock_mhz", "memory_clock_mhz", "mig", "ecc", "persistence", "module", "process_stride",
                     "memory_total_mib", "memory_reserved_mib", "memory", "memory_partition",
                     "memory_v2_counts_reserved", "processes", "instances", "lost_s", "load", "instant", "average",
@@ -434,6 +434,7 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     device->min_limit_mw = milli(reader, object, "power_limit_min_w", 200);
     device->max_limit_mw = milli(reader, object, "power_limit_max_w", 700);
     device->temperature_c = (unsigned)real(reader, object, "temperature_c", 45);
+    device->cools_c_per_s = real(reader, object, "cools_c_per_s", 0);
     device->memory_temperature_c = (unsigned)real(reader, object, "memory_temperature_c", 50);
     device->utilisation = (unsigned)real(reader, object, "utilisation", 0);
     device->clock_mhz = (unsigned)real(reader, object, "clock_mhz", 1980);

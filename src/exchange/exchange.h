@@ -67,6 +67,8 @@ enum exchange_flags {
     X(OBJECT, host_clock, "host.clock", EXCHANGE_OPTIONAL, "beside",                                                   \
       "the clock that the worker must share: boot, time namespace, both clocks at one moment")                         \
     X(INT, cycle, "context.cycle", EXCHANGE_REQUIRED, "study", "how often this cell has come in the study, from 1")    \
+    X(INT, rested_ms, "context.rested_ms", EXCHANGE_OPTIONAL, "study",                                                 \
+      "how long ago the run before it ended on this machine, ms, at least 1; left out: the study had none yet")        \
     X(STRING, study, "context.study", EXCHANGE_OPTIONAL, "study", "name of the study")                                 \
     X(STRING, study_hash, "context.study_hash", EXCHANGE_OPTIONAL, "study", "hash over the hashes of its cells")       \
     X(STRING, runner, "context.runner", EXCHANGE_OPTIONAL, "study", "what the run is run by: local, …")                \

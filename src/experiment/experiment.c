@@ -40,6 +40,7 @@ static bool load_model(struct experiment *x, GError **error)
         return false;
     machine_bind_boards(x->machine, x->sensors.meter, &x->session.loaded, x->inputs.exchange.boards);
     sensors_bind(&x->sensors, x->session.loaded.on_gpu, machine_boards(x->machine));
+    idle_judge_cold(&x->inputs, &x->sensors, &x->idle_cold);
     json_object_set_new(x->environment, "engine", session_json(&x->inputs, &x->session));
     return save_environment(x, error);
 }
@@ -54,37 +55,21 @@ static bool warm_up(struct experiment *x, GError **error)
     return warmup_run(&x->inputs, &x->pace, &x->sensors, &x->session, &x->warmup, error);
 }
 
-/* Half of the time before the work and half after it: the level during the work lies between, and a drift shows. */
+/* Half of the time before the warm-up and half after the work: the level during the work lies between, and a drift
+ * shows. Not between warm-up and work, which would then begin on a board that has cooled. */
 static bool take_idle_context(struct experiment *x, GError **error)
 {
     return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, "idle_context", &x->idle_context, error);
 }
 
-#define QUIET_NS (2500 * NS_PER_MS) /* after the warm-up, in which a sensor has shown all of it */
-
-/* What the run has shown of its sensors by now: a counter that follows the 1-s average, the least that boards draw, how
- * late readings are. */
-static void learn_of_sensors(const struct inputs *in, const struct warmup *warmup, const struct idle *idle,
-                             struct sensors *sensors)
-{
-    if (warmup->at.t1_ns) {
-        const struct energy_window w = {warmup->at.t0_ns - NS_PER_S, warmup->at.t0_ns, warmup->at.t1_ns,
-                                        MIN(warmup->at.t1_ns + QUIET_NS, clock_mono_ns()), 1, 0, 0};
-        g_autoptr(owned_scopes) scopes = sensors_scopes(sensors, w.guard_from_ns, w.guard_to_ns, NULL);
-        g_autoptr(GArray) following = energy_scopes_following(scopes), lags = energy_scopes_lags(scopes, &w);
-        sensors_learn(sensors, following);
-        sensors_learn(sensors, lags);
-    }
-    if (idle->at.t1_ns)
-        sensors_set_levels(sensors, &idle->at);
-    if (config_has(in->config, FIELD_ENERGY_CALIBRATION))
-        sensors_calibrate(sensors, config_string(in->config, FIELD_ENERGY_CALIBRATION));
-}
-
+/* What is known of the sensors before the work: the least that boards draw, their calibration. */
 static bool measure(struct experiment *x, GError **error)
 {
-    learn_of_sensors(&x->inputs, &x->warmup, &x->idle_context, &x->sensors);
-    return block_measure(&x->inputs, &x->pace, &x->session, &x->sensors, x->machine, &x->block, error);
+    if (x->idle_context.at.t1_ns)
+        sensors_set_levels(&x->sensors, &x->idle_context.at);
+    if (config_has(x->inputs.config, FIELD_ENERGY_CALIBRATION))
+        sensors_calibrate(&x->sensors, config_string(x->inputs.config, FIELD_ENERGY_CALIBRATION));
+    return block_measure(&x->inputs, &x->pace, &x->session, &x->warmup, &x->sensors, x->machine, &x->block, error);
 }
 
 static bool take_idle_after(struct experiment *x, GError **error)
@@ -129,8 +114,8 @@ static const struct phase {
     {"engine start", start_engine},
     {"load", load_model},
     {"tokenize", tokenize},
-    {"warm-up", warm_up},
     {"idle with the engine loaded", take_idle_context},
+    {"warm-up", warm_up},
     {"measure", measure},
     {"idle after the work", take_idle_after},
     {"memory", ask_memory},

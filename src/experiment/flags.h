@@ -6,6 +6,8 @@
 
 #define FLAG_ROWS(X)                                                                                                   \
     X(NOT_STEADY, "not_steady", "the warm-up ended at its maximum before the work was steady")                         \
+    X(COLD_SHAPE, "cold_shape",                                                                                        \
+      "requests of the work were computed together in a number that the warm-up had not run: first calls may be in it")\
     X(NOT_QUIESCENT, "engine_not_quiescent", "the engine works while it has no requests: the idle level is not idle")  \
     X(SUBSTITUTED, "substituted", "the engine used something else than was asked for: see engine.substitutions")       \
     X(OUTPUT_LENGTH_VARIES, "output_length_varies", "some requests ended before max_output_tokens: unequal work")      \

@@ -151,13 +151,30 @@ enum quantity_status session_status(const struct session *session);
 bool idle_take(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors, double share,
                const char *mark, struct idle *ret, GError **error);
 
+/* Of a stretch before the engine was started, when it is known which boards are the run's: where they were still warm
+ * of something else, it did not take place. */
+void idle_judge_cold(const struct inputs *inputs, const struct sensors *sensors, struct idle *idle);
+
 struct warmup {
     struct stretch at;
     struct energy_steady steady;
     size_t iterations;
+    size_t shapes, shapes_cold; /* sizes in which requests of the work are computed together; those it did not run */
 };
 bool warmup_run(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors,
                 const struct session *session, struct warmup *ret, GError **error);
+
+/* Once more, for an engine that has rested. number: of the iteration, from 0, another one each time. */
+bool warmup_again(const struct inputs *inputs, const struct pace *pace, const struct session *session, size_t number,
+                  GError **error);
+
+/* Clocks and throttling of the CPUs that the engine may use. */
+struct cpu_state {
+    size_t cpus;                      /* that it may use; 0: not known */
+    double mean_hz, least_hz, most_hz; /* NaN: the kernel does not say */
+    int64_t throttled;                /* thermal events so far; -1: the kernel does not count them */
+    char governors[96];               /* their names, each once; "": none */
+};
 
 /* CPU time used so far. */
 struct machine_use {
@@ -181,6 +198,8 @@ struct block {
     struct stretch at;         /* t0 and t1 of the window, with its ticks */
     struct clock_anchor began; /* wall time, read at the end of the work: clocks are set in long guards too */
     struct engine_generation generation;
+    struct cpu_state cpu_start, cpu_end; /* as the warm-up, and the work, left them */
+    bool rewarmed; /* the engine had rested: an iteration of the warm-up ran once more before the guard */
     /* at the start of the guard, around the work, at the end of the guard */
     struct machine_use use_pre, use_before, use_after, use_post;
     bool guard_gave_up;
@@ -193,9 +212,11 @@ struct energy_options block_options(const struct inputs *inputs, const struct bl
 
 struct machine;
 /* Measures a block, and where it was too short or its guards did not fit its sensors another one in its place. Learns
- * what the readings show of the sensors; notes who else holds memory of the boards. */
+ * what the readings show of the sensors, in the quiet behind the warm-up and by the block; notes who else holds memory
+ * of the boards. */
 bool block_measure(const struct inputs *inputs, const struct pace *pace, const struct session *session,
-                   struct sensors *sensors, struct machine *machine, struct block *ret, GError **error);
+                   const struct warmup *warmup, struct sensors *sensors, struct machine *machine, struct block *ret,
+                   GError **error);
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */
 

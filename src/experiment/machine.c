@@ -2,6 +2,7 @@
 #include "experiment/machine.h"
 
 #include "experiment/flags.h"
+#include "experiment/state.h"
 #include "stats/stats.h"
 
 #include <math.h>
@@ -339,6 +340,7 @@ static json_t *board_json(const struct experiment *x, const char *uuid, bool our
         if (!ours && i == 1 && mean > OTHER_GPU_MAX)
             flag_raise(r, FLAG_OTHER_GPU);
     }
+    board_state_add(&x->sensors, w, uuid, tree);
     mean_of(&x->sensors, uuid, METER_PROCESSES, w->guard_from_ns, w->guard_to_ns, &highest);
     jsonx_set_real(tree, "processes_most", highest, none);
     if (ours && x->machine->strangers && highest > (double)x->machine->holders_most) /* one came and went */
@@ -375,6 +377,7 @@ void machine_report(const struct experiment *x, struct result *r)
     report_cpu(&x->block, r);
     report_cpu_of_engine(x, r);
     result_put_json(r, PART_MACHINE_GPUS, boards_json(x, r));
+    result_put_json(r, PART_MACHINE_CPU, cpu_states_json(&x->block.cpu_start, &x->block.cpu_end));
     report_guards(&x->block, r);
     report_strangers(x, r);
     report_gate(x, r);

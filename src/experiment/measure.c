@@ -2,6 +2,7 @@
 /* The measured block: the work, between two guards, as often in one window as its sensors need. */
 #include "experiment/internal.h"
 #include "experiment/machine.h"
+#include "experiment/state.h"
 #include "workload/workload.h"
 
 #include <math.h>
@@ -9,6 +10,8 @@
 #define REPEATS_WHEN_LOCKED 4 /* dithered: docs/methodology.md */
 #define TEARDOWN_NS         (10 * NS_PER_S)
 #define GUARD_POLL_NS       (100 * NS_PER_MS)
+#define RESTED_NS           (2 * NS_PER_S) /* after this an engine is warmed up once more */
+#define AGAIN_FIRST         1000000        /* numbers of these iterations */
 #define HALF_WIDTH_OF_ENDS  0.8 /* 95 % of two rectangular parts of width 1: 1.96·√(2/12) */
 
 /* What the functions of this file share: all that a block needs, and nothing that one fills. */
@@ -16,7 +19,8 @@ struct setting {
     const struct inputs *in;
     const struct pace *pace;
     const struct session *session;
-    const struct sensors *sensors;
+    const struct warmup *warmup;
+    struct sensors *sensors;
 };
 
 void block_clear(struct block *block)
@@ -24,6 +28,30 @@ void block_clear(struct block *block)
     engine_generation_clear(&block->generation);
     stretch_clear(&block->at);
     *block = (struct block){0};
+}
+
+/* --- how it is to be measured ------------------------------------------------------------------------------------ */
+
+/* The longest period of a sensor that sees only a part of it; 0: none. */
+static int64_t dither(const GArray *channels)
+{
+    int64_t longest = 0;
+    for (guint i = 0; i < channels->len; i++) {
+        const struct energy_channel *c = &g_array_index(channels, struct energy_channel, i);
+        longest = MAX(longest, energy_dither_ns(c));
+    }
+    return longest;
+}
+
+/* Quiet time and pauses for the sensors as they are known by now. */
+static struct block_plan plan_for(const struct setting *s, int64_t repeats)
+{
+    g_autoptr(GArray) channels = sensors_channels(s->sensors);
+    struct block_plan plan = {.repeats = repeats, .dither_ns = dither(channels)};
+    plan.guard = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
+    if (config_has(s->in->config, FIELD_ENERGY_GUARD_MS))
+        plan.guard.pre_ns = plan.guard.post_ns = config_ns(s->in->config, FIELD_ENERGY_GUARD_MS);
+    return plan;
 }
 
 /* --- guards ------------------------------------------------------------------------------------------------------ */
@@ -155,21 +183,49 @@ static GArray *prepare_all(const struct setting *s, struct block *block, GError 
 
 /* --- one block --------------------------------------------------------------------------------------------------- */
 
+/* What the end of the warm-up shows of the sensors, seen in the quiet behind it: a counter that follows the 1-s
+ * average, how late readings are. */
+static void learn_of_warmup(const struct setting *s)
+{
+    const struct stretch *at = &s->warmup->at;
+    if (!at->t1_ns)
+        return;
+    const struct energy_window w = {at->t0_ns - NS_PER_S, at->t0_ns, at->t1_ns, clock_mono_ns(), 1, 0, 0};
+    g_autoptr(owned_scopes) scopes = sensors_scopes(s->sensors, w.guard_from_ns, w.guard_to_ns, NULL);
+    g_autoptr(GArray) following = energy_scopes_following(scopes), lags = energy_scopes_lags(scopes, &w);
+    sensors_learn(s->sensors, following);
+    sensors_learn(s->sensors, lags);
+}
+
+/* The quiet before the work: as long as planned, and as long as what it shows of the sensors asks for. */
+static bool keep_quiet_before(const struct setting *s, struct block *block, GError **error)
+{
+    int64_t from_ns = block->window.guard_from_ns;
+    if (!pace_wait_until(s->pace, from_ns + block->plan.guard.pre_ns, error))
+        return false;
+    learn_of_warmup(s);
+    struct block_plan now = plan_for(s, block->plan.repeats);
+    block->plan.guard = now.guard;
+    return pace_wait_until(s->pace, from_ns + now.guard.pre_ns, error);
+}
+
 /* The quiet before, the work, the quiet after: their order is all that matters here. */
 static bool work_between_guards(const struct setting *s, const GArray *batches, struct block *block, GError **error)
 {
     struct energy_window *w = &block->window;
     const struct engine_loaded *loaded = &s->session->loaded;
     bool quiet = s->sensors->need_quiet;
+    cpu_state_take(loaded, &block->cpu_start);
     int64_t from_ns = w->guard_from_ns = clock_mono_ns();
     block->use_pre = machine_use_now(loaded);
-    if (quiet && !pace_wait_until(s->pace, from_ns + block->plan.guard.pre_ns, error))
+    if (quiet && !keep_quiet_before(s, block, error))
         return false;
     block->use_before = machine_use_now(loaded);
     block->at.tick0 = sensors_ticks(s->sensors, 1);
     if (!release(s, batches, block, error))
         return false;
     block->at.tick1 = sensors_ticks(s->sensors, 2);
+    cpu_state_take(loaded, &block->cpu_end);
     block->use_after = machine_use_now(loaded);
     block->began = clock_anchor_take();
     block->at.t0_ns = w->t0_ns;
@@ -183,14 +239,23 @@ static bool work_between_guards(const struct setting *s, const GArray *batches, 
     return true;
 }
 
-static bool measure_once(const struct setting *s, const struct block_plan *plan, struct machine *machine,
-                         struct block *ret, GError **error)
+/* An engine that has rested since the warm-up, or since the block before, has cooled and lowered its clocks. */
+static bool warm_again(const struct setting *s, int64_t last_work_ns, struct block *block, GError **error)
+{
+    if (!s->warmup->at.t1_ns || clock_mono_ns() - last_work_ns < RESTED_NS)
+        return true;
+    block->rewarmed = true;
+    return warmup_again(s->in, s->pace, s->session, AGAIN_FIRST, error);
+}
+
+/* last_work_ns: when the engine worked last. */
+static bool measure_once(const struct setting *s, const struct block_plan *plan, int64_t last_work_ns,
+                         struct machine *machine, struct block *ret, GError **error)
 {
     *ret = (struct block){.plan = *plan};
-    if (!engine_reset(s->session->engine, true, true, s->pace->deadline_ns, NULL, NULL, error))
-        return false;
     g_autoptr(GArray) batches = prepare_all(s, ret, error);
-    if (!batches)
+    if (!batches || !warm_again(s, last_work_ns, ret, error) ||
+        !engine_reset(s->session->engine, true, true, s->pace->deadline_ns, NULL, NULL, error))
         return false;
     machine_see_strangers(machine, s->sensors->meter, &s->session->loaded);
     if (!work_between_guards(s, batches, ret, error) ||
@@ -203,29 +268,7 @@ static bool measure_once(const struct setting *s, const struct block_plan *plan,
     return true;
 }
 
-/* --- how it is to be measured ------------------------------------------------------------------------------------ */
-
-/* The longest period of a sensor that sees only a part of it; 0: none. */
-static int64_t dither(const GArray *channels)
-{
-    int64_t longest = 0;
-    for (guint i = 0; i < channels->len; i++) {
-        const struct energy_channel *c = &g_array_index(channels, struct energy_channel, i);
-        longest = MAX(longest, energy_dither_ns(c));
-    }
-    return longest;
-}
-
-/* Quiet time and pauses for the sensors as they are known by now. */
-static struct block_plan plan_for(const struct setting *s, int64_t repeats)
-{
-    g_autoptr(GArray) channels = sensors_channels(s->sensors);
-    struct block_plan plan = {.repeats = repeats, .dither_ns = dither(channels)};
-    plan.guard = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
-    if (config_has(s->in->config, FIELD_ENERGY_GUARD_MS))
-        plan.guard.pre_ns = plan.guard.post_ns = config_ns(s->in->config, FIELD_ENERGY_GUARD_MS);
-    return plan;
-}
+/* --- how often ----------------------------------------------------------------------------------------------- */
 
 /* How many repeats, with their guards, the time that is left allows. A block that could not end would cost the one
  * that is there. */
@@ -303,12 +346,14 @@ static bool learn_of_block(const struct block *block, struct sensors *sensors)
 }
 
 bool block_measure(const struct inputs *in, const struct pace *pace, const struct session *session,
-                   struct sensors *sensors, struct machine *machine, struct block *ret, GError **error)
+                   const struct warmup *warmup, struct sensors *sensors, struct machine *machine, struct block *ret,
+                   GError **error)
 {
-    const struct setting s = {in, pace, session, sensors};
+    const struct setting s = {in, pace, session, warmup, sensors};
     struct block_plan plan = plan_for(&s, 1);
-    if (!measure_once(&s, &plan, machine, ret, error))
+    if (!measure_once(&s, &plan, warmup->at.t1_ns, machine, ret, error))
         return false;
+    plan = ret->plan; /* its guards as they were kept */
     ret->period_changed = sensors->need_quiet && learn_of_block(ret, sensors);
     /* A sensor slower than was known wants longer guards: once more with them, where there is time. */
     struct block_plan longer = plan_for(&s, 1);
@@ -323,8 +368,9 @@ bool block_measure(const struct inputs *in, const struct pace *pace, const struc
         again ? g_strdup("a sensor is slower than was known: once more with longer guards")
               : g_strdup_printf("too short for the sensor: %" G_GINT64_FORMAT " repeats in one window", plan.repeats);
     pace_say(pace, text);
+    int64_t worked_ns = ret->window.t1_ns;
     block_clear(ret);
-    if (!measure_once(&s, &plan, machine, ret, error))
+    if (!measure_once(&s, &plan, worked_ns, machine, ret, error))
         return false;
     learn_of_block(ret, sensors);
     ret->period_changed = changed;

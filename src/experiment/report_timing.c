@@ -25,12 +25,14 @@ static void put_window(const struct block *block, struct result *r)
     result_put_real(r, PART_TIMING_WINDOW_HOST_GAP_SHARE, (double)w->gap_ns / length_ns, "the window has no length");
 }
 
-static void put_steadiness(const struct warmup *warmup, struct result *r)
+static void put_steadiness(const struct warmup *warmup, bool rewarmed, struct result *r)
 {
     const struct energy_steady *s = &warmup->steady;
     const char *few = warmup->at.t1_ns ? "fewer than five iterations" : NO_WARMUP;
     bool some = warmup->iterations > 0;
     result_put_int(r, PART_STEADINESS_ITERATIONS, (int64_t)warmup->iterations);
+    result_put_int(r, PART_STEADINESS_SHAPES, (int64_t)(warmup->shapes - warmup->shapes_cold));
+    result_put_bool(r, PART_STEADINESS_REWARMED, rewarmed);
     result_put_bool(r, PART_STEADINESS_STEADY, s->steady);
     result_put_bool(r, PART_STEADINESS_TIMED_OUT, s->timed_out);
     result_put_text(r, PART_STEADINESS_WAITING_FOR, s->waiting_for);
@@ -69,7 +71,7 @@ void report_timing(const struct experiment *x, struct result *r)
     result_set(r, METRIC_WARMUP_TIME,
                warmup->t1_ns ? quantity_of(QUANTITY_MEASURED, warmup_s, "monotonic_clock", NULL)
                              : quantity_absent(NO_WARMUP));
-    put_steadiness(&x->warmup, r);
+    put_steadiness(&x->warmup, x->block.rewarmed, r);
     if (account_known_serves(&x->sensors.host, true))
         put_steps(&x->inputs, &x->block, r);
 }

@@ -21,6 +21,8 @@ static void raise_flags(const struct experiment *x, struct result *r)
         flag_raise(r, FLAG_SUBSTITUTED);
     if (x->warmup.at.t1_ns && !x->warmup.steady.steady)
         flag_raise(r, FLAG_NOT_STEADY);
+    if (x->warmup.shapes_cold > 0)
+        flag_raise(r, FLAG_COLD_SHAPE);
     if (x->block.not_quiescent)
         flag_raise(r, FLAG_NOT_QUIESCENT);
 }

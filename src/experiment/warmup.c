@@ -2,6 +2,7 @@
 /* The work, over and over, until time, temperature and decode steps are steady. */
 #include "experiment/internal.h"
 
+#define SHAPES_MAX  5
 #define BATCH_FIRST INT64_C(1000000) /* batch numbers of the warm-up; the measured ones count from 1 */
 
 /* Temperatures of the boards since the warm-up began; empty where no sensor exists, which skips that condition. */
@@ -24,13 +25,12 @@ static GArray *temperatures(const struct sensors *sensors, int64_t from_ns)
     return list;
 }
 
-/* One iteration: as many prompts of the warm-up set, in turn, as the engine will work on at once. Its measure is the
- * time of a decode step (prompts differ in length, steps do not). */
+/* One iteration: n prompts of the warm-up set, in turn, together. Its measure is the time of a decode step (prompts
+ * differ in length, steps do not). */
 static bool iterate(const struct inputs *in, const struct pace *pace, const struct session *session, size_t iteration,
-                    double *ret_per_token_s, GError **error)
+                    size_t n, double *ret_per_token_s, GError **error)
 {
     int64_t batch = BATCH_FIRST + (int64_t)iteration;
-    size_t n = inputs_concurrency(in);
     g_autofree struct engine_tokens *turn = g_new0(struct engine_tokens, n);
     for (size_t i = 0; i < n; i++)
         turn[i] = session->warm_tokens[(iteration * n + i) % session->n_warm_prompts]; /* borrowed ids */
@@ -45,6 +45,30 @@ static bool iterate(const struct inputs *in, const struct pace *pace, const stru
     }
     engine_generation_clear(&g);
     return ok;
+}
+
+bool warmup_again(const struct inputs *in, const struct pace *pace, const struct session *session, size_t number,
+                  GError **error)
+{
+    double ignored;
+    return iterate(in, pace, session, number, inputs_concurrency(in), &ignored, error);
+}
+
+/* In how many requests at once the work begins a batch, or the rest of one: engines compile, plan and choose kernels by
+ * it. ret[SHAPES_MAX]; returns how many there are, the first is that of the iterations. */
+static size_t shapes_of(const struct inputs *in, size_t n_prompts, size_t *ret)
+{
+    size_t at_once = inputs_concurrency(in), batch = MIN(inputs_batch_size(in), n_prompts), last = n_prompts % batch;
+    const size_t sizes[] = {at_once, MIN(batch, at_once), batch % at_once, MIN(last, at_once), last % at_once};
+    size_t n = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        bool known = sizes[i] == 0;
+        for (size_t k = 0; k < n; k++)
+            known = known || ret[k] == sizes[i];
+        if (!known)
+            ret[n++] = sizes[i];
+    }
+    return n;
 }
 
 static struct energy_steady_rule steady_rule(const struct config *config)
@@ -77,7 +101,8 @@ static bool iterate_until_steady(const struct inputs *in, const struct pace *pac
     g_autoptr(GArray) latencies = g_array_new(FALSE, FALSE, sizeof(double));
     do {
         double latency;
-        if (!pace_check(pace, error) || !iterate(in, pace, session, latencies->len, &latency, error))
+        if (!pace_check(pace, error) ||
+            !iterate(in, pace, session, latencies->len, inputs_concurrency(in), &latency, error))
             return false;
         g_array_append_val(latencies, latency);
         ret->steady = judge(in->config, sensors, latencies, ret->at.t0_ns);
@@ -86,15 +111,34 @@ static bool iterate_until_steady(const struct inputs *in, const struct pace *pac
     return true;
 }
 
+/* Sizes that the iterations did not have, each once; none any more where they took all the time there was. */
+static bool run_other_shapes(const struct inputs *in, const struct pace *pace, const struct session *session,
+                             const size_t *shapes, struct warmup *ret, GError **error)
+{
+    for (size_t i = 1; i < ret->shapes && !ret->steady.timed_out; i++) {
+        double ignored;
+        if (!pace_check(pace, error) ||
+            !iterate(in, pace, session, ret->iterations++, shapes[i], &ignored, error))
+            return false;
+        ret->shapes_cold--;
+    }
+    return true;
+}
+
 bool warmup_run(const struct inputs *in, const struct pace *pace, const struct sensors *sensors,
                 const struct session *session, struct warmup *ret, GError **error)
 {
+    size_t shapes[SHAPES_MAX];
+    ret->shapes = ret->shapes_cold = shapes_of(in, session->n_prompts, shapes);
     if (!config_bool(in->config, FIELD_WARMUP_ENABLED))
         return true;
     ret->at.tick0 = sensors_ticks(sensors, 1);
     ret->at.t0_ns = clock_mono_ns();
     sensors_mark(sensors, "warmup.begin", ret->at.t0_ns);
     if (!iterate_until_steady(in, pace, sensors, session, ret, error))
+        return false;
+    ret->shapes_cold--;
+    if (!run_other_shapes(in, pace, session, shapes, ret, error))
         return false;
     ret->at.t1_ns = clock_mono_ns();
     ret->at.tick1 = sensors_ticks(sensors, 2);

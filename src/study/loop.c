@@ -26,6 +26,7 @@ struct loop {
     struct study_lock *lock;
     pid_t told_of; /* the other study that was warned of; -1: none yet */
     struct slots slots;
+    int64_t ended_ns; /* when a run ended last; 0: none has */
     size_t next;     /* the first run that is planned; the number of runs when there is none */
     int interrupted; /* the last signal that came, or 0 */
     bool failed;     /* the study's own files could not be written, or the machine is not fit to go on */
@@ -110,6 +111,14 @@ static void run_say_away(const char *text, void *data)
     run_warn(data, "%s", text);
 }
 
+/* How long the machine has rested since the run before, ms; 0: there was none. */
+static int64_t rested_ms(const struct loop *loop)
+{
+    if (!slots_empty(&loop->slots))
+        return 1; /* another is at work */
+    return loop->ended_ns ? MAX(1, (clock_mono_ns() - loop->ended_ns) / NS_PER_MS) : 0;
+}
+
 /* What its worker is told; false with why it cannot run here. */
 static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
 {
@@ -120,6 +129,7 @@ static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
     ret->runner = g_strdup(run->runner->ops->name);
     ret->runner_source = g_strdup(run->runner->source);
     ret->concurrent_study = run_is_disturbed(run);
+    ret->rested_ms = rested_ms(loop);
     if (!gpus_choose(loop->boards, run->config, ret, error))
         return false;
     if (!runner_place(run->runner, ret, loop->job->interrupt_fd, run_say_away, run, &run->places, error))
@@ -323,6 +333,7 @@ static bool run_end(struct slot *slot, GError **error)
     struct run *run = slot->run;
     struct runner_report report;
     flight_finish(slot->flight, &report);
+    run->loop->ended_ns = clock_mono_ns();
     *slot = (struct slot){0};
     bool ok = run_keep(run, &report, error);
     run_tell_end(run);
