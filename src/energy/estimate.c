@@ -9,6 +9,8 @@
 #define RESOLUTION 0.01
 #define DISAGREE   0.01 /* counter against integrated power: below 1 % on good boards (arXiv 2603.26435) */
 #define CLEAR2     4.0  /* over N: a miss (squared) that random phases seldom reach */
+#define STILL_WORK 0.8 /* of the power of the work above idle, right after it */
+#define WORK_SHARE 0.1 /* of the idle level, that the work must stand out by for this to be told */
 #define GAP_SHARE  0.02 /* of the window between repeats */
 
 struct pair {
@@ -171,6 +173,18 @@ static void check_agreement(struct energy_estimate *ret)
     if (counter && power && fabs(ret->agreement_busy) > DISAGREE &&
         fabs(counter->joules - power->joules) > counter->half_width_j + power->half_width_j)
         ret->flags |= ENERGY_FLAG(CHANNELS_DISAGREE);
+}
+
+/* A level after the work that is nearly the work's own is no tail: boards fall to a fraction of it within milliseconds,
+ * and what they hold afterwards is some 20 W above idle. Only where the work stands out of the level before it. */
+static void check_after(const struct answer *a, struct energy_estimate *ret)
+{
+    if (!a->pre.known || !a->post.known || a->channel->info->status == QUANTITY_MODELLED)
+        return;
+    double work_w = a->joules / ret->duration_s - a->pre.watts, after_w = a->post.watts - a->pre.watts;
+    double u_w = level_u(&a->pre, a->pre.block_s);
+    if (work_w > WORK_SHARE * a->pre.watts && work_w > 6 * u_w && after_w > STILL_WORK * work_w)
+        ret->flags |= ENERGY_FLAG(WORK_AFTER_WINDOW);
 }
 
 /* k so that the half-width of k·E is `resolution`: edges stay, what the sensor did not see grows with the root of k. */
@@ -354,6 +368,7 @@ static void publish(const struct energy_board *board, const struct energy_window
     add_checks(asked, draws, options->seed, ret);
     add_agreement(asked, ret);
     check_agreement(ret);
+    check_after(&a, ret);
     check_resolution(&a, resolution, ret);
 }
 

@@ -86,6 +86,31 @@ static void warn_of_variants(const struct exchange *in, struct result *r)
                     in->warmup_variants);
 }
 
+#define SAME_ANSWERS 3 /* different prompts */
+#define SAME_TOKENS  8 /* tokens each: shorter answers may well be one */
+
+/* Greedy decoding of prompts that differ seldom ends in one answer; an engine that drops the prompt always does. */
+static bool has_same_answers(const struct session *session, const struct engine_generation *g, size_t n)
+{
+    g_autoptr(GHashTable) by_answer = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                                            (GDestroyNotify)g_hash_table_unref);
+    bool found = false;
+    for (size_t i = 0; i < n && !found; i++) {
+        struct engine_tokens answer = {.ids = g->requests[i].token_ids, .n = g->requests[i].n_out};
+        if (answer.n < SAME_TOKENS)
+            continue;
+        g_autofree char *key = session_tokens_sha256(&answer, 1);
+        GHashTable *prompts = g_hash_table_lookup(by_answer, key);
+        if (!prompts) {
+            prompts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+            g_hash_table_insert(by_answer, g_steal_pointer(&key), prompts);
+        }
+        g_hash_table_add(prompts, session_tokens_sha256(&session->tokens[i], 1));
+        found = g_hash_table_size(prompts) >= SAME_ANSWERS;
+    }
+    return found;
+}
+
 static void put_workload(const struct experiment *x, size_t n, struct result *r)
 {
     const struct engine_generation *g = &x->block.generation;
@@ -150,6 +175,8 @@ void report_work(const struct experiment *x, struct result *r)
     warn_of_variants(&x->inputs.exchange, r);
     if (lengths_vary(x, n))
         flag_raise(r, FLAG_OUTPUT_LENGTH_VARIES);
+    if (has_same_answers(&x->session, &x->block.generation, n))
+        flag_raise(r, FLAG_SAME_ANSWER);
     if (report_work_is_unequal(&x->session, &x->block))
         flag_raise(r, FLAG_UNEQUAL_WORK);
     report_flops(x, r);

@@ -60,6 +60,18 @@ def test_engine_fault_is_a_typed_record(llem, fault, error_class, said):
     assert study.states() == ["failed"]
 
 
+@pytest.mark.parametrize("fields, said", [
+    ({"sim.fail": "same_answer"}, True),
+    ({"sim.fail": "same_answer", "max_output_tokens": 7}, False),  # too short to tell
+    ({"sim.fail": "same_answer", "n": 2}, False),
+    ({}, False),
+])
+def test_one_answer_to_every_prompt_is_told(llem, fields, said):
+    done, study = run(llem, {"n": 3, "max_output_tokens": 8, **fields}, expect=0)
+    assert ("same_answer" in study.result()["flags"]) == said
+    assert ("same_answer" in done.stdout) == said
+
+
 @pytest.mark.parametrize("fault", ["hang", "hang_hard", "load_hang"])
 def test_engine_that_hangs_meets_the_deadline(llem, fault):
     done, study = run(llem, {"sim.fail": fault, "sim.fail_at": 2, "limits.timeout_seconds": 2}, expect=1, timeout=90)

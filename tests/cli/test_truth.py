@@ -125,3 +125,9 @@ def test_the_lag_of_a_sensor_is_measured(judged):
     assert seen["lag_steps_up"] >= 1 and seen["lag_steps_down"] >= 1
     assert seen["lag_delay_low_s"] <= 0.18 <= seen["lag_delay_high_s"] + 0.01
     assert 0.18 <= seen["lag_extent_s"] < 0.5
+
+
+@pytest.mark.parametrize("fault", ["works_on", "none"])
+def test_work_that_goes_on_after_the_answer_is_told(judged, fault):
+    record, _ = judged({**LOADED, "counter": {"period_ms": 100, "delay_ms": 60}}, {"max_output_tokens": 50, "sim.fail": fault})
+    assert ("work_after_window" in record["flags"]) == (fault == "works_on"), record["flags"]
