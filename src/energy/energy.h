@@ -48,14 +48,14 @@
       "energy counter and integrated power differ by more than 1 % and the intervals")                               \
     X(FALLBACK, "fallback", "the preferred estimator could not be used")                                             \
     X(HOST_GAPS, "host_gaps", "more than 2 % of the window passed between batches or repeats")                       \
-    X(WORK_AFTER_WINDOW, "work_after_window",                                                                        \
-      "after the last token the board drew nearly as much as in the work: is the answer finished?")                  \
     X(OUT_OF_CALIBRATION, "out_of_calibration", "the mean power is outside of the range that was calibrated")        \
     X(UNCALIBRATED, "uncalibrated", "gain and offset are an assumption: the named prior")                            \
     X(BASELINE_DRIFT, "baseline_drift", "the idle level moved between the two baselines")                            \
     X(READINGS_DROPPED, "readings_dropped",                                                                          \
       "readings that the device cannot have drawn were left out: they are in the trace")                             \
-    X(COUNTER_MIRRORED, "counter_mirrored", "two names showed one counter: it was counted once")
+    X(COUNTER_MIRRORED, "counter_mirrored", "two names showed one counter: it was counted once")                     \
+    X(WORK_AFTER_WINDOW, "work_after_window",                                                                        \
+      "after the last token the board drew nearly as much as in the work: is the answer finished?")
 
 enum energy_flag {
 #define X(flag, name, meaning) ENERGY_FLAG_##flag,
