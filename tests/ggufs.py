@@ -4,7 +4,7 @@ import array
 import random
 import struct
 
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+U16, U32, I32, F32, BOOL, STRING, ARRAY = 2, 4, 5, 6, 7, 8, 9
 F32_TENSOR = 0
 
 
@@ -12,10 +12,22 @@ def _text(value):
     return struct.pack("<Q", len(value.encode())) + value.encode()
 
 
+class Short(int):
+    """An integer of 16 bits."""
+
+
+class Signed(int):
+    """A signed one of 32."""
+
+
 def _value(value):
     """Type and bytes of a value: bool, int (u32; i32 in lists), float, str, or a list of one of these."""
     if isinstance(value, bool):
         return BOOL, struct.pack("<?", value)
+    if isinstance(value, Short):
+        return U16, struct.pack("<H", value)
+    if isinstance(value, Signed):
+        return I32, struct.pack("<i", value)
     if isinstance(value, int):
         return U32, struct.pack("<I", value)
     if isinstance(value, float):
@@ -97,7 +109,7 @@ def in_parts(folder, prefix, pairs, tensors, n):
     """The model in n files, as llama.cpp splits one: the pairs of the model are in the first."""
     names, paths = list(tensors), []
     for i in range(n):
-        mine = {"split.no": i, "split.count": n, "split.tensors.count": len(names)}
+        mine = {"split.no": Short(i), "split.count": Short(n), "split.tensors.count": Signed(len(names))}
         first = {**pairs, **mine} if i == 0 else mine
         part = names[i * len(names) // n : (i + 1) * len(names) // n]
         path = folder / f"{prefix}-{i + 1:05d}-of-{n:05d}.gguf"

@@ -214,6 +214,11 @@ static bool on_memory(struct adapter *a, const json_t *request, json_t *reply)
     (void)request;
     json_t *figures = json_object();
     json_object_set_new(reply, "figures", figures);
+    json_t *computed = a->ops->computed ? json_array() : NULL;
+    for (const char *const *name = a->ops->computed; name && *name; name++)
+        json_array_append_new(computed, json_string(*name));
+    if (computed)
+        json_object_set_new(reply, "computed", computed);
     return a->ops->memory(a, a->state, figures);
 }
 

@@ -154,6 +154,7 @@ struct adapter_ops {
     bool (*generate)(struct adapter *adapter, void *state, struct adapter_batch *batch);
     /* Adds figures, {name: bytes, or the reason as text}. */
     bool (*memory)(struct adapter *adapter, void *state, json_t *figures);
+    const char *const *computed; /* names of those that are computed and not measured, NULL-terminated; may be NULL */
     /* May be NULL. Lets go of everything; called once before the program ends. */
     void (*close)(struct adapter *adapter, void *state);
     /* NULL but for the simulated engine, which breaks the protocol on request: each gets a message of that type after

@@ -25,7 +25,7 @@ static bool read_facts(struct adapter *a, struct llamacpp *l, const struct adapt
         return adapter_fail(a, ADAPTER_LOAD_FAILED, "%s is a folder; llama.cpp reads GGUF files",
                             load->model_path);
     l->path = g_strdup(load->model_path);
-    l->sha256 = file_sha256_cached(load->model_path, &error);
+    l->sha256 = workload_model_sha256(load->model_path, &error);
     return l->sha256 || adapter_fail(a, ADAPTER_LOAD_FAILED, "%s", error->message);
 }
 
@@ -86,13 +86,12 @@ static int64_t wanted_context(const struct llamacpp *l, const struct adapter_loa
 }
 
 /* Bytes of a cache, or -1 where not every layer caches every position. */
-static int64_t cache_bytes(const struct llamacpp *l, int64_t positions, const struct load_options *o)
+static int64_t cache_bytes(const struct llamacpp *l, int64_t positions, const struct load_options *o,
+                           bool flash_attention)
 {
-    bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model) &&
-                 llama_model_n_swa(l->model) == 0;
-    return plain ? workload_kv_bytes(&l->facts, positions,
-                                     name_of(names_kv_type, o->type_k),
-                                     name_of(names_kv_type, o->type_v))
+    bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model);
+    return plain ? workload_kv_bytes(&l->facts, positions, name_of(names_kv_type, o->type_k),
+                                     name_of(names_kv_type, o->type_v), flash_attention)
                  : -1;
 }
 
@@ -101,7 +100,7 @@ static bool make_context(struct adapter *a, struct llamacpp *l, const struct ada
 {
     struct llama_context_params params = llama_context_default_params();
     int64_t positions = wanted_context(l, load, o);
-    if (!fit_memory(a, room, l->facts.weights_bytes, cache_bytes(l, positions, o), positions))
+    if (!fit_memory(a, room, l->facts.weights_bytes, cache_bytes(l, positions, o, false), positions))
         return false;
     params.n_ctx = (uint32_t)MIN(positions, UINT32_MAX);
     params.n_batch = (uint32_t)o->n_batch;
@@ -139,6 +138,16 @@ static bool check_lengths(struct adapter *a, const struct llamacpp *l, const str
 
 /* --- What came of it -------------------------------------------------------------------------------------------- */
 
+/* "auto" is settled while the context is made; the log alone tells how. */
+static const char *flash_attention_used(const struct load_options *o)
+{
+    if (o->flash_attention != LLAMA_FLASH_ATTN_TYPE_AUTO)
+        return name_of(names_flash_attention, o->flash_attention);
+    if (library_log_said("Flash Attention enabled"))
+        return "on";
+    return library_log_said("Flash Attention not supported") ? "off" : "auto";
+}
+
 static void read_back(struct llamacpp *l, const struct load_options *o)
 {
     l->vocab = llama_model_get_vocab(l->model);
@@ -151,7 +160,8 @@ static void read_back(struct llamacpp *l, const struct load_options *o)
     l->add_bos = o->add_bos;
     g_strlcpy(l->type_k, name_of(names_kv_type, o->type_k), sizeof l->type_k);
     g_strlcpy(l->type_v, name_of(names_kv_type, o->type_v), sizeof l->type_v);
-    l->kv_bytes = cache_bytes(l, l->n_ctx, o);
+    bool flash = !strcmp(flash_attention_used(o), "on");
+    l->kv_bytes = llama_get_memory(l->context) ? cache_bytes(l, l->n_ctx, o, flash) : -1;
     l->batch = llama_batch_init((int32_t)l->n_batch, 0, 1);
 }
 
@@ -164,16 +174,6 @@ static void make_samplers(struct llamacpp *l)
     l->samplers[0] = first;
     for (int64_t i = 1; i < l->n_seq_max; i++)
         l->samplers[i] = sampling_chain(&l->sampling, l->n_vocab);
-}
-
-/* "auto" is settled while the context is made; the log alone tells how. */
-static const char *flash_attention_used(const struct load_options *o)
-{
-    if (o->flash_attention != LLAMA_FLASH_ATTN_TYPE_AUTO)
-        return name_of(names_flash_attention, o->flash_attention);
-    if (library_log_said("Flash Attention enabled"))
-        return "on";
-    return library_log_said("Flash Attention not supported") ? "off" : "auto";
 }
 
 /* A number that was asked for and cut down without a word. */
@@ -280,7 +280,8 @@ void llamacpp_add_figures(const struct llamacpp *l, json_t *figures)
     int64_t on_device = free_now >= 0 ? l->device_free_bytes - free_now : -1;
     int64_t peak = status_bytes("VmHWM:");
     add_figure(figures, "weights_bytes", (int64_t)llama_model_size(l->model), NULL);
-    add_figure(figures, "kv_cache_bytes", l->kv_bytes, "not every layer of this model caches every position");
+    add_figure(figures, "kv_cache_bytes", l->kv_bytes,
+               l->facts.kv_reason ? l->facts.kv_reason : "not every layer of this model caches every position");
     add_figure(figures, "rss_bytes", status_bytes("VmRSS:"), "/proc/self/status does not tell");
     add_figure(figures, "rss_peak_bytes", peak, "/proc/self/status does not tell");
     add_figure(figures, "device_bytes", on_device, "nothing is on a GPU");

@@ -54,6 +54,9 @@ static void on_close(struct adapter *a, void *state)
     llamacpp_unload(state);
 }
 
+/* By the shapes that the file tells: libllama's interface does not say how large a cache is. */
+static const char *const computed[] = {"kv_cache_bytes", NULL};
+
 static const struct adapter_ops ops = {
     .adapter = "llem-engine-llamacpp",
     .adapter_version = LLEM_VERSION,
@@ -66,6 +69,7 @@ static const struct adapter_ops ops = {
     .prepare = llamacpp_prepare,
     .generate = llamacpp_generate,
     .memory = on_memory,
+    .computed = computed,
     .close = on_close,
 };
 

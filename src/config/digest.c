@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files enter the hash by content. A folder is the canonical list of its files: {"relative/name": "sha256", …}. */
+/* Files enter the hash by content, a model in parts by that of all of them. A folder is the canonical list of its
+ * files: {"relative/name": "sha256", …}. */
 #include "config/internal.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ char *digest_of_path(const char *path, GError **error)
         return NULL;
     }
     if (!S_ISDIR(st.st_mode))
-        return file_sha256_cached(path, error);
+        return workload_model_sha256(path, error);
     g_autoptr(json_t) list = json_object();
     return add_folder(list, path, "", 1, error) ? jsonx_sha256(list) : NULL;
 }

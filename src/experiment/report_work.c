@@ -194,12 +194,24 @@ static const struct {
     {"rss_peak_bytes", METRIC_HOST_MEMORY},
 };
 
+/* True if the adapter says that it computed the figure. */
+static bool is_computed(const struct session *session, const char *name)
+{
+    const json_t *list = json_object_get(session->memory.reply, "computed");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!g_strcmp0(json_string_value(json_array_get(list, i)), name))
+            return true;
+    return false;
+}
+
 static struct quantity memory_of(const struct session *session, const char *name)
 {
     for (size_t i = 0; i < session->memory.n_figures; i++) {
         const struct engine_figure *f = &session->memory.figures[i];
         if (strcmp(f->name, name) != 0)
             continue;
+        if (f->bytes >= 0 && is_computed(session, name))
+            return quantity_of(QUANTITY_MODELLED, (double)f->bytes / MB, "model_shapes", NULL);
         if (f->bytes >= 0)
             return quantity_of(session_status(session), (double)f->bytes / MB, "engine", NULL);
         return quantity_absent(f->reason ? f->reason : "the adapter does not report it");

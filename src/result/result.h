@@ -89,7 +89,7 @@
     X(LOAD_MEMORY, "load_memory_mb", "memory", "MB", "engine memory after loading, weights included")                  \
     X(RESERVED_MEMORY, "reserved_memory_mb", "memory", "MB", "memory the engine's allocator holds reserved")           \
     X(WEIGHTS_MEMORY, "weights_mb", "memory", "MB", "size of the weights as loaded")                                   \
-    X(KV_MEMORY, "kv_cache_mb", "memory", "MB", "size of the KV cache as allocated")                                   \
+    X(KV_MEMORY, "kv_cache_mb", "memory", "MB", "size of the KV cache; modelled where the engine does not tell it")    \
     X(DEVICE_MEMORY, "device_peak_memory_mb", "memory", "MB", "highest device memory sample in the window, all tenants") \
     X(HOST_MEMORY, "host_peak_memory_mb", "memory", "MB", "peak resident memory of the engine's processes")            \
     X(WINDOW, "window_s", "time", "s",                                                                                 \
@@ -99,7 +99,7 @@
     X(REPEATS, "repeats", "time", "1", "how often the work was repeated back to back inside the window")               \
     X(CPU_OUTPUT, "cpu_s_per_output_token", "work", "s/token",                                                         \
       "CPU time of the engine's processes while it worked, over output tokens")                                         \
-    X(FLOPS, "flops", "work", "FLOP", "estimated floating point operations of the window")                             \
+    X(FLOPS, "flops", "work", "FLOP", "floating point operations of the window, from the shapes of the model")                             \
     X(FLOPS_PER_J, "flops_per_joule", "work", "FLOP/J", "estimated operations over gross energy")                      \
     RESULT_MORE_METRICS(X)
 

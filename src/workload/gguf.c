@@ -4,7 +4,7 @@
  * (name, dimensions, type, offset); padding; the data. All little-endian. The format is specified in ggml's
  * docs/gguf.md. Only what stands before the data is read; every length is checked before it is used.
  */
-#include "workload/private.h"
+#include "workload/gguf.h"
 
 #include "workload/ggml_types.h"
 
@@ -41,17 +41,9 @@ struct reader {
     const char *name;
     bool want_more; /* ran past what is in memory, but not past the file: no error is set */
     GError **error;
-
-    GHashTable *integers; /* key → boxed int64: integers, true and false; arrays of integers by their rounded mean */
-    GHashTable *strings;  /* key → text: string pairs */
-    int64_t n_token_strings;
-
-    GHashTable *tensor_names;
-    int64_t n_params, weights_bytes, data_end; /* data_end: relative to the start of the data */
-    int64_t bytes_of_type[64];
+    struct gguf *head; /* what was read so far */
+    int64_t data_end;  /* relative to the start of the data */
     char last_tensor[80];
-    bool has_output, has_gate, has_double_up;
-    int64_t d_ffn_up; /* rows of blk.0.ffn_up */
 };
 
 G_GNUC_PRINTF(3, 4) static bool fail(struct reader *r, enum llem_error_code code, const char *format, ...)
@@ -134,10 +126,33 @@ static void keep_integer(struct reader *r, const char *key, int64_t value)
 {
     int64_t *boxed = g_new(int64_t, 1);
     *boxed = value;
-    g_hash_table_replace(r->integers, g_strdup(key), boxed);
+    g_hash_table_replace(r->head->integers, g_strdup(key), boxed);
 }
 
-/* An array: strings are skipped, integers kept as their mean (per-layer head counts), the rest skipped. */
+static void array_free(void *data)
+{
+    struct gguf_array *array = data;
+    g_array_unref(array->values);
+    g_free(array);
+}
+
+/* n elements of integers, of which there are enough in memory. */
+static bool keep_array(struct reader *r, const char *key, uint64_t type, uint64_t n)
+{
+    struct gguf_array *array = g_new(struct gguf_array, 1);
+    *array = (struct gguf_array){r->at, g_array_sized_new(FALSE, FALSE, sizeof(int64_t), (guint)n)};
+    g_hash_table_replace(r->head->arrays, g_strdup(key), array);
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t raw = 0;
+        if (!read_uint(r, gguf_scalar_bytes[type], &raw))
+            return false;
+        int64_t value = as_signed(type, raw);
+        g_array_append_val(array->values, value);
+    }
+    return true;
+}
+
+/* An array: integers are kept where there may be one for each layer, the rest is skipped. */
 static bool read_array(struct reader *r, const char *key)
 {
     uint64_t type, n;
@@ -157,7 +172,7 @@ static bool read_array(struct reader *r, const char *key)
                 return false;
         }
         if (!strcmp(key, "tokenizer.ggml.tokens"))
-            r->n_token_strings = (int64_t)n;
+            r->head->n_token_strings = (int64_t)n;
         return true;
     }
     uint64_t width = gguf_scalar_bytes[type];
@@ -165,21 +180,16 @@ static bool read_array(struct reader *r, const char *key)
         return fail(r, LLEM_ERROR_DATA, "'%s' claims %" G_GUINT64_FORMAT " elements: the header is damaged", key, n);
     if (!need(r, n * width))
         return false;
-    if (!is_integer(type) || n == 0 || n > LIMIT_GGUF_LAYERS) {
-        r->at += (size_t)(n * width);
-        return true;
-    }
-    double sum = 0;
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t raw = 0;
-        if (!read_uint(r, (int)width, &raw))
-            return false;
-        sum += (double)as_signed(type, raw);
-    }
-    double mean = sum / (double)n;
-    if (mean >= 0 && mean < 1e15)
-        keep_integer(r, key, (int64_t)(mean + 0.5));
+    if ((is_integer(type) || type == GGUF_BOOL) && n > 0 && n <= LIMIT_GGUF_LAYERS)
+        return keep_array(r, key, type, n);
+    r->at += (size_t)(n * width);
     return true;
+}
+
+static bool is_known(const struct gguf *head, const char *key)
+{
+    return g_hash_table_contains(head->integers, key) || g_hash_table_contains(head->strings, key) ||
+           g_hash_table_contains(head->arrays, key);
 }
 
 static bool read_pair(struct reader *r)
@@ -192,7 +202,7 @@ static bool read_pair(struct reader *r)
     g_autofree char *key = g_strndup(text, length);
     if (length == 0 || strlen(key) != length || !g_utf8_validate(key, -1, NULL))
         return fail(r, LLEM_ERROR_DATA, "a key that is not text: the header is damaged");
-    if (g_hash_table_contains(r->integers, key) || g_hash_table_contains(r->strings, key))
+    if (is_known(r->head, key))
         return fail(r, LLEM_ERROR_DATA, "the key '%s' occurs twice", key);
     if (!read_uint(r, 4, &type))
         return false;
@@ -204,7 +214,7 @@ static bool read_pair(struct reader *r)
         if (!read_string(r, LIMIT_GGUF_STRING, key, &text, &length))
             return false;
         g_autofree char *value = g_strndup(text, length);
-        g_hash_table_replace(r->strings, g_steal_pointer(&key), g_utf8_make_valid(value, -1));
+        g_hash_table_replace(r->head->strings, g_steal_pointer(&key), g_utf8_make_valid(value, -1));
         return true;
     }
     if (!read_uint(r, gguf_scalar_bytes[type], &raw))
@@ -214,16 +224,38 @@ static bool read_pair(struct reader *r)
     return true;
 }
 
+/* The layer of "blk.12.attn_q.weight"; -1: none. */
+static int64_t layer_of(const char *name)
+{
+    if (!g_str_has_prefix(name, "blk.") || !g_ascii_isdigit(name[4]))
+        return -1;
+    guint64 layer = g_ascii_strtoull(name + 4, NULL, 10);
+    return layer < LIMIT_GGUF_LAYERS ? (int64_t)layer : -1;
+}
+
+/* Counts a matrix that tokens are multiplied by: norms, biases and the like have one dimension. */
+static void note_matrix(struct gguf *head, const char *name, const uint64_t dims[4])
+{
+    int64_t layer = layer_of(name);
+    if (layer < 0 || dims[1] <= 1 || !g_str_has_suffix(name, ".weight") || strstr(name, "conv1d"))
+        return;
+    if (layer >= head->matrices->len)
+        g_array_set_size(head->matrices, (guint)layer + 1);
+    struct gguf_matrices *m = &g_array_index(head->matrices, struct gguf_matrices, (guint)layer);
+    double n = (double)dims[0] * (double)dims[1] * (double)dims[2] * (double)dims[3];
+    *(strstr(name, "_exps.") ? &m->experts : &m->plain) += n;
+}
+
 static void note_tensor(struct reader *r, const char *name, const uint64_t dims[4])
 {
     if (!strcmp(name, "output.weight"))
-        r->has_output = true;
+        r->head->has_output = true;
     if (g_str_has_suffix(name, ".ffn_gate.weight") ||
         g_str_has_suffix(name, ".ffn_gate_exps.weight") ||
         g_str_has_suffix(name, ".ffn_gate_up_exps.weight"))
-        r->has_gate = true;
+        r->head->has_gate = true;
     if (!strcmp(name, "blk.0.ffn_up.weight"))
-        r->d_ffn_up = (int64_t)dims[1];
+        r->head->d_ffn_up = (int64_t)dims[1];
 }
 
 /* Elements and bytes of a tensor; false when they do not fit an int64 or its type does not divide its rows. */
@@ -266,82 +298,26 @@ static bool read_tensor(struct reader *r, int64_t alignment)
         return fail(r, LLEM_ERROR_DATA, "the size of tensor '%s' cannot be right", name);
     if (offset > INT64_MAX || (int64_t)offset % alignment ||
         __builtin_add_overflow((int64_t)offset, bytes, &end) ||
-        __builtin_add_overflow(r->n_params, n, &r->n_params) ||
-        __builtin_add_overflow(r->weights_bytes, bytes, &r->weights_bytes))
+        __builtin_add_overflow(r->head->n_params, n, &r->head->n_params) ||
+        __builtin_add_overflow(r->head->weights_bytes, bytes, &r->head->weights_bytes))
         return fail(r, LLEM_ERROR_DATA, "the place of tensor '%s' cannot be right", name);
     note_tensor(r, name, dims);
+    note_matrix(r->head, name, dims);
     if (end > r->data_end) {
         r->data_end = end;
         g_strlcpy(r->last_tensor, name, sizeof r->last_tensor);
     }
-    r->bytes_of_type[type_id] += bytes;
-    if (!g_hash_table_add(r->tensor_names, g_steal_pointer(&name)))
+    r->head->bytes_of_type[type_id] += bytes;
+    if (!g_hash_table_add(r->head->tensor_names, g_steal_pointer(&name)))
         return fail(r, LLEM_ERROR_DATA, "a tensor's name occurs twice");
     return true;
 }
 
-static int64_t integer(struct reader *r, const char *architecture, const char *key, int64_t otherwise)
+int64_t gguf_head_integer(const struct gguf *head, const char *architecture, const char *key, int64_t otherwise)
 {
-    g_autofree char *full =
-        architecture ? g_strdup_printf("%s.%s", architecture, key) : g_strdup(key);
-    const int64_t *value = g_hash_table_lookup(r->integers, full);
+    g_autofree char *full = architecture ? g_strdup_printf("%s.%s", architecture, key) : g_strdup(key);
+    const int64_t *value = g_hash_table_lookup(head->integers, full);
     return value && *value >= 0 ? *value : otherwise;
-}
-
-/* The file's type by its own word, else the type most of its bytes have. */
-static const char *form_name(struct reader *r)
-{
-    const char *name = ggml_file_type_name(integer(r, NULL, "general.file_type", -1));
-    if (name)
-        return name;
-    size_t most = 0;
-    for (size_t i = 1; i < G_N_ELEMENTS(r->bytes_of_type); i++)
-        if (r->bytes_of_type[i] > r->bytes_of_type[most])
-            most = i;
-    return ggml_type_by_id((uint32_t)most)->name;
-}
-
-/* True if the file rules out every token around a text. What it does not say follows from the kind of its tokenizer;
- * these two kinds end no text by themselves. */
-static bool adds_no_special(struct reader *r)
-{
-    const char *kind = g_hash_table_lookup(r->strings, "tokenizer.ggml.model");
-    return integer(r, NULL, "tokenizer.ggml.add_bos_token", 1) == 0 && kind &&
-           (!strcmp(kind, "gpt2") || !strcmp(kind, "llama")) &&
-           integer(r, NULL, "tokenizer.ggml.add_eos_token", 0) == 0 &&
-           integer(r, NULL, "tokenizer.ggml.add_sep_token", 0) == 0;
-}
-
-static void fill_facts(struct reader *r, const char *architecture, struct workload_facts *facts)
-{
-    *facts = (struct workload_facts){
-        .format = WORKLOAD_FORMAT_GGUF,
-        .architecture = g_strdup(architecture),
-        .name = g_strdup(g_hash_table_lookup(r->strings, "general.name")),
-        .licence = g_strdup(g_hash_table_lookup(r->strings, "general.license")),
-        .form = g_strdup(form_name(r)),
-        .n_layers = integer(r, architecture, "block_count", 0),
-        .n_heads = integer(r, architecture, "attention.head_count", 0),
-        .d_model = integer(r, architecture, "embedding_length", 0),
-        .d_ffn = integer(r, architecture, "feed_forward_length", 0),
-        .context_length = integer(r, architecture, "context_length", 0),
-        .n_vocab = integer(r, architecture, "vocab_size", r->n_token_strings),
-        .n_experts = integer(r, architecture, "expert_count", 0),
-        .n_experts_used = integer(r, architecture, "expert_used_count", 0),
-        .tied_embeddings = !r->has_output,
-        .adds_no_special = adds_no_special(r),
-        .n_params = r->n_params,
-        .weights_bytes = r->weights_bytes,
-        .file_bytes = r->file_bytes,
-    };
-    facts->n_kv_heads = integer(r, architecture, "attention.head_count_kv", facts->n_heads);
-    int64_t head = facts->n_heads > 0 ? facts->d_model / facts->n_heads : 0;
-    facts->head_dim_k = integer(r, architecture, "attention.key_length", head);
-    facts->head_dim_v = integer(r, architecture, "attention.value_length", head);
-    if (facts->n_experts > 0)
-        facts->d_ffn = integer(r, architecture, "expert_feed_forward_length", facts->d_ffn);
-    /* A gate fused with the up projection shows as twice the rows. */
-    facts->gated_mlp = r->has_gate || (facts->d_ffn > 0 && r->d_ffn_up / 2 == facts->d_ffn && r->d_ffn_up % 2 == 0);
 }
 
 static bool read_prologue(struct reader *r, uint64_t *ret_tensors, uint64_t *ret_pairs)
@@ -381,7 +357,7 @@ static bool check_end(struct reader *r, int64_t alignment)
     return false;
 }
 
-static bool parse(struct reader *r, struct workload_facts *ret)
+static bool parse(struct reader *r)
 {
     uint64_t n_tensors = 0, n_pairs = 0;
     if (!read_prologue(r, &n_tensors, &n_pairs))
@@ -389,52 +365,43 @@ static bool parse(struct reader *r, struct workload_facts *ret)
     for (uint64_t i = 0; i < n_pairs; i++)
         if (!read_pair(r))
             return false;
-    int64_t alignment = integer(r, NULL, "general.alignment", 32);
+    int64_t alignment = gguf_head_integer(r->head, NULL, "general.alignment", 32);
     if (alignment < 8 || alignment > 65536 || (alignment & (alignment - 1)))
         return fail(r, LLEM_ERROR_DATA,
                     "general.alignment %" G_GINT64_FORMAT " is not a power of two from 8 to 65536", alignment);
     for (uint64_t i = 0; i < n_tensors; i++)
         if (!read_tensor(r, alignment))
             return false;
-    const char *architecture = g_hash_table_lookup(r->strings, "general.architecture");
-    if (!architecture || strlen(architecture) > 64)
-        return fail(r, LLEM_ERROR_DATA, "the header names no architecture (general.architecture)");
-    if (!check_end(r, alignment))
-        return false;
-    fill_facts(r, architecture, ret);
-    return true;
+    return check_end(r, alignment);
 }
 
-/* ret_more: the head in memory does not hold the whole header; nothing else is wrong. */
-static bool parse_head(const void *bytes, size_t length, int64_t file_bytes, const char *name,
-                       struct workload_facts *ret, bool *ret_more, GError **error)
+void gguf_head_free(struct gguf *head)
 {
-    g_autoptr(GHashTable) integers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr(GHashTable) strings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    struct reader r = {.bytes = bytes,
-                       .length = length,
-                       .file_bytes = file_bytes,
-                       .name = name,
-                       .error = error,
-                       .integers = integers,
-                       .strings = strings,
-                       .tensor_names = names};
-    bool ok = parse(&r, ret);
+    if (!head)
+        return;
+    g_hash_table_unref(head->integers);
+    g_hash_table_unref(head->arrays);
+    g_hash_table_unref(head->strings);
+    g_hash_table_unref(head->tensor_names);
+    g_array_unref(head->matrices);
+    g_free(head);
+}
+
+struct gguf *gguf_head_parse(const void *bytes, size_t length, int64_t file_bytes, const char *name, bool *ret_more,
+                        GError **error)
+{
+    g_autoptr(owned_gguf) head = g_new0(struct gguf, 1);
+    head->integers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    head->arrays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, array_free);
+    head->strings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    head->tensor_names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    head->matrices = g_array_new(FALSE, TRUE, sizeof(struct gguf_matrices));
+    head->file_bytes = file_bytes;
+    struct reader r = {
+        .bytes = bytes, .length = length, .file_bytes = file_bytes, .name = name, .error = error, .head = head};
+    bool ok = parse(&r);
     *ret_more = r.want_more;
-    return ok;
-}
-
-bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes, const char *name,
-                               struct workload_facts *ret, GError **error)
-{
-    bool more;
-    if (parse_head(bytes, length, file_bytes, name, ret, &more, error))
-        return true;
-    if (more)
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: the header is longer than the %zu bytes given", name,
-                    length);
-    return false;
+    return ok ? g_steal_pointer(&head) : NULL;
 }
 
 /* Reads [*length, want) of the file behind what is in the buffer. */
@@ -457,43 +424,48 @@ static bool read_up_to(int fd, GByteArray *head, size_t want, const char *path, 
     return true;
 }
 
-static bool read_gguf_fd(int fd, int64_t file_bytes, const char *path, struct workload_facts *ret, GError **error)
+static struct gguf *read_fd(int fd, int64_t file_bytes, const char *path, GError **error)
 {
-    g_autoptr(GByteArray) head = g_byte_array_new();
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
     for (int64_t want = 4 << 20;; want *= 4) {
         want = MIN(MIN(want, file_bytes), LIMIT_GGUF_HEADER);
         bool more;
-        if (!read_up_to(fd, head, (size_t)want, path, error))
-            return false;
-        if (parse_head(head->data, head->len, file_bytes, path, ret, &more, error))
-            return true;
-        if (!more)
-            return false;
+        if (!read_up_to(fd, bytes, (size_t)want, path, error))
+            return NULL;
+        struct gguf *head = gguf_head_parse(bytes->data, bytes->len, file_bytes, path, &more, error);
+        if (head || !more)
+            return head;
         if (want == LIMIT_GGUF_HEADER) {
             g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: the header is longer than %d MiB", path,
                         LIMIT_GGUF_HEADER >> 20);
-            return false;
+            return NULL;
         }
     }
 }
 
-bool workload_facts_read(const char *path, struct workload_facts *ret, GError **error)
+/* An open file of that path; -1 after an error. Not blocked by a pipe that nobody writes into. */
+static int open_regular(const char *path, struct stat *ret, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, ret) != 0) {
+        file_error(error, "cannot open", path);
+    } else if (!S_ISREG(ret->st_mode)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s is neither a file nor a folder", path);
+    } else {
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+struct gguf *gguf_head_read(const char *path, GError **error)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_regular(path, &st, error);
     if (fd < 0)
-        return file_error(error, "cannot open", path);
-    bool ok;
-    if (fstat(fd, &st) != 0) {
-        ok = file_error(error, "cannot read", path);
-    } else if (S_ISDIR(st.st_mode)) {
-        ok = facts_read_hf(path, ret, error);
-    } else if (!S_ISREG(st.st_mode)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s is neither a file nor a folder", path);
-        ok = false;
-    } else {
-        ok = read_gguf_fd(fd, st.st_size, path, ret, error);
-    }
+        return NULL;
+    struct gguf *head = read_fd(fd, st.st_size, path, error);
     close(fd);
-    return ok;
+    return head;
 }

@@ -116,6 +116,8 @@ bool facts_parse_hf(const char *text, size_t length, const char *name, struct wo
             facts.gated_mlp = false;
     if (facts.d_ffn == 0 && !facts.gated_mlp)
         facts.d_ffn = 4 * facts.d_model;
+    if (!facts_add_hf_layers(config, name, &facts, error))
+        return false;
     json_t *tied = json_object_get(root, "tie_word_embeddings");
     facts.tied_embeddings = tied ? json_is_true(tied) : type && !strcmp(type, "gpt2");
     const char *class =

@@ -29,6 +29,15 @@ enum workload_format {
     WORKLOAD_FORMAT_HF,   /* a folder with config.json, for the Python engines */
 };
 
+/* A layer, where the file tells of each. */
+struct workload_layer {
+    int64_t n_heads, n_kv_heads; /* 0: it does not attend */
+    int64_t head_dim_k, head_dim_v;
+    int64_t d_ffn;
+    int64_t window;    /* most positions that a token attends to; 0: all before it */
+    double multiplied; /* elements of matrices that a token is multiplied by; 0: not told */
+};
+
 /* Integers are 0 where the file does not say (and the reader did not need to refuse it). */
 struct workload_facts {
     enum workload_format format;
@@ -53,14 +62,22 @@ struct workload_facts {
     int64_t n_params;       /* elements of all tensors; 0 when a folder does not tell */
     int64_t weights_bytes;  /* of all tensors as stored; 0 likewise */
     int64_t file_bytes;     /* size of the file(s) */
+    int64_t n_files;        /* parts that a GGUF model comes in */
+    struct workload_layer *layers; /* n_layers of them, and the facts above are of the widest; NULL: all are as above */
+    bool latent_cache;             /* keys alone are cached: the values are a part of them */
+    const char *flops_reason, *kv_reason; /* why the rules of the estimates do not fit; NULL: they do. Static */
 };
 
 /* Reads a GGUF file's header and tensor table, or a folder's config.json; never the weights. A file that ends before
- * its last tensor is an error. */
+ * its last tensor is an error. Of a model in parts the path is that of the first; one that is missing, or of another
+ * model, is an error that names it. */
 bool workload_facts_read(const char *path, struct workload_facts *ret, GError **error);
 /* The same from memory that holds (the head of) a GGUF; file_bytes is the size the whole file claims. For fuzzing. */
 bool workload_facts_parse_gguf(const void *bytes, size_t length, int64_t file_bytes, const char *name,
                                struct workload_facts *ret, GError **error);
+/* Lower-case hex SHA-256 of a model's file, remembered where reading is slow; of a model in parts that of the JSON
+ * array of their digests, in order. New string. */
+char *workload_model_sha256(const char *path, GError **error);
 void workload_facts_clear(struct workload_facts *facts);
 typedef struct workload_facts owned_facts; /* for g_auto(owned_facts) alone */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_facts, workload_facts_clear)
@@ -76,16 +93,19 @@ struct workload_flops {
     double total;
 };
 
-/* From the matrix shapes: grouped key/value heads, gated or plain MLP, routed experts, causal attention, logits once
- * per sampled token; embedding look-ups and norms are not counted. Source: the accounting of vLLM's
- * vllm/v1/metrics/perf.py, per step and summed. False when the facts do not suffice (reason in words, static). */
+/* From the matrix shapes, layer by layer: grouped key/value heads, gated or plain MLP, routed experts, latent keys and
+ * values as the file stores them, causal attention within each layer's window, logits once per sampled token; embedding
+ * look-ups and norms are not counted. Source: the accounting of vLLM's vllm/v1/metrics/perf.py, per step and summed.
+ * False when the facts do not suffice or the model has no rule here (reason in words, static). */
 bool workload_flops_estimate(const struct workload_facts *facts, int64_t n_input, int64_t n_output,
                              struct workload_flops *ret, const char **ret_reason);
 
-/* Bytes of keys and values of n_tokens positions (all layers); type names "f32", "f16", "bf16", "q8_0", "q4_0", …
- * as llama.cpp stores them. -1 for an unknown type or insufficient facts. */
+/* Bytes of keys and values of n_tokens positions, summed over the layers; type names "f32", "f16", "bf16", "q8_0",
+ * "q4_0", … as llama.cpp stores them: layers with a window hold every position too, and without flash attention the
+ * values of all are as wide as the widest. -1 for an unknown type, insufficient facts, or a model that has no rule here
+ * (kv_reason). */
 int64_t workload_kv_bytes(const struct workload_facts *facts, int64_t n_tokens, const char *type_k,
-                          const char *type_v);
+                          const char *type_v, bool flash_attention);
 /* Bytes of the weights in another form ("f16", "q8_0", …), or -1. Exact for the plain forms, for the quantised ones
  * an estimate that takes every matrix as quantised. */
 int64_t workload_weights_bytes(const struct workload_facts *facts, const char *form);

@@ -262,7 +262,7 @@ SIM = {
     "tokenizer": ("words", "bytes", at("workload", "input_ids_sha256"), None, {}),
     "device": ("cpu", "gpu", at("machine", "on_gpu"), None, {}),
     "prefix_cache": (False, True, value("tokens_in_cached"), 5, {}),
-    "merge": (1, 2, value("itl_p50_s"), None, {}),
+    "merge": (1, 2, at("flags"), None, {}),
     "eos_after": (0, 2, value("tokens_out"), -2, {"decoder.ignore_eos": False}),
     "attention": ("auto", "flash", at("engine", "resolved", "attention"), None, {}),
     "fail": ("none", "load_error", REFUSED, None, {}),

@@ -329,7 +329,7 @@ static void test_resolved(void)
     g_assert_cmpstr(json_string_value(json_object_get(loaded.resolved, "weights")), ==, "f32");
     g_assert_cmpint(loaded.weights_bytes, ==, facts.weights_bytes);
     g_assert_cmpint(json_integer_value(json_object_get(loaded.memory, "kv_cache_bytes")), ==,
-                    workload_kv_bytes(&facts, n_ctx, "q8_0", "q8_0"));
+                    workload_kv_bytes(&facts, n_ctx, "q8_0", "q8_0", true));
     g_assert_cmpint(json_integer_value(json_object_get(loaded.memory, "rss_peak_bytes")), >,
                     facts.weights_bytes);
     g_autofree char *sum = file_sha256(tiny, NULL);

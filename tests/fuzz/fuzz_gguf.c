@@ -16,7 +16,7 @@ static void check(const uint8_t *data, size_t size, int64_t file_bytes)
     const char *reason;
     g_assert(facts.architecture && facts.form && facts.n_params >= 0 && facts.weights_bytes >= 0);
     g_assert(workload_flops_estimate(&facts, 100, 10, &flops, &reason) == (reason == NULL));
-    g_assert(workload_kv_bytes(&facts, 4096, "f16", "q8_0") >= -1);
+    g_assert(workload_kv_bytes(&facts, 4096, "f16", "q8_0", true) >= -1);
     g_autoptr(json_t) tree = workload_facts_json(&facts);
     g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
 }

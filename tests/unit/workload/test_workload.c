@@ -148,7 +148,7 @@ static void test_gguf_counts_bounded(void)
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT);
 }
 
-/* Per-layer arrays count by their mean; a file type that is missing is the type of most bytes. */
+/* Per-layer arrays are of each layer; a file type that is missing is the type of most bytes. */
 static void test_gguf_arrays(void)
 {
     struct gguf_writer w;
@@ -164,9 +164,14 @@ static void test_gguf_arrays(void)
     g_autoptr(GByteArray) file = gguf_writer_finish(&w);
     g_auto(owned_facts) f = {0};
     g_assert_true(parse(file, &f, NULL));
-    g_assert_cmpint(f.n_heads, ==, 4);
-    g_assert_cmpint(f.n_kv_heads, ==, 2);
-    g_assert_cmpint(f.d_ffn, ==, 192);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpint(f.layers[i].n_heads, ==, i ? 6 : 2);
+        g_assert_cmpint(f.layers[i].n_kv_heads, ==, i ? 3 : 1);
+        g_assert_cmpint(f.layers[i].d_ffn, ==, i ? 256 : 128);
+    }
+    g_assert_cmpint(f.n_heads, ==, 6);
+    g_assert_cmpint(f.n_kv_heads, ==, 3);
+    g_assert_cmpint(f.d_ffn, ==, 256);
     g_assert_cmpstr(f.form, ==, "q8_0");
 }
 
@@ -358,15 +363,15 @@ static void test_sizes(void)
 {
     struct workload_facts f = smollm2();
     /* 30 layers × 3 heads × 64 × (keys and values) × 2 bytes a token */
-    g_assert_cmpint(workload_kv_bytes(&f, 256, "f16", "f16"), ==, 256 * 30 * 3 * 64 * 2 * 2);
-    g_assert_cmpint(workload_kv_bytes(&f, 256, "q8_0", "f16"), ==,
+    g_assert_cmpint(workload_kv_bytes(&f, 256, "f16", "f16", true), ==, 256 * 30 * 3 * 64 * 2 * 2);
+    g_assert_cmpint(workload_kv_bytes(&f, 256, "q8_0", "f16", true), ==,
                     256 * 30 * 3 * 64 / 32 * 34 + 256 * 30 * 3 * 64 * 2);
-    g_assert_cmpint(workload_kv_bytes(&f, 256, "int3", "f16"), ==, -1);
+    g_assert_cmpint(workload_kv_bytes(&f, 256, "int3", "f16", true), ==, -1);
     g_assert_cmpint(workload_weights_bytes(&f, "f32"), ==, 4 * f.n_params);
     g_assert_cmpint(workload_weights_bytes(&f, "q8_0"), ==, f.n_params / 32 * 34);
     g_assert_cmpint(workload_weights_bytes(&f, "nonsense"), ==, -1);
     f.n_layers = 0;
-    g_assert_cmpint(workload_kv_bytes(&f, 256, "f16", "f16"), ==, -1);
+    g_assert_cmpint(workload_kv_bytes(&f, 256, "f16", "f16", true), ==, -1);
 }
 
 /* ---- identity ---- */
