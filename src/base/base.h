@@ -3,6 +3,7 @@
  * base: what every other room stands on. The one door to this room; it opens onto one header per concern:
  *
  *   error.h     the GError domain, one code per class of failure, with the name a record carries
+ *   cgroup.h    the control group of this process, versions 1 and 2
  *   clock.h     monotonic and wall time as int64 nanoseconds; absolute-deadline sleep
  *   file.h      bounded reads, durable writes (temp, fsync, rename, fsync of the folder), SHA-256
  *   digest.h    SHA-256 of large files, remembered
@@ -13,6 +14,7 @@
  *   oom.h       whether the kernel took a child for its memory
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
  *   spawn.h     starting a process, with the step named that failed
+ *   suspend.h   Ctrl-Z, for a program whose children are in groups of their own
  *   quantity.h  a number or a reason: value, status, method, sensor
  *   sources.h   the sources of energy: rows that the configuration and the meter share
  *   random.h    seeded random numbers, the same everywhere; shuffling
@@ -24,11 +26,12 @@
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
  * Ownership: functions returning char * or json_t * hand over a new reference (free with g_free, json_decref);
- * "borrowed" is said where it is not so. Threading: no mutable state; call from any thread.
+ * "borrowed" is said where it is not so. Threading: no mutable state but in suspend.h; call from any thread.
  * Errors: GError ** last, touched only on failure; context is prefixed by the caller on the way up.
  */
 #pragma once
 
+#include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/digest.h"
@@ -49,4 +52,5 @@
 #include "base/random.h"
 #include "base/schema.h"
 #include "base/spawn.h"
+#include "base/suspend.h"
 #include "base/timebase.h"

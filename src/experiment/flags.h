@@ -20,6 +20,7 @@
     X(MEMORY_OCCUPIED, "memory_occupied",                                                                               \
       "memory of the run's boards was in use before it began: see context.memory_gate")                                \
     X(GUARD_CPU_DRIFT, "guard_cpu_drift", "the engine idled differently before and after the work: guards not alike")   \
+    X(PAUSED, "paused", "the engine stood still in the window: see machine.pauses")                                     \
     X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the machine's CPU time in the window")        \
     X(FOREIGN_GPU, "foreign_gpu_process", "another process holds memory of a board of this run")                       \
     X(OTHER_GPU, "other_gpu_busy", "another GPU of this machine worked during the window")                              \

@@ -191,6 +191,7 @@ struct block_plan {
     int64_t dither_ns; /* batches start after a pause of up to this: some sensor sees only a part of each period */
 };
 
+struct watch;
 /* One measured block: the prompts, plan.repeats times, between two guards. */
 struct block {
     struct block_plan plan;
@@ -202,6 +203,7 @@ struct block {
     bool rewarmed; /* the engine had rested: an iteration of the warm-up ran once more before the guard */
     /* at the start of the guard, around the work, at the end of the guard */
     struct machine_use use_pre, use_before, use_after, use_post;
+    struct watch *watch; /* whether it could work all the time; NULL: not begun */
     bool guard_gave_up;
     bool not_quiescent;  /* the engine worked while it had no requests */
     bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */

@@ -3,6 +3,7 @@
 
 #include "experiment/flags.h"
 #include "experiment/state.h"
+#include "experiment/watch.h"
 #include "stats/stats.h"
 
 #include <math.h>
@@ -379,6 +380,7 @@ void machine_report(const struct experiment *x, struct result *r)
     result_put_json(r, PART_MACHINE_GPUS, boards_json(x, r));
     result_put_json(r, PART_MACHINE_CPU, cpu_states_json(&x->block.cpu_start, &x->block.cpu_end));
     report_guards(&x->block, r);
+    watch_report(&x->block, r);
     report_strangers(x, r);
     report_gate(x, r);
     if (x->machine->strayed)

@@ -3,6 +3,7 @@
 #include "experiment/internal.h"
 #include "experiment/machine.h"
 #include "experiment/state.h"
+#include "experiment/watch.h"
 #include "workload/workload.h"
 
 #include <math.h>
@@ -27,6 +28,7 @@ void block_clear(struct block *block)
 {
     engine_generation_clear(&block->generation);
     stretch_clear(&block->at);
+    watch_free(block->watch);
     *block = (struct block){0};
 }
 
@@ -217,6 +219,7 @@ static bool work_between_guards(const struct setting *s, const GArray *batches, 
     bool quiet = s->sensors->need_quiet;
     cpu_state_take(loaded, &block->cpu_start);
     int64_t from_ns = w->guard_from_ns = clock_mono_ns();
+    block->watch = watch_begin(loaded);
     block->use_pre = machine_use_now(loaded);
     if (quiet && !keep_quiet_before(s, block, error))
         return false;
@@ -236,6 +239,7 @@ static bool work_between_guards(const struct setting *s, const GArray *batches, 
     w->guard_from_ns = quiet ? from_ns : w->t0_ns;
     w->guard_to_ns = quiet ? clock_mono_ns() : w->t1_ns;
     block->use_post = machine_use_now(loaded);
+    watch_end(block->watch);
     return true;
 }
 

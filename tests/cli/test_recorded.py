@@ -23,9 +23,9 @@ GPU = {**WORK, "sim.device": "gpu"}
 # Raised or not by what else the machine does while the test runs.
 LOAD_FLAGS = {"foreign_cpu", "guard_cpu_drift", "guard_not_settled", "not_steady", "host_gaps", "gap", "late_samples",
               "below_resolution", "other_gpu_busy", "channels_disagree", "concurrent_study", "period_changed",
-              "phase_locked", "cpu_contention"}
+              "phase_locked", "cpu_contention", "paused"}
 # Parts that describe the machine or the build, not what was measured.
-MACHINE = {"llem", "libraries", "trace", "sampler", "key"}
+MACHINE = {"llem", "libraries", "trace", "sampler", "key", "host", "pauses"}
 
 
 def masked_text(text):

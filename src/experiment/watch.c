@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiment/watch.h"
+
+#include "experiment/flags.h"
+#include "stats/stats.h"
+
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PERIOD_NS     (50 * NS_PER_MS)
+#define LATE_NS       (500 * NS_PER_MS) /* a look that comes later than any busy machine makes it */
+#define SLEPT_NS      NS_PER_MS         /* more than reading two clocks one after the other takes */
+#define SHARE_MAX     0.01              /* of the window, throttled or waiting for memory */
+#define GAP_STEPS     5                 /* a gap between tokens is a pause from so many usual steps on, and */
+#define GAP_NS        (250 * NS_PER_MS)
+
+/* What one look found. Times that are counted by somebody go up; -1: nobody counts. */
+struct look {
+    int64_t t_ns;
+    int64_t slept_ns;     /* by which the clock that goes on in suspend is ahead */
+    int64_t told_ns;      /* how long llem said that it had stopped us */
+    int64_t throttled_ns; /* for the quota, over all CPUs and groups */
+    int64_t memory_ns;    /* in which nothing went on for want of memory */
+    int64_t faults;       /* pages of the engine that came from a disk */
+    bool stopped;         /* a process of the engine is stopped by a signal or a debugger */
+};
+
+struct watch {
+    pthread_t thread;
+    bool runs;
+    int end_fd;
+    pid_t *pids;
+    size_t n_pids;
+    struct cgroup cpu, memory;
+    GArray *looks;
+};
+
+/* --- Looking ------------------------------------------------------------------------------------------------------ */
+
+static int64_t clock_ahead_ns(void)
+{
+    struct timespec ts;
+    int64_t mono_ns = clock_mono_ns();
+    return clock_gettime(CLOCK_BOOTTIME, &ts) == 0 ? ts.tv_sec * NS_PER_S + ts.tv_nsec - mono_ns : 0;
+}
+
+#define FAULTS_FIELD 10 /* behind the name; proc(5) counts it as 12 from the start, and the state as 3 */
+
+/* Of a process: whether it is stopped, and pages that came from a disk. */
+static void look_at_process(pid_t pid, struct look *ret)
+{
+    char path[32], text[512];
+    int64_t faults;
+    g_snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return;
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    const char *after = strrchr(text, ')'); /* the name may hold anything */
+    g_auto(GStrv) fields = g_strsplit(after ? after + 1 : "", " ", FAULTS_FIELD + 2);
+    if (g_strv_length(fields) <= FAULTS_FIELD || !num_parse_int(fields[FAULTS_FIELD], 0, INT64_MAX, &faults, NULL))
+        return;
+    ret->stopped = ret->stopped || fields[1][0] == 'T' || fields[1][0] == 't';
+    ret->faults += faults;
+}
+
+/* The quota of a group above holds for it too. */
+static int64_t throttled_ns(const struct cgroup *group)
+{
+    bool new = group->version == 2;
+    int64_t sum = -1;
+    for (char **folder = group->folders; folder && *folder; folder++) {
+        int64_t n = cgroup_number(*folder, "cpu.stat", new ? "throttled_usec" : "throttled_time");
+        if (n >= 0)
+            sum = MAX(sum, 0) + (new ? n * NS_PER_US : n);
+    }
+    return sum;
+}
+
+/* "full avg10=0.00 avg60=0.00 avg300=0.00 total=12005" of the own group, else of the machine. */
+static int64_t memory_ns(const struct cgroup *group)
+{
+    g_autofree char *ours = group->version == 2 ? cgroup_text(group->folders[0], "memory.pressure") : NULL;
+    g_autofree char *all = ours ? NULL : cgroup_system_text("/proc/pressure/memory");
+    const char *text = ours ? ours : all;
+    const char *full = text ? strstr(text, "full ") : NULL;
+    const char *total = full ? strstr(full, "total=") : NULL;
+    return total ? g_ascii_strtoll(total + strlen("total="), NULL, 10) * NS_PER_US : -1;
+}
+
+static void look(struct watch *watch)
+{
+    struct look now = {.t_ns = clock_mono_ns(),
+                       .slept_ns = clock_ahead_ns(),
+                       .told_ns = suspend_told_ns(),
+                       .throttled_ns = throttled_ns(&watch->cpu),
+                       .memory_ns = memory_ns(&watch->memory)};
+    for (size_t i = 0; i < watch->n_pids; i++)
+        look_at_process(watch->pids[i], &now);
+    g_array_append_val(watch->looks, now);
+}
+
+static void *look_on(void *data)
+{
+    struct watch *watch = data;
+    struct pollfd fd = {.fd = watch->end_fd, .events = POLLIN};
+    while (poll(&fd, 1, (int)(PERIOD_NS / NS_PER_MS)) == 0)
+        look(watch);
+    return NULL;
+}
+
+struct watch *watch_begin(const struct engine_loaded *loaded)
+{
+    struct watch *watch = g_new0(struct watch, 1);
+    sigset_t all, before;
+    watch->looks = g_array_new(FALSE, FALSE, sizeof(struct look));
+    watch->end_fd = eventfd(0, EFD_CLOEXEC);
+    watch->pids = g_new0(pid_t, loaded->n_pids + 1);
+    watch->n_pids = loaded->n_pids;
+    for (size_t i = 0; i < loaded->n_pids; i++)
+        watch->pids[i] = (pid_t)loaded->pids[i];
+    cgroup_find("cpu", &watch->cpu);
+    cgroup_find("memory", &watch->memory);
+    look(watch);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the thread that keeps deadlines */
+    watch->runs = watch->end_fd >= 0 && pthread_create(&watch->thread, NULL, look_on, watch) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return watch;
+}
+
+void watch_end(struct watch *watch)
+{
+    if (!watch->runs)
+        return;
+    eventfd_write(watch->end_fd, 1);
+    pthread_join(watch->thread, NULL);
+    watch->runs = false;
+    look(watch);
+}
+
+void watch_free(struct watch *watch)
+{
+    if (!watch)
+        return;
+    watch_end(watch);
+    if (watch->end_fd >= 0)
+        close(watch->end_fd);
+    cgroup_clear(&watch->cpu);
+    cgroup_clear(&watch->memory);
+    g_array_unref(watch->looks);
+    g_free(watch->pids);
+    g_free(watch);
+}
+
+/* --- Judging ------------------------------------------------------------------------------------------------------ */
+
+/* The window, the looks around it, and what was found so far. */
+struct judgement {
+    int64_t t0_ns, t1_ns;
+    const struct look *looks; /* the last one before the window, … */
+    size_t n;                 /* … the first one after it */
+    json_t *pauses;
+    double longest_s;
+    GArray *stood; /* struct pause: when nothing can have been put out */
+};
+
+struct pause {
+    int64_t from_ns, to_ns;
+};
+
+/* from_ns 0: when is not known. */
+static void add_pause(struct judgement *j, const char *cause, int64_t from_ns, int64_t length_ns)
+{
+    json_t *pause = json_pack("{s:s, s:f}", "cause", cause, "seconds", clock_seconds(length_ns));
+    if (from_ns)
+        json_object_set_new(pause, "from_s", json_real(clock_seconds(from_ns - j->t0_ns)));
+    json_array_append_new(j->pauses, pause);
+    j->longest_s = fmax(j->longest_s, clock_seconds(length_ns));
+}
+
+/* A stretch in which the engine stood still, as far as it lies in the window. */
+static void add_stretch(struct judgement *j, const char *cause, int64_t from_ns, int64_t to_ns)
+{
+    struct pause pause = {MAX(from_ns, j->t0_ns), MIN(to_ns, j->t1_ns)};
+    if (pause.to_ns <= pause.from_ns)
+        return;
+    add_pause(j, cause, pause.from_ns, pause.to_ns - pause.from_ns);
+    g_array_append_val(j->stood, pause);
+}
+
+static void judge_clocks(struct judgement *j)
+{
+    const struct look *a = &j->looks[0], *b = &j->looks[j->n - 1];
+    if (b->slept_ns - a->slept_ns > SLEPT_NS)
+        add_pause(j, "suspend", 0, b->slept_ns - a->slept_ns);
+    for (size_t i = 1; i < j->n; i++) {
+        const struct look *before = &j->looks[i - 1], *after = &j->looks[i];
+        bool told = after->told_ns > before->told_ns;
+        if (told || after->t_ns - before->t_ns > PERIOD_NS + LATE_NS)
+            add_stretch(j, told ? "ctrl_z" : "llem_stopped", before->t_ns, after->t_ns);
+    }
+}
+
+static void judge_state(struct judgement *j)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        size_t first = i;
+        while (i < j->n && j->looks[i].stopped)
+            i++;
+        if (i > first) /* it began within the period before, and ended within the one after: half of them on average */
+            add_stretch(j, "stopped", j->looks[first].t_ns - PERIOD_NS / 2, j->looks[i - 1].t_ns + PERIOD_NS / 2);
+    }
+}
+
+/* What the kernel counted between the two looks around the window; NaN: nobody counts. */
+static double counted_s(const struct judgement *j, int64_t before, int64_t after)
+{
+    return before < 0 || after < 0 ? NAN : clock_seconds(CLAMP(after - before, 0, j->t1_ns - j->t0_ns));
+}
+
+static void judge_counted(struct judgement *j, const char *cause, double seconds)
+{
+    if (seconds > SHARE_MAX * clock_seconds(j->t1_ns - j->t0_ns))
+        add_pause(j, cause, 0, (int64_t)(seconds * NS_PER_S));
+}
+
+/* A token, and whether it was the first of its request: before it the engine worked on the prompt. */
+struct token {
+    int64_t t_ns;
+    bool first;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct token *x = a, *y = b;
+    return (x->t_ns > y->t_ns) - (x->t_ns < y->t_ns);
+}
+
+static GArray *tokens_of(const struct engine_generation *g)
+{
+    GArray *tokens = g_array_new(FALSE, FALSE, sizeof(struct token));
+    for (size_t i = 0; i < g->n_requests; i++)
+        for (size_t k = 0; k < g->requests[i].n_out; k++) {
+            struct token token = {g->requests[i].stamps_ns[k], k == 0};
+            g_array_append_val(tokens, token);
+        }
+    qsort(tokens->data, tokens->len, sizeof(struct token), by_time);
+    return tokens;
+}
+
+/* Tokens of one chunk share a stamp: they are no step. */
+static int64_t usual_step_ns(const struct engine_generation *g)
+{
+    g_autoptr(GArray) steps = g_array_new(FALSE, FALSE, sizeof(double));
+    for (size_t i = 0; i < g->n_requests; i++)
+        for (size_t k = 1; k < g->requests[i].n_out; k++) {
+            double step_ns = (double)(g->requests[i].stamps_ns[k] - g->requests[i].stamps_ns[k - 1]);
+            if (step_ns > 0)
+                g_array_append_val(steps, step_ns);
+        }
+    return steps->len ? (int64_t)stats_median((const double *)(const void *)steps->data, steps->len) : 0;
+}
+
+/* Most of it is explained. */
+static bool is_explained(const struct judgement *j, int64_t from_ns, int64_t to_ns)
+{
+    int64_t covered_ns = 0;
+    for (guint i = 0; i < j->stood->len; i++) {
+        const struct pause *p = &g_array_index(j->stood, struct pause, i);
+        covered_ns += MAX(0, MIN(p->to_ns, to_ns) - MAX(p->from_ns, from_ns));
+    }
+    return covered_ns > (to_ns - from_ns) / 2;
+}
+
+static void judge_tokens(struct judgement *j, const struct engine_generation *g)
+{
+    g_autoptr(GArray) tokens = tokens_of(g);
+    int64_t longest_ns = MAX(GAP_NS, GAP_STEPS * usual_step_ns(g));
+    for (guint i = 1; i < tokens->len; i++) {
+        const struct token *a = &g_array_index(tokens, struct token, i - 1), *b = a + 1;
+        if (!b->first && b->t_ns - a->t_ns > longest_ns && !is_explained(j, a->t_ns, b->t_ns))
+            add_pause(j, "no_tokens", a->t_ns, b->t_ns - a->t_ns);
+    }
+}
+
+/* Narrows the looks down to those around the window. */
+static struct judgement judgement_of(const struct block *block)
+{
+    const GArray *looks = block->watch->looks;
+    struct judgement j = {.t0_ns = block->window.t0_ns,
+                          .t1_ns = block->window.t1_ns,
+                          .looks = (const struct look *)(const void *)looks->data,
+                          .n = looks->len};
+    while (j.n > 2 && j.looks[1].t_ns <= j.t0_ns) {
+        j.looks++;
+        j.n--;
+    }
+    while (j.n > 2 && j.looks[j.n - 2].t_ns >= j.t1_ns)
+        j.n--;
+    j.pauses = json_array();
+    j.stood = g_array_new(FALSE, FALSE, sizeof(struct pause));
+    return j;
+}
+
+void watch_report(const struct block *block, struct result *r)
+{
+    struct judgement j = judgement_of(block);
+    const struct look *a = &j.looks[0], *b = &j.looks[j.n - 1];
+    double throttled_s = counted_s(&j, a->throttled_ns, b->throttled_ns);
+    double memory_s = counted_s(&j, a->memory_ns, b->memory_ns);
+    judge_clocks(&j);
+    judge_state(&j);
+    judge_counted(&j, "throttled", throttled_s);
+    judge_counted(&j, "memory", memory_s);
+    judge_tokens(&j, &block->generation);
+    if (json_array_size(j.pauses) > 0)
+        flag_raise(r, FLAG_PAUSED);
+    result_put_real(r, PART_MACHINE_PAUSED_S, j.longest_s, NULL);
+    result_put_json(r, PART_MACHINE_PAUSES, j.pauses);
+    result_put_real(r, PART_MACHINE_HOST_THROTTLED_S, throttled_s, "no control group counts it");
+    result_put_real(r, PART_MACHINE_HOST_MEMORY_STALL_S, memory_s, "the kernel does not count it");
+    result_put_int(r, PART_MACHINE_HOST_MAJOR_FAULTS, MAX(0, b->faults - a->faults));
+    g_array_unref(j.stood);
+}

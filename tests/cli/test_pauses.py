@@ -1,0 +1,202 @@
+"""An engine that cannot work all the time: stopped by a signal, held back by a quota, short of memory, asleep with the
+machine, or silent; and a user who presses Ctrl-Z. The engine is the scripted one; what stops it is real where it can be."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import support
+from studies import check_records, metric, the_study, write
+
+pytestmark = pytest.mark.timing
+
+WORK = {"n": 1, "max_output_tokens": 40, "sim.token_us": 50000, "energy.backend": "none", "energy.modelled": False,
+        "warmup.enabled": False}
+
+
+def engine_of(llem):
+    found = [p.pid for p in llem.left_running() if "llem-engine-sim" in p.command]
+    return found[0] if found else None
+
+
+def wait_for(what, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def begun(llem):
+    """The run has come to its measured work."""
+    return support.any_says(llem.folder / "results", "progress.jsonl", '"measure"')
+
+
+def start(llem, fields=None, **options):
+    path = write(llem.folder / "s.yaml", {**WORK, **(fields or {})})
+    return llem.start("run", path, "-o", llem.folder / "results", **options)
+
+
+def record_of(llem, process):
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, (out, err)
+    study = the_study(llem.folder / "results")
+    check_records(llem, study)
+    return study.result()
+
+
+def run(llem, fields=None, **options):
+    return record_of(llem, start(llem, fields, **options))
+
+
+def causes(record):
+    return {pause["cause"]: pause["seconds"] for pause in record["machine"]["pauses"]}
+
+
+def test_nothing_happens(llem):
+    record = run(llem)
+    assert "paused" not in record["flags"]
+    assert record["machine"]["pauses"] == [] and record["machine"]["paused_s"] == 0
+
+
+def test_an_engine_that_is_stopped(llem):
+    process = start(llem)
+    wait_for(lambda: begun(llem))
+    engine = engine_of(llem)
+    time.sleep(0.5)
+    os.kill(engine, signal.SIGSTOP)
+    time.sleep(1)
+    os.kill(engine, signal.SIGCONT)
+    record = record_of(llem, process)
+    assert "paused" in record["flags"] and "machine.pauses" in record["flag_meanings"]["paused"]
+    assert list(causes(record)) == ["stopped"]
+    assert record["machine"]["paused_s"] == pytest.approx(1, abs=0.3)
+    assert 0.2 < record["machine"]["pauses"][0]["from_s"] < 1.5
+    assert metric(record, "tokens_out")["value"] == 40  # told, not thrown away
+
+
+def test_an_engine_that_is_silent(llem):
+    """One step of a second among steps of 50 ms: nobody stopped it, and it put nothing out."""
+    record = run(llem, {"sim.token_us": [50000] * 10 + [1000000] + [50000]})
+    assert "paused" in record["flags"]
+    assert causes(record) == {"no_tokens": pytest.approx(1, abs=0.3)}
+
+
+def test_slow_steps_are_no_pause(llem):
+    record = run(llem, {"sim.token_us": 400000, "max_output_tokens": 6})
+    assert "paused" not in record["flags"]
+
+
+def test_a_long_prompt_is_no_pause(llem):
+    """Batches one after the other: the time before a first token is work on the prompt."""
+    record = run(llem, {"n": 2, "sim.prefill_us_per_token": 100000, "max_output_tokens": 5})
+    assert "paused" not in record["flags"]
+
+
+def test_all_of_a_run_stands_still(llem):
+    """As in a frozen control group or a container that is paused: the worker sees it by its own clock."""
+    process = start(llem)
+    wait_for(lambda: begun(llem))
+    time.sleep(0.5)
+    pids = [p.pid for p in llem.left_running() if p.pid != process.pid]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.2)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    record = record_of(llem, process)
+    assert "paused" in record["flags"]
+    assert causes(record)["llem_stopped"] == pytest.approx(1.2, abs=0.3)
+
+
+def test_the_machine_sleeps(llem, build_dir):
+    process = start(llem, env={"LD_PRELOAD": str(build_dir / "lib" / "libllem-asleep.so"),
+                               "LLEM_TEST_ASLEEP": str(llem.folder / "asleep")})
+    wait_for(lambda: begun(llem))
+    time.sleep(0.5)
+    (llem.folder / "asleep").touch()
+    record = record_of(llem, process)
+    assert "paused" in record["flags"]
+    assert causes(record) == {"suspend": pytest.approx(5, abs=0.01)}
+
+
+def counted(path, before, after):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(before)
+    return lambda: path.write_text(after)
+
+
+QUOTA = "nr_periods 9\nnr_throttled 7\n"
+STALL = "some avg10=0.00 total={}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total={}\n"
+HOSTS = {
+    "quota of version 2": ("0::/job/inner\n", "sys/fs/cgroup/job/cpu.stat", QUOTA + "throttled_usec 5000000\n",
+                           QUOTA + "throttled_usec 5700000\n", "throttled", 0.7, "throttled_s"),
+    "quota of version 1": ("3:cpu,cpuacct:/job\n0::/\n", "sys/fs/cgroup/cpu/job/cpu.stat",
+                           QUOTA + "throttled_time 5000000000\n", QUOTA + "throttled_time 5700000000\n", "throttled", 0.7,
+                           "throttled_s"),
+    "memory of the group": ("0::/job\n", "sys/fs/cgroup/job/memory.pressure", STALL.format(9, 100),
+                            STALL.format(9, 600100), "memory", 0.6, "memory_stall_s"),
+    "memory of the machine": ("0::/\n", "proc/pressure/memory", STALL.format(9, 100), STALL.format(9, 600100), "memory",
+                              0.6, "memory_stall_s"),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_what_the_kernel_counts(llem, host):
+    """Files in the place of the kernel's, changed in mid-window."""
+    rows, file, before, after, cause, seconds, figure = HOSTS[host]
+    root = llem.folder / "root"
+    change = counted(root / file, before, after)
+    counted(root / "proc/self/cgroup", rows, rows)
+    process = start(llem, env={"LLEM_SYSROOT": str(root)})
+    wait_for(lambda: begun(llem))
+    time.sleep(0.5)
+    change()
+    record = record_of(llem, process)
+    assert "paused" in record["flags"]
+    assert causes(record) == {cause: pytest.approx(seconds)}
+    assert record["machine"]["host"][figure] == pytest.approx(seconds)
+
+
+def test_nobody_counts(llem):
+    host = run(llem, {"max_output_tokens": 4}, env={"LLEM_SYSROOT": str(llem.folder / "empty")})["machine"]["host"]
+    assert host["throttled_s"] is None and "control group" in host["throttled_s_reason"]
+    assert host["memory_stall_s"] is None and "kernel" in host["memory_stall_s_reason"]
+
+
+@pytest.fixture
+def quota():
+    """A control group of a tenth of a CPU, where the kernel lets one be made."""
+    old, new = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
+    name = f"llem-test-{os.getpid()}"
+    folder = (old if (old / "cpu.cfs_quota_us").exists() else new) / name
+    try:
+        folder.mkdir()
+        if folder.parent == old:
+            (folder / "cpu.cfs_quota_us").write_text("20000")
+        else:
+            (folder / "cpu.max").write_text("20000 100000")
+    except OSError as error:
+        if folder.is_dir():
+            folder.rmdir()
+        pytest.skip(f"needs:root a control group with a quota of CPU time cannot be made here ({error})")
+    yield folder
+    for pid in (folder / "cgroup.procs").read_text().split():
+        (folder.parent / "cgroup.procs").write_text(pid)
+    wait_for(lambda: not (folder / "cgroup.procs").read_text())
+    folder.rmdir()
+
+
+def test_a_real_quota(llem, quota):
+    def enter():
+        (quota / "cgroup.procs").write_text(str(os.getpid()))
+
+    record = run(llem, {"sim.decode_load": 1}, preexec_fn=enter)
+    assert "paused" in record["flags"]
+    assert causes(record)["throttled"] > 0.5
+    assert record["machine"]["host"]["throttled_s"] > 0.5
