@@ -24,28 +24,30 @@ static void mask_stop(int how)
     pthread_sigmask(how, &set, NULL);
 }
 
-int suspend_hold(void)
+void suspend_hold(void)
 {
     struct sigaction now;
-    bool ignored = sigaction(SIGTSTP, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
-    if (held++ > 0 || ignored)
-        return hold_fd;
+    if (held++ > 0 || (sigaction(SIGTSTP, NULL, &now) == 0 && now.sa_handler == SIG_IGN))
+        return;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTSTP);
     mask_stop(SIG_BLOCK);
     hold_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return hold_fd;
 }
 
 void suspend_release(void)
 {
-    if (--held > 0)
+    if (--held > 0 || hold_fd < 0)
         return;
-    if (hold_fd >= 0)
-        close(hold_fd);
+    close(hold_fd);
     hold_fd = -1;
     mask_stop(SIG_UNBLOCK); /* one that waits takes effect now */
+}
+
+int suspend_fd(void)
+{
+    return hold_fd;
 }
 
 bool suspend_pending(void)

@@ -3,7 +3,7 @@
  * Ctrl-Z. A program whose children live in groups and sessions of their own is stopped by it alone, and they work on;
  * so it takes the signal itself, stops them, stops, and tells them afterwards how long it was away.
  *
- * Calling sequence of the parent:  suspend_hold()      from now on SIGTSTP waits in the descriptor it returns
+ * Calling sequence of the parent:  suspend_hold()      from now on SIGTSTP waits in suspend_fd()
  *                                  suspend_pending()   … one came: stop the children, then
  *                                  suspend_now()       stops this process until it is continued; for how long that was
  *                                  suspend_tell(pid, away_ns)   continues a child
@@ -22,9 +22,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Calls may be nested. The descriptor is not closed until the last suspend_release(); -1 where SIGTSTP is ignored. */
-int suspend_hold(void);
+/* Calls may be nested. Where SIGTSTP is ignored it stays so. */
+void suspend_hold(void);
 void suspend_release(void);
+/* Readable when one waits; -1: nobody holds it. Borrowed until the last suspend_release(). */
+int suspend_fd(void);
 bool suspend_pending(void);
 /* As Ctrl-Z does: nothing happens where nobody could continue this process. How long it was stopped. */
 int64_t suspend_now(void);

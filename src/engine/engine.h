@@ -18,7 +18,8 @@
  * has declared whether it is quiescent, and the message that releases the work and the reply to it are a few bytes
  * long. Token ids and stamps are asked for afterwards.
  *
- * Time: every deadline_ns is an absolute CLOCK_MONOTONIC time; 0 takes the message's default (engine_default_wait_ns).
+ * Time: every deadline_ns is an absolute time of suspend_clock_ns(), which is CLOCK_MONOTONIC where nobody was
+ * suspended; 0 takes the message's default (engine_default_wait_ns).
  * Errors: ENGINE (the engine's own class and message), ENGINE_DIED (exit status or signal and the last lines of its
  * log), TIMEOUT, PROTOCOL (what the adapter broke), INTERRUPTED (options.interrupt_fd became readable), IO, LIMIT.
  * engine_last_failure() has the parts. After TIMEOUT or INTERRUPTED the request is still under way: only

@@ -142,6 +142,7 @@ static enum engine_stop_stage end_adapter(struct engine *engine, const struct en
 {
     if (process_ended(engine, 0))
         return ENGINE_STOP_NONE;
+    kill(-engine->pid, SIGCONT); /* stopped by somebody it would hear nothing */
     wire_shutdown(engine);
     if (wait_ended(engine, w->shutdown_ns))
         return ENGINE_STOP_SHUTDOWN;

@@ -126,7 +126,7 @@ enum woken { WOKEN_SOCKET, WOKEN_END, WOKEN_FAILED };
 static enum woken wait_socket(struct engine *engine, const struct call *call, short events, GError **error)
 {
     for (;;) {
-        int64_t left_ns = call->deadline_ns - clock_mono_ns();
+        int64_t left_ns = call->deadline_ns - suspend_clock_ns();
         struct pollfd fds[] = {
             {.fd = engine->fd, .events = events},
             {.fd = engine->pidfd, .events = POLLIN},
@@ -323,7 +323,7 @@ int64_t engine_default_wait_ns(const char *message_name)
 
 static struct call new_call(struct engine *engine, const char *type, int64_t deadline_ns, bool may_interrupt)
 {
-    int64_t now = clock_mono_ns();
+    int64_t now = suspend_clock_ns();
     return (struct call){
         .type = type,
         .id = ++engine->last_id,

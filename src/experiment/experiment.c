@@ -135,7 +135,7 @@ static bool begin(struct experiment *x, const char *config_path, GError **error)
     x->pace.phase = "configuration";
     if (!inputs_read(config_path, &x->inputs, error))
         return false;
-    x->pace.deadline_ns = clock_mono_ns() + config_ns(x->inputs.config, FIELD_LIMITS_TIMEOUT_SECONDS);
+    x->pace.deadline_ns = suspend_clock_ns() + config_ns(x->inputs.config, FIELD_LIMITS_TIMEOUT_SECONDS);
     g_autofree char *progress = g_build_filename(x->inputs.dir, "progress.jsonl", NULL);
     x->pace.progress = fopen(progress, "we");
     return true;
@@ -177,7 +177,8 @@ static json_t *engine_error_of(const struct session *session)
 static void explain_timeout(const struct experiment *x, GError **failure)
 {
     const struct config *config = x->inputs.config;
-    if (config && g_error_matches(*failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT) && clock_mono_ns() >= x->pace.deadline_ns)
+    bool over = suspend_clock_ns() >= x->pace.deadline_ns;
+    if (config && over && g_error_matches(*failure, LLEM_ERROR, LLEM_ERROR_TIMEOUT))
         g_prefix_error(failure, "the run did not end within limits.timeout_seconds (%g s): ",
                        config_real(config, FIELD_LIMITS_TIMEOUT_SECONDS));
 }

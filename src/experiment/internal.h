@@ -43,7 +43,7 @@ size_t inputs_concurrency(const struct inputs *inputs);
 
 struct pace {
     int interrupt_fd;
-    int64_t deadline_ns;
+    int64_t deadline_ns; /* by suspend_clock_ns() */
     FILE *progress;    /* NULL: nobody is told */
     const char *phase; /* name of the phase under way, for progress and error records */
 };

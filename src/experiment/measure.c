@@ -281,7 +281,7 @@ static int64_t affordable_repeats(const struct pace *pace, const struct block_pl
     int64_t guards_ns = plan->guard.pre_ns + plan->guard.post_ns + plan->guard.limit_ns + TEARDOWN_NS;
     int64_t work_ns = energy_window_work_ns(&block->window);
     int64_t one_ns = MAX(1, work_ns / block->plan.repeats + plan->dither_ns);
-    return (pace->deadline_ns - clock_mono_ns() - guards_ns) / one_ns;
+    return (pace->deadline_ns - suspend_clock_ns() - guards_ns) / one_ns;
 }
 
 /* Stamps of the longest request: its steps are the engine's steps. */

@@ -20,7 +20,7 @@ bool pace_check(const struct pace *pace, GError **error)
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted");
         return false;
     }
-    if (clock_mono_ns() > pace->deadline_ns) {
+    if (suspend_clock_ns() > pace->deadline_ns) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_TIMEOUT, "no time left for '%s'", pace->phase);
         return false;
     }

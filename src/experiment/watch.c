@@ -204,9 +204,23 @@ static void judge_clocks(struct judgement *j)
         add_pause(j, "suspend", 0, b->slept_ns - a->slept_ns);
     for (size_t i = 1; i < j->n; i++) {
         const struct look *before = &j->looks[i - 1], *after = &j->looks[i];
-        bool told = after->told_ns > before->told_ns;
-        if (told || after->t_ns - before->t_ns > PERIOD_NS + LATE_NS)
-            add_stretch(j, told ? "ctrl_z" : "llem_stopped", before->t_ns, after->t_ns);
+        const struct look *later = &j->looks[MIN(i + 1, j->n - 1)]; /* what llem tells may come a moment after */
+        if (later->told_ns == before->told_ns && after->t_ns - before->t_ns > PERIOD_NS + LATE_NS)
+            add_stretch(j, "llem_stopped", before->t_ns, after->t_ns);
+    }
+}
+
+/* Whatever the user stopped is told wherever in the block it was: the engine's idle is not the same after it. */
+static void judge_told(struct judgement *j, const GArray *looks)
+{
+    for (guint i = 1; i < looks->len; i++) {
+        const struct look *before = &g_array_index(looks, struct look, i - 1), *after = before + 1;
+        int64_t away_ns = after->told_ns - before->told_ns;
+        struct pause pause = {after->t_ns - away_ns - PERIOD_NS, after->t_ns};
+        if (away_ns == 0)
+            continue;
+        add_pause(j, "ctrl_z", pause.from_ns, away_ns);
+        g_array_append_val(j->stood, pause);
     }
 }
 
@@ -318,6 +332,7 @@ void watch_report(const struct block *block, struct result *r)
     double throttled_s = counted_s(&j, a->throttled_ns, b->throttled_ns);
     double memory_s = counted_s(&j, a->memory_ns, b->memory_ns);
     judge_clocks(&j);
+    judge_told(&j, block->watch->looks);
     judge_state(&j);
     judge_counted(&j, "throttled", throttled_s);
     judge_counted(&j, "memory", memory_s);
@@ -329,5 +344,8 @@ void watch_report(const struct block *block, struct result *r)
     result_put_real(r, PART_MACHINE_HOST_THROTTLED_S, throttled_s, "no control group counts it");
     result_put_real(r, PART_MACHINE_HOST_MEMORY_STALL_S, memory_s, "the kernel does not count it");
     result_put_int(r, PART_MACHINE_HOST_MAJOR_FAULTS, MAX(0, b->faults - a->faults));
+    if (suspend_told_ns() > 0)
+        result_warn(r, "the run was suspended for %.1f s in all: times and energy of what it did then hold that",
+                    clock_seconds(suspend_told_ns()));
     g_array_unref(j.stood);
 }

@@ -22,6 +22,7 @@ struct flight {
     struct runner_job job; /* its strings are those above */
     GError *start_failure;
     int64_t started_ns, ended_ns, kill_at_ns; /* 0: not ended; nobody asked it to stop */
+    int64_t away_ns;                          /* for which it was suspended; no deadline counts it */
     int interrupted;
     bool timed_out, killed;
     char *progress_path;
@@ -51,6 +52,8 @@ struct flight *flight_start(const struct runner *runner, const struct runner_job
     f->oom_before = oom_count();
     f->started_ns = clock_mono_ns();
     g_autoptr(GError) cause = NULL;
+    if (f->ops->suspend)
+        suspend_hold();
     if (f->ops->start(runner->state, job, &f->run, &cause))
         return f;
     f->run = NULL;
@@ -108,7 +111,7 @@ void flight_interrupt(struct flight *f, int signal_number)
 static void flight_keep_deadlines(struct flight *f)
 {
     int64_t now = clock_mono_ns();
-    if (!f->kill_at_ns && now > f->started_ns + f->job.timeout_ns + f->job.slack_ns) {
+    if (!f->kill_at_ns && now > f->started_ns + f->away_ns + f->job.timeout_ns + f->job.slack_ns) {
         f->timed_out = true;
         flight_ask_to_stop(f);
     }
@@ -129,15 +132,33 @@ static bool flight_serve(struct flight *f)
     return f->ended_ns != 0;
 }
 
+/* Ctrl-Z. A run that has ended has nothing to suspend. */
+static void flights_suspend(struct flight *const *flights, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (flights[i]->ops->suspend && !flights[i]->ended_ns)
+            flights[i]->ops->suspend(flights[i]->run);
+    int64_t away_ns = suspend_now();
+    for (size_t i = 0; i < n; i++) {
+        struct flight *f = flights[i];
+        if (!f->ops->suspend || f->ended_ns)
+            continue;
+        f->ops->resume(f->run, away_ns);
+        f->away_ns += away_ns;
+        f->kill_at_ns += f->kill_at_ns ? away_ns : 0;
+    }
+}
+
 /* Sleeps until one of them may have something to say, a signal waits or until_ns. */
 static void flights_sleep(struct flight *const *flights, size_t n, int interrupt_fd, int64_t until_ns)
 {
-    g_autofree struct pollfd *fds = g_new0(struct pollfd, n + 1);
+    g_autofree struct pollfd *fds = g_new0(struct pollfd, n + 2);
     for (size_t i = 0; i < n; i++)
         fds[i] = (struct pollfd){.fd = flights[i]->ops->end_fd(flights[i]->run), .events = POLLIN};
     fds[n] = (struct pollfd){.fd = interrupt_fd, .events = POLLIN};
+    fds[n + 1] = (struct pollfd){.fd = suspend_fd(), .events = POLLIN};
     int64_t ms = (MAX(until_ns - clock_mono_ns(), 0) + NS_PER_MS - 1) / NS_PER_MS;
-    poll(fds, n + 1, (int)MIN(ms, n ? PROGRESS_TICK_MS : G_MAXINT));
+    poll(fds, n + 2, (int)MIN(ms, n ? PROGRESS_TICK_MS : G_MAXINT));
 }
 
 struct flight *flight_wait(struct flight *const *flights, size_t n, int interrupt_fd, int64_t until_ns)
@@ -146,6 +167,10 @@ struct flight *flight_wait(struct flight *const *flights, size_t n, int interrup
         for (size_t i = 0; i < n; i++)
             if (flight_serve(flights[i]))
                 return flights[i];
+        if (suspend_pending()) {
+            flights_suspend(flights, n);
+            continue;
+        }
         if (interrupt_pending(interrupt_fd) || clock_mono_ns() >= until_ns)
             return NULL;
         flights_sleep(flights, n, interrupt_fd, until_ns);
@@ -262,6 +287,8 @@ static void flight_free(struct flight *f)
 {
     if (f->run)
         f->ops->release(f->run);
+    if (f->ops->suspend)
+        suspend_release();
     g_free(f->end.how);
     g_clear_error(&f->end.why);
     g_free(f->dir);

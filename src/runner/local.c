@@ -107,6 +107,22 @@ static void worker_kill(void *run)
     kill(worker->child.pid, SIGKILL);
 }
 
+/* The worker first, which would wonder; again for those that were begun meanwhile. */
+static void worker_suspend(void *run)
+{
+    const struct worker *worker = run;
+    kill(worker->child.pid, SIGSTOP);
+    for (int i = 0; i < 2; i++)
+        proc_signal_descendants(worker->child.pid, SIGSTOP);
+}
+
+static void worker_resume(void *run, int64_t away_ns)
+{
+    const struct worker *worker = run;
+    proc_signal_descendants(worker->child.pid, SIGCONT);
+    suspend_tell(worker->child.pid, away_ns);
+}
+
 static void worker_describe_end(const void *run, struct runner_end *ret)
 {
     const struct worker *worker = run;
@@ -162,6 +178,8 @@ const struct runner_ops runner_local = {
     .has_ended = worker_has_ended,
     .ask_to_stop = worker_ask_to_stop,
     .kill = worker_kill,
+    .suspend = worker_suspend,
+    .resume = worker_resume,
     .describe_end = worker_describe_end,
     .sweep = worker_sweep,
     .release = worker_release,

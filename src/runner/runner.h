@@ -23,6 +23,9 @@
  * result or an error record, gets an error record written for it: how it ended, OOM kill, full disk, last lines of its
  * log. Afterwards there is a result or an error record, never both.
  *
+ * Ctrl-Z while flights are waited for suspends them with this process, where their runner can; that time counts for no
+ * deadline.
+ *
  * The caller must be a subreaper (proc_become_subreaper()) for the local runner; what is below it before the start (a
  * shell's children that an exec left it) is not touched. Threading: one thread.
  */
@@ -140,6 +143,10 @@ struct runner_ops {
     bool (*has_ended)(void *run);   /* without waiting */
     void (*ask_to_stop)(void *run); /* whoever is asked ends with a record of its own */
     void (*kill)(void *run);
+    /* Ctrl-Z: all that belongs to the run stands still until resume(), which hears for how long. NULL: it works on, and
+     * its end is found when llem is continued. */
+    void (*suspend)(void *run);
+    void (*resume)(void *run, int64_t away_ns);
     void (*describe_end)(const void *run, struct runner_end *ret); /* once it has ended */
     void (*sweep)(void *run, int64_t deadline_ns, struct runner_leftovers *ret);
     void (*release)(void *run);

@@ -40,6 +40,7 @@ int main(int argc, char **argv)
         return LLEM_EXIT_USAGE;
     }
     int interrupt_fd = interrupt_open();
+    suspend_listen();
     elsewhere_begin();
     proc_become_subreaper();
     g_autoptr(GError) error = NULL;

@@ -1,8 +1,14 @@
 """An engine that cannot work all the time: stopped by a signal, held back by a quota, short of memory, asleep with the
 machine, or silent; and a user who presses Ctrl-Z. The engine is the scripted one; what stops it is real where it can be."""
 
+import fcntl
 import os
+import pty
+import shutil
 import signal
+import subprocess
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -200,3 +206,130 @@ def test_a_real_quota(llem, quota):
     assert "paused" in record["flags"]
     assert causes(record)["throttled"] > 0.5
     assert record["machine"]["host"]["throttled_s"] > 0.5
+
+
+# --- Ctrl-Z ---
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def all_stopped(llem):
+    processes = llem.left_running()
+    names = " ".join(p.command for p in processes)
+    return "llem-worker" in names and "llem-engine" in names and all(state_of(p.pid) == "T" for p in processes)
+
+
+def none_stopped(llem):
+    return all(state_of(p.pid) != "T" for p in llem.left_running())
+
+
+def start_job(llem, fields=None):
+    """As a shell starts a job: in a group of its own, whose parent is in the same session."""
+    return start(llem, fields, process_group=0)
+
+
+def test_ctrl_z_stops_all_and_fg_flags(llem):
+    process = start_job(llem)
+    wait_for(lambda: begun(llem))
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGTSTP)
+    wait_for(lambda: all_stopped(llem), 5)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGCONT)
+    wait_for(lambda: none_stopped(llem), 5)
+    record = record_of(llem, process)
+    assert "paused" in record["flags"]
+    assert causes(record) == {"ctrl_z": pytest.approx(1.1, abs=0.3)}
+    assert any("suspended for 1." in text for text in record["warnings"])
+
+
+def test_the_time_limit_does_not_count_it(llem):
+    process = start_job(llem, {"limits.timeout_seconds": 6})
+    wait_for(lambda: begun(llem))
+    os.killpg(process.pid, signal.SIGTSTP)
+    wait_for(lambda: all_stopped(llem), 5)
+    time.sleep(6)
+    os.killpg(process.pid, signal.SIGCONT)
+    record = record_of(llem, process)
+    assert causes(record)["ctrl_z"] > 5.9
+
+
+def test_ctrl_z_twice(llem):
+    process = start_job(llem)
+    wait_for(lambda: begun(llem))
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGTSTP)
+        wait_for(lambda: all_stopped(llem), 5)
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGCONT)
+        wait_for(lambda: none_stopped(llem), 5)
+        time.sleep(0.3)
+    assert [p["cause"] for p in record_of(llem, process)["machine"]["pauses"]] == ["ctrl_z"] * 2
+
+
+def test_a_group_that_nobody_could_continue_is_not_stopped(llem):
+    """The system stops no process of an orphaned group by SIGTSTP; its run goes on."""
+    process = start(llem, start_new_session=True)
+    wait_for(lambda: begun(llem))
+    process.send_signal(signal.SIGTSTP)
+    record_of(llem, process)
+
+
+def test_an_interrupt_while_suspended(llem):
+    process = start_job(llem)
+    wait_for(lambda: begun(llem))
+    os.killpg(process.pid, signal.SIGTSTP)
+    wait_for(lambda: all_stopped(llem), 5)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGCONT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert the_study(llem.folder / "results").states() == ["interrupted"]
+
+
+def test_nothing_is_left_of_a_suspended_llem_that_is_killed(llem):
+    process = start_job(llem)
+    wait_for(lambda: begun(llem))
+    os.killpg(process.pid, signal.SIGTSTP)
+    wait_for(lambda: all_stopped(llem), 5)
+    process.kill()
+    process.communicate(timeout=10)
+    wait_for(lambda: not llem.left_running(), 20)
+
+
+def test_a_shell_on_a_terminal(llem):
+    """bash, a terminal, the key itself, and fg."""
+    bash = shutil.which("bash")
+    if not bash:
+        pytest.skip("needs:bash there is no shell with job control")
+    path = write(llem.folder / "s.yaml", WORK)
+    ours, its = pty.openpty()
+    shell = subprocess.Popen([bash, "--norc", "--noprofile", "-i"], stdin=its, stdout=its, stderr=its, env=llem.env,
+                             start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(its)
+    said = []
+    reader = threading.Thread(target=drain, args=(ours, said))
+    reader.start()
+    os.write(ours, f"{' '.join(llem.command('run', path, '-o', llem.folder / 'results'))}; echo code=$?\n".encode())
+    wait_for(lambda: begun(llem))
+    time.sleep(0.3)
+    os.write(ours, b"\x1a")
+    wait_for(lambda: "Stopped" in "".join(said), 5)
+    assert all(state_of(p.pid) == "T" for p in llem.left_running() if "llem" in p.command.split()[0])
+    os.write(ours, b"fg; exit\n")
+    shell.wait(timeout=60)
+    os.close(ours)
+    reader.join()
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["ok"], "".join(said)
+    assert list(causes(study.result())) == ["ctrl_z"]
+
+
+def drain(fd, said):
+    while True:
+        try:
+            said.append(os.read(fd, 4096).decode(errors="replace"))
+        except OSError:
+            return

@@ -218,6 +218,22 @@ def test_ctrl_c_after_the_client_died(llem, docker, image, terminal):
     assert study.error()["phase"] == "measure"
 
 
+def test_ctrl_z_leaves_the_container_to_its_work(llem, docker, image):
+    """llem alone stops; the run goes on, and its end is found when llem is continued."""
+    path = write(llem.folder / "study.yaml", {**SLOW, "runners.sim.use": f"docker:{image}", "max_output_tokens": 20})
+    process = llem.start("run", path, "-o", llem.folder / "results", process_group=0)
+    wait_for_phase(llem, "measure")
+    os.killpg(process.pid, signal.SIGTSTP)
+    wait_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", 5, "stopped")
+    wait_until(lambda: of_the_run(llem, "*_result.json"), what="a result")
+    os.killpg(process.pid, signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, (out, err)
+    study = the_study(llem.folder / "results")
+    assert study.states() == ["ok"] and "paused" not in study.result()["flags"]
+    assert docker.containers() == []
+
+
 def test_deadline(llem, docker, image, terminal):
     t = begin(llem, terminal, image, {"limits.timeout_seconds": 6, "sim.fail": "hang", "sim.fail_at": 2})
     assert t.wait() == 1, t.text
