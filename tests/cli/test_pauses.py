@@ -38,9 +38,10 @@ def wait_for(what, seconds=30):
     raise AssertionError(f"waited {seconds} s in vain")
 
 
-def begun(llem):
-    """The run has come to its measured work."""
-    return support.any_says(llem.folder / "results", "progress.jsonl", '"measure"')
+def wait_for_work(llem):
+    """Until the engine is at its measured work."""
+    wait_for(lambda: support.any_says(llem.folder / "results", "progress.jsonl", '"measure"'))
+    time.sleep(0.5)
 
 
 def start(llem, fields=None, **options):
@@ -72,7 +73,7 @@ def test_nothing_happens(llem):
 
 def test_an_engine_that_is_stopped(llem):
     process = start(llem)
-    wait_for(lambda: begun(llem))
+    wait_for_work(llem)
     engine = engine_of(llem)
     time.sleep(0.5)
     os.kill(engine, signal.SIGSTOP)
@@ -107,8 +108,7 @@ def test_a_long_prompt_is_no_pause(llem):
 def test_all_of_a_run_stands_still(llem):
     """As in a frozen control group or a container that is paused: the worker sees it by its own clock."""
     process = start(llem)
-    wait_for(lambda: begun(llem))
-    time.sleep(0.5)
+    wait_for_work(llem)
     pids = [p.pid for p in llem.left_running() if p.pid != process.pid]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -123,8 +123,7 @@ def test_all_of_a_run_stands_still(llem):
 def test_the_machine_sleeps(llem, build_dir):
     process = start(llem, env={"LD_PRELOAD": str(build_dir / "lib" / "libllem-asleep.so"),
                                "LLEM_TEST_ASLEEP": str(llem.folder / "asleep")})
-    wait_for(lambda: begun(llem))
-    time.sleep(0.5)
+    wait_for_work(llem)
     (llem.folder / "asleep").touch()
     record = record_of(llem, process)
     assert "paused" in record["flags"]
@@ -160,8 +159,7 @@ def test_what_the_kernel_counts(llem, host):
     change = counted(root / file, before, after)
     counted(root / "proc/self/cgroup", rows, rows)
     process = start(llem, env={"LLEM_SYSROOT": str(root)})
-    wait_for(lambda: begun(llem))
-    time.sleep(0.5)
+    wait_for_work(llem)
     change()
     record = record_of(llem, process)
     assert "paused" in record["flags"]
@@ -232,8 +230,7 @@ def start_job(llem, fields=None):
 
 def test_ctrl_z_stops_all_and_fg_flags(llem):
     process = start_job(llem)
-    wait_for(lambda: begun(llem))
-    time.sleep(0.5)
+    wait_for_work(llem)
     os.killpg(process.pid, signal.SIGTSTP)
     wait_for(lambda: all_stopped(llem), 5)
     time.sleep(1)
@@ -247,7 +244,7 @@ def test_ctrl_z_stops_all_and_fg_flags(llem):
 
 def test_the_time_limit_does_not_count_it(llem):
     process = start_job(llem, {"limits.timeout_seconds": 6})
-    wait_for(lambda: begun(llem))
+    wait_for_work(llem)
     os.killpg(process.pid, signal.SIGTSTP)
     wait_for(lambda: all_stopped(llem), 5)
     time.sleep(6)
@@ -258,7 +255,7 @@ def test_the_time_limit_does_not_count_it(llem):
 
 def test_ctrl_z_twice(llem):
     process = start_job(llem)
-    wait_for(lambda: begun(llem))
+    wait_for_work(llem)
     for _ in range(2):
         os.killpg(process.pid, signal.SIGTSTP)
         wait_for(lambda: all_stopped(llem), 5)
@@ -272,14 +269,14 @@ def test_ctrl_z_twice(llem):
 def test_a_group_that_nobody_could_continue_is_not_stopped(llem):
     """The system stops no process of an orphaned group by SIGTSTP; its run goes on."""
     process = start(llem, start_new_session=True)
-    wait_for(lambda: begun(llem))
+    wait_for_work(llem)
     process.send_signal(signal.SIGTSTP)
     record_of(llem, process)
 
 
 def test_an_interrupt_while_suspended(llem):
     process = start_job(llem)
-    wait_for(lambda: begun(llem))
+    wait_for_work(llem)
     os.killpg(process.pid, signal.SIGTSTP)
     wait_for(lambda: all_stopped(llem), 5)
     os.killpg(process.pid, signal.SIGINT)
@@ -291,7 +288,7 @@ def test_an_interrupt_while_suspended(llem):
 
 def test_nothing_is_left_of_a_suspended_llem_that_is_killed(llem):
     process = start_job(llem)
-    wait_for(lambda: begun(llem))
+    wait_for_work(llem)
     os.killpg(process.pid, signal.SIGTSTP)
     wait_for(lambda: all_stopped(llem), 5)
     process.kill()
@@ -313,8 +310,7 @@ def test_a_shell_on_a_terminal(llem):
     reader = threading.Thread(target=drain, args=(ours, said))
     reader.start()
     os.write(ours, f"{' '.join(llem.command('run', path, '-o', llem.folder / 'results'))}; echo code=$?\n".encode())
-    wait_for(lambda: begun(llem))
-    time.sleep(0.3)
+    wait_for_work(llem)
     os.write(ours, b"\x1a")
     wait_for(lambda: "Stopped" in "".join(said), 5)
     assert all(state_of(p.pid) == "T" for p in llem.left_running() if "llem" in p.command.split()[0])
