@@ -77,3 +77,11 @@ void bench_row(const char *what, struct stats_interval value, const char *unit, 
     printf(" | %s |\n", budget ? budget : "–");
     fflush(stdout);
 }
+
+void bench_equivalence_row(const char *what, const double *x, const double *y, size_t n, double margin)
+{
+    g_autofree char *equal = g_strdup_printf("equal within ±%g %%", 100 * margin);
+    const char *const words[] = {
+        [STATS_UNDECIDED] = "undecided", [STATS_EQUAL] = equal, [STATS_DIFFERENT] = "different"};
+    bench_row(what, stats_paired_ratio(x, y, n, 0.95), "×", words[stats_paired_equivalence(x, y, n, margin)]);
+}

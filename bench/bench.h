@@ -20,5 +20,8 @@ int bench_rounds(int argc, char **argv, int fallback);
 double bench_spawn_ms(char *const argv[]);
 /* Median with its interval. */
 struct stats_interval bench_median(const double *x, size_t n);
+/* One row of a paired ratio y/x that ought to be 1: with its interval, and whether it is equal within ±margin,
+ * different or undecided (stats_paired_equivalence()). */
+void bench_equivalence_row(const char *what, const double *x, const double *y, size_t n, double margin);
 /* One row; an interval of NaN is shown as a dash. budget is text ("≤ 3 ms") or NULL. */
 void bench_row(const char *what, struct stats_interval value, const char *unit, const char *budget);

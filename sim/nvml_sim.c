@@ -25,18 +25,6 @@ static GHashTable *calls; /* name → count */
 
 /* --- entering and leaving a call ------------------------------------------------------------------------------------------------ */
 
-static void spend_latency(void)
-{
-    int64_t wait_ns = script->latency_ns;
-    if (script->latency_jitter_ns)
-        wait_ns += (int64_t)(sim_rng_uniform(&script->latency_rng) * (double)script->latency_jitter_ns);
-    static unsigned count;
-    if (script->stall_every && ++count % script->stall_every == 0)
-        wait_ns += script->stall_ns;
-    if (wait_ns > 0)
-        clock_sleep_until_ns(clock_mono_ns() + wait_ns);
-}
-
 static nvml_return fault_of(const char *call, int field, int device)
 {
     int64_t now_ns = sim_script_now_ns(script);
@@ -62,7 +50,7 @@ static nvml_return enter(const char *call)
     } else {
         unsigned count = GPOINTER_TO_UINT(g_hash_table_lookup(calls, call));
         g_hash_table_insert(calls, (gpointer)(uintptr_t)call, GUINT_TO_POINTER(count + 1));
-        spend_latency();
+        sim_script_wait(script);
         code = fault_of(call, -1, -2);
     }
     if (code != NVML_OK)

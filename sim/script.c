@@ -3,6 +3,7 @@
 #include "sim/script.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -541,6 +542,26 @@ int64_t sim_script_now_ns(const struct sim_script *script)
     return script->clock ? atomic_load(script->clock) : clock_mono_ns();
 }
 
+void sim_script_wait(struct sim_script *script)
+{
+    int64_t wait_ns = script->latency_ns;
+    if (script->latency_jitter_ns)
+        wait_ns += (int64_t)(sim_rng_uniform(&script->latency_rng) * (double)script->latency_jitter_ns);
+    if (script->latency_high_ns)
+        wait_ns += (int64_t)((double)script->latency_low_ns *
+                             pow((double)script->latency_high_ns / (double)script->latency_low_ns,
+                                 sim_rng_uniform(&script->latency_rng)));
+    static unsigned count;
+    if (script->stall_every && ++count % script->stall_every == 0)
+        wait_ns += script->stall_ns;
+    int64_t until_ns = clock_mono_ns() + wait_ns;
+    if (wait_ns > 0 && script->latency_spins)
+        while (clock_mono_ns() < until_ns)
+            continue;
+    else if (wait_ns > 0)
+        clock_sleep_until_ns(until_ns);
+}
+
 static void read_script(struct reader *reader, json_t *tree)
 {
     struct sim_script *script = reader->script;
@@ -558,9 +579,15 @@ static void read_script(struct reader *reader, json_t *tree)
     script->prints = g_strdup(text(reader, tree, "prints", ""));
     script->cuda_version = (int)real(reader, tree, "cuda_version", 13000);
     json_t *latency = json_object_get(tree, "latency"), *item;
-    check_keys(reader, latency, "latency", KEYS("base_us", "jitter_us", "stall_ms", "stall_every"));
+    check_keys(reader, latency, "latency",
+               KEYS("base_us", "jitter_us", "low_us", "high_us", "spin", "stall_ms", "stall_every"));
     script->latency_ns = (int64_t)(real(reader, latency, "base_us", 0) * 1e3);
     script->latency_jitter_ns = (int64_t)(real(reader, latency, "jitter_us", 0) * 1e3);
+    script->latency_low_ns = (int64_t)(real(reader, latency, "low_us", 0) * 1e3);
+    script->latency_high_ns = (int64_t)(real(reader, latency, "high_us", 0) * 1e3);
+    script->latency_spins = flag(reader, latency, "spin", false);
+    if (script->latency_high_ns && !(script->latency_low_ns > 0 && script->latency_low_ns <= script->latency_high_ns))
+        fail(reader, "latency: low_us must be above 0 and at most high_us");
     script->stall_ns = ms(reader, latency, "stall_ms", 0);
     script->stall_every = (unsigned)real(reader, latency, "stall_every", 0);
     size_t index;

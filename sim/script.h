@@ -80,6 +80,8 @@ struct sim_script {
     volatile _Atomic int64_t *clock; /* NULL: CLOCK_MONOTONIC */
     int64_t epoch_ns;
     int64_t latency_ns, latency_jitter_ns, stall_ns;
+    int64_t latency_low_ns, latency_high_ns; /* drawn evenly in the logarithm; both 0: nothing */
+    bool latency_spins;
     unsigned stall_every;
     struct sim_rng latency_rng;
     GPtrArray *devices;  /* struct sim_device */
@@ -91,6 +93,8 @@ struct sim_script {
 struct sim_script *sim_script_load(const char *path, GError **error);
 void sim_script_free(struct sim_script *script);
 int64_t sim_script_now_ns(const struct sim_script *script);
+/* Lasts as long as a call is to take. */
+void sim_script_wait(struct sim_script *script);
 /* Extends the traces that follow CPU time up to now. */
 void sim_live_update(struct sim_device *device, int64_t now_ns);
 void sim_live_free(struct sim_live *live);

@@ -149,7 +149,8 @@ static void become_punctual(struct ticker *ticker)
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     if (!ticker->slow) {
         struct sched_param param = {.sched_priority = FIFO_PRIORITY};
-        atomic_store(&ticker->realtime, pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0);
+        atomic_store(&ticker->realtime, !ticker->sampler->options.ordinary &&
+                                            pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0);
         bool locked = ring_lock(&ticker->ring) && lock_stack();
         atomic_store(&ticker->locked, locked);
     }

@@ -19,6 +19,7 @@ struct sampler;
 struct sampler_options {
     int64_t step_ns;        /* 0: 10 ms */
     int64_t slow_step_ns;   /* 0: 100 ms */
+    bool ordinary;          /* SCHED_FIFO is not asked for: to find out what it does to others */
     const char *trace_path; /* NULL: no file. Written beside it and renamed by sampler_stop() */
     /* NULL: real time, own threads. Otherwise sampler_advance() ticks in the caller's thread: for tests with simulated
      * sensors. now_ns() must not go back; sleep_until_ns() moves it. */

@@ -64,6 +64,14 @@ struct stats_interval stats_paired_ratio(const double *a, const double *b, size_
     return interval;
 }
 
+enum stats_equivalence stats_paired_equivalence(const double *a, const double *b, size_t n, double margin)
+{
+    struct stats_interval inner = stats_paired_ratio(a, b, n, 0.90), outer = stats_paired_ratio(a, b, n, 0.95);
+    if (inner.low >= 1 - margin && inner.high <= 1 + margin)
+        return STATS_EQUAL;
+    return outer.low > 1 || outer.high < 1 ? STATS_DIFFERENT : STATS_UNDECIDED;
+}
+
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;

@@ -91,6 +91,11 @@ struct stats_interval stats_welch(const double *a, size_t na, const double *b, s
  * must be > 0. */
 struct stats_interval stats_paired_ratio(const double *a, const double *b, size_t n, double level);
 
+/* What paired values tell of b[i] / a[i] being 1 within ±margin. Equal: the 90 % interval of the ratio lies inside (two
+ * one-sided tests at 5 %, Schuirmann 1987); else different: its 95 % interval excludes 1; else undecided. */
+enum stats_equivalence { STATS_UNDECIDED, STATS_EQUAL, STATS_DIFFERENT };
+enum stats_equivalence stats_paired_equivalence(const double *a, const double *b, size_t n, double margin);
+
 typedef double stats_statistic(const double *x, size_t n, void *user);
 enum stats_bootstrap { STATS_PERCENTILE, STATS_BCA /* Efron 1987 */ };
 struct stats_interval stats_bootstrap(const double *x, size_t n, stats_statistic *statistic, void *user,

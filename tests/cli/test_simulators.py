@@ -127,3 +127,30 @@ def test_a_wrong_script_is_told(simulator, tmp_path, script, says):
     path.write_text(json.dumps(script))
     done = subprocess.run([simulator, path, tmp_path / "rapl"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and says in done.stderr
+
+
+CALLS = r"""
+import ctypes, json, sys, time
+nvml = ctypes.CDLL(sys.argv[1])
+assert nvml.nvmlInit_v2() == 0
+number, seconds, cpu = ctypes.c_uint(), [], time.process_time()
+for _ in range(200):
+    began = time.monotonic()
+    assert nvml.nvmlDeviceGetCount_v2(ctypes.byref(number)) == 0
+    seconds.append(time.monotonic() - began)
+print(json.dumps({"us": [1e6 * s for s in seconds], "cpu": time.process_time() - cpu}))
+"""
+
+
+@pytest.mark.parametrize("spin", [True, False])
+def test_calls_take_as_long_as_drawn(build_dir, tmp_path, spin):
+    script = tmp_path / "boards.json"
+    script.write_text(json.dumps({"latency": {"low_us": 100, "high_us": 2000, "spin": spin}, "devices": [{}]}))
+    done = subprocess.run([sys.executable, "-c", CALLS, build_dir / "lib" / "libllem-nvml-sim.so"], capture_output=True, text=True,
+                          env=os.environ | {"LLEM_NVML_SIM": str(script)}, timeout=60, check=True)
+    seen = json.loads(done.stdout)
+    us = sorted(seen["us"])
+    assert us[0] >= 100
+    assert 250 < us[len(us) // 2] < 1000  # √(100·2000) = 447
+    total_s = sum(us) / 1e6
+    assert seen["cpu"] > 0.5 * total_s if spin else seen["cpu"] < 0.5 * total_s

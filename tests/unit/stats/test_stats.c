@@ -123,6 +123,15 @@ static void test_inference(void)
     assert_interval(welch, json_object_get(samples, "welch"));
     assert_close(welch.df, real_of(json_object_get(samples, "welch"), "df"), 1e-12);
     assert_interval(stats_paired_ratio(a, b, nb, 0.95), json_object_get(samples, "ratio"));
+    double same[] = {1, 2, 3, 4, 5, 6}, near[] = {1.001, 1.998, 3.001, 4.002, 4.999, 6.001};
+    double scattered[] = {1.02, 1.97, 3.05, 3.9, 5.1, 5.97}, other[] = {1.021, 2.039, 3.06, 4.081, 5.1, 6.122};
+    double slightly[] = {1.002, 2.004, 3.0061, 4.008, 5.01, 6.012};
+    g_assert_cmpint(stats_paired_equivalence(same, near, 6, 0.005), ==, STATS_EQUAL);
+    g_assert_cmpint(stats_paired_equivalence(same, scattered, 6, 0.005), ==, STATS_UNDECIDED);
+    g_assert_cmpint(stats_paired_equivalence(same, other, 6, 0.005), ==, STATS_DIFFERENT);
+    g_assert_cmpint(stats_paired_equivalence(same, slightly, 6, 0.005), ==, STATS_EQUAL); /* and not 1 */
+    g_assert_cmpint(stats_paired_equivalence(same, slightly, 6, 0.001), ==, STATS_DIFFERENT);
+    g_assert_cmpint(stats_paired_equivalence(same, near, 1, 0.005), ==, STATS_UNDECIDED);
     a[2] = 0; /* a ratio with 0 has no answer */
     g_assert_true(isnan(stats_paired_ratio(a, b, nb, 0.95).estimate));
 }
