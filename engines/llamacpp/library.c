@@ -214,7 +214,8 @@ json_t *library_devices(void)
     return list;
 }
 
-int64_t library_gpu_free_bytes(void)
+/* Free or used memory of all GPUs. */
+static int64_t gpu_bytes(bool used)
 {
     int64_t sum = -1;
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
@@ -223,7 +224,17 @@ int64_t library_gpu_free_bytes(void)
             continue;
         size_t free_bytes = 0, total_bytes = 0;
         ggml_backend_dev_memory(device, &free_bytes, &total_bytes);
-        sum = MAX(sum, 0) + (int64_t)free_bytes;
+        sum = MAX(sum, 0) + (int64_t)(used ? total_bytes - MIN(free_bytes, total_bytes) : free_bytes);
     }
     return sum;
+}
+
+int64_t library_gpu_free_bytes(void)
+{
+    return gpu_bytes(false);
+}
+
+int64_t library_gpu_used_bytes(void)
+{
+    return gpu_bytes(true);
 }

@@ -276,8 +276,7 @@ static void add_figure(json_t *figures, const char *name, int64_t bytes, const c
 
 void llamacpp_add_figures(const struct llamacpp *l, json_t *figures)
 {
-    int64_t free_now = l->device_free_bytes >= 0 ? library_gpu_free_bytes() : -1;
-    int64_t on_device = free_now >= 0 ? l->device_free_bytes - free_now : -1;
+    int64_t on_device = l->device_free_bytes >= 0 ? library_gpu_used_bytes() : -1;
     int64_t peak = status_bytes("VmHWM:");
     add_figure(figures, "weights_bytes", (int64_t)llama_model_size(l->model), NULL);
     add_figure(figures, "kv_cache_bytes", l->kv_bytes,
@@ -287,8 +286,8 @@ void llamacpp_add_figures(const struct llamacpp *l, json_t *figures)
     add_figure(figures, "device_bytes", on_device, "nothing is on a GPU");
     /* Everything llama.cpp allocates on a CPU is in the process; on a GPU its interface does not tell a peak. */
     add_figure(figures, "peak_bytes", l->device_free_bytes < 0 ? peak : -1,
-               "llama.cpp does not tell the peak of its GPU allocations; device_bytes is what it "
-               "holds now");
+               "llama.cpp does not tell the peak of its GPU allocations; device_bytes is what is "
+               "in use now");
 }
 
 void llamacpp_unload(struct llamacpp *l)

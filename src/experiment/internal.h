@@ -206,6 +206,7 @@ struct block {
     struct watch *watch; /* whether it could work all the time; NULL: not begun */
     bool guard_gave_up;
     bool not_quiescent;  /* the engine worked while it had no requests */
+    bool peak_restarted; /* its peaks of memory are of this block */
     bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
 };
 void block_clear(struct block *block);

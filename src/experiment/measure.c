@@ -259,7 +259,7 @@ static bool measure_once(const struct setting *s, const struct block_plan *plan,
     *ret = (struct block){.plan = *plan};
     g_autoptr(GArray) batches = prepare_all(s, ret, error);
     if (!batches || !warm_again(s, last_work_ns, ret, error) ||
-        !engine_reset(s->session->engine, true, true, s->pace->deadline_ns, NULL, NULL, error))
+        !engine_reset(s->session->engine, true, true, s->pace->deadline_ns, NULL, &ret->peak_restarted, error))
         return false;
     machine_see_strangers(machine, s->sensors->meter, &s->session->loaded);
     if (!work_between_guards(s, batches, ret, error) ||

@@ -23,7 +23,7 @@ static void raise_flags(const struct experiment *x, struct result *r)
         flag_raise(r, FLAG_NOT_STEADY);
     if (x->warmup.shapes_cold > 0)
         flag_raise(r, FLAG_COLD_SHAPE);
-    if (x->block.not_quiescent)
+    if (x->block.not_quiescent || !x->session.loaded.quiescent)
         flag_raise(r, FLAG_NOT_QUIESCENT);
 }
 
@@ -189,10 +189,11 @@ static const struct {
     const char *figure;
     enum result_metric metric;
 } memory_rows[] = {
-    {"peak_bytes", METRIC_PEAK_MEMORY},       {"reserved_bytes", METRIC_RESERVED_MEMORY},
+    {"peak_bytes", METRIC_PEAK_MEMORY},       {"reserved_peak_bytes", METRIC_RESERVED_MEMORY},
     {"weights_bytes", METRIC_WEIGHTS_MEMORY}, {"kv_cache_bytes", METRIC_KV_MEMORY},
-    {"rss_peak_bytes", METRIC_HOST_MEMORY},
+    {"rss_peak_bytes", METRIC_HOST_MEMORY},   {"device_bytes", METRIC_DEVICE_IN_USE},
 };
+#define NOT_RESTARTED "of the engine's whole life: the adapter could not restart its peak before the work"
 
 /* True if the adapter says that it computed the figure. */
 static bool is_computed(const struct session *session, const char *name)
@@ -204,8 +205,9 @@ static bool is_computed(const struct session *session, const char *name)
     return false;
 }
 
-static struct quantity memory_of(const struct session *session, const char *name)
+static struct quantity memory_of(const struct session *session, const char *name, bool peak_restarted)
 {
+    bool stale = strstr(name, "peak") && !peak_restarted;
     for (size_t i = 0; i < session->memory.n_figures; i++) {
         const struct engine_figure *f = &session->memory.figures[i];
         if (strcmp(f->name, name) != 0)
@@ -213,7 +215,8 @@ static struct quantity memory_of(const struct session *session, const char *name
         if (f->bytes >= 0 && is_computed(session, name))
             return quantity_of(QUANTITY_MODELLED, (double)f->bytes / MB, "model_shapes", NULL);
         if (f->bytes >= 0)
-            return quantity_of(session_status(session), (double)f->bytes / MB, "engine", NULL);
+            return quantity_remarked(session_status(session), (double)f->bytes / MB, "engine",
+                                     stale ? NOT_RESTARTED : NULL);
         return quantity_absent(f->reason ? f->reason : "the adapter does not report it");
     }
     return quantity_absent("the adapter does not report it");
@@ -239,16 +242,26 @@ static struct quantity device_peak(const struct experiment *x)
                    : quantity_absent("no device of this run whose memory could be sampled");
 }
 
+/* The adapter's own words: after the work, and after loading. */
+static json_t *memory_json(const struct experiment *x)
+{
+    json_t *tree = json_copy(x->session.memory.reply);
+    if (x->session.loaded.memory)
+        json_object_set_new(tree, "load", json_deep_copy(x->session.loaded.memory));
+    json_object_set_new(tree, "peak_restarted", json_boolean(x->block.peak_restarted));
+    return tree;
+}
+
 void report_memory(const struct experiment *x, struct result *r)
 {
     const struct session *session = &x->session;
     for (size_t i = 0; i < G_N_ELEMENTS(memory_rows); i++)
-        result_set(r, memory_rows[i].metric, memory_of(session, memory_rows[i].figure));
+        result_set(r, memory_rows[i].metric, memory_of(session, memory_rows[i].figure, x->block.peak_restarted));
     int64_t loaded = -1;
     bool known = jsonx_get_int(session->loaded.memory, "peak_bytes", false, &loaded, NULL) && loaded >= 0;
     result_set(r, METRIC_LOAD_MEMORY,
                known ? quantity_of(session_status(session), (double)loaded / MB, "engine", NULL)
                      : quantity_absent("the adapter does not report its memory after loading"));
     result_set(r, METRIC_DEVICE_MEMORY, device_peak(x));
-    result_put_json(r, PART_MEMORY, json_incref(session->memory.reply));
+    result_put_json(r, PART_MEMORY, memory_json(x));
 }

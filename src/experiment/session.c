@@ -135,12 +135,13 @@ json_t *session_json(const struct inputs *in, const struct session *session)
     const char *version = loaded->engine_version ? loaded->engine_version : identity->engine_version;
     json_t *none = json_array();
     json_t *tree =
-        json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s*, s:s*, s:o, s:O*, s:O, s:O*, s:O}", "backend",
+        json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s*, s:s*, s:o, s:O*, s:O, s:O*, s:O, s:b}", "backend",
                   config_string(in->config, FIELD_BACKEND), "name", identity->engine, "version", version, "adapter",
                   identity->adapter, "adapter_version", identity->adapter_version, "descriptor_sha256",
                   in->exchange.descriptor_sha256, "program_sha256", in->exchange.program_sha256, "variables",
                   variables_json(&in->exchange), "libraries", identity->libraries, "resolved", loaded->resolved,
-                  "facts", loaded->facts, "substitutions", loaded->substitutions ? loaded->substitutions : none);
+                  "facts", loaded->facts, "substitutions", loaded->substitutions ? loaded->substitutions : none,
+                  "quiescent", (int)loaded->quiescent);
     json_decref(none);
     return tree;
 }

@@ -87,10 +87,11 @@
     X(THROTTLE, "throttle_s", "energy", "s", "time throttled in the window, worst board, largest reason")              \
     X(PEAK_MEMORY, "peak_memory_mb", "memory", "MB", "engine allocator peak in the window, weights included (10^6 B)") \
     X(LOAD_MEMORY, "load_memory_mb", "memory", "MB", "engine memory after loading, weights included")                  \
-    X(RESERVED_MEMORY, "reserved_memory_mb", "memory", "MB", "memory the engine's allocator holds reserved")           \
+    X(RESERVED_MEMORY, "reserved_memory_mb", "memory", "MB", "most memory the engine's allocator held reserved")         \
     X(WEIGHTS_MEMORY, "weights_mb", "memory", "MB", "size of the weights as loaded")                                   \
     X(KV_MEMORY, "kv_cache_mb", "memory", "MB", "size of the KV cache; modelled where the engine does not tell it")    \
     X(DEVICE_MEMORY, "device_peak_memory_mb", "memory", "MB", "highest device memory sample in the window, all tenants") \
+    X(DEVICE_IN_USE, "device_memory_mb", "memory", "MB", "device memory in use after the work, all tenants, by the engine's word") \
     X(HOST_MEMORY, "host_peak_memory_mb", "memory", "MB", "peak resident memory of the engine's processes")            \
     X(WINDOW, "window_s", "time", "s",                                                                                 \
       "length of the measured window: work released to last token of the last request, without the meter's own pauses")\

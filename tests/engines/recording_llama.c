@@ -2,12 +2,16 @@
 /*
  * Preloaded before libllama: hands every call on, and writes what the engine was given into a file of its own in the
  * folder LLEM_TEST_RECORDING, a line "name value" each. The files' names sort by the order in which processes began.
+ * With LLEM_TEST_NO_CLEAR_REFS the system has no /proc/self/clear_refs.
  */
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <llama.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +46,20 @@ __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
     } next = {dlsym(RTLD_NEXT, #name)};                \
     if (!next.object)                                  \
         abort()
+
+int open(const char *path, int flags, ...)
+{
+    NEXT(open);
+    va_list args;
+    va_start(args, flags);
+    int mode = flags & O_CREAT ? va_arg(args, int) : 0;
+    va_end(args);
+    if (getenv("LLEM_TEST_NO_CLEAR_REFS") && !strcmp(path, "/proc/self/clear_refs")) {
+        errno = EACCES;
+        return -1;
+    }
+    return next.function(path, flags, mode);
+}
 
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params p)
 {
