@@ -254,6 +254,9 @@ static void note_tensor(struct reader *r, const char *name, const uint64_t dims[
         g_str_has_suffix(name, ".ffn_gate_exps.weight") ||
         g_str_has_suffix(name, ".ffn_gate_up_exps.weight"))
         r->head->has_gate = true;
+    if (g_str_has_prefix(name, "blk.") &&
+        (g_str_has_suffix(name, ".attn_norm.weight") || g_str_has_suffix(name, ".ffn_norm.weight")))
+        r->head->d_norm = (int64_t)MIN(dims[0], INT64_MAX);
     if (!strcmp(name, "blk.0.ffn_up.weight"))
         r->head->d_ffn_up = (int64_t)dims[1];
 }

@@ -25,6 +25,7 @@ struct gguf {
     int64_t bytes_of_type[64];
     bool has_output, has_gate;
     int64_t d_ffn_up; /* rows of blk.0.ffn_up */
+    int64_t d_norm;   /* width of a layer's norm; 0: none was seen */
     GArray *matrices; /* of struct gguf_matrices, by layer */
 };
 

@@ -106,6 +106,11 @@ static bool add_part(struct gguf *head, const char *path, int64_t no, int64_t n,
     if (said != no || of != n)
         return fail(error, "%s says that it is part %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
                     ": it is of another model", path, said + 1, of);
+    const char *architecture = g_hash_table_lookup(head->strings, "general.architecture");
+    int64_t width = architecture ? gguf_head_integer(head, architecture, "embedding_length", 0) : 0;
+    if (width && part->d_norm && part->d_norm != width)
+        return fail(error, "%s: its layers are %" G_GINT64_FORMAT " wide, and those of the model %" G_GINT64_FORMAT
+                    ": it is of another model", path, part->d_norm, width);
     return add_tensors(head, part, path, error);
 }
 

@@ -87,6 +87,12 @@ def broken(parts, how, tmp_path):
         other = ggufs.in_parts(tmp_path, "other", pairs, {name: tensors[name] for name in names}, 3)
         parts[2].write_bytes(other[2].read_bytes())
         return parts[0], "one of them is of another model"
+    if how == "another width":
+        pairs, tensors = ggufs.llama()
+        narrow = {name: ([d // 2 for d in dims], None) for name, (dims, _) in tensors.items()}
+        other = ggufs.in_parts(tmp_path, "other", pairs, narrow, 3)
+        parts[2].write_bytes(other[2].read_bytes())
+        return parts[0], f"{parts[2]}: its layers are 32 wide, and those of the model 64: it is of another model"
     if how == "twice":
         pairs, tensors = ggufs.llama()
         other = ggufs.in_parts(tmp_path, "other", pairs, dict(reversed(tensors.items())), 3)
@@ -101,7 +107,7 @@ def broken(parts, how, tmp_path):
     return parts[0].rename(tmp_path / "renamed.gguf"), "its name must end in -00001-of-0000N.gguf"
 
 
-HOW = ["missing", "no part", "another number", "another count", "foreign tensors", "twice", "truncated", "not the first",
+HOW = ["missing", "no part", "another number", "another count", "foreign tensors", "another width", "twice", "truncated", "not the first",
        "renamed"]  # fmt: skip
 
 

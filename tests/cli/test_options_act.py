@@ -272,6 +272,7 @@ SIM = {
 SIM_GENERAL = {
     "precision": ("fp32", "bf16", at("engine", "resolved", "precision"), None, {}),
     "random_seed": (1, 2, at("workload", "output_ids_sha256"), None, WARM),
+    "allow_substitution": (False, True, REFUSED, None, {"sim.fail": "substitute"}),
     "max_input_tokens": (4, 8, value("tokens_in"), 8, {}),
     "max_output_tokens": (3, 4, value("tokens_out"), 2, {}),
     "decoder.preset": ("standard", "creative", at("workload", "output_ids_sha256"), None, {}),
