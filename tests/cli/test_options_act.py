@@ -44,6 +44,17 @@ class Runs:
         return done, Study(studies[0]) if studies else None
 
 
+def test_every_adapter_here_is_walked(build_dir):
+    """Those whose program lies in their folder; the others are descriptors alone."""
+    here = set()
+    for descriptor in (build_dir / "libexec" / "llem" / "engines").glob("*/engine.json"):
+        words = json.loads(descriptor.read_text()).get("command", [])
+        programs = [word.removeprefix("{dir}/") for word in words if word.startswith("{dir}/")]
+        if any((descriptor.parent / program).exists() for program in programs):
+            here.add(descriptor.parent.name)
+    assert here == {"llamacpp", "sim"}
+
+
 # --- llama.cpp --------------------------------------------------------------------------------------------------------
 
 # What a run was given when it never came to the engine, or the engine would not have it.
