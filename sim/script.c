@@ -351,7 +351,8 @@ static unsigned architecture_of(struct reader *reader, const char *name, unsigne
         unsigned id, capability;
     } rows[] = {{"pascal", NVML_ARCH_PASCAL, 61}, {"volta", NVML_ARCH_VOLTA, 70},   {"turing", NVML_ARCH_TURING, 75},
                 {"ga100", NVML_ARCH_AMPERE, 80},  {"ampere", NVML_ARCH_AMPERE, 86}, {"ada", NVML_ARCH_ADA, 89},
-                {"hopper", NVML_ARCH_HOPPER, 90}, {"blackwell", NVML_ARCH_BLACKWELL, 100}};
+                {"hopper", NVML_ARCH_HOPPER, 90}, {"blackwell", NVML_ARCH_BLACKWELL, 100},
+                {"unknown", NVML_ARCH_UNKNOWN, 130}};
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         if (!strcmp(rows[i].name, name)) {
             *ret_capability = rows[i].capability;

@@ -4,6 +4,7 @@
 
 #include "backend/backend.h"
 #include "base/proc.h"
+#include "cli/settings.h"
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -160,25 +161,6 @@ static void report(const struct engine_check_case *row, enum engine_check_status
     tally->skipped += status == ENGINE_CHECK_SKIP;
 }
 
-/* KEY=VALUE into options; VALUE is JSON where it parses, else text. */
-static bool set_option(json_t *object, const char *text, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(text, "=", 2);
-    if (!parts[0] || !*parts[0] || !parts[1]) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "--option %s: KEY=VALUE is wanted", text);
-        return false;
-    }
-    json_t *value = jsonx_parse(parts[1], -1, "option", NULL);
-    if (!value)
-        value = json_string(parts[1]);
-    if (!value) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "--option %s: the value is not UTF-8", parts[0]);
-        return false;
-    }
-    jsonx_set_at(object, parts[0], value);
-    return true;
-}
-
 /* True if there is such a case, and an engine.json where it is about one. */
 static bool case_is_known(const char *name, const struct backend *backend, GError **error)
 {
@@ -229,9 +211,7 @@ static int check(int argc, char **argv)
     g_auto(GStrv) program = program_of(argc, argv, &backend, &error);
     bool ok = program && is_there(program[0], &error) &&
               (!option_case || case_is_known(option_case, backend, &error));
-    for (char **text = option_set; ok && text && *text; text++)
-        ok = set_option(set, *text, &error);
-    if (!ok)
+    if (!ok || !settings_add_all(set, option_set, &error))
         return cli_fail(error);
     const struct engine_check_options suite = {
         .argv = (const char *const *)program,

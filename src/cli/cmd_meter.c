@@ -2,7 +2,9 @@
 /* llem meter: what sensors there are, why others are not, how they behave, and what they show now. */
 #include "cli/cli.h"
 
+#include "base/proc.h"
 #include "cli/columns.h"
+#include "cli/engine_load.h"
 #include "cli/watched.h"
 #include "meter/meter.h"
 
@@ -17,7 +19,8 @@
 #define WATCH_NS NS_PER_S
 
 static char **option_sources;
-static char *option_sysroot, *option_replay, *option_pid_file;
+static char *option_sysroot, *option_replay, *option_pid_file, *option_engine, *option_model, *option_precision;
+static char **option_set;
 static int option_pid, option_count;
 static double option_low = NAN, option_high = NAN; /* NAN: not given */
 static double option_duration = 2;
@@ -55,6 +58,12 @@ static const GOptionEntry characterise_options[] = {
 };
 
 static const GOptionEntry selftest_options[] = {
+    {"engine", 'e', 0, G_OPTION_ARG_STRING, &option_engine,
+     "The load: this engine at work, for sensors that a CPU load does not reach", "NAME"},
+    {"model", 'm', 0, G_OPTION_ARG_FILENAME, &option_model, "With --engine: the model to load", "PATH"},
+    {"precision", 'p', 0, G_OPTION_ARG_STRING, &option_precision, "With --engine: fp32, fp16 or bf16", "NAME"},
+    {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &option_set,
+     "With --engine: an option of the engine (repeat); VALUE is JSON, or text", "KEY=VALUE"},
     {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &option_pid_file,
      "Write the process group of the load there (for a simulator that follows it)", "FILE"},
     {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON", NULL},
@@ -313,7 +322,7 @@ static char *share_text(json_t *value)
     return g_strdup_printf("%.3g %%", 100 * json_number_value(value));
 }
 
-static int selftest_table(json_t *tree)
+static void selftest_table(json_t *tree)
 {
     static const struct cli_column columns[] = {{"CHANNEL", 0},       {"STATUS", 0},        {"CHECK", 0},
                                                 {"VALUE", CLI_RIGHT}, {"LIMIT", CLI_RIGHT}, {"VERDICT", 0},
@@ -321,7 +330,6 @@ static int selftest_table(json_t *tree)
     struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     json_t *row;
     size_t index;
-    int failed = 0;
     json_array_foreach(json_object_get(tree, "rows"), index, row) {
         const char *channel = json_string_value(json_object_get(row, "channel"));
         const char *status = json_string_value(json_object_get(row, "status"));
@@ -331,39 +339,65 @@ static int selftest_table(json_t *tree)
         g_autofree char *value = share_text(json_object_get(row, "value"));
         g_autofree char *limit = share_text(json_object_get(row, "limit"));
         cli_columns_row(table, (const char *const[]){channel, status, check, value, limit, verdict, words});
-        failed += !strcmp(verdict, "fail");
     }
     cli_columns_print(table);
     if (json_is_false(json_object_get(tree, "quiet")))
         printf("\nThe machine was busy: the load got %.0f %% of a CPU. Repeat it when nothing else runs.\n",
                100 * json_number_value(json_object_get(tree, "load_cpu_share")));
     puts("\nThis shows consistency, not accuracy: only an external meter shows the gain and offset of a sensor.");
-    return failed;
+}
+
+static bool has_failed(const json_t *tree)
+{
+    const json_t *rows = json_object_get(tree, "rows");
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        if (!g_strcmp0(json_string_value(json_object_get(json_array_get(rows, i), "verdict")), "fail"))
+            return true;
+    return false;
+}
+
+static struct meter_load *selftest_load(GError **error)
+{
+    if (!option_engine)
+        return meter_load_new(error);
+    proc_become_subreaper(); /* what the engine leaves behind is ended with it */
+    const struct engine_load_options options = {
+        .engine = option_engine, .model_path = option_model, .precision = option_precision, .settings = option_set};
+    return engine_load_new(&options, error);
+}
+
+/* Null on failure. New reference. */
+static json_t *selftest_run(struct meter *meter, struct meter_load *load, GError **error)
+{
+    g_autofree char *text = g_strdup_printf("%d\n", (int)load->pids[0]);
+    if (option_pid_file && !file_write_durable(option_pid_file, text, strlen(text), error))
+        return NULL;
+    fputs("llem: this takes two minutes or so; keep the machine quiet meanwhile\n", stderr);
+    json_t *tree = meter_selftest(meter, load, NULL, error);
+    if (option_pid_file)
+        unlink(option_pid_file); /* the number may be another's soon */
+    return tree;
 }
 
 static int selftest_with(struct meter *meter)
 {
     g_autoptr(GError) error = NULL;
-    struct meter_load *load = meter_load_new(&error);
+    struct meter_load *load = selftest_load(&error);
     if (!load)
         return cli_fail(error);
-    if (option_pid_file) {
-        g_autofree char *text = g_strdup_printf("%d\n", (int)meter_load_pid(load));
-        if (!file_write_durable(option_pid_file, text, strlen(text), &error)) {
-            meter_load_free(load);
-            return cli_fail(error);
-        }
-    }
-    fputs("llem: this takes up to a minute and a half; keep the machine quiet meanwhile\n", stderr);
-    g_autoptr(json_t) tree = meter_selftest(meter, load, NULL, &error);
+    g_autoptr(json_t) tree = selftest_run(meter, load, &error);
+    g_autofree char *name = g_strdup(load->name);
     meter_load_free(load);
-    if (option_pid_file)
-        unlink(option_pid_file); /* the number may be another's soon */
     if (!tree)
         return cli_fail(error);
+    if (meter_selftest_keep(meter, tree, name, &error) < 0) /* runs then go on assuming the worst */
+        fprintf(stderr, "llem: not kept for the next runs: %s\n", error->message);
+    bool failed = has_failed(tree);
     if (option_json)
-        return cli_print_json(json_incref(tree));
-    return selftest_table(tree) ? CLI_FAILED : CLI_OK;
+        cli_print_json(json_incref(tree));
+    else
+        selftest_table(tree);
+    return failed ? CLI_FAILED : CLI_OK;
 }
 
 /* --- actions ------------------------------------------------------------------------------------------------------ */
@@ -416,6 +450,10 @@ static bool sources_fit(void)
             cli_misuse("%s is for the source %s: add -s %s", rows[i].option, source, source);
             return false;
         }
+    }
+    if (!option_engine && (option_model || option_precision || option_set)) {
+        cli_misuse("--model, --precision and --option are of the engine that is the load: add --engine NAME");
+        return false;
     }
     if (!option_pid || kill(option_pid, 0) == 0 || errno != ESRCH)
         return true;
@@ -503,9 +541,12 @@ static const struct cli_action actions[] = {
     {
         .name = "selftest",
         .arguments = "",
-        .summary = "Check the energy counters against themselves with a CPU load",
-        .details = "Linearity, additivity, repeatability: consistency, not accuracy. Takes up to a minute and a half; exit\n"
-                   "status 1 when a check failed.",
+        .summary = "Check the energy counters against themselves, under a CPU load or an engine's",
+        .details = "Whether a counter is stuck, mis_scaled (against the power beside it), duty_cycled (sees a part of each of\n"
+                   "its periods) or follows_average; linearity, additivity, repeatability: consistency, not accuracy. A GPU\n"
+                   "needs an engine that works on it. Takes two minutes or so; exit status 1 when a check failed.\n\n"
+                   "  llem meter selftest --engine llamacpp --model model.gguf --option n_gpu_layers=-1\n\n"
+                   "The verdict on each counter is kept by board and driver, and runs use it.",
         .options = selftest_options,
         .run = selftest,
     },

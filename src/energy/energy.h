@@ -55,7 +55,9 @@
       "readings that the device cannot have drawn were left out: they are in the trace")                             \
     X(COUNTER_MIRRORED, "counter_mirrored", "two names showed one counter: it was counted once")                     \
     X(WORK_AFTER_WINDOW, "work_after_window",                                                                        \
-      "after the last token the board drew nearly as much as in the work: is the answer finished?")
+      "after the last token the board drew nearly as much as in the work: is the answer finished?")          \
+    X(SELFTEST_FAILED, "selftest_failed",                                                                            \
+      "a self-test found a fault of this sensor: coverage.verdict says which; it is taken to see the least there is")
 
 enum energy_flag {
 #define X(flag, name, meaning) ENERGY_FLAG_##flag,
@@ -97,6 +99,7 @@ struct energy_channel {
     int64_t period_ns;    /* update period by characterisation; 0: info->refresh_ns */
     bool follows_average; /* a counter found to follow the 1-s average power (characterisation) */
     struct meter_lag lag;
+    struct meter_proof proof; /* what a self-test said of it */
     /* Fast counters: meter_read_tick() last before t0, and the second one after t1 (so that a whole period has
      * passed); NULL when not taken. */
     const struct meter_reading *tick0, *tick1;
@@ -180,6 +183,19 @@ enum energy_guard_state energy_guard_settled(const struct energy_channel *channe
                                              const struct energy_guard_plan *plan, const struct energy_window *window,
                                              int64_t now_ns);
 
+/* How it is known what part of each period a sensor sees. */
+#define ENERGY_COVERAGE_ROWS(X)                                                                                      \
+    X(ASSUMED, "assumed")   /* nobody knows: the least published */                                                  \
+    X(ROW, "row")           /* a row of its class or architecture */                                                 \
+    X(SELFTEST, "selftest") /* a self-test on this device */
+enum energy_coverage {
+#define X(from, name) ENERGY_COVERAGE_##from,
+    ENERGY_COVERAGE_ROWS(X)
+#undef X
+        ENERGY_COVERAGE_COUNT
+};
+const char *energy_coverage_name(enum energy_coverage from);
+
 /* How the steps of the work met a sensor that sees a part of each period. */
 struct energy_phase {
     bool locked;
@@ -238,6 +254,9 @@ struct energy_estimate {
     double pre_w, post_w;                  /* guard levels; NaN when there was no guard */
     double pre_u_w, post_u_w;              /* their standard uncertainties */
     int64_t dropped;                       /* readings left out because nothing can have drawn them */
+    enum energy_coverage coverage;         /* of the sensor, and what share of each period it is taken to see; NaN: */
+    double coverage_share;                 /* no sensor that sees */
+    struct meter_proof proof;
     double period_s;                       /* T seen in this trace; NaN when too few changes */
     double agreement_idle, agreement_busy; /* counter ÷ integrated power − 1, apart; NaN: no pair */
     struct energy_phase phase;

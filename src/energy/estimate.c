@@ -310,6 +310,7 @@ static void start(const struct energy_board *board, const struct energy_window *
     ret->statistical_j = ret->systematic_j = ret->raw_j = NAN;
     ret->pre_w = ret->post_w = ret->pre_u_w = ret->post_u_w = ret->period_s = NAN;
     ret->agreement_idle = ret->agreement_busy = ret->gain_rel_u = ret->offset_w_u = NAN;
+    ret->coverage_share = NAN;
     ret->phase = (struct energy_phase){false, NAN, NAN, 0};
     if (any) {
         ret->device = any->info->device;
@@ -340,6 +341,18 @@ static bool fell_back(const struct energy_board *board, bool unguarded, const st
     return board->counter && a->channel != board->counter;
 }
 
+static void set_coverage(const struct answer *a, const struct edges *edges, struct energy_estimate *ret)
+{
+    struct sensor s = sensor_seen(a->channel, edges);
+    if (s.modelled)
+        return;
+    ret->coverage = s.coverage;
+    ret->coverage_share = s.window / s.period;
+    ret->proof = a->channel->proof;
+    if (ret->proof.verdict[0] && strcmp(ret->proof.verdict, METER_SEES_ALL) != 0)
+        ret->flags |= ENERGY_FLAG(SELFTEST_FAILED);
+}
+
 static void publish(const struct energy_board *board, const struct energy_window *window,
                     const struct energy_options *options, const struct asked *asked, const struct answer *chosen,
                     struct energy_estimate *ret)
@@ -365,6 +378,7 @@ static void publish(const struct energy_board *board, const struct energy_window
     else
         set_systematic(board, &a, draws, options->seed, ret);
     set_derived(&a, window, ret);
+    set_coverage(&a, edges, ret);
     add_checks(asked, draws, options->seed, ret);
     add_agreement(asked, ret);
     check_agreement(ret);

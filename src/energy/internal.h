@@ -52,6 +52,7 @@ struct sensor {
     double average;               /* length of the moving average the values carry beyond T; 0: none */
     double unseen;                /* 1 − W/T where W < T, else 0 */
     double window;                /* W; the least published share of T when nobody knows */
+    enum energy_coverage coverage; /* how W is known */
     bool lag_known;
     double delay_hi;              /* longest time from truth to all of its value */
     double delay_mid, delay_half; /* centre of what a value stands for, behind its time; how far off that may be */

@@ -2,6 +2,8 @@
 /* The record of an estimate. Names carry units; what is not known is null, what is absent says why. */
 #include "energy/energy.h"
 
+#include <math.h>
+
 #define NO_ENERGY  "the energy is absent"
 #define NO_PAIR    "needs a counter and a power channel of one board, both with guards"
 #define SEE_BOARDS "a figure of each board: see per_board"
@@ -49,6 +51,24 @@ static json_t *checks_json(const struct energy_estimate *e)
         json_array_append_new(list, row);
     }
     return list;
+}
+
+/* What part of each period the sensor is taken to see, and who says so. */
+static json_t *coverage_json(const struct energy_estimate *e)
+{
+    json_t *tree = json_object();
+    if (e->boards > 1 || !isfinite(e->coverage_share)) {
+        jsonx_set_real(tree, "share", NAN, e->boards > 1 ? SEE_BOARDS : "no sensor that sees a part of the time");
+        return tree;
+    }
+    jsonx_set_real(tree, "share", e->coverage_share, NULL);
+    json_object_set_new(tree, "from", json_string(energy_coverage_name(e->coverage)));
+    if (e->proof.verdict[0]) {
+        json_object_set_new(tree, "verdict", json_string(e->proof.verdict));
+        json_object_set_new(tree, "tested_on", json_string(e->proof.date));
+        json_object_set_new(tree, "tested_with", json_string(e->proof.load));
+    }
+    return tree;
 }
 
 /* Figures of the estimate itself; NaN where the energy is absent. */
@@ -119,6 +139,7 @@ json_t *energy_estimate_json(const struct energy_estimate *e)
     write_of_board(levels, e, guards, G_N_ELEMENTS(guards));
     json_object_set_new(tree, "guards", levels);
     write_of_board(tree, e, sensors, G_N_ELEMENTS(sensors));
+    json_object_set_new(tree, "coverage", coverage_json(e));
     members_write(beat, &e->phase, phase, G_N_ELEMENTS(phase));
     json_object_set_new(tree, "phase", beat);
     json_object_set_new(tree, "checks", checks_json(e));

@@ -16,6 +16,12 @@ static const char *const methods[] = {
 #undef X
 };
 
+static const char *const coverages[] = {
+#define X(from, name) [ENERGY_COVERAGE_##from] = name,
+    ENERGY_COVERAGE_ROWS(X)
+#undef X
+};
+
 G_STATIC_ASSERT(ENERGY_FLAG_COUNT <= 32);
 
 const char *energy_flag_name(enum energy_flag flag)
@@ -31,4 +37,9 @@ const char *energy_flag_meaning(enum energy_flag flag)
 const char *energy_method_name(enum energy_method method)
 {
     return (unsigned)method < ENERGY_METHOD_COUNT ? methods[method] : "unknown";
+}
+
+const char *energy_coverage_name(enum energy_coverage from)
+{
+    return (unsigned)from < ENERGY_COVERAGE_COUNT ? coverages[from] : "unknown";
 }

@@ -240,7 +240,7 @@ static void board_add(struct energy_scope_board *b, const struct meter_channel *
         return;
     *channel =
         (struct energy_channel){.info = c, .period_ns = seen->period_ns, .follows_average = seen->follows_average,
-                                .lag = seen->lag};
+                                .lag = seen->lag, .proof = seen->proof};
     show(readings, channel);
     *places[slot] = channel;
 }

@@ -3,6 +3,7 @@
 #include "energy/internal.h"
 
 #include <math.h>
+#include <string.h>
 
 #define UNKNOWN_PERIOD_S  1.0  /* of a channel that states none and was not watched: the slowest that drivers set */
 #define UNKNOWN_SHARE     0.25 /* of T that is seen, where nobody knows: the least published (Yang et al., SC'24) */
@@ -18,13 +19,30 @@ static bool fast_counter(const struct energy_channel *channel)
     return channel->info->kind == METER_ENERGY && class && class->sees_all;
 }
 
-/* How much of each period the values see. */
-static void set_window(const struct meter_channel *info, double refresh, struct sensor *s)
+/* What a self-test said: all of it, or, of a sensor that failed, the least that anybody knows of such. */
+static double proven_part(const struct meter_proof *proof, double worst, double period)
 {
+    if (!strcmp(proof->verdict, METER_SEES_ALL))
+        return period;
+    return isfinite(proof->share) ? MIN(worst, proof->share * period) : worst;
+}
+
+/* How much of each period the values see. */
+static void set_window(const struct energy_channel *channel, double refresh, struct sensor *s)
+{
+    const struct meter_channel *info = channel->info;
     double part = clock_seconds(s->average > 0 ? info->part_ns : info->window_ns);
-    if (s->modelled || s->sees_all)
+    double worst = UNKNOWN_SHARE * MIN(refresh, s->period);
+    s->coverage = part > 0 ? ENERGY_COVERAGE_ROW : ENERGY_COVERAGE_ASSUMED;
+    if (channel->proof.verdict[0]) {
+        s->coverage = ENERGY_COVERAGE_SELFTEST;
+        part = proven_part(&channel->proof, worst, s->period);
+    }
+    if (s->modelled || s->sees_all) { /* a register: whatever else is wrong with it, it hides nothing */
+        s->coverage = ENERGY_COVERAGE_ROW;
         part = s->period;
-    s->window = part > 0 ? MIN(part, s->period) : UNKNOWN_SHARE * MIN(refresh, s->period);
+    }
+    s->window = part > 0 ? MIN(part, s->period) : worst;
     if (s->window > s->period * (1 - SAME))
         s->window = s->period;
     s->unseen = 1 - s->window / s->period;
@@ -40,7 +58,8 @@ static void set_average(const struct energy_channel *channel, struct sensor *s)
     double window = clock_seconds(channel->info->window_ns);
     if (window >= 2 * s->period)
         s->average = window;
-    else if (channel->info->kind == METER_POWER_AVERAGE || channel->follows_average)
+    else if (channel->info->kind == METER_POWER_AVERAGE || channel->follows_average ||
+             !strcmp(channel->proof.verdict, METER_CHECK_AVERAGE))
         s->average = AVERAGE_S;
     else if (lag_is_known(&channel->lag) && channel->lag.extent_s - channel->lag.delay_lo_s > LONG_S + 2 * s->period)
         s->average = AVERAGE_S; /* it rises as long as averages do */
@@ -81,7 +100,7 @@ static struct sensor sensor_with(const struct energy_channel *channel, double pe
     else if (!s.modelled) /* watching is faster than sampling: refreshes show no faster than reads */
         s.period = MAX(s.period, s.step);
     set_average(channel, &s);
-    set_window(info, period, &s);
+    set_window(channel, period, &s);
     set_lag(channel, &s);
     return s;
 }

@@ -133,6 +133,23 @@ struct meter_lag {
     double extent_s;               /* until it shows all of it: the longest of the steps */
 };
 
+/* Names of checks that others speak of. */
+#define METER_CHECK_STUCK    "stuck"
+#define METER_CHECK_SCALE    "mis_scaled"
+#define METER_CHECK_DUTY     "duty_cycled"
+#define METER_CHECK_AVERAGE  "follows_average"
+#define METER_CHECK_OBSERVER "observer" /* begins the names of those that are about the sampler */
+
+#define METER_SEES_ALL "sees_all" /* the verdict of a sensor that failed nothing and sees the whole of each period */
+
+/* What a self-test said of a sensor (meter_selftest_keep()). */
+struct meter_proof {
+    char verdict[32]; /* METER_SEES_ALL, the name of the check that failed, or "": nobody tested it */
+    char date[16];    /* of the test, UTC */
+    char load[160];   /* what it was done with */
+    double share;     /* W/T as it was found, at most 1; NaN: it was not */
+};
+
 /* How a reading or point came out. Only OK carries a number to compute with. */
 #define METER_READ_ROWS(X)                                                                         \
     X(NONE, "none")                   /* not read at this rate; never stored */                    \

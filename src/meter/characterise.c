@@ -227,6 +227,7 @@ json_t *meter_characterise(struct meter *meter, int64_t duration_ns)
     json_object_set_new(tree, "duration_ns", json_integer(duration_ns));
     json_object_set_new(tree, "t_wall_ns", json_integer(clock_wall_ns()));
     json_object_set_new(tree, "channels", channels);
+    meter_selftest_recall(meter, tree);
     return tree;
 }
 
@@ -241,6 +242,7 @@ bool meter_characterisation_get(const json_t *tree, const char *channel_id, stru
         !members_read(c, &s, lag_rows, G_N_ELEMENTS(lag_rows), NULL) ||
         !jsonx_get_bool(c, "follows_average", false, &s.follows_average, NULL))
         return false;
+    meter_proof_read(c, &s.proof);
     *ret = s;
     return true;
 }
@@ -317,6 +319,7 @@ json_t *meter_characterisation_load(struct meter *meter)
         json_decref(tree);
         return NULL;
     }
+    meter_selftest_recall(meter, tree);
     return tree;
 }
 

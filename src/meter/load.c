@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A CPU load on demand: one child, one socket pair. The child does only async-signal-safe things. */
+/* Loads for tests of sensors; the one that is here, of the CPU: one child, one socket pair. The child does only
+ * async-signal-safe things. */
 #include "meter/meter.h"
 
 #include <errno.h>
@@ -8,17 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct order {
-    int64_t cpu_ns;                 /* burn this much; 0: toggle */
-    int64_t period_ns, duration_ns; /* toggle */
-};
-
 struct stamps {
     int64_t t0_ns, t1_ns;
 };
 
-struct meter_load {
-    pid_t pid;
+struct cpu_load {
+    struct meter_load head;
     int fd; /* a socket, because writing to one can go without SIGPIPE */
 };
 
@@ -30,36 +26,46 @@ static void spin_until_cpu(int64_t cpu_ns)
             x = x * 1.0000001 + 1e-9;
 }
 
-static void spin_until_mono(int64_t t_ns)
-{
-    volatile double x = 1.0;
-    while (clock_mono_ns() < t_ns)
-        for (int i = 0; i < 200; i++)
-            x = x * 1.0000001 + 1e-9;
-}
-
-static void toggle(int64_t t0_ns, const struct order *order)
-{
-    for (int64_t at = t0_ns; at < t0_ns + order->duration_ns; at += order->period_ns) {
-        spin_until_mono(at + order->period_ns / 2);
-        clock_sleep_until_ns(at + order->period_ns);
-    }
-}
-
 static void obey_orders(void *data)
 {
     int fd = *(const int *)data;
-    struct order order;
-    while (read(fd, &order, sizeof order) == sizeof order) {
+    int64_t cpu_ns;
+    while (read(fd, &cpu_ns, sizeof cpu_ns) == sizeof cpu_ns) {
         struct stamps s = {.t0_ns = clock_mono_ns()};
-        if (order.cpu_ns)
-            spin_until_cpu(clock_process_cpu_ns() + order.cpu_ns);
-        else
-            toggle(s.t0_ns, &order);
+        spin_until_cpu(clock_process_cpu_ns() + cpu_ns);
         s.t1_ns = clock_mono_ns();
         if (send(fd, &s, sizeof s, MSG_NOSIGNAL) != sizeof s)
             break;
     }
+}
+
+static bool burn(struct meter_load *head, unsigned times, int64_t each_ns, int64_t *ret_t0_ns, int64_t *ret_t1_ns,
+                 GError **error)
+{
+    struct cpu_load *load = (struct cpu_load *)head;
+    int64_t cpu_ns = (int64_t)times * each_ns;
+    struct stamps s;
+    ssize_t n = send(load->fd, &cpu_ns, sizeof cpu_ns, MSG_NOSIGNAL);
+    if (n == sizeof cpu_ns)
+        while ((n = recv(load->fd, &s, sizeof s, 0)) < 0 && errno == EINTR)
+            ;
+    if (n != sizeof s) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "the CPU load ended in the middle");
+        return false;
+    }
+    *ret_t0_ns = s.t0_ns;
+    *ret_t1_ns = s.t1_ns;
+    return true;
+}
+
+static void end(struct meter_load *head)
+{
+    struct cpu_load *load = (struct cpu_load *)head;
+    close(load->fd);
+    kill(head->pids[0], SIGKILL);
+    while (waitpid(head->pids[0], NULL, 0) < 0 && errno == EINTR)
+        ;
+    g_free(load);
 }
 
 struct meter_load *meter_load_new(GError **error)
@@ -86,51 +92,21 @@ struct meter_load *meter_load_new(GError **error)
     }
     if (child.pidfd >= 0)
         close(child.pidfd);
-    struct meter_load *load = g_new0(struct meter_load, 1);
-    *load = (struct meter_load){.pid = child.pid, .fd = ends[0]};
-    return load;
+    struct cpu_load *load = g_new0(struct cpu_load, 1);
+    load->head = (struct meter_load){
+        .work = burn, .end = end, .name = "the CPU load", .cpu_time = true, .pids = {child.pid}, .n_pids = 1};
+    load->fd = ends[0];
+    return &load->head;
 }
 
 void meter_load_free(struct meter_load *load)
 {
-    if (!load)
-        return;
-    close(load->fd);
-    kill(load->pid, SIGKILL);
-    while (waitpid(load->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    g_free(load);
+    if (load)
+        load->end(load);
 }
 
-pid_t meter_load_pid(const struct meter_load *load)
+bool meter_load_work(struct meter_load *load, unsigned times, int64_t each_ns, int64_t *ret_t0_ns, int64_t *ret_t1_ns,
+                     GError **error)
 {
-    return load->pid;
-}
-
-static bool obey(struct meter_load *load, const struct order *order, int64_t *ret_t0_ns, int64_t *ret_t1_ns,
-                 GError **error)
-{
-    struct stamps s;
-    ssize_t n = send(load->fd, order, sizeof *order, MSG_NOSIGNAL);
-    if (n == sizeof *order)
-        while ((n = recv(load->fd, &s, sizeof s, 0)) < 0 && errno == EINTR)
-            ;
-    if (n != sizeof s) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_METER, "the CPU load ended in the middle");
-        return false;
-    }
-    *ret_t0_ns = s.t0_ns;
-    *ret_t1_ns = s.t1_ns;
-    return true;
-}
-
-bool meter_load_burn(struct meter_load *load, int64_t cpu_ns, int64_t *ret_t0_ns, int64_t *ret_t1_ns, GError **error)
-{
-    return obey(load, &(struct order){.cpu_ns = cpu_ns}, ret_t0_ns, ret_t1_ns, error);
-}
-
-bool meter_load_toggle(struct meter_load *load, int64_t period_ns, int64_t duration_ns, int64_t *ret_t0_ns,
-                       int64_t *ret_t1_ns, GError **error)
-{
-    return obey(load, &(struct order){.period_ns = period_ns, .duration_ns = duration_ns}, ret_t0_ns, ret_t1_ns, error);
+    return load->work(load, times, each_ns, ret_t0_ns, ret_t1_ns, error);
 }

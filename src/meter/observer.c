@@ -63,7 +63,7 @@ static bool work(struct meter *meter, struct meter_load *load, int state, int64_
         if (!sampler || !sampler_start(sampler, error))
             return false;
     }
-    bool ok = busy_ns == 0 || meter_load_burn(load, busy_ns, &t0_ns, &t1_ns, error);
+    bool ok = busy_ns == 0 || meter_load_work(load, 1, busy_ns, &t0_ns, &t1_ns, error);
     for (size_t i = 0; state == OFF && i < meter_channel_count(meter); i++) {
         struct meter_reading ignored;
         if (meter_channel_at(meter, i)->kind == METER_ENERGY)

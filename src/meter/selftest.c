@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Energy counters against themselves. The windows are padded (difference of two edges in the idle guards, less the
- * guards' own power), so that the refresh of the sensor does not enter.
+ * guards' own power), so that the refresh of the sensor does not enter. What a counter sees of the time is asked of
+ * bursts of random lengths (window.c).
  */
 #include "meter/meter.h"
 #include "meter/observer.h"
+#include "meter/window.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,18 +16,30 @@
 #define BATCH_MAX_NS  (200 * NS_PER_MS)
 #define GUARD_NS      (600 * NS_PER_MS)
 #define SETTLE_NS     (300 * NS_PER_MS) /* delay and rise of the sensors there are (arXiv 2312.02741) */
-#define PROBE_NS      (1500 * NS_PER_MS)
+#define STILL_NS      (1700 * NS_PER_MS) /* idle, and as much load: a 1-s average has forgotten what was before */
+#define PROBE_NS      (2 * STILL_NS)
+#define SEED          42
 #define STEP_NS       (2 * NS_PER_MS)
 #define LACK_LIMIT    0.005 /* of E(16) */
 #define INTERCEPT_MIN 0.001 /* of E(16): resolution of the method itself */
-#define TOGGLE_MIN_NS (20 * NS_PER_MS) /* sensors that refresh faster cannot be toggled against */
-#define TOGGLE_RATIO  1.37
+#define BURST_MIN_NS  (20 * NS_PER_MS) /* sensors that refresh faster cannot be seen through bursts */
+#define BURST_LEAST   0.3  /* of the period: lengths of bursts and rests, drawn between these */
+#define BURST_MOST    1.7
+#define BURSTS_NS     (12 * NS_PER_S) /* how long they go on, */
+#define BURSTS_FEWEST 24
+#define BURSTS_LONG   4    /* with so many long ones among them, which show averages */
+#define LONG_NS       (1300 * NS_PER_MS)
+#define EXPLAINED     0.5  /* of the variance: less says nothing of windows */
+#define SHARE_LEAST   0.85 /* of a period: less of it is a part */
+#define AVERAGE_TIMES 1.7  /* periods, and */
+#define AVERAGE_S     0.6  /* longer windows are those of the 1-s average */
+#define SCALE_MOST    0.05 /* counter against power, idle and busy alike: good boards keep to 1 % (arXiv 2603.26435) */
 #define QUIET_SHARE   0.9  /* of a CPU that the load must get: with less, guards and windows belong to others too */
 #define STEP_SHARE    0.25 /* the positive control: a quarter more work */
 #define T_10          3.169 /* Student's t, 99.5 %, 8 + 4 − 2 degrees of freedom */
 #define OBSERVER_MAX  0.01 /* of the power or energy: what the sampler may cost */
 #define OBSERVER_NS   (1 * NS_PER_S)
-#define TOGGLE_SWING  0.05 /* of the mean: less says that the load does not reach the sensor */
+#define SWING_LEAST   0.05 /* of the mean: less says that the load does not reach the sensor */
 
 /* Numbers of batches, in an order that keeps drift apart from k; then the pieces of the other checks. */
 static const unsigned fit_k[] = {4, 16, 1, 8, 2, 12, 3, 6};
@@ -45,7 +59,9 @@ struct test {
     struct sampler *sampler;
     int64_t batch_ns, guard_ns;
     struct window windows[WINDOWS];
-    double cpu_share; /* of a CPU that the load got in its windows */
+    double cpu_share; /* of a CPU that the load got in its windows; NaN: it is no load of CPU time */
+    int64_t idle_ns, busy_ns; /* ends of stretches of STILL_NS */
+    GRand *random;
     json_t *rows;
 };
 
@@ -122,10 +138,10 @@ static double window_j(struct test *test, size_t channel, const struct window *w
 
 /* --- checks ------------------------------------------------------------------------------------------------------------------ */
 
-/* What a value over its limit says: nothing, on a busy machine. */
+/* What a value over its limit says: nothing, on a busy machine, or where equal batches need not be equal work. */
 static const char *verdict_of(const struct test *test, bool within)
 {
-    return within ? "pass" : test->cpu_share < QUIET_SHARE ? "undetermined" : "fail";
+    return within ? "pass" : test->cpu_share >= QUIET_SHARE ? "fail" : "undetermined";
 }
 
 static void check_fit(struct test *test, const struct meter_channel *c, const double *energy_j, double u_j)
@@ -217,7 +233,7 @@ static bool check_observer(struct test *test, const size_t *counters, size_t cou
     for (size_t i = 0; i < count; i++) {
         const struct meter_channel *c = meter_channel_at(test->meter, counters[i]);
         if (!seen[i].read_ok) {
-            add_row(test, c, "observer", "fail", NAN, NAN, "the counter could not be read");
+            add_row(test, c, METER_CHECK_OBSERVER, "fail", NAN, NAN, "the counter could not be read");
             continue;
         }
         bool modelled = c->status == QUANTITY_MODELLED;
@@ -243,7 +259,8 @@ static void check_channel(struct test *test, size_t channel)
         }
     }
     if (energy_j[1] <= 0) { /* k = 16 */
-        add_row(test, c, "all", "not_run", energy_j[1], 0, "the CPU load does not reach this sensor; it needs a load of its own");
+        add_row(test, c, "all", "not_run", energy_j[1], 0,
+                "the load does not reach this sensor; it needs one of its own (--engine)");
         return;
     }
     check_fit(test, c, energy_j, u_j);
@@ -251,30 +268,7 @@ static void check_channel(struct test *test, size_t channel)
     check_step(test, c, energy_j, u_j);
 }
 
-/* --- does the counter see all of the time? ------------------------------------------------------------------------------------- */
-
-/* Variance of the power of whole refresh intervals, between from and to; the mean too. */
-static bool interval_variance(const struct meter_channel *c, GArray *points, double *ret_mean, double *ret_variance)
-{
-    double sum = 0, squares = 0;
-    unsigned n = 0;
-    const struct meter_point *p = points_of(points);
-    for (unsigned i = 1; i + 1 < points->len; i++) {
-        if (p[i].status != METER_READ_OK || p[i + 1].status != METER_READ_OK)
-            return false;
-        double watts = (double)p[i].raw * c->scale;
-        if (c->kind == METER_ENERGY)
-            watts = (double)(p[i + 1].raw - p[i].raw) * c->scale / clock_seconds(edge_ns(&p[i + 1]) - edge_ns(&p[i]));
-        sum += watts;
-        squares += watts * watts;
-        n++;
-    }
-    if (n < 10)
-        return false;
-    *ret_mean = sum / n;
-    *ret_variance = squares / n - *ret_mean * *ret_mean;
-    return true;
-}
+/* --- does it move, by how much, and does it see all of the time? --------------------------------------------------------------- */
 
 static ssize_t sibling(struct meter *meter, const struct meter_channel *c, enum meter_kind kind)
 {
@@ -286,79 +280,154 @@ static ssize_t sibling(struct meter *meter, const struct meter_channel *c, enum 
     return -1;
 }
 
-/* What a counter and the power sensors beside it showed of a toggled load; NaN where there is none. */
-struct toggled {
-    double counter_w, counter_variance, instant_w, instant_variance, average_variance;
-};
-
-static void see_toggle(struct test *test, ssize_t channel, int64_t from_ns, int64_t to_ns, double *ret_mean,
-                       double *ret_variance)
+/* Mean of a power channel over a stretch, each reading held until the next; NaN: none. */
+static double mean_w(struct test *test, size_t channel, int64_t from_ns, int64_t to_ns)
 {
-    *ret_mean = *ret_variance = NAN;
-    if (channel < 0)
-        return;
-    g_autoptr(GArray) points = sampler_series(test->sampler, (size_t)channel, from_ns, to_ns);
-    if (!interval_variance(meter_channel_at(test->meter, (size_t)channel), points, ret_mean, ret_variance))
-        *ret_mean = *ret_variance = NAN;
+    g_autoptr(GArray) points = sampler_series(test->sampler, channel, from_ns, to_ns);
+    const struct meter_point *p = points_of(points);
+    double sum = 0, seconds = 0;
+    for (unsigned i = 0; i < points->len; i++) {
+        int64_t until_ns = i + 1 < points->len ? MIN(p[i + 1].first_ns, to_ns) : to_ns;
+        int64_t since_ns = MAX(p[i].first_ns, from_ns);
+        if (p[i].status != METER_READ_OK || until_ns <= since_ns)
+            continue;
+        sum += (double)p[i].raw * meter_channel_at(test->meter, channel)->scale * clock_seconds(until_ns - since_ns);
+        seconds += clock_seconds(until_ns - since_ns);
+    }
+    return seconds > 0 ? sum / seconds : NAN;
 }
 
-static bool toggle(struct test *test, size_t channel, int64_t toggle_ns, int64_t duration_ns, struct toggled *ret,
-                   GError **error)
+/* Counter over power, less 1, in a stretch in which power stays, between the counter's edges in it; NaN: one of them
+ * shows nothing. */
+static double scale_in(struct test *test, size_t counter, size_t power, int64_t end_ns)
+{
+    g_autoptr(GArray) points = sampler_series(test->sampler, counter, end_ns - STILL_NS, end_ns);
+    const struct meter_point *p = points_of(points), *first = NULL, *last = NULL;
+    for (unsigned i = 1; i < points->len; i++) {
+        if (p[i].status != METER_READ_OK)
+            return NAN;
+        bool inside = edge_ns(&p[i]) >= end_ns - STILL_NS && edge_ns(&p[i]) <= end_ns;
+        first = inside && !first ? &p[i] : first;
+        last = inside ? &p[i] : last;
+    }
+    if (first == last)
+        return NAN;
+    double joules = (double)(last->raw - first->raw) * meter_channel_at(test->meter, counter)->scale;
+    double watts = mean_w(test, power, edge_ns(first), edge_ns(last));
+    return watts > 0 ? joules / clock_seconds(edge_ns(last) - edge_ns(first)) / watts - 1 : NAN;
+}
+
+/* Power that stays is the same to every window: what differs there is the scale. */
+static void check_scale(struct test *test, size_t channel)
 {
     const struct meter_channel *c = meter_channel_at(test->meter, channel);
-    double unused;
-    int64_t t0_ns, t1_ns;
-    if (!meter_load_toggle(test->load, toggle_ns, duration_ns, &t0_ns, &t1_ns, error))
+    ssize_t power = sibling(test->meter, c, METER_POWER_INSTANT);
+    power = power < 0 ? sibling(test->meter, c, METER_POWER_AVERAGE) : power;
+    if (power < 0) {
+        add_row(test, c, METER_CHECK_SCALE, "not_run", NAN, NAN, "there is no power sensor beside the counter");
+        return;
+    }
+    double idle = scale_in(test, channel, (size_t)power, test->idle_ns);
+    double busy = scale_in(test, channel, (size_t)power, test->busy_ns);
+    double least = fabs(idle) < fabs(busy) || isnan(busy) ? idle : busy;
+    add_row(test, c, METER_CHECK_SCALE, isnan(least) ? "undetermined" : fabs(least) > SCALE_MOST ? "fail" : "pass",
+            least, SCALE_MOST,
+            "counter against the power beside it, while power stays: idle or busy, whichever differs less");
+}
+
+/* It must change while the load goes on. False: it did not. */
+static bool check_moves(struct test *test, size_t channel, int64_t from_ns, int64_t to_ns)
+{
+    const struct meter_channel *c = meter_channel_at(test->meter, channel);
+    g_autoptr(GArray) points = sampler_series(test->sampler, channel, from_ns, to_ns);
+    const struct meter_point *p = points_of(points);
+    bool moves = false;
+    for (unsigned i = 1; i < points->len; i++)
+        moves |= p[i].status == METER_READ_OK && p[i - 1].status == METER_READ_OK && p[i].raw != p[i - 1].raw;
+    add_row(test, c, METER_CHECK_STUCK, moves ? "pass" : "fail", NAN, NAN,
+            moves ? "the counter moves" : "the counter stood still, or could not be read, while the load went on");
+    return moves;
+}
+
+static void add_sight(struct test *test, const struct meter_channel *c, const char *duty, const char *average,
+                      double value, const char *words)
+{
+    add_row(test, c, METER_CHECK_DUTY, duty, value, SHARE_LEAST, words);
+    add_row(test, c, METER_CHECK_AVERAGE, average, value, AVERAGE_TIMES, words);
+}
+
+static void check_sight(struct test *test, size_t channel, int64_t period_ns, const GArray *bursts)
+{
+    const struct meter_channel *c = meter_channel_at(test->meter, channel);
+    if (period_ns < BURST_MIN_NS) {
+        add_sight(test, c, "not_run", "not_run", NAN,
+                  "the sensor refreshes faster than a load can be switched: nothing can hide between updates");
+        return;
+    }
+    const struct window_burst *first = &g_array_index(bursts, struct window_burst, 0);
+    const struct window_burst *last = &g_array_index(bursts, struct window_burst, bursts->len - 1);
+    g_autoptr(GArray) points = sampler_series(test->sampler, channel, first->t0_ns, last->t1_ns + SETTLE_NS);
+    struct window_fit fit = window_fit(c, points, period_ns, bursts);
+    double period_s = clock_seconds(period_ns), share = fit.seconds / period_s;
+    if (!(fit.swing_w >= SWING_LEAST * fit.mean_w) || !(fit.explained >= EXPLAINED)) {
+        bool reached = fit.explained >= EXPLAINED / 5;
+        add_sight(test, c, reached ? "undetermined" : "not_run", reached ? "undetermined" : "not_run", NAN,
+                  "the load does not show in this counter clearly enough: what it sees stays unknown");
+        return;
+    }
+    bool average = fit.low_s > AVERAGE_TIMES * period_s && fit.seconds > AVERAGE_S;
+    bool part = fit.high_s < SHARE_LEAST * period_s, whole = !average && fit.low_s >= SHARE_LEAST * period_s;
+    const char *otherwise = average || part || whole ? "pass" : "undetermined";
+    g_autofree char *words = g_strdup_printf("bursts of load: each value stands for %.0f ms (%.0f to %.0f) of %.0f",
+                                             fit.seconds * 1e3, fit.low_s * 1e3, fit.high_s * 1e3, period_s * 1e3);
+    add_sight(test, c, part ? "fail" : otherwise, average ? "fail" : otherwise, share, words);
+}
+
+static bool burst(struct test *test, int64_t on_ns, int64_t off_ns, GArray *bursts, GError **error)
+{
+    struct window_burst b;
+    if (!meter_load_work(test->load, 1, on_ns, &b.t0_ns, &b.t1_ns, error))
         return false;
-    clock_sleep_until_ns(clock_mono_ns() + SETTLE_NS);
-    int64_t from_ns = t0_ns + SETTLE_NS;
-    see_toggle(test, (ssize_t)channel, from_ns, t1_ns, &ret->counter_w, &ret->counter_variance);
-    see_toggle(test, sibling(test->meter, c, METER_POWER_INSTANT), from_ns, t1_ns, &ret->instant_w,
-               &ret->instant_variance);
-    see_toggle(test, sibling(test->meter, c, METER_POWER_AVERAGE), from_ns, t1_ns, &unused, &ret->average_variance);
+    g_array_append_val(bursts, b);
+    clock_sleep_until_ns(b.t1_ns + off_ns);
     return true;
 }
 
-static const char *coverage_words(const struct toggled *t)
+/* Lengths that keep no step with anything, so that windows begin everywhere in them. */
+static bool run_bursts(struct test *test, int64_t period_ns, GArray *bursts, GError **error)
 {
-    double ratio = t->counter_variance / t->instant_variance;
-    if (t->counter_variance < 2 * t->average_variance && t->average_variance < 0.1 * t->instant_variance)
-        return "the counter varies as little as the average power: it is made of that";
-    if (ratio < 0.35)
-        return "the counter sees the whole time";
-    return ratio > 0.65 ? "the counter is made of the readings of its power sensor: it sees what that sensor sees"
-                        : "undetermined; its coverage stays unknown";
+    int count = (int)MAX(BURSTS_FEWEST, BURSTS_NS / (2 * period_ns));
+    for (int i = 0; i < count; i++) {
+        int64_t on_ns = (int64_t)((double)period_ns * g_rand_double_range(test->random, BURST_LEAST, BURST_MOST));
+        int64_t off_ns = (int64_t)((double)period_ns * g_rand_double_range(test->random, BURST_LEAST, BURST_MOST));
+        bool is_long = i % (count / BURSTS_LONG) == 0;
+        if (!burst(test, is_long ? LONG_NS : on_ns, is_long ? LONG_NS : off_ns, bursts, error))
+            return false;
+    }
+    clock_sleep_until_ns(clock_mono_ns() + SETTLE_NS);
+    return true;
 }
 
-/*
- * A load toggled at 1.37 T. A counter that sees everything averages over T = 0.73 of a toggle, its power sensor over
- * its window only: with a window of a quarter of T the ratio of variances is 0.12; a counter made of such readings has
- * a ratio of 1. Then the load toggled at T itself, which beats with the sensor: a counter that sees everything shows
- * the mean it showed before, one that sees a part shows what happens to fall into it.
- */
-static bool check_coverage(struct test *test, size_t channel, int64_t period_ns, GError **error)
+/* Counters of like periods are looked at through the same bursts. */
+static bool check_sights(struct test *test, const size_t *counters, const int64_t *periods, const bool *moves,
+                         size_t count, GError **error)
 {
-    const struct meter_channel *c = meter_channel_at(test->meter, channel);
-    struct toggled off, on;
-    if (sibling(test->meter, c, METER_POWER_INSTANT) < 0 || period_ns < TOGGLE_MIN_NS) {
-        add_row(test, c, "coverage", "not_run", NAN, NAN,
-                period_ns >= TOGGLE_MIN_NS
-                    ? "there is no power sensor beside the counter to compare it with"
-                    : "the sensor refreshes faster than a load can be toggled: nothing can hide between updates");
-        return true;
+    g_autofree bool *done = g_new0(bool, count);
+    for (size_t i = 0; i < count; i++) {
+        g_autoptr(GArray) bursts = g_array_new(FALSE, FALSE, sizeof(struct window_burst));
+        if (done[i] || !moves[i])
+            continue;
+        if (periods[i] >= BURST_MIN_NS && !run_bursts(test, periods[i], bursts, error))
+            return false;
+        for (size_t k = i; k < count; k++) {
+            bool like = periods[k] == periods[i] || (periods[i] >= BURST_MIN_NS && periods[k] > periods[i] * 4 / 5 &&
+                                                      periods[k] < periods[i] * 5 / 4);
+            if (done[k] || !moves[k] || !like)
+                continue;
+            check_sight(test, counters[k], periods[k], bursts);
+            done[k] = true;
+        }
     }
-    if (!toggle(test, channel, (int64_t)(TOGGLE_RATIO * (double)period_ns), 60 * period_ns, &off, error) ||
-        !toggle(test, channel, period_ns, 40 * period_ns, &on, error))
-        return false;
-    if (!(sqrt(MAX(0, off.instant_variance)) >= TOGGLE_SWING * off.instant_w) || !isfinite(off.counter_variance)) {
-        add_row(test, c, "coverage", "not_run", NAN, NAN,
-                "the CPU load does not swing this sensor enough; its coverage stays unknown");
-        return true;
-    }
-    add_row(test, c, "coverage", "pass", off.counter_variance / off.instant_variance, NAN, coverage_words(&off));
-    add_row(test, c, "coverage_beat", isfinite(on.counter_w) ? "pass" : "not_run", on.counter_w / off.counter_w - 1,
-            NAN,
-            "mean power when the load beats with the sensor, against when it does not: 0 for a counter that sees everything");
     return true;
 }
 
@@ -384,7 +453,7 @@ static bool run_window(struct test *test, size_t index, unsigned batches, GError
 {
     struct window *w = &test->windows[index];
     w->batches = batches;
-    if (!meter_load_burn(test->load, batches * test->batch_ns, &w->t0_ns, &w->t1_ns, error))
+    if (!meter_load_work(test->load, batches, test->batch_ns, &w->t0_ns, &w->t1_ns, error))
         return false;
     clock_sleep_until_ns(w->t1_ns + SETTLE_NS + test->guard_ns);
     return true;
@@ -405,31 +474,48 @@ static bool run_windows(struct test *test, GError **error)
     return true;
 }
 
-static bool run_all(struct test *test, const size_t *counters, size_t count, GError **error)
+/* Of what the load asked for in the windows. */
+static double share_of_cpu(const struct test *test)
 {
-    g_autofree int64_t *periods = g_new0(int64_t, count);
-    int64_t t0_ns, t1_ns;
-    if (!meter_load_burn(test->load, PROBE_NS, &t0_ns, &t1_ns, error))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        periods[i] = period_of(test, counters[i], t0_ns, t1_ns);
-        test->guard_ns = MAX(test->guard_ns, 10 * periods[i]);
-        test->batch_ns = MAX(test->batch_ns, MIN(periods[i], BATCH_MAX_NS));
-    }
-    if (!run_windows(test, error))
-        return false;
     double cpu = 0, wall = 0;
     for (size_t i = 0; i < WINDOWS; i++) {
         cpu += (double)(test->windows[i].batches * test->batch_ns);
         wall += (double)(test->windows[i].t1_ns - test->windows[i].t0_ns);
     }
-    test->cpu_share = cpu / wall;
+    return test->load->cpu_time ? cpu / wall : NAN;
+}
+
+/* A stretch of idle, then one of load; ret: what moved in it, and how often it refreshes. */
+static bool probe(struct test *test, const size_t *counters, size_t count, int64_t *ret_periods, bool *ret_moves,
+                  GError **error)
+{
+    int64_t t0_ns;
+    clock_sleep_until_ns(clock_mono_ns() + PROBE_NS);
+    test->idle_ns = clock_mono_ns();
+    if (!meter_load_work(test->load, 1, PROBE_NS, &t0_ns, &test->busy_ns, error))
+        return false;
     for (size_t i = 0; i < count; i++) {
-        check_channel(test, counters[i]);
-        if (!check_coverage(test, counters[i], periods[i], error))
-            return false;
+        ret_periods[i] = period_of(test, counters[i], t0_ns, test->busy_ns);
+        ret_moves[i] = check_moves(test, counters[i], t0_ns, test->busy_ns);
+        test->guard_ns = MAX(test->guard_ns, 10 * ret_periods[i]);
+        test->batch_ns = MAX(test->batch_ns, MIN(ret_periods[i], BATCH_MAX_NS));
     }
     return true;
+}
+
+static bool run_all(struct test *test, const size_t *counters, size_t count, GError **error)
+{
+    g_autofree int64_t *periods = g_new0(int64_t, count);
+    g_autofree bool *moves = g_new0(bool, count);
+    if (!probe(test, counters, count, periods, moves, error) || !run_windows(test, error))
+        return false;
+    test->cpu_share = share_of_cpu(test);
+    for (size_t i = 0; i < count; i++)
+        if (moves[i]) {
+            check_scale(test, counters[i]);
+            check_channel(test, counters[i]);
+        }
+    return check_sights(test, counters, periods, moves, count, error);
 }
 
 json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struct meter_selftest_options *options,
@@ -447,9 +533,10 @@ json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struc
                     "there is no energy counter to test; 'llem meter list' says why, and '-s modelled' tests the CPU-time model");
         return NULL;
     }
-    pid_t pid = meter_load_pid(load);
-    meter_set_engine_pids(meter, &pid, 1);
-    struct test test = {.meter = meter, .load = load, .batch_ns = BATCH_NS, .guard_ns = GUARD_NS};
+    meter_set_engine_pids(meter, load->pids, load->n_pids);
+    g_autoptr(GRand) random = g_rand_new_with_seed(SEED);
+    struct test test = {
+        .meter = meter, .load = load, .batch_ns = BATCH_NS, .guard_ns = GUARD_NS, .random = random};
     if (options && options->batch_ns)
         test.batch_ns = options->batch_ns;
     if (options && options->guard_ns)
@@ -469,8 +556,9 @@ json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struc
     }
     json_t *tree = json_object();
     json_object_set_new(tree, "schema", json_string(SCHEMA));
+    json_object_set_new(tree, "load", json_string(load->name));
     json_object_set_new(tree, "load_cpu_share", jsonx_real(test.cpu_share));
-    json_object_set_new(tree, "quiet", json_boolean(test.cpu_share >= QUIET_SHARE));
+    json_object_set_new(tree, "quiet", load->cpu_time ? json_boolean(test.cpu_share >= QUIET_SHARE) : json_null());
     json_object_set_new(tree, "rows", test.rows);
     return tree;
 }

@@ -6,6 +6,9 @@
 
 struct meter;
 
+/* What a self-test said, from a channel's part of a characterisation; false: nothing. */
+bool meter_proof_read(const json_t *channel, struct meter_proof *ret);
+
 /* What was found about one channel by watching it (reference: sensors refresh by driver policy, so measure). */
 struct meter_sensor {
     int64_t period_ns;     /* by the line through the changes of its value; 0: fewer than 3 of them were seen */
@@ -16,6 +19,7 @@ struct meter_sensor {
     bool usable;           /* none of the three, and it could be read */
     struct meter_lag lag;  /* what runs have shown of it */
     bool follows_average;  /* a counter that adds up the 1-s average: a run found that, watching cannot */
+    struct meter_proof proof;
 };
 
 #define METER_WATCH_LONGER 4 /* times the duration, for a counter that has shown fewer than five changes */
