@@ -305,6 +305,13 @@ void llamacpp_unload(struct llamacpp *l)
     *l = (struct llamacpp){0};
 }
 
+/* Some layers stay on the CPU, or the attention over their KV cache does. The output is a layer more. */
+static bool is_divided(const struct llamacpp *l, const struct load_options *o)
+{
+    bool all = o->n_gpu_layers < 0 || o->n_gpu_layers > l->facts.n_layers;
+    return !all || !o->offload_kqv;
+}
+
 static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter_load *load, json_t *reply)
 {
     struct load_options o;
@@ -328,6 +335,8 @@ static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter
     bool on_gpu = l->device_free_bytes >= 0 && o.n_gpu_layers != 0;
     json_object_set_new(reply, "in_flight", json_integer(l->n_seq_max));
     json_object_set_new(reply, "device", json_string(on_gpu ? "gpu" : "cpu"));
+    if (on_gpu && is_divided(l, &o))
+        json_object_set_new(reply, "devices", json_pack("[s, s]", "gpu", "cpu"));
     json_object_set_new(reply, "weights_bytes", json_integer((json_int_t)llama_model_size(l->model)));
     return true;
 }

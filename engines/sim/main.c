@@ -164,6 +164,8 @@ static bool sim_load(struct adapter *a, void *state, const struct adapter_load *
     json_object_set_new(reply, "quiescent", json_boolean(sim->script.idle_load <= 0));
     json_object_set_new(reply, "batch", json_integer(sim->script.batch_size));
     json_object_set_new(reply, "device", json_string(sim->script.gpu ? "gpu" : "cpu"));
+    if (sim->script.gpu > 1)
+        json_object_set_new(reply, "devices", json_pack("[s, s]", "gpu", "cpu"));
     json_object_set_new(reply, "prefix_cache", json_boolean(sim->script.prefix_cache));
     json_t *figures = json_object();
     add_figures(sim, figures);

@@ -22,7 +22,7 @@ int sim_fault_from_name(const char *name)
 #define STEP_US_MAX 60e6
 
 static const struct adapter_choice tokenizers[] = {{"words", true}, {"bytes", false}, {0}};
-static const struct adapter_choice devices[] = {{"cpu", false}, {"gpu", true}, {0}};
+static const struct adapter_choice devices[] = {{"cpu", 0}, {"gpu", 1}, {"both", 2}, {0}};
 
 const struct adapter_option sim_options[] = {
     {"batch_size", ADAPTER_INTEGER, "1", 1, LIMIT_PROMPTS, NULL, "requests", AT(batch_size),

@@ -90,7 +90,7 @@ struct script {
     int64_t threads, merge, eos_after, max_context, vocab, kv_bytes_per_token;
     double prefill_load, decode_load, idle_load;
     double memory_mib;
-    int words, gpu; /* switches by name: "words" or "bytes", "gpu" or "cpu" */
+    int words, gpu; /* choices by name: "words" or "bytes"; "cpu", "gpu" or "both" */
     bool prefix_cache, sample;
     const char *attention; /* as asked for, while load lasts */
     int64_t seed;

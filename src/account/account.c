@@ -231,6 +231,8 @@ static json_t *report_scopes(const struct setting *s, const struct energy_scopes
         report_scope(s, primary, true, all);
         if (s->run->on_boards && !meter_scope_of_boards(primary->row))
             result_flag(s->r, flag_rows[FLAG_GPU_NOT_IN_SCOPE].flag, flag_rows[FLAG_GPU_NOT_IN_SCOPE].meaning);
+        if (s->run->divided && primary->row->device == METER_DEVICE_BOARD)
+            result_flag(s->r, flag_rows[FLAG_GPU_ONLY].flag, flag_rows[FLAG_GPU_ONLY].meaning);
         raise_sensor_flag(s->r, ENERGY_FLAG_PERIOD_CHANGED, s->run->period_changed);
         raise_sensor_flag(s->r, ENERGY_FLAG_GUARD_NOT_SETTLED, s->run->guard_gave_up);
     }

@@ -19,7 +19,10 @@
 
 /* A doubt that is raised here; those about sensors are rows of room energy. X(code, flag, meaning) */
 #define ACCOUNT_FLAG_ROWS(X)                                                                                           \
-    X(GPU_NOT_IN_SCOPE, "gpu_not_in_scope", "the engine works on a GPU, and the scope of this energy has no GPU in it")
+    X(GPU_NOT_IN_SCOPE, "gpu_not_in_scope", "the engine works on a GPU, and the scope of this energy has no GPU in it") \
+    X(GPU_ONLY, "gpu_only",                                                                                            \
+      "a part of the model is computed on the CPU: this energy, J/token too, is of the GPU alone; the CPU's stands "   \
+      "beside it, never added")
 
 /* Why a stretch of a modelled energy has no level. */
 #define ACCOUNT_NO_IDLE_LEVEL "a modelled energy counts the engine's own CPU time and has no idle level"
@@ -86,6 +89,7 @@ struct account_run {
     struct account_stretch load, warmup, idle_cold, idle_context, idle_after;
     const char *rival;   /* the scope that is the energy already, unless one here counts before it; NULL: none */
     bool on_boards;      /* the engine works on accelerators */
+    bool divided;        /* a part of the model is computed on the CPU beside them */
     bool unequal;        /* the repeats differ in what was computed or put out: no energy per token */
     bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
     bool guard_gave_up;  /* power had not settled when the longest guard was over */

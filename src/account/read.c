@@ -90,3 +90,4 @@ bool account_run_read(const json_t *record, struct account_run *ret, GArray **re
     ret->guard_gave_up = json_is_true(jsonx_at(record, "energy.guard.gave_up"));
     return true;
 }
+    ret->divided = json_array_size(jsonx_at(record, "machine.devices")) > 1;

@@ -80,6 +80,8 @@ const char *frame_rule_name(enum frame_rule rule); /* "refuse", … */
     X(STATUS, "status", "metrics.joules_per_output_token.status", REFUSE, "the kinds of energy",                       \
       "measured, modelled and simulated energies are three different things, and none is a fourth")                    \
     X(SCOPE, "scope", "energy.scope", REFUSE, "the scopes of the energy", "unlike scopes are never added or compared")  \
+    X(DEVICES, "devices", "machine.devices", REFUSE, "the kinds of devices that compute",                              \
+      "a board's energy is all of the work's only where no part of it is done on the CPU")                             \
     X(BOARDS, "boards", "machine.boards, environment", REFUSE, "number or kind of boards",                             \
       "another board is another machine; without boards the processor counts")                                         \
     X(INPUT, "input", "workload.input_ids_sha256", REFUSE, "the token ids in", "equal work: the same input")           \

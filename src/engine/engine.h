@@ -161,6 +161,7 @@ struct engine_loaded {
     int64_t batch;          /* requests that belong into one batch, by its options; 0: not said */
     int64_t in_flight;      /* requests it computes at once, by its options; 0: not said */
     bool on_gpu;            /* some of the model is computed on a GPU */
+    bool on_cpu;            /* some of it on the CPU: all, or beside a GPU */
     bool prefix_cache;      /* prompts that begin like an earlier one may be served from a cache */
     int64_t t0_ns, t1_ns;   /* loading, by the adapter's stamps */
     bool quiescent;

@@ -110,14 +110,34 @@ static bool check_substitutions(const json_t *list, GError **error)
     return true;
 }
 
-static bool read_device(const json_t *reply, bool *ret_on_gpu, GError **error)
+/* "devices" names more than one kind; the first of them is "device". */
+static bool read_devices(const json_t *reply, struct engine_loaded *ret, GError **error)
+{
+    json_t *devices = NULL;
+    if (!jsonx_get_array(reply, "devices", false, &devices, error))
+        return false;
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const char *kind = json_string_value(json_array_get(devices, i));
+        bool gpu = !g_strcmp0(kind, "gpu"), cpu = !g_strcmp0(kind, "cpu");
+        ret->on_cpu |= cpu;
+        if ((!gpu && !cpu) || (gpu && !ret->on_gpu)) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "devices must be a list of \"gpu\" and \"cpu\", \"gpu\" "
+                        "where device is \"gpu\"");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_device(const json_t *reply, struct engine_loaded *ret, GError **error)
 {
     const char *device = NULL;
     if (!jsonx_get_string(reply, "device", true, &device, error))
         return false;
-    *ret_on_gpu = !strcmp(device, "gpu");
-    if (*ret_on_gpu || !strcmp(device, "cpu"))
-        return true;
+    ret->on_gpu = !strcmp(device, "gpu");
+    ret->on_cpu = !strcmp(device, "cpu");
+    if (ret->on_gpu || ret->on_cpu)
+        return read_devices(reply, ret, error);
     if (!strcmp(device, "remote")) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
                     "device \"remote\" is reserved: nothing of an engine on another machine can be measured here");
@@ -157,7 +177,7 @@ static bool read_loaded(struct engine_loaded *ret, GError **error)
         !jsonx_get_bool(reply, "quiescent", true, &ret->quiescent, error) ||
         !jsonx_get_bool(reply, "prefix_cache", false, &ret->prefix_cache, error) ||
         !read_count(reply, "batch", &ret->batch, error) || !read_count(reply, "in_flight", &ret->in_flight, error) ||
-        !read_device(reply, &ret->on_gpu, error))
+        !read_device(reply, ret, error))
         return false;
     ret->resolved = resolved;
     ret->facts = facts;

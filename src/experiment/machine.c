@@ -368,6 +368,16 @@ static void report_gate(const struct experiment *x, struct result *r)
         flag_raise(r, FLAG_MEMORY_OCCUPIED);
 }
 
+static json_t *devices_json(const struct engine_loaded *loaded)
+{
+    json_t *list = json_array();
+    if (loaded->on_gpu)
+        json_array_append_new(list, json_string("gpu"));
+    if (loaded->on_cpu)
+        json_array_append_new(list, json_string("cpu"));
+    return list;
+}
+
 void machine_report(const struct experiment *x, struct result *r)
 {
     json_t *boards = json_array();
@@ -375,6 +385,7 @@ void machine_report(const struct experiment *x, struct result *r)
         json_array_append_new(boards, json_string(*b));
     result_put_json(r, PART_MACHINE_BOARDS, boards);
     result_put_bool(r, PART_MACHINE_ON_GPU, x->session.loaded.on_gpu);
+    result_put_json(r, PART_MACHINE_DEVICES, devices_json(&x->session.loaded));
     report_cpu(&x->block, r);
     report_cpu_of_engine(x, r);
     result_put_json(r, PART_MACHINE_GPUS, boards_json(x, r));

@@ -27,6 +27,7 @@ static struct account_run run_of(const struct experiment *x)
         .idle_context = stretch_of(&x->idle_context.at, x->idle_context.reason),
         .idle_after = stretch_of(&x->idle_after.at, x->idle_after.reason),
         .on_boards = x->session.loaded.on_gpu,
+        .divided = x->session.loaded.on_gpu && x->session.loaded.on_cpu,
         .unequal = report_work_is_unequal(&x->session, block),
         .period_changed = block->period_changed,
         .guard_gave_up = block->guard_gave_up,

@@ -448,6 +448,32 @@ def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon)
         time.sleep(0.9)
         fields = {**BY_HWMON, "energy.guard_ms": 4500}
         llem.ok("run", write(tmp_path / "t.yaml", fields), "-o", tmp_path / "again")
+def test_a_model_divided_over_gpu_and_cpu(llem, build_dir, tmp_path, powercap):
+    """Both scopes, never added; J/token is of the GPU and says so, and is not compared with that of a GPU that does it all."""
+    (tmp_path / "boards.json").write_text(json.dumps({"devices": [board()]}))
+    llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_SYSROOT": str(powercap),
+                 "LLEM_NVML_SIM": str(tmp_path / "boards.json")}
+    fields = {**WORK, "max_output_tokens": 40}
+    del fields["sim.device"]
+    out = llem.ok("run", write(tmp_path / "s.yaml", fields, sweep={"sim.device": ["gpu", "both"]},
+                                execution={"n_cycles": 1}), "-o", tmp_path / "results",
+                  timeout=150)
+    study = the_study(tmp_path / "results")
+    check_records(llem, study)
+    whole, part = sorted((study.result(i) for i in range(2)), key=lambda r: len(r["machine"]["devices"]))
+    assert (whole["machine"]["devices"], part["machine"]["devices"]) == (["gpu"], ["gpu", "cpu"])
+    assert "gpu_only" in part["flags"] and "gpu_only" not in whole["flags"]
+    scopes = {s["scope"]: s["joules"]["value"] for s in part["energy"]["scopes"]}
+    assert set(scopes) == {"GPU board", "CPU package"} and part["energy"]["scope"] == "GPU board"
+    assert scopes["GPU board"] == pytest.approx(truth_j(part), rel=0.005)
+    assert scopes["CPU package"] == pytest.approx(truth_j(part, 50), rel=0.02)
+    assert metric(part, "energy_j")["value"] == scopes["GPU board"]
+    assert metric(part, "joules_per_output_token")["value"] == pytest.approx(scopes["GPU board"] / 40)
+    assert "a part of the model is computed on the CPU" in out and "kinds of devices that compute differ" in out
+    shown = llem.ok("show", study.runs[[study.result(i) == part for i in range(2)].index(True)])
+    assert "  GPU board: " in shown and "  CPU package: " in shown and "  gpu_only: " in shown
+
+
     assert "period_changed" in the_study(tmp_path / "again").result()["flags"]
 
 

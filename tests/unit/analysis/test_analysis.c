@@ -18,7 +18,7 @@ static const char base_record[] =
     "            'decoder': {'ignore_eos': true}},"
     " 'engine': {'name': 'e', 'version': '1', 'adapter_version': '1', 'resolved': {'batch': 1}, 'substitutions': []},"
     " 'model': {'form': 'q8_0', 'weights_bytes': 100},"
-    " 'machine': {'boards': ['GPU-1']},"
+    " 'machine': {'boards': ['GPU-1'], 'devices': ['gpu']},"
     " 'environment': {'cpu': {'model': 'c', 'governor': 'performance'}, 'gpus': {'driver_version': '580', 'devices': ["
     BOARD("GPU-1", "H100", "700000", "1", "1") ", " BOARD("GPU-2", "H100", "700000", "1", "1") ", "
     BOARD("GPU-3", "A100", "700000", "1", "1") "]}},"
@@ -90,6 +90,7 @@ static const struct {
     {FRAME_KEY_OUTPUT, "{'workload': {'output_tokens': [12]}}"},
     {FRAME_KEY_COMPUTED, "{'metrics': {'tokens_in_computed': {'status': 'measured', 'value': 10}}}"},
     {FRAME_KEY_STOP, "{'config': {'decoder': {'ignore_eos': false}}}"},
+    {FRAME_KEY_DEVICES, "{'machine': {'devices': ['gpu', 'cpu']}}"},
     {FRAME_KEY_ORDER, "{'config': {'dataset_order': 'grouped'}}"},
     {FRAME_KEY_SEED, "{'config': {'random_seed': 1}}"},
     {FRAME_KEY_ENGINE, "{'engine': {'name': 'f'}}"},

@@ -108,7 +108,7 @@ static void test_whole_life(void)
     g_assert_cmpint(threads->type, ==, ENGINE_INTEGER);
     g_assert_cmpfloat(threads->max, ==, 256);
     g_assert_cmpstr(threads->unit, ==, "threads");
-    g_assert_cmpuint(json_array_size(engine_schema_find(&schema, "device")->choices), ==, 2);
+    g_assert_cmpuint(json_array_size(engine_schema_find(&schema, "device")->choices), ==, 3);
     g_assert_null(engine_schema_find(&schema, "no_such"));
     engine_schema_clear(&schema);
 
