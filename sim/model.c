@@ -223,6 +223,12 @@ double sim_counting_read_j(struct sim_counting *c, int64_t t_ns)
     return MAX(0, quantise(value, c->counter.quantum_j));
 }
 
+int64_t sim_counting_update_ns(const struct sim_counting *c, int64_t t_ns)
+{
+    int64_t index;
+    return sim_sensor_update_ns(&c->counter.sensor, MIN(t_ns, c->counter.stuck_ns), &index);
+}
+
 int64_t sim_counting_next_ns(struct sim_counting *c, int64_t t_ns)
 {
     if (c->counter.sensor.period_ns <= 0)

@@ -106,5 +106,7 @@ struct sim_counting;
 struct sim_counting *sim_counting_new(struct sim_board *board, const struct sim_counter *counter);
 void sim_counting_free(struct sim_counting *counting);
 double sim_counting_read_j(struct sim_counting *counting, int64_t t_ns);
+/* When it was last updated. */
+int64_t sim_counting_update_ns(const struct sim_counting *counting, int64_t t_ns);
 /* When the counter next changes after t (its next update). */
 int64_t sim_counting_next_ns(struct sim_counting *counting, int64_t t_ns);

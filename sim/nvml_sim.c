@@ -320,32 +320,10 @@ DEVICE_CALL(nvmlDeviceGetCudaComputeCapability, (nvml_device handle, int *major,
 
 /* --- power and energy ----------------------------------------------------------------------------------------------------------- */
 
-static bool usage_is_average(const struct sim_device *device)
-{
-    return device->architecture >= NVML_ARCH_AMPERE && device->capability != 80;
-}
-
-static nvml_return power_mw(struct sim_device *device, bool average, int64_t now_ns, unsigned *ret)
-{
-    if (average ? !device->has_average : !device->has_instant)
-        return NVML_NOT_SUPPORTED;
-    double watts = sim_sensor_read_w(device->board, average ? &device->average : &device->instant, now_ns);
-    *ret = (unsigned)MAX(0, floor(watts * 1e3 + 0.5));
-    return NVML_OK;
-}
-
-static nvml_return energy_mj(struct sim_device *device, int64_t now_ns, unsigned long long *ret)
-{
-    if (!device->counter)
-        return NVML_NOT_SUPPORTED;
-    *ret = (unsigned long long)floor(sim_counting_read_j(device->counter, now_ns) * 1e3 + 0.5);
-    return NVML_OK;
-}
-
 DEVICE_CALL(nvmlDeviceGetPowerUsage, (nvml_device handle, unsigned *ret),
-            { code = power_mw(device, usage_is_average(device), now_ns, ret); })
+            { code = sim_power_mw(device, sim_usage_is_average(device), now_ns, ret); })
 DEVICE_CALL(nvmlDeviceGetTotalEnergyConsumption, (nvml_device handle, unsigned long long *ret), {
-    code = device->module ? NVML_NOT_SUPPORTED : energy_mj(device, now_ns, ret);
+    code = sim_energy_mj(device, device->module, script->epoch_ns, now_ns, ret);
 })
 
 static nvml_return field_value(struct sim_device *device, struct nvml_field_value *field, int64_t now_ns)
@@ -355,19 +333,19 @@ static nvml_return field_value(struct sim_device *device, struct nvml_field_valu
     unsigned long long big = 0;
     if (code != NVML_OK)
         return code;
-    unsigned wanted_scope = device->module ? NVML_SCOPE_MODULE : NVML_SCOPE_GPU;
     field->value_type = NVML_VALUE_UINT;
     switch (field->field_id) {
     case NVML_FI_ENERGY:
-        code = field->scope_id == wanted_scope ? energy_mj(device, now_ns, &big) : NVML_NOT_SUPPORTED;
+        code = sim_energy_field(device, field->scope_id, script->epoch_ns, now_ns, &big);
         field->value_type = NVML_VALUE_ULLONG;
         field->value.ull = big;
         return code;
     case NVML_FI_POWER_AVERAGE:
     case NVML_FI_POWER_INSTANT:
-        if (field->scope_id != NVML_SCOPE_GPU)
+        if (field->scope_id != NVML_SCOPE_GPU && !(device->module && field->scope_id == NVML_SCOPE_MODULE))
             return NVML_NOT_SUPPORTED;
-        code = power_mw(device, field->field_id == NVML_FI_POWER_AVERAGE, now_ns, &number);
+        code = sim_power_mw(device, field->field_id == NVML_FI_POWER_AVERAGE, now_ns, &number);
+        number += field->scope_id == NVML_SCOPE_MODULE ? (unsigned)(device->module_w * 1e3) : 0;
         break;
     case NVML_FI_MEMORY_TEMP:
         number = device->memory_temperature_c;
@@ -413,7 +391,7 @@ static nvml_return power_samples(struct sim_device *device, unsigned long long l
             continue;
         if (found < capacity) {
             unsigned mw = 0;
-            power_mw(device, false, update_ns, &mw);
+            sim_power_mw(device, false, update_ns, &mw);
             samples[found] = (struct nvml_sample){.timestamp_us = us, .value.ui = mw};
         }
         found++;

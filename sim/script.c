@@ -411,6 +411,16 @@ static void add_instance(struct reader *reader, json_t *object, struct sim_devic
     read_memory(reader, object, instance);
 }
 
+static int gpu_counter_of(struct reader *reader, const char *name)
+{
+    static const char *const names[] = {"none", "own", "module"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        if (!strcmp(names[i], name))
+            return (int)i;
+    fail(reader, "module_gpu_counter must be none, own or module, found '%s'", name);
+    return SIM_GPU_COUNTER_NONE;
+}
+
 static void add_device(struct reader *reader, json_t *object, unsigned index)
 {
     struct sim_device *device = device_new(index);
@@ -419,7 +429,8 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     check_keys(reader, object, "a device",
                KEYS("name", "uuid", "pci", "vbios", "architecture", "capability", "power_limit_w", "power_limit_min_w",
                     "power_limit_max_w", "temperature_c", "cools_c_per_s", "memory_temperature_c", "utilisation", "clock_mhz",
-                    "max_clock_mhz", "memory_clock_mhz", "mig", "ecc", "persistence", "module", "process_stride",
+                    "max_clock_mhz", "memory_clock_mhz", "mig", "ecc", "persistence", "module", "module_w",
+                    "module_gpu_counter", "process_stride",
                     "memory_total_mib", "memory_reserved_mib", "memory", "memory_partition",
                     "memory_v2_counts_reserved", "processes", "instances", "lost_s", "load", "instant", "average",
                     "counter"));
@@ -446,6 +457,8 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     device->ecc = flag(reader, object, "ecc", true);
     device->persistence = flag(reader, object, "persistence", true);
     device->module = flag(reader, object, "module", false);
+    device->module_w = real(reader, object, "module_w", 150);
+    device->module_gpu_counter = gpu_counter_of(reader, text(reader, object, "module_gpu_counter", "none"));
     device->lost_ns = moment(reader, object, "lost_s", 0, true);
     read_memory(reader, object, device);
     json_t *instances = json_object_get(object, "instances"), *instance;

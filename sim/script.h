@@ -40,6 +40,9 @@ struct sim_live {
     double cpu_s;       /* sum when the trace was last extended */
 };
 
+/* On a module: whether the driver has a counter of the GPU alone. */
+enum sim_gpu_counter { SIM_GPU_COUNTER_NONE, SIM_GPU_COUNTER_OWN, SIM_GPU_COUNTER_MODULE };
+
 struct sim_device {
     char *name, *uuid, *pci, *vbios;
     unsigned index, architecture, capability;
@@ -47,6 +50,8 @@ struct sim_device {
     double cools_c_per_s; /* from temperature_c at the epoch */
     unsigned temperature_c, memory_temperature_c, utilisation, clock_mhz, max_clock_mhz, memory_clock_mhz;
     bool mig, ecc, persistence, module;
+    double module_w;        /* what the CPU and memory of the module draw */
+    int module_gpu_counter; /* enum sim_gpu_counter: what field 83 of the GPU's scope shows there */
     unsigned process_stride;
     uint64_t memory_total, memory_reserved;
     int64_t lost_ns; /* SIM_NEVER */
@@ -98,3 +103,12 @@ void sim_script_wait(struct sim_script *script);
 /* Extends the traces that follow CPU time up to now. */
 void sim_live_update(struct sim_device *device, int64_t now_ns);
 void sim_live_free(struct sim_live *live);
+
+/* nvmlDeviceGetPowerUsage shows the average. */
+bool sim_usage_is_average(const struct sim_device *device);
+nvml_return sim_power_mw(struct sim_device *device, bool average, int64_t now_ns, unsigned *ret);
+nvml_return sim_energy_mj(struct sim_device *device, bool of_module, int64_t epoch_ns, int64_t now_ns,
+                          unsigned long long *ret);
+/* Field 83 in a scope. */
+nvml_return sim_energy_field(struct sim_device *device, unsigned scope, int64_t epoch_ns, int64_t now_ns,
+                             unsigned long long *ret);

@@ -55,6 +55,18 @@ static bool has_flag(const json_t *record, const char *flag)
     return false;
 }
 
+/* The first scope of accelerators that has a place in the record; NULL: none. */
+static const char *scope_of_boards(const json_t *record)
+{
+    const json_t *scopes = jsonx_at(record, "energy.scopes");
+    for (size_t i = 0; i < json_array_size(scopes); i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(scopes, i), "scope"));
+        if (name && json_is_true(jsonx_at(record, "machine.on_gpu")) && meter_scope_of_boards(meter_scope_find(name)))
+            return name;
+    }
+    return NULL;
+}
+
 static GArray *stamps_of(const json_t *record)
 {
     const json_t *list = jsonx_at(record, "timing.steps_ns");
@@ -85,9 +97,11 @@ bool account_run_read(const json_t *record, struct account_run *ret, GArray **re
     ret->options.stamps_ns = (const int64_t *)(const void *)(*ret_stamps)->data;
     ret->options.stamp_count = (*ret_stamps)->len;
     ret->rival = json_string_value(jsonx_at(record, "energy.scope"));
+    if (!ret->rival) /* of two that contest it either is before a CPU's */
+        ret->rival = scope_of_boards(record);
     ret->on_boards = json_is_true(jsonx_at(record, "machine.on_gpu"));
+    ret->divided = json_array_size(jsonx_at(record, "machine.devices")) > 1;
     ret->unequal = has_flag(record, "unequal_work");
     ret->guard_gave_up = json_is_true(jsonx_at(record, "energy.guard.gave_up"));
     return true;
 }
-    ret->divided = json_array_size(jsonx_at(record, "machine.devices")) > 1;

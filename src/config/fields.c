@@ -45,6 +45,13 @@ static const struct backend_choice energy_backends[] = {
     {0},
 };
 
+static const struct backend_choice energy_scopes[] = {
+    {"auto", "the one there is; absent where there are both"},
+    {"board", "of the GPU board"},
+    {"module", "of the module: GPU, CPU and memory"},
+    {0},
+};
+
 static const struct backend_choice gate_actions[] = {
     {"warn", "the run is done, and its record says so"},
     {"refuse", "the run is not begun"},

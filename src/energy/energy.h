@@ -55,7 +55,7 @@
       "readings that the device cannot have drawn were left out: they are in the trace")                             \
     X(COUNTER_MIRRORED, "counter_mirrored", "two names showed one counter: it was counted once")                     \
     X(WORK_AFTER_WINDOW, "work_after_window",                                                                        \
-      "after the last token the board drew nearly as much as in the work: is the answer finished?")          \
+      "after the last token the board drew nearly as much as in the work: is the answer finished?")                    \
     X(SELFTEST_FAILED, "selftest_failed",                                                                            \
       "a self-test found a fault of this sensor: coverage.verdict says which; it is taken to see the least there is")
 

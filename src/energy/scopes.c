@@ -354,14 +354,29 @@ static int rank_of(const struct energy_known *known, const struct energy_scope *
     return scope->row->preference == METER_COUNTS_IF_NAMED && !named ? METER_COUNTS_NEVER : scope->row->preference;
 }
 
+/* A board's energy and its module's are two figures of one GPU, and neither stands in for the other. */
+static bool is_contested(const struct energy_known *known, const struct energy_scopes *scopes)
+{
+    bool board = false, module = false;
+    for (guint i = 0; i < scopes->all->len; i++) {
+        const struct energy_scope *s = g_ptr_array_index(scopes->all, i);
+        board |= s->row->device == METER_DEVICE_BOARD;
+        module |= s->row->device == METER_DEVICE_MODULE && s->row->preference < METER_COUNTS_NEVER;
+    }
+    return known->on_boards && known->wanted == METER_DEVICE_OTHER && board && module;
+}
+
 static const struct energy_scope *primary_of(const struct energy_known *known, const struct energy_scopes *scopes)
 {
     const struct energy_scope *best = NULL;
     int best_rank = METER_COUNTS_NEVER;
+    bool asked = known->on_boards && known->wanted != METER_DEVICE_OTHER;
+    if (scopes->contested)
+        return NULL;
     for (guint i = 0; i < scopes->all->len; i++) {
         const struct energy_scope *s = g_ptr_array_index(scopes->all, i);
         int rank = rank_of(known, s);
-        if (rank >= best_rank)
+        if (rank >= best_rank || (asked && s->row->device != known->wanted))
             continue;
         best = s;
         best_rank = rank;
@@ -383,6 +398,7 @@ struct energy_scopes *energy_scopes_new(const struct energy_known *known, struct
     add_unseen_boards(known, scopes);
     list_boards(scopes);
     add_warnings(known, scopes);
+    scopes->contested = is_contested(known, scopes);
     scopes->primary = primary_of(known, scopes);
     return scopes;
 }

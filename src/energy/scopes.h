@@ -36,6 +36,7 @@ struct energy_known {
     size_t channel_count;
     bool on_boards;            /* the work runs on accelerators; otherwise none of them is the work's */
     const char *const *boards; /* which: their devices, ended by NULL; NULL: all of them */
+    enum meter_device wanted;  /* BOARD or MODULE: the scope of accelerators that was asked for; OTHER: nobody asked */
     const char *named_source;  /* the one source that was asked for by name, or NULL: some scopes count only then */
     const struct energy_calibration *calibrations;
     size_t calibration_count;
@@ -100,6 +101,7 @@ struct energy_scopes {
     GPtrArray *all;                     /* struct energy_scope *, in the order of the channels */
     GPtrArray *boards;                  /* struct energy_scope_board *: of all scopes, in their order */
     const struct energy_scope *primary; /* the one whose energy is the work's, or NULL */
+    bool contested;                     /* a board and its module both have one, and nobody said which counts */
     GPtrArray *warnings;                /* char *: channels that were left out, and why */
     struct energy_readings *readings;   /* owned; NULL: the channels have no points */
 };

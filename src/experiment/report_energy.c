@@ -83,12 +83,25 @@ static const struct meter_channel *unasked(const struct energy_known *known)
     return NULL;
 }
 
+static bool is_contested(const struct energy_known *known)
+{
+    g_autoptr(owned_scopes) scopes = energy_scopes_new(known, NULL);
+    return scopes->contested;
+}
+
 /* Why there is no energy at all. New string. */
 static char *no_energy_reason(const struct experiment *x, const json_t *sources)
 {
     const char *named = named_source_reason(x, sources);
     const struct energy_known *known = &x->sensors.own.energy;
     bool on_gpu = x->session.loaded.on_gpu, boards = false;
+    const char *scope = config_string(x->inputs.config, FIELD_ENERGY_SCOPE);
+    if (is_contested(known))
+        return g_strdup("the driver has an energy of the GPU's board and one of its module (GPU, CPU and memory), and neither "
+                        "stands in for the other: say which is the run's by energy.scope: board or module; both are in "
+                        "energy.scopes");
+    if (on_gpu && strcmp(scope, "auto") != 0)
+        return g_strdup_printf("energy.scope is %s, and no sensor of this GPU counts that", scope);
     if (account_known_serves(&x->sensors.host, false))
         return g_strdup("its sensors are read beside the worker: the figures are in host_energy.json");
     if (named)

@@ -2,6 +2,8 @@
 /* The meter of a run, its sampler, and what is known of the sensors. */
 #include "experiment/internal.h"
 
+#include <string.h>
+
 /* Long enough for a dozen refreshes of the slowest common sensor (100 ms), docs/methodology.md. */
 #define CHARACTERISE_NS (1500 * NS_PER_MS)
 #define TICK_TIMEOUT_NS (20 * NS_PER_MS) /* fast counters tick every ms or so */
@@ -73,6 +75,13 @@ static void characterise(const struct pace *pace, struct sensors *ret)
     account_known_watch(&ret->own, found);
 }
 
+static enum meter_device wanted_scope(const struct config *config)
+{
+    const char *scope = config_string(config, FIELD_ENERGY_SCOPE);
+    return !strcmp(scope, "board") ? METER_DEVICE_BOARD : !strcmp(scope, "module") ? METER_DEVICE_MODULE
+                                                                                  : METER_DEVICE_OTHER;
+}
+
 static bool any_to_read(const struct sensors *sensors)
 {
     for (size_t i = 0; i < sensors->own.energy.channel_count; i++)
@@ -86,6 +95,7 @@ bool sensors_open(const struct inputs *in, const struct pace *pace, struct senso
     if (!open_meter(in, ret, error) || !list_host_channels(in, ret, error))
         return false;
     account_known_init(&ret->own, energy_known_channels(ret->meter), config_string(in->config, FIELD_ENERGY_BACKEND));
+    ret->own.energy.wanted = wanted_scope(in->config);
     judge_need(ret, false);
     if (account_known_serves(&ret->own, true))
         characterise(pace, ret);

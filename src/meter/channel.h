@@ -56,6 +56,7 @@ const struct meter_class *meter_class_find(const char *name);
 
 #define METER_SCOPE_GPU      "GPU board"
 #define METER_SCOPE_MODULE   "GPU module" /* CPU, memory and GPU of one module (Grace Hopper) */
+#define METER_SCOPE_UNCLEAR  "GPU board or module" /* a counter that agrees with neither, or with both */
 #define METER_SCOPE_MIG      "GPU board (parent of MIG)"
 #define METER_SCOPE_INSTANCE "GPU instance (MIG)"
 #define METER_SCOPE_PACKAGE  "CPU package"

@@ -25,6 +25,7 @@ const struct meter_scope meter_scopes[] = {
     {METER_SCOPE_GPU, METER_DEVICE_BOARD, METER_COUNTS_FIRST,
      "the host's CPUs and memory, other boards, switches between boards, " BEYOND},
     {METER_SCOPE_MODULE, METER_DEVICE_MODULE, METER_COUNTS_FIRST + 1, "other modules, switches between them, " BEYOND},
+    {METER_SCOPE_UNCLEAR, METER_DEVICE_MODULE, METER_COUNTS_NEVER, "which of the two it counts is not known"},
     {METER_SCOPE_MIG, METER_DEVICE_BOARD, METER_COUNTS_FIRST + 2,
      "the host's CPUs and memory, other boards, " BEYOND "; other instances of the board are inside"},
     {METER_SCOPE_INSTANCE, METER_DEVICE_INSTANCE, METER_COUNTS_FIRST + 2,

@@ -56,6 +56,7 @@ static const struct sensor_row {
     {NVML_ARCH_HOPPER, 0, 100, 25, true},
     {NVML_ARCH_BLACKWELL, 0, 100, 25, true},
 };
+#define MODULE_WINDOW_MS 10 /* of the CPU's part, the least of a module's (the same) */
 static const struct sensor_row sensor_unknown = {.usage_average = true};
 
 static const struct sensor_row *sensor_row_of(const struct nvml_board *board)
@@ -81,33 +82,6 @@ static enum meter_read_status status_of(nvml_return code)
         return METER_READ_LOST;
     default:
         return METER_READ_ERROR;
-    }
-}
-
-static bool field_int(const struct nvml_field_value *field, int64_t *ret)
-{
-    switch (field->value_type) {
-    case NVML_VALUE_UINT:
-        *ret = field->value.ui;
-        return true;
-    case NVML_VALUE_ULONG:
-    case NVML_VALUE_ULLONG:
-        *ret = (int64_t)field->value.ull;
-        return *ret >= 0;
-    case NVML_VALUE_LLONG:
-        *ret = field->value.ll;
-        return true;
-    case NVML_VALUE_INT:
-        *ret = field->value.i;
-        return true;
-    case NVML_VALUE_USHORT:
-        *ret = field->value.us;
-        return true;
-    case NVML_VALUE_DOUBLE:
-        *ret = (int64_t)field->value.d;
-        return true;
-    default:
-        return false;
     }
 }
 
@@ -150,7 +124,7 @@ static nvml_return call_one(const struct nvml_api *api, nvml_device device, enum
 static void take_field(struct meter_reading *ret, nvml_return code, const struct nvml_field_value *field)
 {
     ret->status = status_of(code != NVML_OK ? code : field->status);
-    if (ret->status == METER_READ_OK && !field_int(field, &ret->raw))
+    if (ret->status == METER_READ_OK && !nvml_field_int(field, &ret->raw))
         ret->status = METER_READ_ERROR;
 }
 
@@ -236,7 +210,7 @@ static nvml_return try_reader(struct nvml *nvml, const struct reader *reader)
     nvml_return code = nvml->api.field_values(device, 1, &field);
     if (code == NVML_OK)
         code = field.status;
-    return code == NVML_OK && !field_int(&field, &value) ? NVML_UNKNOWN : code;
+    return code == NVML_OK && !nvml_field_int(&field, &value) ? NVML_UNKNOWN : code;
 }
 
 struct wanted {
@@ -248,10 +222,14 @@ struct wanted {
     struct reader readers[3];   /* in the order of preference; ended by a field of 0 with CALL_FIELD */
 };
 
-static const char *scope_of(const struct nvml_board *board, const struct reader *reader)
+/* A counter whose call states no scope, or that of the GPU, is of what it was found to be of. */
+static const char *scope_of(const struct nvml_board *board, const struct wanted *wanted, const struct reader *reader)
 {
+    bool module = reader->call == CALL_FIELD && reader->scope == NVML_SCOPE_MODULE;
+    bool found = board->energy_scope && wanted->kind == METER_ENERGY;
     return board->parent >= 0                                               ? METER_SCOPE_INSTANCE
-           : reader->call == CALL_FIELD && reader->scope == NVML_SCOPE_MODULE ? METER_SCOPE_MODULE
+           : module                                                         ? METER_SCOPE_MODULE
+           : found                                                          ? board->energy_scope
            : board->mig                                                     ? METER_SCOPE_MIG
                                                                             : METER_SCOPE_GPU;
 }
@@ -292,15 +270,18 @@ static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wante
     nvml_return code = choose_reader(nvml, d, wanted, &chosen);
     bool energy = wanted->kind == METER_ENERGY, instant = wanted->kind == METER_POWER_INSTANT;
     bool power = energy || instant || wanted->kind == METER_POWER_AVERAGE;
+    const char *scope = scope_of(board, wanted, &chosen);
+    bool beyond = !strcmp(scope, METER_SCOPE_MODULE) || !strcmp(scope, METER_SCOPE_UNCLEAR);
+    int window_ms = beyond ? MODULE_WINDOW_MS : row->window_ms;
     g_autofree char *id = g_strdup_printf("nvml:%s:%s", board->uuid, wanted->suffix);
     g_autofree char *label = g_strdup_printf("%s #%u", board->name, board->number);
     struct meter_channel channel = {
-        .id = id, .device = board->uuid, .label = label, .scope = scope_of(board, &chosen), .kind = wanted->kind,
-        .rate = wanted->rate, .scale = wanted->scale, .raw_unit = wanted->raw_unit,
-        .max_power_w = power ? board->limit_w * METER_PLAUSIBLE_SHARE : 0,
+        .id = id, .device = board->uuid, .label = label, .scope = scope, .kind = wanted->kind, .rate = wanted->rate,
+        .scale = wanted->scale, .raw_unit = wanted->raw_unit,
+        .max_power_w = power && !beyond ? board->limit_w * METER_PLAUSIBLE_SHARE : 0, /* the limit is the GPU's */
         .refresh_ns = power ? row->refresh_ms * NS_PER_MS : 0,
-        .window_ns = energy || instant ? row->window_ms * NS_PER_MS : power ? NS_PER_S : 0,
-        .part_ns = row->window_ms == row->refresh_ms ? row->window_ms * NS_PER_MS : 0,
+        .window_ns = energy || instant ? window_ms * NS_PER_MS : power ? NS_PER_S : 0,
+        .part_ns = window_ms == row->refresh_ms ? window_ms * NS_PER_MS : 0,
         .sensor_class = !power               ? METER_CLASS_NONE
                         : board->geforce     ? CLASS_GEFORCE
                                              : CLASS_BOARD,
@@ -316,6 +297,7 @@ static void add_wanted(struct nvml *nvml, unsigned d, const struct wanted *wante
 }
 
 #define FIELD(id) {.call = CALL_FIELD, .field = (id)}
+#define FIELD_OF(id, of) {.call = CALL_FIELD, .field = (id), .scope = NVML_SCOPE_##of}
 #define CALL(name) {.call = CALL_##name}
 static void add_power(struct nvml *nvml, unsigned d)
 {
@@ -333,7 +315,7 @@ static void add_power(struct nvml *nvml, unsigned d)
 static const struct wanted energy_row = {
     "energy", METER_ENERGY, METER_FAST, 1e-3, "mJ", "boards before Volta and many vGPUs have no energy counter",
     {FIELD(NVML_FI_ENERGY), CALL(ENERGY),
-     {.call = CALL_FIELD, .field = NVML_FI_ENERGY, .scope = NVML_SCOPE_MODULE}}};
+     FIELD_OF(NVML_FI_ENERGY, MODULE)}};
 
 static const struct wanted other_rows[] = {
     {"throttle_sw_power", METER_THROTTLE, METER_MEDIUM, 1e-9, "ns", NULL, {FIELD(NVML_FI_THROTTLE_SW_POWER)}},
@@ -348,6 +330,41 @@ static const struct wanted other_rows[] = {
     {"clock_sm", METER_CLOCK, METER_SLOW, 1e6, "MHz", NULL, {CALL(CLOCK)}},
     {"processes", METER_PROCESSES, METER_SLOW, 1, "processes", NULL, {CALL(PROCESSES)}},
 };
+
+/* What a driver says of a module; nothing of it is there on other boards. */
+static const struct wanted module_rows[] = {
+    {"energy_module", METER_ENERGY, METER_FAST, 1e-3, "mJ", NULL, {FIELD_OF(NVML_FI_ENERGY, MODULE)}},
+    {"power_instant_module", METER_POWER_INSTANT, METER_FAST, 1e-3, "mW", NULL,
+     {FIELD_OF(NVML_FI_POWER_INSTANT, MODULE)}},
+    {"power_average_module", METER_POWER_AVERAGE, METER_FAST, 1e-3, "mW", NULL,
+     {FIELD_OF(NVML_FI_POWER_AVERAGE, MODULE)}},
+};
+
+/* The counter that is read without the driver's word for its scope. */
+static bool read_energy(const struct nvml *nvml, nvml_device device, double *ret_j)
+{
+    struct nvml_field_value field = {.field_id = NVML_FI_ENERGY};
+    int64_t value = 0;
+    bool ok = nvml->api.field_values && nvml->api.field_values(device, 1, &field) == NVML_OK &&
+              field.status == NVML_OK && nvml_field_int(&field, &value);
+    if (!ok)
+        ok = call_one(&nvml->api, device, CALL_ENERGY, &value) == NVML_OK;
+    *ret_j = (double)value * 1e-3;
+    return ok;
+}
+
+/* Channels of the module; a counter that is one of them already is not there twice. */
+static void add_module(struct nvml *nvml, unsigned d)
+{
+    const struct meter_channel *energy = source_channel(&nvml->head, nvml->boards[d].first_channel);
+    bool counted = energy->status != QUANTITY_ABSENT && !strcmp(energy->scope, METER_SCOPE_MODULE);
+    for (size_t i = 0; i < G_N_ELEMENTS(module_rows); i++) {
+        struct reader reader = module_rows[i].readers[0];
+        reader.device = d;
+        if (!(counted && module_rows[i].kind == METER_ENERGY) && try_reader(nvml, &reader) == NVML_OK)
+            add_wanted(nvml, d, &module_rows[i]);
+    }
+}
 
 /* False: it has no UUID, by which everything else is found. */
 static bool name_board(const struct nvml_api *api, struct nvml_board *board)
@@ -411,9 +428,15 @@ static void open_instances(struct nvml *nvml, unsigned d)
 static void add_board(struct nvml *nvml, unsigned d)
 {
     struct nvml_board *board = &nvml->boards[d];
+    double joules;
     board->first_channel = nvml->head.channels->len;
+    board->module = board->parent < 0 && nvml_is_module(nvml, board->device);
+    if (board->module && read_energy(nvml, board->device, &joules))
+        board->module = (board->energy_scope = nvml_energy_scope(nvml, board->device, read_energy)) != NULL;
     add_wanted(nvml, d, &energy_row);
     add_power(nvml, d);
+    if (board->module)
+        add_module(nvml, d);
     for (size_t i = 0; i < G_N_ELEMENTS(other_rows); i++)
         add_wanted(nvml, d, &other_rows[i]);
     board->end_channel = nvml->head.channels->len;

@@ -12,6 +12,8 @@ struct nvml_board {
     int capability; /* major × 10 + minor; 0: unknown */
     double limit_w; /* enforced; 0: unknown */
     bool mig, geforce;
+    bool module;              /* the driver has readings of a module that the board is a part of */
+    const char *energy_scope; /* there, what the counter without a scope was found to be of; NULL: as its call says */
     unsigned number; /* the driver's index of the board */
     int parent;      /* of an instance: where its board is among these; -1: a board */
     size_t first_channel, end_channel;
@@ -30,6 +32,12 @@ nvml_return nvml_temperature_c(const struct nvml_api *api, nvml_device device, i
 nvml_return nvml_memory_total(const struct nvml_api *api, nvml_device device, int64_t *ret);
 nvml_return nvml_memory_used(const struct nvml_api *api, nvml_device device, int64_t *ret);
 nvml_return nvml_process_count(const struct nvml_api *api, nvml_device device, int64_t *ret);
+/* Some reading of module scope answers. */
+bool nvml_is_module(const struct nvml *nvml, nvml_device device);
+/* METER_SCOPE_… of a counter that is read so, by what agrees with it; NULL: readings of the module are the board's, so
+ * there is none. Watches for a second or so. */
+const char *nvml_energy_scope(const struct nvml *nvml, nvml_device device,
+                              bool (*read)(const struct nvml *nvml, nvml_device device, double *ret_j));
 /* Names of processes on a board, and everything that is known of its memory (nvml_memory.c). */
 bool nvml_use_of(struct meter_source *source, const char *uuid, struct meter_gpu_use *ret, GError **error);
 /* Which boards there are, and which of them a value of NVML_VARIABLE leaves (nvml_boards.c). */

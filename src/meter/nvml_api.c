@@ -212,3 +212,30 @@ const char *nvml_api_error(const struct nvml_api *api, nvml_return code)
     snprintf(buffer, sizeof buffer, "NVML error %d", code);
     return buffer;
 }
+
+bool nvml_field_int(const struct nvml_field_value *field, int64_t *ret)
+{
+    switch (field->value_type) {
+    case NVML_VALUE_UINT:
+        *ret = field->value.ui;
+        return true;
+    case NVML_VALUE_ULONG:
+    case NVML_VALUE_ULLONG:
+        *ret = (int64_t)field->value.ull;
+        return *ret >= 0;
+    case NVML_VALUE_LLONG:
+        *ret = field->value.ll;
+        return true;
+    case NVML_VALUE_INT:
+        *ret = field->value.i;
+        return true;
+    case NVML_VALUE_USHORT:
+        *ret = field->value.us;
+        return true;
+    case NVML_VALUE_DOUBLE:
+        *ret = (int64_t)field->value.d;
+        return true;
+    default:
+        return false;
+    }
+}

@@ -65,5 +65,7 @@ bool nvml_api_is_stub(const struct nvml_api *api, const char *said);
 void nvml_api_unload(struct nvml_api *api);
 /* The file that was loaded: "libnvidia-ml.so.580.65.06", by which drivers name their version. New string. */
 char *nvml_api_file(const struct nvml_api *api);
+/* The value of a field that is a whole number, whatever its type; false: it is none. */
+bool nvml_field_int(const struct nvml_field_value *field, int64_t *ret);
 /* The library's own words for a code, or "NVML error N". Borrowed from the library or a static buffer per thread. */
 const char *nvml_api_error(const struct nvml_api *api, nvml_return code);

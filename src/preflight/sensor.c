@@ -103,12 +103,34 @@ static bool any_answers(const struct meter *meter, const struct meter_channel **
     return any;
 }
 
+/* A GPU with an energy of its board and one of its module, and a cell that does not say which is the run's. */
+static bool is_contested(const struct meter *meter, const struct config *config)
+{
+    bool board = false, module = false;
+    for (size_t i = 0; meter && i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        const struct meter_scope *scope = meter_scope_find(c->scope);
+        bool counts = gives_joules(c) && c->status != QUANTITY_ABSENT && scope->preference < METER_COUNTS_NEVER;
+        board |= counts && scope->device == METER_DEVICE_BOARD;
+        module |= counts && scope->device == METER_DEVICE_MODULE;
+    }
+    return board && module && config && config_gpu_need(config) == CONFIG_GPU_NEEDS &&
+           !strcmp(config_string(config, FIELD_ENERGY_SCOPE), "auto");
+}
+
 /* A sensor whose coverage is not known never answers for a run unasked. */
 static void probe_any(const struct preflight_question *q, struct preflight_finding *ret)
 {
     g_autofree const char **sources = meter_sources_asked(NULL, SOURCE_BY_AUTO);
     g_autoptr(owned_meter) meter = meter_open(&(struct meter_options){.sources = sources}, NULL);
     const struct meter_channel *unknown = NULL;
+    if (is_contested(meter, q->config)) {
+        preflight_find(ret, PREFLIGHT_LACKS, config_place(q->config, FIELD_ENERGY_SCOPE),
+                       "the GPU has an energy of its board and one of its module (GPU, CPU and memory): energy will be "
+                       "absent");
+        ret->hint = g_strdup("energy.scope: board or module says which is the run's; both are in each record");
+        return;
+    }
     if (any_answers(meter, &unknown)) {
         preflight_find(ret, PREFLIGHT_OK, NULL, "energy can be measured");
         return;

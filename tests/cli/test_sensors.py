@@ -272,6 +272,54 @@ def test_one_lost_board_makes_the_sum_absent(boards):
     assert "absent" in done.stdout
 
 
+# Grace Hopper: the counter of the call without a scope is of GPU, CPU and memory (150 W beside the GPU's 200).
+MODULE = {"module": True, "name": "NVIDIA GH200 480GB"}
+
+
+@pytest.mark.parametrize("fields, scope, watts, method", [
+    ({}, None, None, None),
+    ({"energy.scope": "module"}, "GPU module", 350, "padded_counter"),
+    ({"energy.scope": "board"}, "GPU board", 200, "padded_power"),
+])
+def test_of_board_and_module_neither_counts_before_the_other(boards, fields, scope, watts, method):
+    wander = [{"type": "constant", "watts": 200}, {"type": "wander", "watts": 1}]
+    record, done = boards([board(**MODULE, load=wander)], {"max_output_tokens": 60, **fields})
+    energy = metric(record, "energy_j")
+    assert record["energy"]["scope"] == scope
+    by_scope = {s["scope"]: s for s in record["energy"]["scopes"]}
+    assert set(by_scope) == {"GPU board", "GPU module"}
+    assert by_scope["GPU board"]["joules"]["value"] == pytest.approx(truth_j(record, 200), rel=0.02)
+    assert by_scope["GPU module"]["joules"]["value"] == pytest.approx(truth_j(record, 350), rel=0.02)
+    assert (by_scope["GPU board"]["method"], by_scope["GPU module"]["method"]) == ("padded_power", "padded_counter")
+    if scope is None:
+        assert energy["value"] is None and "energy.scope: board or module" in energy["reason"]
+        assert "energy.scope: board or module" in done.stdout
+    else:
+        assert (energy["value"], energy["method"]) == (by_scope[scope]["joules"]["value"], method)
+
+
+def test_a_scope_that_is_not_there_is_said(boards):
+    record, _ = boards([board()], {"energy.scope": "module"})
+    assert metric(record, "energy_j")["value"] is None
+    assert "energy.scope is module, and no sensor" in metric(record, "energy_j")["reason"]
+
+
+@pytest.mark.parametrize("more, faults, scopes", [
+    ({}, [], {"energy": "GPU module"}),
+    ({"module_gpu_counter": "own"}, [], {"energy": "GPU board", "energy_module": "GPU module"}),
+    ({"module_gpu_counter": "module"}, [], {"energy": "GPU module"}),  # though the driver says the GPU's
+    ({"module_gpu_counter": "own"}, [185, 186], {"energy": "GPU board or module", "energy_module": "GPU module"}),
+])
+def test_the_scope_of_a_counter_is_what_it_agrees_with(llem, build_dir, tmp_path, more, faults, scopes):
+    script = {"devices": [board(**MODULE, **more)], "faults": [{"call": "nvmlDeviceGetFieldValues", "field": f} for f in faults]}
+    (tmp_path / "boards.json").write_text(json.dumps(script))
+    llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(tmp_path / "boards.json")}
+    channels = json.loads(llem.ok("meter", "list", "--json", "--sysroot", tmp_path))["channels"]
+    found = {c["id"].split(":")[-1]: c["scope"] for c in channels if c["kind"] in ("energy", "power_instant", "power_average")}
+    power = {} if faults else {f"power_{k}{s}": f"GPU {w}" for k in ("instant", "average") for s, w in (("", "board"), ("_module", "module"))}
+    assert found == {**({"power_instant": "GPU board", "power_average": "GPU board"} if faults else power), **scopes}
+
+
 def check_integrated_power(record):
     """The number is there, by the board's power readings, and as good as they are."""
     energy = metric(record, "energy_j")
@@ -400,6 +448,32 @@ def test_powercap_counts_all_the_time(llem, tmp_path, powercap, model, sensor_cl
     assert not {"phase_locked", "partial_coverage", "gap", "below_resolution"} & set(record["flags"]), record["flags"]
 
 
+def test_a_model_divided_over_gpu_and_cpu(llem, build_dir, tmp_path, powercap):
+    """Both scopes, never added; J/token is of the GPU and says so, and is not compared with that of a GPU that does it all."""
+    (tmp_path / "boards.json").write_text(json.dumps({"devices": [board()]}))
+    llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_SYSROOT": str(powercap),
+                 "LLEM_NVML_SIM": str(tmp_path / "boards.json")}
+    fields = {**WORK, "max_output_tokens": 40}
+    del fields["sim.device"]
+    out = llem.ok("run", write(tmp_path / "s.yaml", fields, sweep={"sim.device": ["gpu", "both"]},
+                                execution={"n_cycles": 1}), "-o", tmp_path / "results",
+                  timeout=150)
+    study = the_study(tmp_path / "results")
+    check_records(llem, study)
+    whole, part = sorted((study.result(i) for i in range(2)), key=lambda r: len(r["machine"]["devices"]))
+    assert (whole["machine"]["devices"], part["machine"]["devices"]) == (["gpu"], ["gpu", "cpu"])
+    assert "gpu_only" in part["flags"] and "gpu_only" not in whole["flags"]
+    scopes = {s["scope"]: s["joules"]["value"] for s in part["energy"]["scopes"]}
+    assert set(scopes) == {"GPU board", "CPU package"} and part["energy"]["scope"] == "GPU board"
+    assert scopes["GPU board"] == pytest.approx(truth_j(part), rel=0.005)
+    assert scopes["CPU package"] == pytest.approx(truth_j(part, 50), rel=0.02)
+    assert metric(part, "energy_j")["value"] == scopes["GPU board"]
+    assert metric(part, "joules_per_output_token")["value"] == pytest.approx(scopes["GPU board"] / 40)
+    assert "a part of the model is computed on the CPU" in out and "kinds of devices that compute differ" in out
+    shown = llem.ok("show", study.runs[[study.result(i) == part for i in range(2)].index(True)])
+    assert "  GPU board: " in shown and "  CPU package: " in shown and "  gpu_only: " in shown
+
+
 def test_a_package_without_its_counter_makes_the_sum_absent(llem, tmp_path, powercap):
     second = powercap / "sys/class/powercap/intel-rapl:1"
     second.mkdir()
@@ -448,32 +522,6 @@ def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon)
         time.sleep(0.9)
         fields = {**BY_HWMON, "energy.guard_ms": 4500}
         llem.ok("run", write(tmp_path / "t.yaml", fields), "-o", tmp_path / "again")
-def test_a_model_divided_over_gpu_and_cpu(llem, build_dir, tmp_path, powercap):
-    """Both scopes, never added; J/token is of the GPU and says so, and is not compared with that of a GPU that does it all."""
-    (tmp_path / "boards.json").write_text(json.dumps({"devices": [board()]}))
-    llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_SYSROOT": str(powercap),
-                 "LLEM_NVML_SIM": str(tmp_path / "boards.json")}
-    fields = {**WORK, "max_output_tokens": 40}
-    del fields["sim.device"]
-    out = llem.ok("run", write(tmp_path / "s.yaml", fields, sweep={"sim.device": ["gpu", "both"]},
-                                execution={"n_cycles": 1}), "-o", tmp_path / "results",
-                  timeout=150)
-    study = the_study(tmp_path / "results")
-    check_records(llem, study)
-    whole, part = sorted((study.result(i) for i in range(2)), key=lambda r: len(r["machine"]["devices"]))
-    assert (whole["machine"]["devices"], part["machine"]["devices"]) == (["gpu"], ["gpu", "cpu"])
-    assert "gpu_only" in part["flags"] and "gpu_only" not in whole["flags"]
-    scopes = {s["scope"]: s["joules"]["value"] for s in part["energy"]["scopes"]}
-    assert set(scopes) == {"GPU board", "CPU package"} and part["energy"]["scope"] == "GPU board"
-    assert scopes["GPU board"] == pytest.approx(truth_j(part), rel=0.005)
-    assert scopes["CPU package"] == pytest.approx(truth_j(part, 50), rel=0.02)
-    assert metric(part, "energy_j")["value"] == scopes["GPU board"]
-    assert metric(part, "joules_per_output_token")["value"] == pytest.approx(scopes["GPU board"] / 40)
-    assert "a part of the model is computed on the CPU" in out and "kinds of devices that compute differ" in out
-    shown = llem.ok("show", study.runs[[study.result(i) == part for i in range(2)].index(True)])
-    assert "  GPU board: " in shown and "  CPU package: " in shown and "  gpu_only: " in shown
-
-
     assert "period_changed" in the_study(tmp_path / "again").result()["flags"]
 
 

@@ -317,7 +317,7 @@ static void test_scopes(void)
         const char *id, *scope, *sensor_class;
         int window_ms;
     } rows[] = {
-        {"nvml:GPU-00000000-0000-4000-8000-000000000000:energy", METER_SCOPE_MODULE, "nvidia", 25},
+        {"nvml:GPU-00000000-0000-4000-8000-000000000000:energy", METER_SCOPE_MODULE, "nvidia", 10},
         {"nvml:GPU-00000000-0000-4000-8000-000000000001:energy", METER_SCOPE_MIG, "nvidia", 25},
         {"nvml:GPU-00000000-0000-4000-8000-000000000002:energy", METER_SCOPE_GPU, "nvidia.geforce", 100},
         {"nvml:GPU-00000000-0000-4000-8000-000000000002:power_average", METER_SCOPE_GPU, "nvidia.geforce", 1000},
