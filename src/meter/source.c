@@ -157,22 +157,6 @@ static bool all_moved(const struct meter_reading *first, const struct meter_read
     return true;
 }
 
-static void refuse_mirrors(struct meter_source *source, const struct meter_reading *first,
-                           const struct meter_reading *last, const size_t *indices, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        size_t b = indices[i];
-        for (size_t j = 0; j < i; j++) {
-            size_t a = indices[j];
-            const struct meter_channel *ca = source_channel(source, a), *cb = source_channel(source, b);
-            if (ca->status == QUANTITY_ABSENT || cb->status == QUANTITY_ABSENT || ca->scope != cb->scope ||
-                first[a].raw != first[b].raw || last[a].raw != last[b].raw)
-                continue;
-            source_absent(source, b, "shows the same counter as %s: counting it would double the energy", ca->device);
-        }
-    }
-}
-
 void source_check_moving(struct meter_source *source, const size_t *indices, size_t count, int64_t wait_ns)
 {
     if (!count)
@@ -199,5 +183,4 @@ void source_check_moving(struct meter_source *source, const size_t *indices, siz
                           "machines often expose it without a sensor behind it. Measure on the host",
                           last[at].raw, channel->raw_unit, (double)wait_ns * 1e-6);
     }
-    refuse_mirrors(source, first, last, indices, count);
 }

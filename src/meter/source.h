@@ -86,7 +86,7 @@ const char *meter_sysroot(const struct meter *meter);
 char **sysfs_list(const struct meter_context *context, const char *path);
 
 /*
- * Makes absent the cumulative channels among count indices that stand still, and those that only mirror another one.
- * Spins for at most wait_ns, which also keeps the CPU drawing power.
+ * Makes absent the cumulative channels among count indices that stand still. Spins for at most wait_ns, which also
+ * keeps the CPU drawing power. One that shows another's values is found over the whole trace (room energy).
  */
 void source_check_moving(struct meter_source *source, const size_t *indices, size_t count, int64_t wait_ns);

@@ -23,8 +23,9 @@ def first_of_all():
 
 
 @contextmanager
-def counting(path, watts, every_s):
-    """A file of microjoules that goes up by the power given, refreshed every so often."""
+def counting(path, watts, every_s, jump_j=0, jumps=None):
+    """A file of microjoules that goes up by the power given, refreshed every so often; jump_j more as soon as the event
+    `jumps` is set."""
     path.write_text(f"{0:012d}\n")
     over = threading.Event()
     counter = Counter(watts)
@@ -35,7 +36,8 @@ def counting(path, watts, every_s):
         began = time.monotonic()
         while not over.wait(every_s - (time.monotonic() - began) % every_s):
             seconds = time.monotonic() - began
-            os.pwrite(file, f"{int(seconds * watts * 1e6):012d}\n".encode(), 0)
+            more_j = jump_j if jumps and jumps.is_set() else 0
+            os.pwrite(file, f"{int((seconds * watts + more_j) * 1e6):012d}\n".encode(), 0)
             counter.late_j = max(counter.late_j, watts * (time.monotonic() - began - seconds))
         os.close(file)
 

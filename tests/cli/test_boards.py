@@ -195,6 +195,18 @@ def test_an_instance_has_no_energy_and_says_why(machine, run, recorded):
     assert record["context"]["memory_gate"]["boards"][0]["instance_of"] == UUIDS[0]
 
 
+def test_a_board_that_is_not_opened_for_the_run_is_named(machine, run):
+    """There when boards were given, gone when the worker opens them, while the gate waits: the sum over the other is not the
+    run's."""
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    machine({"memory": [[0, 40000]]}, {"lost_s": 3}, epoch_ns=now)
+    _, study = run({"gpus": [0, 1], "memory_gate.settle_seconds": 4})
+    energy = metric(study.result(), "energy_j")
+    assert energy["value"] is None and UUIDS[1] in energy["reason"] and "does not open it" in energy["reason"]
+    each = {b["device"]: b["joules"] for b in study.result()["energy"]["scopes"][0]["per_board"]}
+    assert each[UUIDS[0]]["value"] is not None and each[UUIDS[1]]["status"] == "absent"
+
+
 # --- the gate -----------------------------------------------------------------------------------------------------------
 
 

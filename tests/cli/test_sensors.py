@@ -474,6 +474,69 @@ def test_a_model_divided_over_gpu_and_cpu(llem, build_dir, tmp_path, powercap):
     assert "  GPU board: " in shown and "  CPU package: " in shown and "  gpu_only: " in shown
 
 
+@contextmanager
+def phase_begun(results, phase, after_s):
+    """An event that is set so long after a phase of the run began."""
+    begun, over = threading.Event(), threading.Event()
+
+    def follow():
+        while not over.wait(0.02):
+            for path in results.rglob("progress.jsonl"):
+                if f'"{phase}"' in path.read_text():
+                    over.wait(after_s)
+                    begun.set()
+                    return
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield begun
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("jump_j, broken", [(200, True), (2, False)])
+def test_a_counter_may_jump_by_a_few_refreshes_and_no_more(llem, tmp_path, jump_j, broken):
+    """200 J at once are less than a package could draw in a second, and far more than in three refreshes of a millisecond:
+    the counter is broken and not used. 2 J are what it may have drawn since it was last read."""
+    folder = tmp_path / "root/sys/class/powercap/intel-rapl:0"
+    folder.mkdir(parents=True)
+    (folder / "name").write_text("package-0\n")
+    (folder / "max_energy_range_uj").write_text("262143328850\n")
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root")}
+    fields = {**WORK, "sim.device": "cpu", "max_output_tokens": 120, "sim.token_us": 50000}
+    with phase_begun(tmp_path / "results", "measure", 4) as begun, counting(folder / "energy_uj", 50, 0.001, jump_j, begun):
+        llem.ok("run", write(tmp_path / "s.yaml", fields), "-o", tmp_path / "results")
+        assert begun.is_set()
+    record = the_study(tmp_path / "results").result()
+    energy = metric(record, "energy_j")
+    assert ("counter_reset" in record["flags"]) == broken, record["flags"]
+    if broken:
+        assert energy["value"] is None and "rapl:package-0:energy" in energy["reason"]
+    else:
+        assert energy["value"] == pytest.approx(truth_j(record, 50) + jump_j, rel=0.02)
+
+
+def test_dies_that_show_one_counter_are_counted_once(llem, tmp_path, powercap):
+    """Kernels list dies whose register is the package's: the second is the first again."""
+    first, second = (powercap / f"sys/class/powercap/intel-rapl:{i}" for i in range(2))
+    second.mkdir()
+    (first / "name").write_text("package-0-die-0\n")
+    (second / "name").write_text("package-0-die-1\n")
+    (second / "max_energy_range_uj").write_text("262143328850\n")
+    (second / "energy_uj").symlink_to(first / "energy_uj")
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(powercap)}
+    fields = {**WORK, "sim.device": "cpu", "max_output_tokens": 60, "sim.token_us": 50000}
+    llem.ok("run", write(tmp_path / "s.yaml", fields), "-o", tmp_path / "results")
+    study = the_study(tmp_path / "results")
+    check_records(llem, study)
+    record = study.result()
+    assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record, 50), rel=0.02), metric(record, "energy_j")
+    assert "counter_mirrored" in record["flags"]
+    assert "package-0-die-1 shows the counter of package-0-die-0: it was counted once" in record["warnings"]
+
+
 def test_a_package_without_its_counter_makes_the_sum_absent(llem, tmp_path, powercap):
     second = powercap / "sys/class/powercap/intel-rapl:1"
     second.mkdir()

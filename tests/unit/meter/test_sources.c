@@ -404,7 +404,7 @@ static void test_class_by_processor(void)
     }
 }
 
-static void test_powercap_stuck_and_mirrored(void)
+static void test_powercap_stuck(void)
 {
     struct fixture f;
     fixture_open(&f);
@@ -416,29 +416,6 @@ static void test_powercap_stuck_and_mirrored(void)
         g_assert_true(g_str_has_prefix(meter_channel_at(meter, i)->reason, "stuck"));
     }
     meter_close(meter);
-    /* Two packages that are one counter: the second is refused. */
-    write_zone(&f, "sys/class/powercap/intel-rapl:1/", "package-1\n", "65532610987\n");
-    g_autofree char *original = fixture_path(&f, PACKAGE "energy_uj"),
-                    *mirror = fixture_path(&f, "sys/class/powercap/intel-rapl:1/energy_uj");
-    g_assert_cmpint(unlink(mirror), ==, 0);
-    g_assert_cmpint(link(original, mirror), ==, 0);
-    /* Slower than a read of all files, so that both are read between two steps. */
-    struct meter *mirrored = NULL;
-    f.stuck_ns = 5 * NS_PER_S;
-    for (int attempt = 0; attempt < 20; attempt++) {
-        struct mover mover = {.f = &f, .paths = {PACKAGE "energy_uj", DRAM "energy_uj"}};
-        mover_start(&mover);
-        mirrored = fixture_meter(&f, rapl_only);
-        mover_stop(&mover);
-        const struct meter_channel *second =
-            meter_channel_at(mirrored, fixture_channel(mirrored, "rapl:package-1:energy"));
-        if (second->status == QUANTITY_ABSENT && strstr(second->reason, "package-0"))
-            break;
-        meter_close(mirrored);
-        mirrored = NULL;
-    }
-    g_assert_nonnull(mirrored);
-    meter_close(mirrored);
     fixture_close(&f);
 }
 
@@ -763,7 +740,7 @@ int main(int argc, char **argv)
     g_test_add_func("/meter/delta", test_delta);
     g_test_add_func("/rapl/powercap", test_powercap);
     g_test_add_func("/rapl/class_by_processor", test_class_by_processor);
-    g_test_add_func("/rapl/stuck_and_mirrored", test_powercap_stuck_and_mirrored);
+    g_test_add_func("/rapl/stuck", test_powercap_stuck);
     g_test_add_func("/rapl/permission", test_powercap_permission);
     g_test_add_func("/rapl/perf", test_perf);
     g_test_add_func("/rapl/perf_refused", test_perf_refused);
