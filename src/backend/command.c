@@ -72,6 +72,17 @@ void read_env(struct reading *r, const struct doc_node *node, const struct membe
     *(const char *const **)(void *)((char *)into + member->offset) = rows;
 }
 
+void read_recorded(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
+{
+    read_texts(r, node, member, into);
+    for (size_t i = 0; node->kind == DOC_LIST && i < node->n; i++) {
+        const struct doc_node *name = node->items[i];
+        if (json_is_string(name->json) && variables_is_secret(name->raw))
+            read_error(r, name, NULL, "%s: the name '%s' tells of a secret, and values are in every result",
+                       member->name, name->raw);
+    }
+}
+
 void read_command(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
 {
     static const char *const known[] = {DIR_WORD, PYTHON_WORD, NULL};

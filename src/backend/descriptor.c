@@ -134,7 +134,7 @@ static const struct member members[] = {
     {"command", false, read_command, AT(command), NULL},
     {"quantize", false, read_command, AT(quantize), NULL},
     {"env", false, read_env, AT(env), NULL},
-    {"record_env", false, read_texts, AT(record_env), NULL},
+    {"record_env", false, read_recorded, AT(record_env), NULL},
     {"caches", false, read_filled, AT(caches), NULL},
     {"files", false, read_filled, AT(files), NULL},
     {"image", false, read_image, 0, NULL},

@@ -133,4 +133,6 @@ void read_filled(struct reading *r, const struct doc_node *node, const struct me
 void read_command(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 /* The member `image` (image.c). */
 void read_image(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
+/* Names of variables whose values are in every result: none that tells of a secret. */
+void read_recorded(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_env(struct reading *r, const struct doc_node *node, const struct member *member, void *into);

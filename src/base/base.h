@@ -23,6 +23,7 @@
  *   doc.h       YAML and JSON documents with a position for every node
  *   limits.h    every bound on input from outside, by name
  *   timebase.h  whether two processes have one monotonic clock
+ *   variables.h environment variables whose names tell of secrets
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
  * Ownership: functions returning char * or json_t * hand over a new reference (free with g_free, json_decref);
@@ -54,3 +55,4 @@
 #include "base/spawn.h"
 #include "base/suspend.h"
 #include "base/timebase.h"
+#include "base/variables.h"

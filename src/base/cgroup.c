@@ -2,7 +2,9 @@
 #include "base/cgroup.h"
 
 #include "base/file.h"
+#include "base/num.h"
 
+#include <math.h>
 #include <string.h>
 
 #define TEXT_BYTES (1 << 20)
@@ -76,4 +78,32 @@ void cgroup_clear(struct cgroup *group)
 {
     g_clear_pointer(&group->folders, g_strfreev);
     group->version = 0;
+}
+
+/* "max 100000" or "20000 100000" of version 2; two files, the first -1 without a quota, of version 1. */
+static double quota_of(const struct cgroup *group, const char *folder)
+{
+    int64_t quota = -1, period = -1;
+    if (group->version == 2) {
+        g_autofree char *text = cgroup_text(folder, "cpu.max");
+        g_auto(GStrv) words = g_strsplit(text ? g_strchomp(text) : "", " ", 2);
+        if (g_strv_length(words) != 2 || !num_parse_int(words[0], 0, INT64_MAX, &quota, NULL) ||
+            !num_parse_int(words[1], 1, INT64_MAX, &period, NULL))
+            return NAN;
+    } else {
+        g_autofree char *first = cgroup_text(folder, "cpu.cfs_quota_us");
+        g_autofree char *second = cgroup_text(folder, "cpu.cfs_period_us");
+        if (!first || !second || !num_parse_int(g_strchomp(first), 0, INT64_MAX, &quota, NULL) ||
+            !num_parse_int(g_strchomp(second), 1, INT64_MAX, &period, NULL))
+            return NAN;
+    }
+    return (double)quota / (double)period;
+}
+
+double cgroup_cpus(const struct cgroup *group)
+{
+    double least = NAN;
+    for (char **folder = group->folders; folder && *folder; folder++)
+        least = fmin(least, quota_of(group, *folder));
+    return least;
 }

@@ -21,6 +21,8 @@ void cgroup_find(const char *controller, struct cgroup *ret);
 void cgroup_clear(struct cgroup *group);
 typedef struct cgroup owned_cgroup; /* for g_auto(owned_cgroup) alone */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_cgroup, cgroup_clear)
+/* CPUs that the tightest quota of CPU time from a "cpu" group up lets it use; NaN: there is none. */
+double cgroup_cpus(const struct cgroup *group);
 /* What a file of a folder says; NULL: there is none. New string. */
 char *cgroup_text(const char *folder, const char *file);
 /* The number behind a name at the start of a line ("oom_kill 3"), of a text or of a file; -1: none. */

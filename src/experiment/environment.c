@@ -27,6 +27,21 @@ static void set_string_or_null(json_t *to, const char *key, const char *value)
     json_object_set_new(to, key, value ? json_string(value) : json_null());
 }
 
+/* What limits it of the machine's CPUs: a quota of CPU time; affinity and cpuset. */
+static void set_quota(json_t *cpu)
+{
+    g_auto(owned_cgroup) group = {0};
+    cgroup_find("cpu", &group);
+    jsonx_set_real(cpu, "quota_cpus", cgroup_cpus(&group), "no quota of CPU time");
+}
+
+static void set_allowed(json_t *cpu)
+{
+    g_autofree char *text = file_read("/proc/self/status", FACT_BYTES, NULL, NULL);
+    g_autofree char *allowed = text ? proc_value(text, "Cpus_allowed_list") : NULL;
+    set_string_or_null(cpu, "allowed", allowed);
+}
+
 static json_t *cpu_facts(void)
 {
     static const struct {
@@ -39,11 +54,37 @@ static json_t *cpu_facts(void)
         set_string_or_null(cpu, lines[i].key, value);
     }
     json_object_set_new(cpu, "online", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
+    set_quota(cpu);
+    set_allowed(cpu);
     set_file_fact(cpu, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     set_file_fact(cpu, "driver", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver");
     set_file_fact(cpu, "no_turbo", "/sys/devices/system/cpu/intel_pstate/no_turbo");
     set_file_fact(cpu, "smt", "/sys/devices/system/cpu/smt/active");
     return cpu;
+}
+
+/* A small file, without its end of line; of a list of words the one in brackets: "always [madvise] never". */
+static void set_system_fact(json_t *to, const char *key, const char *path)
+{
+    g_autofree char *text = cgroup_system_text(path);
+    char *chosen = text ? strchr(text, '[') : NULL;
+    if (chosen)
+        chosen[strcspn(chosen, "]")] = '\0';
+    set_string_or_null(to, key, chosen ? chosen + 1 : text ? g_strstrip(text) : NULL);
+}
+
+static void set_kib(json_t *to, const char *key, const char *kib)
+{
+    json_object_set_new(to, key, kib ? json_integer(g_ascii_strtoll(kib, NULL, 10) * 1024) : json_null());
+}
+
+static void set_swap(json_t *memory)
+{
+    g_autofree char *text = cgroup_system_text("/proc/meminfo");
+    g_autofree char *total = text ? proc_value(text, "SwapTotal") : NULL;
+    g_autofree char *unused = text ? proc_value(text, "SwapFree") : NULL;
+    set_kib(memory, "swap_bytes", total);
+    set_kib(memory, "swap_unused_bytes", unused);
 }
 
 static json_t *memory_facts(void)
@@ -52,10 +93,12 @@ static json_t *memory_facts(void)
     g_autofree char *text = file_read("/proc/meminfo", FACT_BYTES, NULL, NULL);
     g_autofree char *total = text ? proc_value(text, "MemTotal") : NULL;
     g_autofree char *available = text ? proc_value(text, "MemAvailable") : NULL;
-    json_object_set_new(memory, "total_bytes",
-                        total ? json_integer(g_ascii_strtoll(total, NULL, 10) * 1024) : json_null());
-    json_object_set_new(memory, "available_bytes",
-                        available ? json_integer(g_ascii_strtoll(available, NULL, 10) * 1024) : json_null());
+    set_kib(memory, "total_bytes", total);
+    set_kib(memory, "available_bytes", available);
+    set_swap(memory);
+    set_system_fact(memory, "swappiness", "/proc/sys/vm/swappiness");
+    set_system_fact(memory, "transparent_hugepages", "/sys/kernel/mm/transparent_hugepage/enabled");
+    set_system_fact(memory, "transparent_hugepages_defrag", "/sys/kernel/mm/transparent_hugepage/defrag");
     return memory;
 }
 

@@ -5,6 +5,7 @@
 #include "experiment/internal.h"
 #include "experiment/machine.h"
 #include "experiment/service.h"
+#include "experiment/variables.h"
 
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ static bool open_sensors(struct experiment *x, GError **error)
     if (!sensors_open(&x->inputs, &x->pace, &x->sensors, error))
         return false;
     x->environment = environment_collect(x->sensors.meter);
+    variables_record(x->inputs.exchange.environment, x->environment);
     return true;
 }
 

@@ -21,7 +21,8 @@
       "memory of the run's boards was in use before it began: see context.memory_gate")                                \
     X(GUARD_CPU_DRIFT, "guard_cpu_drift", "the engine idled differently before and after the work: guards not alike")   \
     X(PAUSED, "paused", "the engine stood still in the window: see machine.pauses")                                     \
-    X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the machine's CPU time in the window")        \
+    X(FOREIGN_CPU, "foreign_cpu", "other processes used more than 2 % of the engine's CPU time, or of one CPU's, in the window") \
+    X(OVERSUBSCRIBED, "oversubscribed", "more threads of the engine wanted a CPU at once than it may use: see machine.host") \
     X(FOREIGN_GPU, "foreign_gpu_process", "another process holds memory of a board of this run")                       \
     X(OTHER_GPU, "other_gpu_busy", "another GPU of this machine worked during the window")                              \
     X(CONCURRENT_STUDY, "concurrent_study", "another study of llem ran on this machine at the same time")

@@ -180,6 +180,7 @@ struct cpu_state {
 struct machine_use {
     int64_t t_ns;
     int64_t busy_ns; /* of the whole machine; -1: unknown */
+    int64_t cpus;    /* that it is counted over */
     int64_t own_ns;  /* of the engine and this process */
     int64_t engine_ns; /* of the engine alone */
 };

@@ -12,7 +12,7 @@
 
 #define GUARD_DRIFT_MAX   0.10 /* of the busier guard, and */
 #define GUARD_DRIFT_CORES 0.02 /* more than the sampler's own noise */
-#define FOREIGN_SHARE_MAX 0.02 /* of the machine's CPU time: docs/methodology.md */
+#define FOREIGN_SHARE_MAX 0.02 /* of the engine's CPU time: docs/methodology.md */
 #define OTHER_GPU_MAX     0.05 /* mean utilisation of a board that is not the run's */
 
 #define NO_GUARDS "no quiet time was kept around the work: no sensor needs it"
@@ -157,14 +157,18 @@ const char *const *machine_boards(const struct machine *machine)
 
 /* --- CPU time ---------------------------------------------------------------------------------------------------- */
 
-/* user, nice, system, (idle, iowait,) irq, softirq of the first line of /proc/stat, in clock ticks (proc(5)). */
-static int64_t machine_busy_ns(void)
+/* user, nice, system, (idle, iowait,) irq, softirq of the first line of /proc/stat, in clock ticks (proc(5)); a line
+ * for each CPU follows. */
+static int64_t machine_busy_ns(int64_t *ret_cpus)
 {
-    g_autofree char *text = file_read("/proc/stat", 1 << 20, NULL, NULL);
+    g_autofree char *text = cgroup_system_text("/proc/stat");
     g_auto(GStrv) words = g_strsplit(text ? text : "", " ", 11);
     static const int busy[] = {2, 3, 4, 7, 8}; /* "cpu" is followed by two spaces */
     int64_t ticks = 0;
-    if (g_strv_length(words) < 10)
+    *ret_cpus = 0;
+    for (const char *at = text ? strstr(text, "\ncpu") : NULL; at; at = strstr(at + 1, "\ncpu"))
+        (*ret_cpus)++;
+    if (g_strv_length(words) < 10 || *ret_cpus == 0)
         return -1;
     for (size_t i = 0; i < G_N_ELEMENTS(busy); i++)
         ticks += g_ascii_strtoll(words[busy[i]], NULL, 10);
@@ -182,36 +186,49 @@ static int64_t process_cpu_ns(pid_t pid)
 
 struct machine_use machine_use_now(const struct engine_loaded *loaded)
 {
-    struct machine_use use = {
-        .busy_ns = machine_busy_ns(), .own_ns = clock_process_cpu_ns(), .t_ns = clock_mono_ns()};
+    struct machine_use use = {.own_ns = clock_process_cpu_ns()};
+    use.busy_ns = machine_busy_ns(&use.cpus);
+    use.t_ns = clock_mono_ns();
     for (size_t i = 0; i < loaded->n_pids; i++)
         use.engine_ns += process_cpu_ns((pid_t)loaded->pids[i]);
     use.own_ns += use.engine_ns;
     return use;
 }
 
-/* The kernel counts the machine in ticks, processes in ns: at each end of the window a CPU may be off by a tick. */
-static double tick_noise(int64_t window_ns)
+/* Cores the engine and this process kept busy between two moments. */
+static double own_cores(const struct machine_use *a, const struct machine_use *b)
 {
-    double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK);
-    return STATS_NORMAL_95 * tick_s * sqrt(2.0 / 12) / clock_seconds(window_ns);
+    return b->t_ns > a->t_ns ? (double)(b->own_ns - a->own_ns) / (double)(b->t_ns - a->t_ns) : 0;
 }
 
+/* 95 % half-width of busy less own, s. The kernel counts the machine in ticks, processes in ns: at each end of the
+ * window a CPU at work may be off by a tick, and one that works part of the time is met by each tick by chance. */
+static double tick_noise_s(double window_s, double cores)
+{
+    double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK), part = cores - floor(cores);
+    return STATS_NORMAL_95 * tick_s * sqrt(ceil(cores + 1) * 2.0 / 12 + window_s / tick_s * part * (1 - part));
+}
+
+/* Others are measured by the engine, not by the machine: on one of many CPUs a half of its work may be theirs and
+ * little of the machine. An engine that waits for a board is measured by one CPU. */
 static void report_cpu(const struct block *block, struct result *r)
 {
     const struct machine_use *a = &block->use_before, *b = &block->use_after;
-    int64_t window_ns = b->t_ns - a->t_ns, capacity_ns = window_ns * sysconf(_SC_NPROCESSORS_ONLN);
+    double window_s = clock_seconds(b->t_ns - a->t_ns), cores = own_cores(a, b);
+    double engine_s = clock_seconds(b->engine_ns - a->engine_ns);
+    double others_s = clock_seconds((b->busy_ns - a->busy_ns) - (b->own_ns - a->own_ns));
+    double noise_s = tick_noise_s(window_s, cores), base_s = fmax(engine_s, window_s);
     const char *reason = NULL;
-    double share = NAN, noise = window_ns > 0 ? tick_noise(window_ns) : INFINITY;
     if (a->busy_ns < 0 || b->busy_ns < 0)
         reason = "/proc/stat cannot be read";
-    else if (noise > FOREIGN_SHARE_MAX)
+    else if (window_s <= 0 || tick_noise_s(window_s, 0) > FOREIGN_SHARE_MAX * window_s)
         reason = "the window is too short for the kernel's ticks of CPU time";
-    else
-        share = (double)((b->busy_ns - a->busy_ns) - (b->own_ns - a->own_ns)) / (double)capacity_ns;
+    double share = reason ? NAN : others_s / (window_s * (double)b->cpus), ratio = reason ? NAN : others_s / base_s;
+    double noise = reason ? NAN : noise_s / base_s;
     result_put_real(r, PART_MACHINE_FOREIGN_CPU_SHARE, share, reason);
-    result_put_real(r, PART_MACHINE_FOREIGN_CPU_SHARE_HALF_WIDTH, reason ? NAN : noise, reason);
-    if (share > FOREIGN_SHARE_MAX + noise)
+    result_put_real(r, PART_MACHINE_FOREIGN_CPU_RATIO, ratio, reason);
+    result_put_real(r, PART_MACHINE_FOREIGN_CPU_RATIO_HALF_WIDTH, noise, reason);
+    if (ratio > FOREIGN_SHARE_MAX + noise)
         flag_raise(r, FLAG_FOREIGN_CPU);
 }
 
@@ -226,12 +243,6 @@ static void report_cpu_of_engine(const struct experiment *x, struct result *r)
     if (x->session.loaded.n_pids > 0 && tokens > 0)
         q = quantity_of(session_status(&x->session), seconds / tokens, "CPU clocks of the engine's processes", NULL);
     result_set(r, METRIC_CPU_OUTPUT, q);
-}
-
-/* Cores the engine and this process kept busy between two moments. */
-static double own_cores(const struct machine_use *a, const struct machine_use *b)
-{
-    return b->t_ns > a->t_ns ? (double)(b->own_ns - a->own_ns) / (double)(b->t_ns - a->t_ns) : 0;
 }
 
 /* Guards need not be empty, but alike: constant spinning cancels, a change does not. */

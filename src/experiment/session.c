@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine of a run: started, loaded, given token ids, stopped. */
 #include "experiment/internal.h"
+#include "experiment/variables.h"
 #include "workload/workload.h"
 
 /* --- start and load ---------------------------------------------------------------------------------------------- */
@@ -120,10 +121,8 @@ static json_t *variables_json(const struct exchange *given)
 {
     json_t *variables = json_object();
     for (char **name = given->record_env; name && *name; name++) {
-        json_t *ours = json_object_get(given->environment, *name);
-        const char *value = ours ? json_string_value(ours) : g_getenv(*name);
-        g_autofree char *valid = value ? g_utf8_make_valid(value, -1) : NULL;
-        json_object_set_new(variables, *name, valid ? json_string(valid) : json_null());
+        g_autofree char *value = variables_is_secret(*name) ? NULL : variables_value(given->environment, *name);
+        json_object_set_new(variables, *name, value ? json_string(value) : json_null());
     }
     return variables;
 }

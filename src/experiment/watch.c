@@ -7,6 +7,7 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #define LATE_NS       (500 * NS_PER_MS) /* a look that comes later than any busy machine makes it */
 #define SLEPT_NS      NS_PER_MS         /* more than reading two clocks one after the other takes */
 #define SHARE_MAX     0.01              /* of the window, throttled or waiting for memory */
+#define WAIT_SHARE_MAX 0.05            /* of the time in which threads want a CPU */
+#define PROC_BYTES    (64 << 10)
 #define GAP_STEPS     5                 /* a gap between tokens is a pause from so many usual steps on, and */
 #define GAP_NS        (250 * NS_PER_MS)
 
@@ -32,7 +35,20 @@ struct look {
     bool stopped;         /* a process of the engine is stopped by a signal or a debugger */
 };
 
+/* CPU time of a thread, and how long it waited for a CPU. */
+struct thread_use {
+    int64_t tid, cpu_ns, wait_ns;
+};
+
+/* What is looked at before the guard and after it alone. */
+struct survey {
+    GArray *threads; /* struct thread_use, of the engine; empty: the kernel does not count */
+    int64_t swap_pages, swapped_bytes;
+    double cpus; /* that the engine may use; NaN: not known */
+};
+
 struct watch {
+    struct survey before, after;
     pthread_t thread;
     bool runs;
     int end_fd;
@@ -96,6 +112,54 @@ static int64_t memory_ns(const struct cgroup *group)
     return total ? g_ascii_strtoll(total + strlen("total="), NULL, 10) * NS_PER_US : -1;
 }
 
+/* /proc/PID/task/TID/schedstat: on a CPU and waiting for one, ns, and how often. */
+static void add_threads(pid_t pid, GArray *threads)
+{
+    g_autofree char *folder = g_strdup_printf("/proc/%d/task", (int)pid);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, "schedstat", NULL);
+        g_autofree char *text = file_read(path, PROC_BYTES, NULL, NULL);
+        g_auto(GStrv) words = g_strsplit(text ? text : "", " ", 3);
+        struct thread_use use;
+        if (g_strv_length(words) == 3 && num_parse_int(name, 1, INT64_MAX, &use.tid, NULL) &&
+            num_parse_int(words[0], 0, INT64_MAX, &use.cpu_ns, NULL) &&
+            num_parse_int(words[1], 0, INT64_MAX, &use.wait_ns, NULL))
+            g_array_append_val(threads, use);
+    }
+}
+
+static int64_t swapped_bytes(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
+    g_autofree char *text = file_read(path, PROC_BYTES, NULL, NULL);
+    g_autofree char *kib = text ? proc_value(text, "VmSwap") : NULL;
+    return kib ? 1024 * g_ascii_strtoll(kib, NULL, 10) : 0;
+}
+
+static double cpus_allowed(const struct watch *watch)
+{
+    cpu_set_t set;
+    pid_t pid = watch->n_pids > 0 ? watch->pids[0] : 0;
+    double quota = cgroup_cpus(&watch->cpu);
+    double cpus = sched_getaffinity(pid, sizeof set, &set) == 0 ? CPU_COUNT(&set) : NAN;
+    return fmin(cpus, quota); /* the one that is known, where the other is not */
+}
+
+static void survey(const struct watch *watch, struct survey *ret)
+{
+    g_autofree char *text = cgroup_system_text("/proc/vmstat");
+    int64_t in = text ? cgroup_number_of(text, "pswpin") : -1, out = text ? cgroup_number_of(text, "pswpout") : -1;
+    *ret = (struct survey){.threads = g_array_new(FALSE, FALSE, sizeof(struct thread_use)),
+                           .swap_pages = in < 0 || out < 0 ? -1 : in + out,
+                           .cpus = cpus_allowed(watch)};
+    for (size_t i = 0; i < watch->n_pids; i++) {
+        add_threads(watch->pids[i], ret->threads);
+        ret->swapped_bytes += swapped_bytes(watch->pids[i]);
+    }
+}
+
 static void look(struct watch *watch)
 {
     struct look now = {.t_ns = clock_mono_ns(),
@@ -129,6 +193,7 @@ struct watch *watch_begin(const struct engine_loaded *loaded)
         watch->pids[i] = (pid_t)loaded->pids[i];
     cgroup_find("cpu", &watch->cpu);
     cgroup_find("memory", &watch->memory);
+    survey(watch, &watch->before);
     look(watch);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the thread that keeps deadlines */
@@ -145,6 +210,7 @@ void watch_end(struct watch *watch)
     pthread_join(watch->thread, NULL);
     watch->runs = false;
     look(watch);
+    survey(watch, &watch->after);
 }
 
 void watch_free(struct watch *watch)
@@ -157,6 +223,8 @@ void watch_free(struct watch *watch)
     cgroup_clear(&watch->cpu);
     cgroup_clear(&watch->memory);
     g_array_unref(watch->looks);
+    g_array_unref(watch->before.threads);
+    g_clear_pointer(&watch->after.threads, g_array_unref);
     g_free(watch->pids);
     g_free(watch);
 }
@@ -325,6 +393,51 @@ static struct judgement judgement_of(const struct block *block)
     return j;
 }
 
+/* What a thread did in between; one that was not there before began then. */
+static struct thread_use used_since(const GArray *before, const struct thread_use *now)
+{
+    for (guint i = 0; i < before->len; i++) {
+        const struct thread_use *then = &g_array_index(before, struct thread_use, i);
+        if (then->tid == now->tid)
+            return (struct thread_use){now->tid, now->cpu_ns - then->cpu_ns, now->wait_ns - then->wait_ns};
+    }
+    return *now;
+}
+
+static void report_threads(const struct block *block, struct result *r)
+{
+    static const char none[] = "the kernel does not count how long threads wait (schedstat)";
+    const struct survey *before = &block->watch->before, *after = &block->watch->after;
+    double half_ns = 0.5 * (double)(block->window.t1_ns - block->window.t0_ns), cpu_ns = 0, wait_ns = 0, busy = 0;
+    bool known = after->threads->len > 0;
+    for (guint i = 0; i < after->threads->len; i++) {
+        struct thread_use use = used_since(before->threads, &g_array_index(after->threads, struct thread_use, i));
+        cpu_ns += (double)use.cpu_ns;
+        wait_ns += (double)use.wait_ns;
+        busy += (double)(use.cpu_ns + use.wait_ns) >= half_ns;
+    }
+    double share = wait_ns > 0 ? wait_ns / (cpu_ns + wait_ns) : 0;
+    result_put_real(r, PART_MACHINE_HOST_CPUS_ALLOWED, after->cpus, "the kernel does not say");
+    result_put_real(r, PART_MACHINE_HOST_BUSY_THREADS, known ? busy : NAN, none);
+    result_put_real(r, PART_MACHINE_HOST_CPU_WAIT_SHARE, known ? share : NAN, none);
+    if (known && busy > after->cpus && share > WAIT_SHARE_MAX)
+        flag_raise(r, FLAG_OVERSUBSCRIBED);
+}
+
+static void report_swap(const struct block *block, struct result *r)
+{
+    const struct survey *before = &block->watch->before, *after = &block->watch->after;
+    double pages = before->swap_pages < 0 || after->swap_pages < 0 ? NAN
+                                                                   : (double)(after->swap_pages - before->swap_pages);
+    g_autofree char *swapped = num_format_bytes(after->swapped_bytes);
+    result_put_real(r, PART_MACHINE_HOST_SWAP_PAGES, pages, "the kernel does not count them");
+    result_put_int(r, PART_MACHINE_HOST_SWAPPED_BYTES, after->swapped_bytes);
+    if (pages > 0)
+        result_warn(r, "%.0f pages went to swap or came from it while the work was measured: memory is short", pages);
+    if (after->swapped_bytes > 0)
+        result_warn(r, "%s of the engine's memory are in swap: what it needs of them waits for a disk", swapped);
+}
+
 void watch_report(const struct block *block, struct result *r)
 {
     struct judgement j = judgement_of(block);
@@ -348,4 +461,6 @@ void watch_report(const struct block *block, struct result *r)
         result_warn(r, "the run was suspended for %.1f s in all: times and energy of what it did then hold that",
                     clock_seconds(suspend_told_ns()));
     g_array_unref(j.stood);
+    report_threads(block, r);
+    report_swap(block, r);
 }

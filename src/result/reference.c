@@ -33,7 +33,7 @@ static const char head[] =
     "| `trace.partial.csv.gz` | instead of it: what was written of the trace when the worker was killed |\n"
     "| `host_energy.json` | in a container: energy by sensors of the host (schema: `llem result schema --host`) |\n"
     "| `host_trace.csv.gz` | their readings, as in `trace.csv.gz` |\n"
-    "| `environment.json` | host, kernel, CPU, governor, clock source, GPUs, versions |\n"
+    "| `environment.json` | host, kernel, CPU and its limits, governor, clock source, memory, variables, GPUs, versions |\n"
     "| `progress.jsonl` | the phases the run went through, as the progress line showed them |\n"
     "| `engine.log`, `worker.log` | what the engine and the worker printed (bounded) |\n"
     "| `client.log` | what docker or podman, its daemon and the loader said of a "

@@ -75,7 +75,6 @@ def test_an_engine_that_is_stopped(llem):
     process = start(llem)
     wait_for_work(llem)
     engine = engine_of(llem)
-    time.sleep(0.5)
     os.kill(engine, signal.SIGSTOP)
     time.sleep(1)
     os.kill(engine, signal.SIGCONT)

@@ -248,6 +248,8 @@ static const struct {
     {"brace", HEAD ", \"command\": [\"{folder}/a\"]}", "engine.json:2:60: error: command: {folder} is not filled in; {dir} and {python} are"},
     {"no-python", HEAD ", \"command\": [\"{python}\"]}", "engine.json:2:60: error: command: {python} needs the member 'python'"},
     {"brace-of-env", HEAD ", \"env\": {\"A\": \"{python}\"}}", "engine.json:2:61: error: {python} is not filled in here; {dir} is"},
+    {"secret", HEAD ", \"record_env\": [\"TOKENIZERS_PARALLELISM\", \"HF_TOKEN\"]}",
+     "engine.json:2:89: error: record_env: the name 'HF_TOKEN' tells of a secret, and values are in every result"},
     {"no-words", HEAD ", \"command\": []}", "engine.json:2:59: error: command: an empty list of words"},
 
     {"option-member", ROWS(OPTION ", \"hlep\": 1}"), "engine.json:3:60: error: option: there is no member 'hlep'"},
