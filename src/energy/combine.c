@@ -62,7 +62,12 @@ static void add_board(struct energy_estimate *sum, const struct energy_estimate 
     sum->device = NULL;
     sum->pre_w += b->pre_w;
     sum->post_w += b->post_w;
+    double low = sum->tail_j.low + b->tail_j.low, high = sum->tail_j.high + b->tail_j.high;
     add_quantity(&sum->tail_j, &b->tail_j, "the tail of a board is absent");
+    if (sum->tail_j.status != QUANTITY_ABSENT) { /* linearly: boards that did the same cool alike */
+        sum->tail_j.low = low;
+        sum->tail_j.high = high;
+    }
     add_quantity(&sum->average_w, &b->average_w, "the power of a board is absent");
     add_quantity(&sum->peak_w, &b->peak_w, "the peak of a board is absent");
 }

@@ -35,13 +35,14 @@ static double peak_of(const struct edges *e, double d)
     return peak;
 }
 
-/* Both ends: a quarter period of the step for the shape inside the straddling interval, the delay, the average. */
+/* Both ends: a quarter period of the step for the shape inside the straddling interval, the delay, the average. Boards
+ * of one make that begin and end together miss alike. */
 static void add_ends(struct answer *ret, const struct edges *e, const struct sensor *sensor, double d, double shape)
 {
     double blur = shape * sensor->period + sensor->delay_half + sensor->average / 2;
     double reach = 2 * sensor->period + sensor->delay_hi + sensor->average;
-    parts_add(&ret->parts, STATS_RECTANGULAR, blur * range_near(e, 0, reach), 0);
-    parts_add(&ret->parts, STATS_RECTANGULAR, blur * range_near(e, d, reach), 0);
+    answer_add_shared(ret, STATS_RECTANGULAR, blur * range_near(e, 0, reach));
+    answer_add_shared(ret, STATS_RECTANGULAR, blur * range_near(e, d, reach));
 }
 
 /* Beyond the first and the last change of a counter nothing is known but that no more was drawn than at the most. */

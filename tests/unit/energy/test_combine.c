@@ -29,6 +29,10 @@ static void test_sum(void)
 {
     struct energy_estimate boards[2] = {known("a", 1000, 3, 0.05), known("b", 2000, 4, 0.05)};
     g_auto(owned_estimate) sum = {0};
+    for (int i = 0; i < 2; i++) {
+        boards[i].tail_j.low = 1 - 0.3;
+        boards[i].tail_j.high = 1 + 0.4;
+    }
     energy_sum(boards, 2, &sum);
     g_assert_near(sum.joules.value, 3000, 1e-9);
     g_assert_near(sum.statistical_j, 5, 1e-9);         /* quadrature */
@@ -36,6 +40,8 @@ static void test_sum(void)
     g_assert_near(sum.joules.high - 3000, hypot(5, 294), 1e-6);
     g_assert_cmpuint(sum.boards, ==, 2);
     g_assert_near(sum.tail_j.value, 2, 1e-9);
+    g_assert_near(sum.tail_j.low, 2 - 0.6, 1e-9); /* linear: they cool alike */
+    g_assert_near(sum.tail_j.high, 2 + 0.8, 1e-9);
     g_assert_null(sum.device);
     g_assert_nonnull(sum.prior);
 }

@@ -314,6 +314,7 @@ static void test_without_guards(void)
         g_assert_true(e.flags & ENERGY_FLAG(GUARD_SHORT));
         g_assert_near(e.raw_j, scene_truth_j(&s), e.statistical_j);
         g_assert_cmpint(e.tail_j.status, ==, QUANTITY_ABSENT);
+        g_assert_cmpfloat(e.shared_j, >, 0.7 * e.statistical_j); /* both ends: boards beside it miss alike */
         seen_clear(&seen);
     }
 }
