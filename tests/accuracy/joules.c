@@ -75,7 +75,8 @@ bool joules_hold(const struct stratum *strata, size_t count, int64_t n, const ch
     g_autoptr(GString) text = g_string_new(NULL);
     print_fingerprint(text);
     for (size_t i = 0; i < count; i++)
-        stratum_print(&strata[i], n, text);
+        if (strata[i].test < TEST_RUNS)
+            stratum_print(&strata[i], n, text);
     if (g_getenv("LLEM_UPDATE_GOLDEN"))
         return g_file_set_contents(path, text->str, -1, NULL);
     g_autofree char *wanted = file_read(path, 16 << 20, NULL, &error);

@@ -131,6 +131,57 @@ static void judge_flags(const struct stratum *s, struct tally *t, struct verdict
     v->pooled_n[TEST_FLAGS] += t->n;
 }
 
+/* Four phases of a pattern do not show how far the mean of four may be off. */
+#define FOUR_PHASES 0.65
+/* Two stretches of 15 s and a straight line between them do not show all of how an idle board wanders. */
+#define NET 0.90
+/* Jitter of steps of about half of T makes the phase wander from reading to reading: readings a few steps apart are
+ * alike, so that their mean settles more slowly than the scatter of neighbours promises. */
+#define WANDERING 0.70
+
+double judge_figure_least(const struct stratum *s, enum figure f)
+{
+    bool locked = s->load == NATURE_LOAD_LOCKED, in_step = locked && s->shape == SHAPE_REPEATS;
+    switch (f) {
+    case FIGURE_ENERGY:
+        return stratum_is_tail(s) ? TAILS : in_step ? FOUR_PHASES : 0.925;
+    case FIGURE_NET: /* idle levels behind a warm-up hold what is left of its tail */
+        return stratum_is_tail(s) ? NAN : in_step ? FOUR_PHASES : NET;
+    case FIGURE_TAIL: /* a shelf that is longer than the guard looks like a board that has settled */
+        return NAN;
+    default: /* no stamps tell of steps there */
+        return locked ? NAN : 0.925;
+    }
+}
+
+/* Of half as many trials: always widened for their number. */
+static void judge_run(const struct stratum *s, struct tally *t, struct verdict *v)
+{
+    for (int f = 0; f < FIGURE_COUNT; f++) {
+        const struct figure_tally *g = &t->figures[f];
+        double low = judge_figure_least(s, f), found = (double)g->covered / (double)MAX(1, g->answered);
+        g_autofree char *what = g_strdup_printf("%s, %s: covered", shape_names[s->shape], figure_names[f]);
+        if (isnan(low))
+            continue;
+        low -= slack(low, g->answered, true);
+        if (g->answered < t->n || found < low)
+            miss(v, t, s, what, found, low, 1);
+    }
+}
+
+static void judge_steps(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
+{
+    bool near = s->run.step.low < 1 && s->run.step.high > 1;
+    bool wandering = s->run.step.low < 0.5 && s->run.step.high > 0.5 && s->run.jitter > 0.02;
+    double low = near ? NEARLY : wandering ? WANDERING : 0.925;
+    double found = (double)t->covered / (double)MAX(1, t->answered);
+    g_autofree char *what = g_strdup_printf("steps of %g to %g T, jitter %g: covered", s->run.step.low,
+                                            s->run.step.high, s->run.jitter);
+    low -= slack(low, t->n, widen);
+    if (t->answered < t->n || found < low)
+        miss(v, t, s, what, found, low, 1);
+}
+
 static void judge_pool(enum test test, bool widen, struct verdict *v)
 {
     double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]), low = 0.93;
@@ -149,6 +200,12 @@ void judge(const struct stratum *strata, struct tally *tallies, size_t count, bo
 {
     *ret = (struct verdict){.missed = g_string_new(NULL)};
     for (size_t i = 0; i < count; i++) {
+        if (strata[i].test == TEST_RUNS)
+            judge_run(&strata[i], &tallies[i], ret);
+        if (strata[i].test == TEST_STEPS)
+            judge_steps(&strata[i], &tallies[i], widen, ret);
+        if (strata[i].test >= TEST_RUNS)
+            continue;
         judge_alarms(&strata[i], &tallies[i], ret);
         if (strata[i].test == TEST_FLAGS) {
             judge_flags(&strata[i], &tallies[i], ret);
@@ -157,6 +214,6 @@ void judge(const struct stratum *strata, struct tally *tallies, size_t count, bo
         judge_coverage(&strata[i], &tallies[i], widen, ret);
         judge_target(&strata[i], &tallies[i], widen, ret);
     }
-    for (int test = 0; test < TEST_COUNT; test++)
+    for (int test = 0; test < TEST_RUNS; test++)
         judge_pool(test, widen, ret);
 }

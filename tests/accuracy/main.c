@@ -3,7 +3,7 @@
  * llem-accuracy: errors and coverage of the estimators on simulated sensors with known truth.
  *
  *   llem-accuracy [--smoke] [--n N] [--jobs J] [--json FILE] [--markdown FILE] [--only SENSOR]
- *                 [--seed SEED] [--spoil HOW]
+ *                 [--test TEST] [--seed SEED] [--spoil HOW]
  *   llem-accuracy --joules FILE [--n N]      every trial's joules, to the last digit, against FILE
  *
  * N is $LLEM_CAMPAIGN_N or 1000 (smoke: 200), J is $LLEM_JOBS or the number of processors; with fewer than 1000
@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 static gboolean smoke;
-static gint64 trials, seed;
+static gint64 trials, seed = -1;
 static int jobs;
-static char *json_path, *markdown_path, *joules_path, *only, *spoil_name;
+static char *json_path, *markdown_path, *joules_path, *only, *only_test, *spoil_name;
 
 static const GOptionEntry entries[] = {
     {"smoke", 0, 0, G_OPTION_ARG_NONE, &smoke, "1 and 5 s only, 200 trials, bands widened for N", NULL},
@@ -32,9 +32,10 @@ static const GOptionEntry entries[] = {
     {"markdown", 0, 0, G_OPTION_ARG_FILENAME, &markdown_path, "write the page of the documentation", "FILE"},
     {"joules", 0, 0, G_OPTION_ARG_FILENAME, &joules_path, "hold every trial's joules to a golden file", "FILE"},
     {"only", 0, 0, G_OPTION_ARG_STRING, &only, "one class of sensor", "SENSOR"},
+    {"test", 0, 0, G_OPTION_ARG_STRING, &only_test, "one test: T1, T2, T5, runs, steps", "TEST"},
     {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
      "sabotage the estimator: naive, no_guard, narrow, no_flags, alarms", "HOW"},
-    {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "another set of trials (default 0)", "SEED"},
+    {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "another set of trials (default 1; smoke and joules: 0, which constants are set on)", "SEED"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };
 
@@ -61,12 +62,14 @@ static enum spoil find_spoil(void)
 static GArray *list_strata(void)
 {
     GArray *list = strata_list(smoke);
-    for (guint i = list->len; only && i-- > 0;) {
-        if (!g_str_equal(g_array_index(list, struct stratum, i).sensor->name, only))
+    for (guint i = list->len; i-- > 0;) {
+        const struct stratum *s = &g_array_index(list, struct stratum, i);
+        if ((only && !g_str_equal(s->sensor->name, only)) ||
+            (only_test && !g_str_equal(test_names[s->test], only_test)))
             g_array_remove_index(list, i);
     }
     if (list->len == 0)
-        g_error("no sensor class is called %s", only);
+        g_error("no stratum of sensor class %s and test %s", only ? only : "(any)", only_test ? only_test : "(any)");
     return list;
 }
 
@@ -154,7 +157,7 @@ int main(int argc, char **argv)
     }
     trials = trials > 0 ? trials : number_of_environment("LLEM_CAMPAIGN_N", smoke ? 200 : BANDS_N);
     jobs = jobs > 0 ? jobs : (int)number_of_environment("LLEM_JOBS", g_get_num_processors());
-    strata_seed = (uint64_t)seed;
+    strata_seed = seed >= 0 ? (uint64_t)seed : smoke || joules_path ? 0 : 1;
     g_autoptr(GArray) strata = list_strata();
     if (joules_path)
         return joules_hold((const struct stratum *)(void *)strata->data, strata->len, trials, joules_path) ? 0 : 1;

@@ -144,6 +144,9 @@ static struct habit draw_habit(struct nature *n, enum nature_load load, enum nat
     h.prefill_gap_s = log_uniform(n, 0.2, 2);
     h.square_s = load == NATURE_LOAD_BEAT ? 1 / (1 / period_s + (uniform(n, 0, 1) < 0.5 ? beat_hz : -beat_hz))
                                           : MAX(0.015, period_s) * uniform(n, 0.999, 1.001);
+    if (n->square_s > 0)
+        h.square_s = n->square_s;
+    n->square_s = h.square_s;
     h.tail_w = after == NATURE_AFTER_SHELF ? uniform(n, 15, 26)
                : after == NATURE_AFTER_DROP ? uniform(n, 15, 40)
                                             : log_uniform(n, 0.5, 20);
@@ -191,21 +194,23 @@ static void append_steps(struct nature *n, const struct habit *h, const struct n
 static void append_square(struct nature *n, const struct habit *h, const struct nature_window *w,
                           struct sim_trace *trace, GArray *stamps)
 {
-    (void)n;
     while (sim_trace_end_ns(trace) < w->t1_ns) {
-        append(trace, h->square_s * h->duty, 1.5 * h->level_w, w->t1_ns);
-        append(trace, h->square_s * (1 - h->duty), 0.5 * h->level_w, w->t1_ns);
+        double step_s = h->square_s;
+        if (h->load == NATURE_LOAD_STEP)
+            step_s *= MAX(0.5, 1 + h->jitter * sim_rng_normal(&n->rng));
+        append(trace, step_s * h->duty, 1.5 * h->level_w, w->t1_ns);
+        append(trace, step_s * (1 - h->duty), 0.5 * h->level_w, w->t1_ns);
         int64_t end_ns = sim_trace_end_ns(trace);
         if (stamps)
             g_array_append_val(stamps, end_ns);
     }
 }
 
-static void append_work(struct nature *n, const struct habit *h, const struct nature_window *w,
-                        struct sim_trace *trace, GArray *stamps)
+static void append_window(struct nature *n, const struct habit *h, const struct nature_window *w,
+                          struct sim_trace *trace, GArray *stamps)
 {
     fill_to(trace, w->t0_ns);
-    if (h->load == NATURE_LOAD_LOCKED || h->load == NATURE_LOAD_BEAT) {
+    if (h->load >= NATURE_LOAD_LOCKED) {
         append_square(n, h, w, trace, stamps);
     } else if (h->load == NATURE_LOAD_STEADY) {
         append(trace, 1e6, h->level_w, w->t1_ns);
@@ -215,6 +220,12 @@ static void append_work(struct nature *n, const struct habit *h, const struct na
         append_steps(n, h, w, trace, stamps);
     }
     sim_trace_append(trace, 1, 0);
+}
+
+static void append_work(struct nature *n, const struct habit *h, struct sim_trace *trace)
+{
+    for (int i = 0; i < n->part_count; i++)
+        append_window(n, h, &n->parts[i], trace, n->stamps);
 }
 
 /* A trace of its own for each part: they overlap, and the next window may begin before they end. */
@@ -246,16 +257,16 @@ static void add_after(struct nature *n, const struct habit *h, int64_t t1_ns)
 }
 
 /* Idle power: a level that wanders, and drifts slowly while the board warms or cools. */
-static void add_idle(struct nature *n, int64_t end_ns)
+static void add_idle(struct nature *n, struct sim_board *board, int64_t end_ns)
 {
     struct sim_trace *level = sim_trace_new(n->from_ns), *drift = sim_trace_new(n->from_ns);
     double sd_w = log_uniform(n, 0.1, 2), memory_s = uniform(n, 0.05, 0.5), slope_w_s = uniform(n, -0.1, 0.1);
     sim_trace_append(level, NS_PER_S, uniform(n, 50, 140));
-    sim_board_add(n->board, level);
-    sim_board_add(n->board, sim_wander_new(n->from_ns, 10 * MS, sd_w, llround(memory_s * 1e9), draw_seed(n)));
+    sim_board_add(board, level);
+    sim_board_add(board, sim_wander_new(n->from_ns, 10 * MS, sd_w, llround(memory_s * 1e9), draw_seed(n)));
     while (sim_trace_end_ns(drift) < end_ns)
         sim_trace_append(drift, 50 * MS, slope_w_s * (double)sim_trace_end_ns(drift) * 1e-9);
-    sim_board_add(n->board, drift);
+    sim_board_add(board, drift);
 }
 
 /* --- the sensor -------------------------------------------------------------------------------------------------- */
@@ -334,14 +345,31 @@ static void tell(struct nature *n)
 /* --- all of it --------------------------------------------------------------------------------------------------- */
 
 #define BEGIN_NS (-70 * NS_PER_S)
+#define LONG_NS  (70 * NS_PER_S) /* what a whole run begins earlier */
 #define END_NS   (60 * NS_PER_S)
 
-static void place_windows(struct nature *n, double seconds)
+static void place_parts(struct nature *n, const struct nature_run *run)
+{
+    int64_t length_ns = (n->work.t1_ns - n->work.t0_ns) / MAX(1, run->repeats), at_ns = n->work.t0_ns;
+    for (n->part_count = 0; n->part_count < run->repeats; n->part_count++) {
+        at_ns += n->part_count ? (int64_t)uniform(n, 0, (double)run->pause_ns) : 0;
+        n->parts[n->part_count] = (struct nature_window){at_ns, at_ns + length_ns};
+        at_ns += length_ns;
+    }
+    n->work.t1_ns = at_ns;
+}
+
+static void place_windows(struct nature *n, double seconds, const struct nature_run *run)
 {
     int64_t at_ns = (int64_t)uniform(n, 0, (double)NS_PER_S);
     n->work.t0_ns = at_ns;
     n->work.t1_ns = at_ns + llround(seconds * uniform(n, 0.9, 1.1) * 1e9);
-    n->earlier_count = n->kind->earlier;
+    n->parts[0] = n->work;
+    n->part_count = 1;
+    if (run && run->repeats > 1)
+        place_parts(n, run);
+    n->earlier_count = run && run->whole ? MAX(2, n->kind->earlier) : n->kind->earlier;
+    at_ns -= run && run->whole ? 20 * NS_PER_S : 0;
     for (int i = n->earlier_count; i-- > 0;) {
         at_ns -= llround(uniform(n, 6, 8) * 1e9);
         n->earlier[i].t1_ns = at_ns;
@@ -350,24 +378,59 @@ static void place_windows(struct nature *n, double seconds)
     }
 }
 
-void nature_draw(const struct nature_kind *kind, enum nature_load load, enum nature_after after, double seconds,
-                 double gain, double offset_w, uint64_t seed, struct nature *ret)
+static void draw_idle(struct nature *n, bool apart)
 {
-    *ret = (struct nature){.kind = kind, .rng = {seed}, .from_ns = BEGIN_NS, .limit_w = 700};
-    ret->board = sim_board_new(BEGIN_NS);
+    struct sim_rng rng = n->rng;
+    if (apart) {
+        n->idle = sim_board_new(n->from_ns);
+        add_idle(n, n->idle, END_NS);
+        n->rng = rng; /* the same once more */
+    }
+    add_idle(n, n->board, END_NS);
+}
+
+/* Boards of one make: readings of both are as late, rise as quickly and see as much. */
+static void be_like(struct nature *n, const struct nature *other)
+{
+    n->sensor.delay_ns = other->sensor.delay_ns;
+    n->sensor.rise_ns = other->sensor.rise_ns;
+    n->sensor.window_ns = other->sensor.window_ns;
+    n->sensor.part_ns = other->sensor.part_ns;
+    n->square_s = other->square_s;
+}
+
+void nature_draw(const struct nature_kind *kind, enum nature_load load, enum nature_after after, double seconds,
+                 double gain, double offset_w, uint64_t seed, const struct nature_run *run, struct nature *ret)
+{
+    const struct nature *beside = run ? run->beside : NULL;
+    *ret = (struct nature){
+        .kind = kind, .rng = {seed}, .from_ns = BEGIN_NS - (run && run->whole ? LONG_NS : 0), .limit_w = 700};
+    ret->board = sim_board_new(ret->from_ns);
     ret->stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
     draw_sensor(ret, gain, offset_w);
+    if (beside)
+        be_like(ret, beside);
+    struct sim_rng own = ret->rng;
+    ret->habit_rng = ret->rng = beside ? beside->habit_rng : own;
     struct habit habit = draw_habit(ret, load, after);
-    place_windows(ret, seconds);
-    add_idle(ret, END_NS);
-    struct sim_trace *trace = sim_trace_new(BEGIN_NS);
+    if (load == NATURE_LOAD_STEP) {
+        habit.square_s = ret->square_s = draw(ret, run->step) * (double)ret->sensor.period_ns * 1e-9;
+        habit.jitter = run->jitter;
+    }
+    place_windows(ret, seconds, run);
+    ret->rng = beside ? own : ret->rng;
+    draw_idle(ret, run && run->whole);
+    own = ret->rng;
+    ret->work_rng = ret->rng = beside ? beside->work_rng : own;
+    struct sim_trace *trace = sim_trace_new(ret->from_ns);
     for (int i = 0; i < ret->earlier_count; i++) {
-        append_work(ret, &habit, &ret->earlier[i], trace, NULL);
+        append_window(ret, &habit, &ret->earlier[i], trace, NULL);
         add_after(ret, &habit, ret->earlier[i].t1_ns);
     }
-    append_work(ret, &habit, &ret->work, trace, ret->stamps);
+    append_work(ret, &habit, trace);
     add_after(ret, &habit, ret->work.t1_ns);
     sim_board_add(ret->board, trace);
+    ret->rng = beside ? own : ret->rng;
     nature_break(ret, SIM_NEVER, SIM_NEVER, SIM_NEVER);
     tell(ret);
 }
@@ -376,6 +439,8 @@ void nature_clear(struct nature *n)
 {
     sim_counting_free(n->counting);
     sim_board_free(n->board);
+    if (n->idle)
+        sim_board_free(n->idle);
     g_array_unref(n->stamps);
 }
 
@@ -394,4 +459,35 @@ int64_t nature_next_ns(struct nature *n, int64_t t_ns)
 double nature_truth_j(struct nature *n, const struct nature_window *w)
 {
     return sim_board_energy_j(n->board, w->t0_ns, w->t1_ns);
+}
+
+double nature_above_idle_j(struct nature *n, const struct nature_window *w)
+{
+    return nature_truth_j(n, w) - sim_board_energy_j(n->idle, w->t0_ns, w->t1_ns);
+}
+
+#define ALIKE_SEEN 0.3 /* of a harmonic, that the window must leave for it to matter */
+
+double nature_alike(const struct nature *n)
+{
+    const int64_t *ends = (const int64_t *)(const void *)n->stamps->data;
+    double cosine[2] = {0}, sine[2] = {0}, step_s = n->square_s, most = 0;
+    int64_t k = 0, met = 0;
+    for (guint i = 0; i < n->stamps->len; i++) {
+        int64_t begin_ns = i ? ends[i - 1] : n->work.t0_ns;
+        int64_t late_ns = n->sensor.phase_ns - n->sensor.delay_ns - n->sensor.window_ns / 2;
+        k = (begin_ns - late_ns + n->sensor.period_ns - 1) / n->sensor.period_ns;
+        for (int64_t t; (t = late_ns + k * n->sensor.period_ns) < ends[i]; k++, met++)
+            for (int h = 0; h < 2; h++) {
+                double phase = 2 * G_PI * (h + 1) * (double)(t - begin_ns) / (double)(ends[i] - begin_ns);
+                cosine[h] += cos(phase);
+                sine[h] += sin(phase);
+            }
+    }
+    for (int h = 0; h < 2; h++) {
+        double turns = G_PI * (h + 1) * (double)n->sensor.window_ns * 1e-9 / step_s;
+        if (fabs(sin(turns) / turns) >= ALIKE_SEEN)
+            most = MAX(most, hypot(cosine[h], sine[h]) / (double)MAX(1, met));
+    }
+    return most;
 }

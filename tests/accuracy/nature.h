@@ -22,7 +22,8 @@
     X(LLM, "llm", "prefill bursts at random times over decode steps of 5 to 120 ms with jitter and drift")           \
     X(STEPS, "steps", "decode alone: power alternates from step to step, with period 2τ or 4τ")                       \
     X(LOCKED, "locked", "a square wave within 0.1 % of the sensor's period")                                         \
-    X(BEAT, "beat", "a square wave that beats with the sensor's period within 1 to 6 s")
+    X(BEAT, "beat", "a square wave that beats with the sensor's period within 1 to 6 s")                             \
+    X(STEP, "step", "a square wave with steps and jitter of given size")
 
 #define NATURE_AFTER_ROWS(X)                                                                                          \
     X(IDLE, "idle", "idle at once")                                                                                  \
@@ -89,24 +90,41 @@ struct nature_window {
 };
 
 #define NATURE_EARLIER_MAX 6
+#define NATURE_PARTS_MAX   8
+
+/* What else a trial may ask of a board. */
+struct nature_run {
+    /* A whole run and not one window alone: two earlier windows at least (its load and its warm-up), time for idle
+     * levels on both sides of the work, and the idle board by itself. */
+    bool whole;
+    struct span step; /* of NATURE_LOAD_STEP, as a share of T */
+    double jitter;    /* of each of its steps, as a share of it */
+    int repeats;                 /* of the work, each over its share of the seconds; at most NATURE_PARTS_MAX */
+    int64_t pause_ns;            /* before each repeat but the first, drawn evenly up to this long, the board idles */
+    const struct nature *beside; /* a board of the same make that does the same work at the same time, or NULL */
+};
 
 struct nature {
     const struct nature_kind *kind;
     struct nature_window earlier[NATURE_EARLIER_MAX], work;
     int earlier_count;
+    struct nature_window parts[NATURE_PARTS_MAX]; /* the work without pauses */
+    int part_count;
     GArray *stamps; /* int64: ends of the work's steps as an engine reports them */
     struct meter_channel info;
-    struct sim_board *board;
+    struct sim_board *board, *idle; /* what it draws; what it would draw without any work, or NULL */
     struct sim_sensor sensor;
     struct sim_counting *counting;
     struct sim_rng rng;
     int64_t from_ns; /* the board rests until the first window begins */
     double limit_w;
+    struct sim_rng habit_rng, work_rng; /* for a board beside it: before habits and windows, before work were drawn */
+    double square_s;
 };
 
-/* seconds: nominal length of the work, off by up to 10 %. gain, offset_w: of the sensor. */
+/* seconds: nominal length of the work, off by up to 10 %. gain, offset_w: of the sensor. run: NULL, one window. */
 void nature_draw(const struct nature_kind *kind, enum nature_load load, enum nature_after after, double seconds,
-                 double gain, double offset_w, uint64_t seed, struct nature *ret);
+                 double gain, double offset_w, uint64_t seed, const struct nature_run *run, struct nature *ret);
 /* What may go wrong with a counter, before the first reading: SIM_NEVER for what does not. */
 void nature_break(struct nature *nature, int64_t reset_ns, int64_t stuck_ns, int64_t glitch_ns);
 void nature_clear(struct nature *nature);
@@ -115,3 +133,8 @@ int64_t nature_read(struct nature *nature, int64_t t_ns);
 /* The next moment after t at which the sensor may show something new. */
 int64_t nature_next_ns(struct nature *nature, int64_t t_ns);
 double nature_truth_j(struct nature *nature, const struct nature_window *window);
+/* The same of what is above the idle board. For a whole run. */
+double nature_above_idle_j(struct nature *nature, const struct nature_window *window);
+/* How alike the phases are in which a sensor with a window meets the steps of the work: 1 always the same, 0 spread
+ * evenly; the most of first and second harmonic, where the window does not average it out. */
+double nature_alike(const struct nature *nature);

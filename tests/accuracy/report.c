@@ -16,6 +16,26 @@ static const char *load_of(const struct stratum *s)
     return s->after == NATURE_AFTER_IDLE ? nature_load_names[s->load] : nature_after_names[s->after];
 }
 
+static void print_run(const struct stratum *s, const struct tally *t)
+{
+    for (int f = 0; f < FIGURE_COUNT; f++) {
+        const struct figure_tally *g = &t->figures[f];
+        printf("runs %-17s %-7s %-25s %-8s %6g p95 %8.4f half %8.4f bias %8.4f covered %.4f%s\n", s->sensor->name,
+               load_of(s), shape_names[s->shape], figure_names[f], s->duration_s, 100 * g->p95, 100 * g->half,
+               100 * g->bias, share(g->covered, g->answered), t->bands_missed ? "  MISSED" : "");
+    }
+}
+
+static void print_steps(const struct stratum *s, const struct tally *t)
+{
+    const struct steps_tally *k = &t->steps;
+    printf("steps %g to %g T, jitter %g, %g s: covered %.4f, flagged %.4f; in step %.4f, of them told %.4f; apart %.4f, "
+           "of them feared %.4f; silent %.4f; half %.4f%s\n",
+           s->run.step.low, s->run.step.high, s->run.jitter, s->duration_s, share(t->covered, t->answered),
+           share(t->locked, t->n), share(k->in_step, t->n), share(k->told, k->in_step), share(k->apart, t->n),
+           share(k->feared, k->apart), share(k->silent, t->n), 100 * t->half, t->bands_missed ? "  MISSED" : "");
+}
+
 void report_table(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *v)
 {
     printf("%-4s %-17s %-11s %-7s %6s %9s %9s %9s %8s %8s %8s %8s\n", "test", "sensor", "load", "fault", "D/s",
@@ -23,16 +43,52 @@ void report_table(const struct stratum *strata, const struct tally *tallies, siz
     for (size_t i = 0; i < count; i++) {
         const struct stratum *s = &strata[i];
         const struct tally *t = &tallies[i];
+        if (s->test == TEST_RUNS)
+            print_run(s, t);
+        if (s->test == TEST_STEPS)
+            print_steps(s, t);
+        if (s->test >= TEST_RUNS)
+            continue;
         printf("%-4s %-17s %-11s %-7s %6g %9.4f %9.4g %9.4f %8.4f %8.4f %8.4f %8.4f%s\n", test_names[s->test],
                s->sensor->name, load_of(s), fault_names[s->fault], s->duration_s, 100 * t->p95,
                100 * stratum_target(s), 100 * t->half, 100 * t->bias, share(t->covered, t->answered),
                share(t->flagged, t->n), share(t->alarmed, t->n), t->bands_missed ? "  MISSED" : "");
     }
-    for (int test = 0; test < TEST_COUNT; test++)
+    for (int test = 0; test < TEST_RUNS; test++)
         printf("%s pooled: %.4f of %" G_GINT64_FORMAT "\n", test_names[test], v->pooled[test], v->pooled_n[test]);
     printf("false alarms: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "\n", v->alarmed, v->healthy);
     printf("targets missed: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "\n%s", v->targets_missed, v->targets,
            v->missed->str);
+}
+
+static void add_figures(json_t *row, const struct stratum *s, const struct tally *t)
+{
+    json_t *all = json_object();
+    for (int f = 0; f < FIGURE_COUNT; f++) {
+        const struct figure_tally *g = &t->figures[f];
+        json_t *one = json_object();
+        json_object_set_new(one, "answered", json_integer(g->answered));
+        json_object_set_new(one, "covered", json_integer(g->covered));
+        json_object_set_new(one, "error_p95", jsonx_real(g->p95));
+        json_object_set_new(one, "error_mean", jsonx_real(g->bias));
+        json_object_set_new(one, "half_width_median", jsonx_real(g->half));
+        json_object_set_new(all, figure_names[f], one);
+    }
+    json_object_set_new(row, "shape", json_string(shape_names[s->shape]));
+    json_object_set_new(row, "figures", all);
+}
+
+static void add_steps(json_t *row, const struct stratum *s, const struct tally *t)
+{
+    const struct steps_tally *k = &t->steps;
+    json_object_set_new(row, "step", json_pack("[ff]", s->run.step.low, s->run.step.high));
+    json_object_set_new(row, "jitter", jsonx_real(s->run.jitter));
+    json_object_set_new(row, "locked", json_integer(t->locked));
+    json_object_set_new(row, "in_step", json_integer(k->in_step));
+    json_object_set_new(row, "told", json_integer(k->told));
+    json_object_set_new(row, "apart", json_integer(k->apart));
+    json_object_set_new(row, "feared", json_integer(k->feared));
+    json_object_set_new(row, "silent", json_integer(k->silent));
 }
 
 json_t *report_json(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *v)
@@ -58,6 +114,10 @@ json_t *report_json(const struct stratum *strata, const struct tally *tallies, s
         json_object_set_new(row, "error_mean", jsonx_real(t->bias));
         json_object_set_new(row, "half_width_median", jsonx_real(t->half));
         json_object_set_new(row, "target", jsonx_real(stratum_target(s)));
+        if (s->test == TEST_RUNS)
+            add_figures(row, s, t);
+        if (s->test == TEST_STEPS)
+            add_steps(row, s, t);
         json_array_append_new(rows, row);
     }
     for (int test = 0; test < TEST_COUNT; test++)
@@ -88,10 +148,38 @@ static const char intro[] =
     "else they find as in a run: T by the product's own characterisation of an idle board, the lag by the steps of four\n"
     "earlier windows where the row says *lag measured*, readings by the product's own series.\n\n";
 
+static const char runs_words[] =
+    "## Whole runs: coverage in %, median half-width and p95 of |error| in % of the figure\n\n"
+    "Boards are loaded, warmed up and work for 5 s, and the product's own account of a run (`src/account/`) makes the figures\n"
+    "from the windows, guards, pauses and idle levels of a run. A calibration says that gain and offset are right, so that the\n"
+    "intervals are the statistical ones. Errors and widths of `tail` are in % of the energy of the work.\n\n"
+    "- *four boards* are of one make (delay, rise and window are alike; phase, period, noise and idle power are not) and do the\n"
+    "  same work at the same time; the figures are the sums. What boards share is added linearly.\n"
+    "- *four repeats with pauses* of up to a period before each but the first, as a run has them for sensors of W < T; the\n"
+    "  pauses are in no figure.\n\n"
+    "Bands: at least 92.5 %, and no upper one: what boards share is taken for wholly shared, and a stretch without guards is as\n"
+    "wide as its ends may be. `net`: at least 90 %, for two idle levels and a line between them do not show all of how a board\n"
+    "wanders. Energy of work with a tail: at least 80 %, as in T1. Repeats in step with the sensor: at least 65 %, for four\n"
+    "phases do not show how far the mean of four may be off. In brackets and without a band: `net` where the board cools\n"
+    "slowly, since an idle level is taken while a tail lasts; `tail`, since a shelf longer than the guard looks like a board\n"
+    "that has settled, and a 1-s average shows the work for a second more; loading and warm-up in step with the sensor, which\n"
+    "nothing tells of there.\n\n";
+
+static const char steps_words[] =
+    "## Phase lock over step, jitter and D: detection and false alarms\n\n"
+    "Counter that sees 25 of 100 ms; a square wave (half and one and a half times its mean) whose step is drawn evenly in the\n"
+    "range, with normal jitter of each step. Work is *in step* where the phases in which the sensor meets it have a resultant of\n"
+    "at least 0.7 (first or second harmonic, where the window does not average it out), *apart* at 0.4 and below. In each\n"
+    "cell, in %: trials in step · of those, told by `phase_locked` · of the trials apart, flagged all the same (false alarms) ·\n"
+    "of all, outside of their interval and without a flag · median half-width. The interval widens with what the readings leave\n"
+    "open of a pattern, whether or not the flag is raised, so that the fourth figure is the one that matters. Band: intervals\n"
+    "hold the truth in at least 92.5 %; 85 % for steps within 5 % of T; 70 % for steps of about T/2 with 5 % jitter, whose phase\n"
+    "wanders from reading to reading, so that the mean settles more slowly than the scatter of neighbours promises.\n\n";
+
 static void describe_loads(GString *page)
 {
     g_string_append(page, "| load | what it is |\n|---|---|\n");
-    for (int i = 0; i < NATURE_LOAD_COUNT; i++)
+    for (int i = 0; i < NATURE_LOAD_STEP; i++)
         g_string_append_printf(page, "| `%s` | %s |\n", nature_load_names[i], nature_load_words[i]);
     for (int i = NATURE_AFTER_IDLE + 1; i < NATURE_AFTER_COUNT; i++)
         g_string_append_printf(page, "| `%s` | `llm`, and after it %s |\n", nature_after_names[i],
@@ -159,10 +247,79 @@ static void grid(GString *page, const struct stratum *strata, const struct tally
 {
     g_string_append(page, "| sensor | load | 1 s | 5 s | 30 s |\n|---|---|---|---|---|\n");
     for (size_t k = 0; k < nature_kind_count; k++) {
-        for (int load = 0; load < NATURE_LOAD_COUNT; load++)
+        for (int load = 0; load < NATURE_LOAD_STEP; load++)
             line(page, strata, tallies, count, &nature_kinds[k], load, NATURE_AFTER_IDLE, cell);
         for (int after = NATURE_AFTER_IDLE + 1; after < NATURE_AFTER_COUNT; after++)
             line(page, strata, tallies, count, &nature_kinds[k], NATURE_LOAD_LLM, after, cell);
+    }
+    g_string_append(page, "\n");
+}
+
+/* Share covered, half-width and p95 of the errors of one figure, in %. */
+static void figure_cell(GString *page, const struct figure_tally *t, bool judged)
+{
+    if (t->answered == 0)
+        g_string_append(page, " – |");
+    else
+        g_string_append_printf(page, judged ? " %.1f, ±%.2g, %.2g |" : " (%.1f), ±%.2g, %.2g |",
+                               100 * share(t->covered, t->answered), 100 * t->half, 100 * t->p95);
+}
+
+static void runs_text(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
+{
+    g_string_append(page, "| sensor | load | what runs |");
+    for (int f = 0; f < FIGURE_COUNT; f++)
+        g_string_append_printf(page, " %s |", figure_names[f]);
+    g_string_append(page, "\n|---|---|---|");
+    for (int f = 0; f < FIGURE_COUNT; f++)
+        g_string_append(page, "---|");
+    g_string_append(page, "\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct stratum *s = &strata[i];
+        if (s->test != TEST_RUNS)
+            continue;
+        g_string_append_printf(page, "| %s | %s | %s |", s->sensor->words, load_of(s), shape_names[s->shape]);
+        for (int f = 0; f < FIGURE_COUNT; f++)
+            figure_cell(page, &tallies[i].figures[f], isfinite(judge_figure_least(s, f)));
+        g_string_append(page, "\n");
+    }
+    g_string_append(page, "\n");
+    for (int f = 0; f < FIGURE_COUNT; f++)
+        g_string_append_printf(page, "- **%s**: %s\n", figure_names[f], figure_words[f]);
+    g_string_append(page, "\n");
+}
+
+static void percent(GString *page, const char *before, int64_t part, int64_t of)
+{
+    if (of > 0)
+        g_string_append_printf(page, "%s%.0f", before, 100 * share(part, of));
+    else
+        g_string_append_printf(page, "%s–", before);
+}
+
+static void steps_cell(GString *page, const struct tally *t)
+{
+    const struct steps_tally *k = &t->steps;
+    percent(page, " ", k->in_step, t->n);
+    percent(page, " · ", k->told, k->in_step);
+    percent(page, " · ", k->feared, k->apart);
+    g_string_append_printf(page, " · %.1f · ±%.2g |", 100 * share(k->silent, t->n), 100 * t->half);
+}
+
+static void steps_text(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
+{
+    g_string_append(page, "| step ÷ T | jitter | 1 s | 5 s | 30 s |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; i < count; i++) { /* the durations of a row are neighbours */
+        const struct stratum *s = &strata[i];
+        if (s->test != TEST_STEPS)
+            continue;
+        bool first = i == 0 || strata[i - 1].test != TEST_STEPS || strata[i - 1].duration_s >= s->duration_s;
+        bool last = i + 1 == count || strata[i + 1].test != TEST_STEPS || strata[i + 1].duration_s <= s->duration_s;
+        if (first)
+            g_string_append_printf(page, "| %g to %g | %g %% |", s->run.step.low, s->run.step.high,
+                                   100 * s->run.jitter);
+        steps_cell(page, &tallies[i]);
+        g_string_append(page, last ? "\n" : "");
     }
     g_string_append(page, "\n");
 }
@@ -174,7 +331,7 @@ static void others(GString *page, const struct stratum *strata, const struct tal
     for (size_t i = 0; i < count; i++) {
         const struct stratum *s = &strata[i];
         const struct tally *t = &tallies[i];
-        if (s->test == TEST_STATISTICAL)
+        if (s->test == TEST_STATISTICAL || s->test >= TEST_RUNS)
             continue;
         g_string_append_printf(page, "| %s | %s | %s | %s | %g s |", test_names[s->test], s->sensor->words,
                                load_of(s), fault_names[s->fault], s->duration_s);
@@ -212,8 +369,11 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
     describe_loads(page);
     g_autofree char *now = clock_format_utc(clock_wall_ns());
     g_string_append_printf(
-        page, "**This run.** N = %" G_GINT64_FORMAT " trials a row and duration, %.10s, estimator version %d.\n\n", n,
-        now, ENERGY_ESTIMATOR_VERSION);
+        page,
+        "**This run.** N = %" G_GINT64_FORMAT " trials a row and duration (half as many whole runs), seed %" G_GUINT64_FORMAT
+        ", %.10s, estimator version %d.\nConstants are set while looking at seed 0, which the smoke of the tests draws; the page "
+        "is of another seed.\n\n",
+        n, strata_seed, now, ENERGY_ESTIMATOR_VERSION);
     verdict_text(page, v);
     g_string_append(page, "\n## Errors: p95 of |error| in % (target)\n\n");
     grid(page, strata, tallies, count, error_cell);
@@ -233,6 +393,10 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
                           "drift, and meet the sensor in\n"
                           "step by chance, the more often the shorter the work.\n\n");
     grid(page, strata, tallies, count, lock_cell);
+    g_string_append(page, runs_words);
+    runs_text(page, strata, tallies, count);
+    g_string_append(page, steps_words);
+    steps_text(page, strata, tallies, count);
     g_string_append(page, "## Boards drawn from the prior (T2), faults and phase lock (T5)\n\n"
                           "T2: gain and offset drawn from the declared prior, combined interval.\n"
                           "T5: share of trials that carry the flag that belongs to the fault; all of them. A load in step with "

@@ -8,12 +8,12 @@
 #include <string.h>
 
 uint64_t strata_seed;
-const char *const test_names[TEST_COUNT] = {"T1", "T2", "T5"};
+const char *const test_names[TEST_COUNT] = {"T1", "T2", "T5", "runs", "steps"};
 
 static void add(GArray *list, enum test test, const struct nature_kind *sensor, enum nature_load load,
                 enum nature_after after, enum fault fault, double duration_s)
 {
-    struct stratum s = {test, sensor, load, after, fault, duration_s};
+    struct stratum s = {test, sensor, load, after, fault, duration_s, SHAPE_ONE, {0}};
     g_array_append_val(list, s);
 }
 
@@ -26,7 +26,7 @@ static bool beats(const struct nature_kind *k, enum nature_load load)
 static void add_kind(GArray *list, const struct nature_kind *k, const double *durations, size_t n)
 {
     for (size_t d = 0; d < n; d++) {
-        for (int load = 0; load < NATURE_LOAD_COUNT; load++) {
+        for (int load = 0; load < NATURE_LOAD_STEP; load++) {
             bool told = beats(k, load) && (durations[d] < 10 || k->locks > 0); /* later readings show it */
             if (!beats(k, load) || k->known)
                 add(list, told ? TEST_FLAGS : TEST_STATISTICAL, k, load, NATURE_AFTER_IDLE, FAULT_NONE, durations[d]);
@@ -45,6 +45,63 @@ static bool fault_fits(const struct nature_kind *k, enum fault fault)
     return k->kind == METER_ENERGY || fault == FAULT_GAP || fault == FAULT_LOST;
 }
 
+static const struct nature_kind *kind_of(const char *name)
+{
+    for (size_t k = 0; k < nature_kind_count; k++)
+        if (g_str_equal(nature_kinds[k].name, name))
+            return &nature_kinds[k];
+    g_error("no sensor class is called %s", name);
+}
+
+/* Whole runs: the sensors of each shape, ended by NULL, and what runs on them. */
+static const struct {
+    enum shape shape;
+    enum nature_load load;
+    enum nature_after after;
+    const char *sensors[6];
+} run_rows[] = {
+    {SHAPE_ONE, NATURE_LOAD_STEADY, NATURE_AFTER_IDLE,
+     {"rapl-1ms", "counter-full", "average-full", "counter-500", "counter-100/25"}},
+    {SHAPE_ONE, NATURE_LOAD_LLM, NATURE_AFTER_IDLE,
+     {"rapl-1ms", "counter-full", "average-full", "counter-500", "counter-100/25"}},
+    {SHAPE_ONE, NATURE_LOAD_LLM, NATURE_AFTER_TAIL, {"rapl-1ms", "counter-full", "average-full", "counter-100/25"}},
+    {SHAPE_ONE, NATURE_LOAD_LLM, NATURE_AFTER_SHELF, {"rapl-1ms", "counter-full", "average-full", "counter-100/25"}},
+    {SHAPE_FOUR, NATURE_LOAD_LLM, NATURE_AFTER_IDLE,
+     {"counter-full", "counter-full-new", "average-full", "counter-100/25"}},
+    {SHAPE_FOUR, NATURE_LOAD_LLM, NATURE_AFTER_SHELF, {"counter-full", "counter-full-new", "counter-100/25"}},
+    {SHAPE_FOUR, NATURE_LOAD_LOCKED, NATURE_AFTER_IDLE, {"counter-100/25"}},
+    {SHAPE_REPEATS, NATURE_LOAD_LLM, NATURE_AFTER_IDLE, {"counter-20/10", "counter-100/25", "power-100/25"}},
+    {SHAPE_REPEATS, NATURE_LOAD_STEPS, NATURE_AFTER_IDLE, {"counter-20/10", "counter-100/25", "power-100/25"}},
+    {SHAPE_REPEATS, NATURE_LOAD_LOCKED, NATURE_AFTER_IDLE, {"counter-20/10", "counter-100/25", "power-100/25"}},
+};
+
+static void add_runs(GArray *list)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(run_rows); i++) {
+        for (const char *const *name = run_rows[i].sensors; *name; name++) {
+            struct stratum s = {.test = TEST_RUNS, .sensor = kind_of(*name), .load = run_rows[i].load,
+                                .after = run_rows[i].after, .duration_s = 5, .shape = run_rows[i].shape};
+            g_array_append_val(list, s);
+        }
+    }
+}
+
+const struct span steps_shares[STEPS_SHARES] = {{0.05, 0.15}, {0.15, 0.45}, {0.45, 0.55}, {0.55, 0.95},
+                                               {0.95, 1.05}, {1.05, 1.9},  {1.9, 2.1},   {2.1, 4}};
+const double steps_jitters[STEPS_JITTERS] = {0.001, 0.01, 0.05};
+
+static void add_steps(GArray *list, const double *durations, size_t n)
+{
+    for (size_t share = 0; share < STEPS_SHARES; share++)
+        for (size_t jitter = 0; jitter < STEPS_JITTERS; jitter++)
+            for (size_t d = 0; d < n; d++) {
+                struct stratum s = {.test = TEST_STEPS, .sensor = kind_of("counter-100/25"),
+                                    .load = NATURE_LOAD_STEP, .duration_s = durations[d],
+                                    .run = {.step = steps_shares[share], .jitter = steps_jitters[jitter]}};
+                g_array_append_val(list, s);
+            }
+}
+
 GArray *strata_list(bool smoke)
 {
     static const double all[] = {1, 5, 30};
@@ -55,6 +112,8 @@ GArray *strata_list(bool smoke)
             if (fault_fits(&nature_kinds[k], f))
                 add(list, TEST_FLAGS, &nature_kinds[k], NATURE_LOAD_LLM, NATURE_AFTER_IDLE, f, 5);
     }
+    add_runs(list);
+    add_steps(list, all, smoke ? 1 : 3);
     return list;
 }
 
@@ -100,6 +159,10 @@ static uint64_t seed_of(const struct stratum *s, int64_t i)
         h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
     for (size_t k = 0; k < G_N_ELEMENTS(parts); k++)
         h = (h ^ parts[k]) * UINT64_C(1099511628211);
+    /* of whole runs and of steps alone, so that the trials of the others stay what they are */
+    uint64_t more[] = {(uint64_t)s->shape, (uint64_t)(s->run.step.low * 1000), (uint64_t)(s->run.jitter * 1e6)};
+    for (size_t k = 0; s->test >= TEST_RUNS && k < G_N_ELEMENTS(more); k++)
+        h = (h ^ more[k]) * UINT64_C(1099511628211);
     /* Scrambled: neighbouring states of the generator would be one stream shifted by a draw. */
     struct sim_rng rng = {h ^ (strata_seed * UINT64_C(0x9fb21c651e98df25)) ^
                           ((uint64_t)(i + 1) * UINT64_C(0xff51afd7ed558ccd))};
@@ -117,7 +180,8 @@ static struct trial make_trial(const struct stratum *s, int64_t i, enum spoil sp
                           .duration_s = s->duration_s,
                           .seed = seed_of(s, i),
                           .gain = 1,
-                          .offset_w = 0};
+                          .offset_w = 0,
+                          .run = s->test == TEST_STEPS ? &s->run : NULL};
 }
 
 /* A board of the declared prior. */
@@ -158,7 +222,7 @@ static uint32_t alarms_of(const struct stratum *s)
 
 bool stratum_is_healthy(const struct stratum *s)
 {
-    return s->fault == FAULT_NONE && !beats(s->sensor, s->load);
+    return s->test < TEST_RUNS && s->fault == FAULT_NONE && !beats(s->sensor, s->load);
 }
 
 struct sample {
@@ -203,11 +267,63 @@ void stratum_print(const struct stratum *s, int64_t n, GString *to)
     }
 }
 
+/* --- whole runs -------------------------------------------------------------------------------------------------- */
+
+/* What an error is a share of: the figure itself, but for the tail, which may be nothing. */
+static double scale_of(const struct run_outcome *o, enum figure f)
+{
+    return fabs(o->figures[f == FIGURE_TAIL ? FIGURE_ENERGY : f].truth_j);
+}
+
+static void run_stratum(const struct stratum *s, int64_t n, enum spoil spoil, struct tally *ret)
+{
+    ret->n = n;
+    g_autofree double *errors = g_new(double, FIGURE_COUNT * (n + 1)), *halves = g_new(double, FIGURE_COUNT * (n + 1));
+    for (int64_t i = 0; i < n; i++) {
+        struct trial trial = make_trial(s, i, spoil);
+        struct run_outcome o;
+        run_trial(&trial, s->shape, &o);
+        for (int f = 0; f < FIGURE_COUNT; f++) {
+            const struct quantity *q = &o.figures[f].found;
+            struct figure_tally *t = &ret->figures[f];
+            double error = q->value - o.figures[f].truth_j, shrink = spoil == SPOIL_NARROW ? 0.5 : 1;
+            if (q->status == QUANTITY_ABSENT)
+                continue;
+            t->covered += error <= shrink * (q->value - q->low) && -error <= shrink * (q->high - q->value);
+            t->bias += error / scale_of(&o, f);
+            halves[f * n + t->answered] = (q->high - q->low) / 2 / scale_of(&o, f);
+            errors[f * n + t->answered++] = fabs(error) / scale_of(&o, f);
+        }
+    }
+    for (int f = 0; f < FIGURE_COUNT; f++) {
+        struct figure_tally *t = &ret->figures[f];
+        t->bias /= (double)MAX(1, t->answered);
+        t->p95 = stats_quantile(&errors[f * n], (size_t)t->answered, 0.95);
+        t->half = stats_median(&halves[f * n], (size_t)t->answered);
+    }
+}
+
+/* --- one stratum ------------------------------------------------------------------------------------------------- */
+
+static void count_steps(const struct outcome *o, const struct sample *sample, struct steps_tally *to)
+{
+    bool locked = o->estimate.flags & ENERGY_FLAG(PHASE_LOCKED);
+    to->in_step += o->alike >= STEPS_IN_STEP;
+    to->told += o->alike >= STEPS_IN_STEP && locked;
+    to->apart += o->alike <= STEPS_APART;
+    to->feared += o->alike <= STEPS_APART && locked;
+    to->silent += !sample->covered && !locked;
+}
+
 void stratum_run(const struct stratum *s, int64_t n, enum spoil spoil, struct tally *ret)
 {
     g_autofree double *errors = g_new(double, n + 1), *halves = g_new(double, n + 1);
     memset(ret, 0, sizeof *ret);
     ret->n = n;
+    if (s->test == TEST_RUNS) {
+        run_stratum(s, (n + 1) / 2, spoil, ret); /* dear: half as many */
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         struct trial trial = make_trial(s, i, spoil);
         struct sample sample;
@@ -225,6 +341,7 @@ void stratum_run(const struct stratum *s, int64_t n, enum spoil spoil, struct ta
         if (o.estimate.joules.status != QUANTITY_ABSENT) {
             sample = judge_energy(s, &o);
             ret->covered += sample.covered;
+            count_steps(&o, &sample, &ret->steps);
             told = told || (beats(s->sensor, s->load) && sample.covered); /* an interval that allows for it will do */
             ret->bias += sample.error;
             errors[ret->answered] = fabs(sample.error);

@@ -2,10 +2,18 @@
 /* The strata of the harness, what one of them came to, and the acceptance bands. */
 #pragma once
 
+#include "accuracy/run.h"
 #include "accuracy/trial.h"
 
 /* Tests of the method (docs/methodology.md, "How the numbers are proven"). */
-enum test { TEST_STATISTICAL, TEST_TOTAL, TEST_FLAGS, TEST_COUNT };
+enum test {
+    TEST_STATISTICAL,
+    TEST_TOTAL,
+    TEST_FLAGS,
+    TEST_RUNS,  /* figures of whole runs (run.h) */
+    TEST_STEPS, /* phase lock over steps and their jitter */
+    TEST_COUNT
+};
 extern const char *const test_names[TEST_COUNT];
 
 struct stratum {
@@ -15,6 +23,22 @@ struct stratum {
     enum nature_after after;
     enum fault fault;
     double duration_s;
+    enum shape shape;      /* of a whole run */
+    struct nature_run run; /* steps and their jitter */
+};
+
+struct figure_tally {
+    int64_t answered, covered;
+    double p95, half, bias; /* as a share of the figure; of the tail, of the energy of the work */
+};
+
+/* Of loads whose steps may meet the sensor: what the flag makes of them. */
+#define STEPS_IN_STEP 0.7 /* nature_alike() of at least this much is in step */
+#define STEPS_APART   0.4 /* … of at most this much is not */
+struct steps_tally {
+    int64_t in_step, told;  /* and of those with the flag */
+    int64_t apart, feared;  /* the same */
+    int64_t silent;         /* outside of the interval, without the flag */
 };
 
 struct tally {
@@ -30,8 +54,15 @@ struct tally {
     double p95;           /* 95 % quantile of |error| / truth */
     double bias;          /* mean error / truth */
     double half;          /* median half-width / truth */
+    struct figure_tally figures[FIGURE_COUNT]; /* of whole runs */
+    struct steps_tally steps;
     int64_t bands_missed; /* set by judge() */
 };
+
+#define STEPS_SHARES  8
+#define STEPS_JITTERS 3
+extern const struct span steps_shares[STEPS_SHARES]; /* steps of TEST_STEPS, over T */
+extern const double steps_jitters[STEPS_JITTERS];
 
 extern uint64_t strata_seed;     /* mixed into every trial's seed */
 GArray *strata_list(bool smoke); /* of struct stratum */
@@ -61,6 +92,8 @@ struct verdict {
 /* Trials a stratum that the bands of the method are meant for. */
 #define BANDS_N 1000
 /* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see judge.c). */
+/* The least share of a figure of a whole run that must be covered; NaN: no band. */
+double judge_figure_least(const struct stratum *stratum, enum figure figure);
 void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret);
 
 void report_table(const struct stratum *strata, const struct tally *tallies, size_t count,

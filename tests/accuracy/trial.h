@@ -33,10 +33,12 @@ struct trial {
     double duration_s; /* nominal; the trial draws ± 2 % */
     uint64_t seed;
     double gain, offset_w; /* of the sensor */
+    const struct nature_run *run; /* NULL: nothing else is asked of the board */
 };
 
 struct outcome {
     double truth_j;
+    double alike; /* nature_alike() */
     struct energy_estimate estimate;
 };
 void trial_run(const struct trial *trial, struct outcome *ret);
