@@ -324,6 +324,11 @@ static void add_warnings(const struct energy_known *known, struct energy_scopes 
         struct meter_sensor seen = seen_of(known, i);
         if (c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT && !seen.usable)
             g_ptr_array_add(scopes->warnings, g_strdup_printf("%s was not used: %s", c->id, fault_of(&seen)));
+        if (energy_channel_usable(c) && energy_channel_is_ours(known, c) && seen.proof.verdict[0] &&
+            strcmp(seen.proof.verdict, METER_SEES_ALL) != 0)
+            g_ptr_array_add(scopes->warnings,
+                            g_strdup_printf("%s: the self-test of %s (load: %s) found it %s", c->id, seen.proof.date,
+                                            seen.proof.load, seen.proof.verdict));
     }
 }
 

@@ -280,6 +280,11 @@ static ssize_t sibling(struct meter *meter, const struct meter_channel *c, enum 
     return -1;
 }
 
+static bool is_counter(const struct test *test, size_t channel)
+{
+    return meter_channel_at(test->meter, channel)->kind == METER_ENERGY;
+}
+
 /* Mean of a power channel over a stretch, each reading held until the next; NaN: none. */
 static double mean_w(struct test *test, size_t channel, int64_t from_ns, int64_t to_ns)
 {
@@ -345,7 +350,7 @@ static bool check_moves(struct test *test, size_t channel, int64_t from_ns, int6
     for (unsigned i = 1; i < points->len; i++)
         moves |= p[i].status == METER_READ_OK && p[i - 1].status == METER_READ_OK && p[i].raw != p[i - 1].raw;
     add_row(test, c, METER_CHECK_STUCK, moves ? "pass" : "fail", NAN, NAN,
-            moves ? "the counter moves" : "the counter stood still, or could not be read, while the load went on");
+            moves ? "it moves" : "it stood still, or could not be read, while the load went on");
     return moves;
 }
 
@@ -372,7 +377,7 @@ static void check_sight(struct test *test, size_t channel, int64_t period_ns, co
     if (!(fit.swing_w >= SWING_LEAST * fit.mean_w) || !(fit.explained >= EXPLAINED)) {
         bool reached = fit.explained >= EXPLAINED / 5;
         add_sight(test, c, reached ? "undetermined" : "not_run", reached ? "undetermined" : "not_run", NAN,
-                  "the load does not show in this counter clearly enough: what it sees stays unknown");
+                  "the load does not show in this sensor clearly enough: what it sees stays unknown");
         return;
     }
     bool average = fit.low_s > AVERAGE_TIMES * period_s && fit.seconds > AVERAGE_S;
@@ -408,7 +413,7 @@ static bool run_bursts(struct test *test, int64_t period_ns, GArray *bursts, GEr
     return true;
 }
 
-/* Counters of like periods are looked at through the same bursts. */
+/* Sensors of like periods are looked at through the same bursts. */
 static bool check_sights(struct test *test, const size_t *counters, const int64_t *periods, const bool *moves,
                          size_t count, GError **error)
 {
@@ -511,23 +516,34 @@ static bool run_all(struct test *test, const size_t *counters, size_t count, GEr
         return false;
     test->cpu_share = share_of_cpu(test);
     for (size_t i = 0; i < count; i++)
-        if (moves[i]) {
+        if (moves[i] && is_counter(test, counters[i])) {
             check_scale(test, counters[i]);
             check_channel(test, counters[i]);
         }
     return check_sights(test, counters, periods, moves, count, error);
 }
 
-json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struct meter_selftest_options *options,
-                       GError **error)
+/* Those that are tested, into ret: every counter; where a device has none, power that nobody knows the window of.
+ * Returns how many. */
+static size_t sensors_of(struct meter *meter, bool counters, size_t *ret)
 {
-    g_autofree size_t *counters = g_new(size_t, meter_channel_count(meter) + 1);
     size_t count = 0;
     for (size_t i = 0; i < meter_channel_count(meter); i++) {
         const struct meter_channel *c = meter_channel_at(meter, i);
-        if (c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT)
-            counters[count++] = i;
+        bool counter = c->kind == METER_ENERGY, power = c->kind == METER_POWER_INSTANT && c->window_ns == 0;
+        if (c->status == QUANTITY_ABSENT || !(counters ? counter : power))
+            continue;
+        if (counters || sibling(meter, c, METER_ENERGY) < 0)
+            ret[count++] = i;
     }
+    return count;
+}
+
+json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struct meter_selftest_options *options,
+                       GError **error)
+{
+    g_autofree size_t *tested = g_new(size_t, meter_channel_count(meter) + 1);
+    size_t counters = sensors_of(meter, true, tested), count = counters + sensors_of(meter, false, tested + counters);
     if (!count) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED,
                     "there is no energy counter to test; 'llem meter list' says why, and '-s modelled' tests the CPU-time model");
@@ -548,9 +564,9 @@ json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struc
     test.sampler = sampler;
     test.rows = json_array();
     int64_t stretch_ns = options && options->observer_ns ? options->observer_ns : OBSERVER_NS;
-    bool ok = run_all(&test, counters, count, error);
+    bool ok = run_all(&test, tested, count, error);
     if (!sampler_stop(sampler, ok ? error : NULL) || !ok ||
-        !check_observer(&test, counters, count, stretch_ns, error)) {
+        (counters && !check_observer(&test, tested, counters, stretch_ns, error))) {
         json_decref(test.rows);
         return NULL;
     }

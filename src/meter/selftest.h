@@ -36,15 +36,15 @@ struct meter_selftest_options {
 };
 
 /*
- * Checks every energy counter under a load: whether it moves, agrees with the power beside it, sees all of the time or
- * a part of each period, and adds up the 1-s average (each a row by its name: stuck, mis_scaled, duty_cycled,
- * follows_average); E(k) of k = 1…16 batches has no intercept and no lack of fit, windows add up, equal windows are
- * equal, a quarter more work is found (positive control); then what the sampler itself adds, idle and busy. Energies of
- * windows are above idle. It proves consistency, not accuracy: gain and offset of a sensor cannot show here. Takes a
- * minute or two. {"schema", "quiet", "load_cpu_share", "rows": [{"channel", "check", "verdict":
- * "pass|fail|undetermined|not_run", "value", "limit", "words"}]}; undetermined: over its limit on a machine that was
- * not quiet, or by a load that is no exact amount. New reference. Errors: UNSUPPORTED (no counter to test), METER, IO,
- * and those of the load.
+ * Checks every energy counter under a load, and, where a device has none, what its power sensor of unknown window sees:
+ * whether it moves, agrees with the power beside it, sees all of the time or a part of each period, and adds up the 1-s
+ * average (each a row by its name: stuck, mis_scaled, duty_cycled, follows_average); E(k) of k = 1…16 batches has no
+ * intercept and no lack of fit, windows add up, equal windows are equal, a quarter more work is found (positive
+ * control); then what the sampler itself adds, idle and busy. Energies of windows are above idle. It proves
+ * consistency, not accuracy: gain and offset of a sensor cannot show here. Takes a minute or two. {"schema", "quiet",
+ * "load_cpu_share", "rows": [{"channel", "check", "verdict": "pass|fail|undetermined|not_run", "value", "limit",
+ * "words"}]}; undetermined: over its limit on a machine that was not quiet, or by a load that is no exact amount. New
+ * reference. Errors: UNSUPPORTED (no counter to test), METER, IO, and those of the load.
  */
 json_t *meter_selftest(struct meter *meter, struct meter_load *load, const struct meter_selftest_options *options,
                        GError **error);

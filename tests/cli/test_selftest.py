@@ -17,6 +17,8 @@ COUNTERS = {
     "follows_average": {"source": "average"},
     "mis_scaled": {"gain": 0.8},
     "stuck": {"stuck_s": 0},
+    "power, sees_all": False,
+    "power, duty_cycled": False,
 }
 IDS = [f"GPU-{i}0000000-0000-4000-8000-000000000000" for i in range(len(COUNTERS))]
 
@@ -34,7 +36,9 @@ def board(llem, build_dir, tmp_path):
         load = [{"type": "constant", "watts": 80}, {"type": "cpu", "pid_file": str(pid_file), "watts_per_core": 240},
                 {"type": "wander", "watts": 0.2}]
         base = {"architecture": "unknown", "load": load, "average": {"window_ms": 1000}}
-        devices = [{**base, "uuid": uuid, "counter": counter} for uuid, counter in zip(IDS, COUNTERS.values(), strict=True)]
+        instant = {"power, sees_all": {"window_ms": 100}}
+        devices = [{**base, "uuid": uuid, "counter": counter, "instant": instant.get(fault, {})}
+                   for uuid, (fault, counter) in zip(IDS, COUNTERS.items(), strict=True)]
         (tmp_path / "boards.json").write_text(json.dumps({"devices": devices}))
         return llem
 
@@ -59,8 +63,10 @@ def verdicts(llem):
                         "--option", "token_us=5000", timeout=400)
         rows = json.loads(done.stdout)["rows"]
         found = {uuid: {} for uuid in IDS}
-        for row in rows:
-            found[row["channel"].split(":")[1]][row["check"]] = row["verdict"]
+        for row in rows:  # of boards with a counter that is what is judged
+            _, uuid, kind = row["channel"].split(":")
+            if kind == "energy" or COUNTERS[list(COUNTERS)[IDS.index(uuid)]] is False:
+                found[uuid][row["check"]] = row["verdict"]
         if not any("undetermined" in (v.get("duty_cycled"), v.get("mis_scaled")) for v in found.values()):
             break
     return done, found
@@ -77,6 +83,7 @@ def test_an_engine_s_load_finds_each_fault_and_runs_use_the_verdict(board, tmp_p
     named = ("stuck", "mis_scaled", "duty_cycled", "follows_average")
     for uuid, fault in zip(IDS, COUNTERS, strict=True):
         failed = [check for check in named if found[uuid].get(check) == "fail"]
+        fault = fault.split(", ")[-1]
         assert failed == [fault] * (fault in named), (fault, found[uuid])
         assert fault == "stuck" or found[uuid]["duty_cycled"] != "not_run"
 
@@ -91,6 +98,11 @@ def test_an_engine_s_load_finds_each_fault_and_runs_use_the_verdict(board, tmp_p
     assert part["coverage"]["share"] <= 0.25
     assert {"partial_coverage", "selftest_failed"} <= set(record["flags"])
     assert metric(record, "energy_j")["value"] is not None
+    assert any(f"{IDS[1]}:energy: the self-test of " in w and "found it duty_cycled" in w for w in record["warnings"])
+
+    record, power = run_on(llem, tmp_path, 5, "power")
+    assert power["joules"]["sensor"].endswith(":power_instant") and power["coverage"]["verdict"] == "sees_all"
+    assert "partial_coverage" not in record["flags"]
 
 
 def test_a_verdict_is_of_its_board_and_driver(board, tmp_path):
