@@ -108,6 +108,12 @@ const char *frame_rule_name(enum frame_rule rule); /* "refuse", … */
     X(DRIVER, "driver", "environment.gpus.driver_version", UNSWEPT, "the drivers", "scheduling, clocks and sensors are its") \
     X(GOVERNOR, "governor", "environment.cpu.governor", UNSWEPT, "the CPU governors", "clocks of the host")            \
     X(CPU, "cpu", "environment.cpu.model", UNSWEPT, "the processors", "the host feeds the boards")                     \
+    X(ALLOWED, "cpus_allowed", "environment.cpu.allowed", UNSWEPT, "the CPUs allowed", "pinning: other caches, other clocks") \
+    X(QUOTA, "cpu_quota", "environment.cpu.quota_cpus", UNSWEPT, "the quotas of CPU time", "a quota holds the engine back")   \
+    X(HUGEPAGES, "huge_pages", "environment.memory.transparent_hugepages", WARN, "the huge pages",                     \
+      "how memory is mapped changes its speed")                                                                        \
+    X(VARIABLES, "variables", "environment.variables", WARN, "the variables of runtimes",                              \
+      "they change the work: see environment.variables")                                                               \
     X(UUID, "board", "machine.boards", WARN, "the boards themselves",                                                  \
       "the gain of a sensor cancels on one board only; between two of a kind both gains and the boards' spread (8 % "  \
       "unless measured) count")                                                                                        \

@@ -157,7 +157,7 @@ struct quantity frame_metric(const struct frame *frame, size_t run, enum result_
                          .method = texts_at(&frame->texts, origin->method),
                          .sensor = texts_at(&frame->texts, origin->sensor)};
     for (uint32_t i = 0; i < row->n_intervals; i++)
-        if (row->intervals[i].metric == metric) {
+        if (frame_interval_metrics(row)[i] == metric) {
             q.low = row->intervals[i].low;
             q.high = row->intervals[i].high;
         }

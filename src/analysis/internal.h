@@ -17,14 +17,13 @@ struct frame_origin {
 };
 
 struct frame_interval {
-    uint32_t metric;
     double low, high;
 };
 
 struct frame_row {
     double value[METRIC_COUNT];
     uint32_t origin[METRIC_COUNT]; /* index of frame->origins */
-    struct frame_interval *intervals; /* of the metrics that have one: few do */
+    struct frame_interval *intervals; /* of the metrics that have one (few do), and behind them which: uint32_t */
     uint32_t n_intervals;
     uint32_t key[FRAME_KEY_COUNT];
     uint64_t flags; /* bit i: frame->flags[i] */
@@ -51,6 +50,12 @@ struct frame {
     GPtrArray *flag_words; /* char *, their meanings */
     GHashTable *groups;    /* GBytes of the keys → number + 1 */
 };
+
+/* Of which metrics the intervals are. */
+static inline uint32_t *frame_interval_metrics(const struct frame_row *row)
+{
+    return (uint32_t *)(void *)(row->intervals + row->n_intervals);
+}
 
 uint32_t texts_number(struct texts *texts, const char *text);
 /* NULL: 0. */

@@ -23,14 +23,22 @@ static uint32_t origin_number(struct frame *frame, const struct quantity *q)
 static void take_metrics(struct frame *frame, struct frame_row *row, const json_t *record)
 {
     struct frame_interval found[METRIC_COUNT];
+    uint32_t metrics[METRIC_COUNT];
     for (int i = 0; i < METRIC_COUNT; i++) {
         struct quantity q = record ? result_metric_of(record, i) : quantity_absent(NULL);
         row->value[i] = q.value;
         row->origin[i] = origin_number(frame, &q);
-        if (q.status != QUANTITY_ABSENT && !(isnan(q.low) && isnan(q.high)))
-            found[row->n_intervals++] = (struct frame_interval){(uint32_t)i, q.low, q.high};
+        if (q.status == QUANTITY_ABSENT || (isnan(q.low) && isnan(q.high)))
+            continue;
+        metrics[row->n_intervals] = (uint32_t)i;
+        found[row->n_intervals++] = (struct frame_interval){q.low, q.high};
     }
-    row->intervals = g_memdup2(found, row->n_intervals * sizeof found[0]);
+    size_t n = row->n_intervals;
+    row->intervals = g_malloc(n * (sizeof found[0] + sizeof metrics[0]));
+    if (n > 0) {
+        memcpy(row->intervals, found, n * sizeof found[0]);
+        memcpy(frame_interval_metrics(row), metrics, n * sizeof metrics[0]);
+    }
 }
 
 /* --- Energy ------------------------------------------------------------------------------------------------------------ */

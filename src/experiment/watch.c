@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PERIOD_NS     (50 * NS_PER_MS)
+#define PERIOD_NS     (100 * NS_PER_MS)
 #define LATE_NS       (500 * NS_PER_MS) /* a look that comes later than any busy machine makes it */
 #define SLEPT_NS      NS_PER_MS         /* more than reading two clocks one after the other takes */
 #define SHARE_MAX     0.01              /* of the window, throttled or waiting for memory */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to experiment: whether the engine could go on working all the time. A thread looks twenty times a second at
+/* Internal to experiment: whether the engine could go on working all the time. A thread looks ten times a second at
  * the state of its processes, the quota of its control group, the pressure on memory and the clocks; what that says of
  * the window is judged afterwards, together with the stamps of the tokens. */
 #pragma once

@@ -19,7 +19,9 @@ static const char base_record[] =
     " 'engine': {'name': 'e', 'version': '1', 'adapter_version': '1', 'resolved': {'batch': 1}, 'substitutions': []},"
     " 'model': {'form': 'q8_0', 'weights_bytes': 100},"
     " 'machine': {'boards': ['GPU-1'], 'devices': ['gpu']},"
-    " 'environment': {'cpu': {'model': 'c', 'governor': 'performance'}, 'gpus': {'driver_version': '580', 'devices': ["
+    " 'environment': {'cpu': {'model': 'c', 'governor': 'performance', 'allowed': '0-3', 'quota_cpus': 2},"
+    " 'memory': {'transparent_hugepages': 'madvise'}, 'variables': {},"
+    "  'gpus': {'driver_version': '580', 'devices': ["
     BOARD("GPU-1", "H100", "700000", "1", "1") ", " BOARD("GPU-2", "H100", "700000", "1", "1") ", "
     BOARD("GPU-3", "A100", "700000", "1", "1") "]}},"
     " 'workload': {'input_ids_sha256': 'in', 'output_tokens': [24], 'output_ids_sha256': 'out'},"
@@ -106,6 +108,10 @@ static const struct {
     {FRAME_KEY_DRIVER, "{'environment': {'gpus': {'driver_version': '590'}}}"},
     {FRAME_KEY_GOVERNOR, "{'environment': {'cpu': {'governor': 'powersave'}}}"},
     {FRAME_KEY_CPU, "{'environment': {'cpu': {'model': 'd'}}}"},
+    {FRAME_KEY_ALLOWED, "{'environment': {'cpu': {'allowed': '0'}}}"},
+    {FRAME_KEY_QUOTA, "{'environment': {'cpu': {'quota_cpus': 0.5}}}"},
+    {FRAME_KEY_HUGEPAGES, "{'environment': {'memory': {'transparent_hugepages': 'never'}}}"},
+    {FRAME_KEY_VARIABLES, "{'environment': {'variables': {'OMP_NUM_THREADS': '1'}}}"},
     {FRAME_KEY_UUID, "{'machine': {'boards': ['GPU-2']}}"},
     {FRAME_KEY_THROTTLED, "{'metrics': {'throttle_s': {'status': 'measured', 'value': 0.5}}}"},
     {FRAME_KEY_METHOD, "{'metrics': {'joules_per_output_token': {'method': 'trapezoid'}}}"},
