@@ -225,14 +225,14 @@ static void line(GString *page, const struct stratum *strata, const struct tally
 {
     bool any = false;
     g_autoptr(GString) row = g_string_new(NULL);
+    g_string_append_printf(row, "| %s | %s |", kind->words,
+                           after == NATURE_AFTER_IDLE ? nature_load_names[load] : nature_after_names[after]);
     for (int d = 0; d < COLUMNS; d++) {
         const struct stratum *s = find(strata, count, TEST_STATISTICAL, kind, load, after, columns[d]);
         if (!s && cell == lock_cell)
             s = find(strata, count, TEST_FLAGS, kind, load, after, columns[d]);
         if (cell == lock_cell && !kind->partial)
             return;
-        if (s && !any)
-            g_string_append_printf(row, "| %s | %s |", kind->words, load_of(s));
         any = any || s;
         if (s)
             cell(row, s, &tallies[s - strata]);
