@@ -8,8 +8,8 @@ from studies import check_records, metric, the_study, write
 
 pytestmark = pytest.mark.timing
 
-WORK = {"sim.device": "gpu", "sim.decode_load": 1, "sim.token_us": 20000, "max_output_tokens": 100, "n": 1, "energy.modelled": False, "energy.max_repeats": 1,
-        "warmup.enabled": False, "memory_gate.settle_seconds": 0}
+WORK = {"sim.device": "gpu", "sim.decode_load": 1, "sim.token_us": 20000, "max_output_tokens": 100, "n": 1, "energy.modelled": False,
+        "energy.max_repeats": 1, "warmup.enabled": False, "memory_gate.settle_seconds": 0}
 # What the counter of each board is, and what the test must call it.
 COUNTERS = {
     "sees_all": {},

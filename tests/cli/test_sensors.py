@@ -316,7 +316,8 @@ def test_the_scope_of_a_counter_is_what_it_agrees_with(llem, build_dir, tmp_path
     llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(tmp_path / "boards.json")}
     channels = json.loads(llem.ok("meter", "list", "--json", "--sysroot", tmp_path))["channels"]
     found = {c["id"].split(":")[-1]: c["scope"] for c in channels if c["kind"] in ("energy", "power_instant", "power_average")}
-    power = {} if faults else {f"power_{k}{s}": f"GPU {w}" for k in ("instant", "average") for s, w in (("", "board"), ("_module", "module"))}
+    places = (("", "board"), ("_module", "module"))
+    power = {} if faults else {f"power_{k}{s}": f"GPU {w}" for k in ("instant", "average") for s, w in places}
     assert found == {**({"power_instant": "GPU board", "power_average": "GPU board"} if faults else power), **scopes}
 
 
