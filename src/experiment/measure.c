@@ -187,10 +187,10 @@ static GArray *prepare_all(const struct setting *s, struct block *block, GError 
 
 /* What the end of the warm-up shows of the sensors, seen in the quiet behind it: a counter that follows the 1-s
  * average, how late readings are. */
-static void learn_of_warmup(const struct setting *s)
+static void learn_of_warmup(const struct setting *s, const struct block *block)
 {
     const struct stretch *at = &s->warmup->at;
-    if (!at->t1_ns)
+    if (!at->t1_ns || block->rests_from_ns != at->t1_ns) /* other work lies between: its steps are not the warm-up's */
         return;
     const struct energy_window w = {at->t0_ns - NS_PER_S, at->t0_ns, at->t1_ns, clock_mono_ns(), 1, 0, 0};
     g_autoptr(owned_scopes) scopes = sensors_scopes(s->sensors, w.guard_from_ns, w.guard_to_ns, NULL);
@@ -205,7 +205,7 @@ static bool keep_quiet_before(const struct setting *s, struct block *block, GErr
     int64_t from_ns = block->window.guard_from_ns;
     if (!pace_wait_until(s->pace, from_ns + block->plan.guard.pre_ns, error))
         return false;
-    learn_of_warmup(s);
+    learn_of_warmup(s, block);
     struct block_plan now = plan_for(s, block->plan.repeats);
     block->plan.guard = now.guard;
     return pace_wait_until(s->pace, from_ns + now.guard.pre_ns, error);
@@ -246,10 +246,13 @@ static bool work_between_guards(const struct setting *s, const GArray *batches, 
 /* An engine that has rested since the warm-up, or since the block before, has cooled and lowered its clocks. */
 static bool warm_again(const struct setting *s, int64_t last_work_ns, struct block *block, GError **error)
 {
+    block->rests_from_ns = last_work_ns;
     if (!s->warmup->at.t1_ns || clock_mono_ns() - last_work_ns < RESTED_NS)
         return true;
     block->rewarmed = true;
-    return warmup_again(s->in, s->pace, s->session, AGAIN_FIRST, error);
+    bool ok = warmup_again(s->in, s->pace, s->session, AGAIN_FIRST, error);
+    block->rests_from_ns = clock_mono_ns();
+    return ok;
 }
 
 /* last_work_ns: when the engine worked last. */
