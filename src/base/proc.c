@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 bool proc_become_subreaper(void)
@@ -178,6 +179,15 @@ char *proc_describe_status(int wait_status)
     if (WIFSIGNALED(wait_status))
         return g_strdup_printf("killed by signal %d (%s)", WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
     return g_strdup_printf("wait status %d", wait_status);
+}
+
+int64_t proc_cpu_ns(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec ts;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) != 0)
+        return 0;
+    return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
 char *proc_value(const char *text, const char *key)

@@ -175,22 +175,13 @@ static int64_t machine_busy_ns(int64_t *ret_cpus)
     return ticks * (NS_PER_S / sysconf(_SC_CLK_TCK));
 }
 
-static int64_t process_cpu_ns(pid_t pid)
-{
-    clockid_t clock;
-    struct timespec ts;
-    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) != 0)
-        return 0;
-    return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
 struct machine_use machine_use_now(const struct engine_loaded *loaded)
 {
     struct machine_use use = {.own_ns = clock_process_cpu_ns()};
     use.busy_ns = machine_busy_ns(&use.cpus);
     use.t_ns = clock_mono_ns();
     for (size_t i = 0; i < loaded->n_pids; i++)
-        use.engine_ns += process_cpu_ns((pid_t)loaded->pids[i]);
+        use.engine_ns += proc_cpu_ns((pid_t)loaded->pids[i]);
     use.own_ns += use.engine_ns;
     return use;
 }

@@ -31,6 +31,7 @@ struct look {
     int64_t told_ns;      /* how long llem said that it had stopped us */
     int64_t throttled_ns; /* for the quota, over all CPUs and groups */
     int64_t memory_ns;    /* in which nothing went on for want of memory */
+    int64_t cpu_ns;       /* of the engine */
     int64_t faults;       /* pages of the engine that came from a disk */
     bool stopped;         /* a process of the engine is stopped by a signal or a debugger */
 };
@@ -167,8 +168,10 @@ static void look(struct watch *watch)
                        .told_ns = suspend_told_ns(),
                        .throttled_ns = throttled_ns(&watch->cpu),
                        .memory_ns = memory_ns(&watch->memory)};
-    for (size_t i = 0; i < watch->n_pids; i++)
+    for (size_t i = 0; i < watch->n_pids; i++) {
+        now.cpu_ns += proc_cpu_ns(watch->pids[i]);
         look_at_process(watch->pids[i], &now);
+    }
     g_array_append_val(watch->looks, now);
 }
 
@@ -352,6 +355,28 @@ static int64_t usual_step_ns(const struct engine_generation *g)
     return steps->len ? (int64_t)stats_median((const double *)(const void *)steps->data, steps->len) : 0;
 }
 
+/* Cores the engine kept busy in a stretch, by the looks within it; NaN: fewer than two. */
+static double cores_busy(const struct judgement *j, int64_t from_ns, int64_t to_ns)
+{
+    const struct look *first = NULL, *last = NULL;
+    for (size_t i = 0; i < j->n; i++) {
+        if (j->looks[i].t_ns < from_ns || j->looks[i].t_ns > to_ns)
+            continue;
+        first = first ? first : &j->looks[i];
+        last = &j->looks[i];
+    }
+    return first == last ? NAN : (double)(last->cpu_ns - first->cpu_ns) / (double)(last->t_ns - first->t_ns);
+}
+
+/* Nothing came out for too long. What the engine did meanwhile tells work on something else from waiting. */
+static void add_silence(struct judgement *j, int64_t from_ns, int64_t to_ns)
+{
+    double cores = cores_busy(j, from_ns, to_ns);
+    add_pause(j, "no_tokens", from_ns, to_ns - from_ns);
+    if (!isnan(cores))
+        json_object_set_new(json_array_get(j->pauses, json_array_size(j->pauses) - 1), "cores", json_real(cores));
+}
+
 /* Most of it is explained. */
 static bool is_explained(const struct judgement *j, int64_t from_ns, int64_t to_ns)
 {
@@ -370,7 +395,7 @@ static void judge_tokens(struct judgement *j, const struct engine_generation *g)
     for (guint i = 1; i < tokens->len; i++) {
         const struct token *a = &g_array_index(tokens, struct token, i - 1), *b = a + 1;
         if (!b->first && b->t_ns - a->t_ns > longest_ns && !is_explained(j, a->t_ns, b->t_ns))
-            add_pause(j, "no_tokens", a->t_ns, b->t_ns - a->t_ns);
+            add_silence(j, a->t_ns, b->t_ns);
     }
 }
 

@@ -91,6 +91,13 @@ def test_an_engine_that_is_silent(llem):
     record = run(llem, {"sim.token_us": [50000] * 10 + [1000000] + [50000]})
     assert "paused" in record["flags"]
     assert causes(record) == {"no_tokens": pytest.approx(1, abs=0.3)}
+    assert record["machine"]["pauses"][0]["cores"] < 0.2
+
+
+def test_an_engine_that_is_busy_with_something_else(llem):
+    record = run(llem, {"sim.token_us": [50000] * 10 + [1000000] + [50000], "sim.decode_load": 1})
+    [silence] = [p for p in record["machine"]["pauses"] if p["cause"] == "no_tokens"]
+    assert silence["cores"] > 0.3
 
 
 def test_slow_steps_are_no_pause(llem):
