@@ -64,6 +64,15 @@ def test_what_the_engine_has_beyond_is_listed(llem):
     assert "does not have: token_us" in done.stdout
 
 
+@pytest.mark.parametrize("devices", ['["npu"]', '["gpu", "cpu"]', '"cpu"'])
+def test_kinds_of_devices_that_are_not_known_or_not_its_own_are_refused(llem, devices):
+    """What such an engine works on nobody would measure; the second says nothing of a GPU in `device`."""
+    toy.install(llem, program=toy.block("python").replace('"device": "cpu"', f'"device": "cpu", "devices": {devices}'))
+    done = llem.run("run", write(llem.folder / "s.yaml", TOY), "-o", llem.folder / "results", timeout=120)
+    assert done.returncode == 1
+    assert "devices" in the_study(llem.folder / "results").error()["message"]
+
+
 def test_its_fields_are_documented(llem, folder):
     text = llem.ok("config", "fields", "toy")
     assert "toy.token_us" in text and "1000000" in text and "Time of one token." in text

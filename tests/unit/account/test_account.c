@@ -193,6 +193,20 @@ static void test_doubts_of_the_record(void)
     account_known_clear(&rig.known);
 }
 
+/* A GPU with two energies of which none counts: a CPU's, read beside it, does not count in their place. */
+static void test_a_record_whose_scopes_contest(void)
+{
+    struct rig rig;
+    rig_init(&rig);
+    g_autoptr(json_t) record = record_of(&rig, 0);
+    jsonx_set_at(record, "machine.on_gpu", json_true());
+    jsonx_set_at(record, "energy.scopes", json_pack("[{s:s}, {s:s}]", "scope", METER_SCOPE_MODULE, "scope",
+                                                    METER_SCOPE_GPU));
+    g_autoptr(owned_result) r = account(&rig, record, false);
+    g_assert_cmpint(result_get(r, METRIC_ENERGY).status, ==, QUANTITY_ABSENT);
+    account_known_clear(&rig.known);
+}
+
 static void test_a_record_without_a_window(void)
 {
     struct account_run run;
@@ -306,6 +320,7 @@ int main(int argc, char **argv)
     g_test_add_func("/account/shifted", test_a_shifted_window_does_not_cover);
     g_test_add_func("/account/doubts", test_doubts_of_the_record);
     g_test_add_func("/account/no-window", test_a_record_without_a_window);
+    g_test_add_func("/account/contested", test_a_record_whose_scopes_contest);
     g_test_add_func("/account/join", test_join);
     g_test_add_func("/account/join-refuses", test_join_refuses);
     return g_test_run();
