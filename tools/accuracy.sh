@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole accuracy harness: errors and coverage of the estimators on simulated sensors (`make accuracy`).
 # Prints the table, writes docs/accuracy.md and build/release/accuracy.json. Minutes of work: LLEM_CAMPAIGN_N trials a
-# stratum (default 1000) on LLEM_JOBS processes (default: all processors). Status 1 when a band was missed; the page is
+# stratum (default 800) on LLEM_JOBS processes (default: all processors). Status 1 when a band was missed; the page is
 # written all the same and says which.
 set -euo pipefail
 cd "$(dirname "$0")/.."
