@@ -214,9 +214,10 @@ static double settle(struct answer *ret, const struct sensor *sensor, double aft
     return half * MAX(lever, 0) + hidden;
 }
 
-/* ∫ (P − P_settled) from t1 on: from the counter behind e1, by the near level between t1 and e1. */
+/* ∫ (P − P_settled) from t1 on: from the counter behind e1, by the near level between t1 and e1. What the work may hold
+ * of it, or it of the work, is as uncertain here as there: split_u, J. */
 static void follow_tail(const struct edges *e, const struct sensor *sensor, const struct energy_window *window,
-                        const struct ends *ends, struct answer *ret)
+                        const struct ends *ends, double split_u, struct answer *ret)
 {
     double d = duration(window), to = clock_seconds(window->guard_to_ns - window->t0_ns);
     ssize_t last = edges_last_before(e, to);
@@ -227,7 +228,8 @@ static void follow_tail(const struct edges *e, const struct sensor *sensor, cons
     double span = e->at[last].t - e->at[e1].t;
     ret->tail =
         e->at[last].c - e->at[e1].c - ret->post.far * span + (ret->post.watts - ret->post.far) * (ends->t1 - d);
-    ret->tail_u = level_u(&ret->post, span) * (span + ends->t1 - d);
+    double levels_u = level_u(&ret->post, span) * (span + ends->t1 - d);
+    ret->tail_u = sqrt(levels_u * levels_u + split_u * split_u);
 }
 
 /* --- the sum ----------------------------------------------------------------------------------------------------- */
@@ -270,7 +272,8 @@ static void pad(const struct edges *e, const struct sensor *sensor, const struct
     if (!sensor->counter)
         parts_add(&ret->parts, STATS_RECTANGULAR, e->spread * gap / 2, 0);
     add_duty(ret, e, sensor, d, fabs(ret->joules / d - ret->pre.watts));
-    follow_tail(e, sensor, window, ends, ret);
+    double lag = level_step(&ret->pre, &ret->post) * sensor->delay_half;
+    follow_tail(e, sensor, window, ends, sqrt((unsettled * unsettled + lag * lag) / 3), ret); /* both rectangular */
 }
 
 static bool usable(const struct edges *edges, struct answer *ret)
