@@ -186,7 +186,7 @@ int64_t proc_cpu_ns(pid_t pid)
     clockid_t clock;
     struct timespec ts;
     if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) != 0)
-        return 0;
+        return -1;
     return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 

@@ -138,8 +138,10 @@ static bool read_engine_stamps(const json_t *row, struct engine_request *r, GErr
                         jsonx_get_int(stamps, "last_token_ns", false, &r->last_token_ns, error)));
 }
 
-/* The engine's own stamps are of the same clock as the others, and in the order of what they tell. */
-static bool check_engine_stamps(const struct engine_request *r, const struct engine_work *work, GError **error)
+/* The engine's own stamps are of the same clock as the others, and in the order of what they tell. A request waits and
+ * begins before its first token is out: latencies are differences of these. */
+static bool check_engine_stamps(const json_t *row, const struct engine_request *r, const struct engine_work *work,
+                                GError **error)
 {
     const struct {
         const char *name;
@@ -150,7 +152,7 @@ static bool check_engine_stamps(const struct engine_request *r, const struct eng
                   {"last_token_ns", r->last_token_ns}};
     int64_t before_ns = work->t0_ns;
     for (size_t i = 0; i < G_N_ELEMENTS(stamps); i++) {
-        if (stamps[i].at_ns == 0)
+        if (!json_is_integer(json_object_get(json_object_get(row, "engine_stamps"), stamps[i].name)))
             continue;
         if (stamps[i].at_ns < work->t0_ns || stamps[i].at_ns > work->t1_ns)
             return bad(error, r->id,
@@ -161,7 +163,11 @@ static bool check_engine_stamps(const struct engine_request *r, const struct eng
             return bad(error, r->id, "engine_stamps: %s lies before the stamp ahead of it", stamps[i].name);
         before_ns = stamps[i].at_ns;
     }
-    return true;
+    if (MAX(r->queued_ns, r->scheduled_ns) <= r->stamps_ns[0])
+        return true;
+    return bad(error, r->id, "engine_stamps: %s lies %.6f s after the stamp of the first output token",
+               r->queued_ns > r->stamps_ns[0] ? "queued_ns" : "scheduled_ns",
+               clock_seconds(MAX(r->queued_ns, r->scheduled_ns) - r->stamps_ns[0]));
 }
 
 /* Prompt tokens from a cache: only where load told of one, and never the last, from which the first token follows. */
@@ -199,7 +205,7 @@ static bool read_request(const json_t *row, const struct engine_batch_times *win
         return bad(error, r->id, "it says batch %" G_GINT64_FORMAT ", it was prepared in %" G_GINT64_FORMAT, r->batch,
                    window->batch);
     return read_tokens(ids, stamps, r, error) && check_counts(r, asked, error) && check_stamps(r, window, error) &&
-           check_cached(r, outcome->prefix_cache, error) && check_engine_stamps(r, &outcome->work, error);
+           check_cached(r, outcome->prefix_cache, error) && check_engine_stamps(row, r, &outcome->work, error);
 }
 
 static const struct prepared *batch_of(const struct outcome *o, guint i)

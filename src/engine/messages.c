@@ -87,9 +87,12 @@ static bool read_pids(const json_t *list, struct engine_loaded *ret, GError **er
     ret->pids = g_new0(int64_t, ret->n_pids);
     for (size_t i = 0; i < ret->n_pids; i++) {
         ret->pids[i] = json_integer_value(json_array_get(list, i));
-        if (ret->pids[i] > 0)
+        bool again = false; /* its CPU time would count twice */
+        for (size_t k = 0; k < i; k++)
+            again = again || ret->pids[k] == ret->pids[i];
+        if (ret->pids[i] > 0 && !again)
             continue;
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "'pids' must list process ids");
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "'pids' must list process ids, each once");
         return false;
     }
     return true;

@@ -183,6 +183,7 @@ struct machine_use {
     int64_t cpus;    /* that it is counted over */
     int64_t own_ns;  /* of the engine and this process */
     int64_t engine_ns; /* of the engine alone */
+    bool gone; /* a process of the engine could not be read: the two above lack it */
 };
 
 /* How a block is to be measured. */

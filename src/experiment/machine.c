@@ -15,7 +15,8 @@
 #define FOREIGN_SHARE_MAX 0.02 /* of the engine's CPU time: docs/methodology.md */
 #define OTHER_GPU_MAX     0.05 /* mean utilisation of a board that is not the run's */
 
-#define NO_GUARDS "no quiet time was kept around the work: no sensor needs it"
+#define PROCESS_GONE "a process that the engine named cannot be read: it is not there, or ended before its work did"
+#define NO_GUARDS    "no quiet time was kept around the work: no sensor needs it"
 
 struct machine {
     char **boards;           /* UUIDs of the run's boards, ended by NULL; NULL: it works on none, or not known yet */
@@ -180,8 +181,11 @@ struct machine_use machine_use_now(const struct engine_loaded *loaded)
     struct machine_use use = {.own_ns = clock_process_cpu_ns()};
     use.busy_ns = machine_busy_ns(&use.cpus);
     use.t_ns = clock_mono_ns();
-    for (size_t i = 0; i < loaded->n_pids; i++)
-        use.engine_ns += proc_cpu_ns((pid_t)loaded->pids[i]);
+    for (size_t i = 0; i < loaded->n_pids; i++) {
+        int64_t cpu_ns = proc_cpu_ns((pid_t)loaded->pids[i]);
+        use.gone = use.gone || cpu_ns < 0;
+        use.engine_ns += MAX(0, cpu_ns);
+    }
     use.own_ns += use.engine_ns;
     return use;
 }
@@ -212,6 +216,8 @@ static void report_cpu(const struct block *block, struct result *r)
     const char *reason = NULL;
     if (a->busy_ns < 0 || b->busy_ns < 0)
         reason = "/proc/stat cannot be read";
+    else if (a->gone || b->gone)
+        reason = PROCESS_GONE;
     else if (window_s <= 0 || tick_noise_s(window_s, 0) > FOREIGN_SHARE_MAX * window_s)
         reason = "the window is too short for the kernel's ticks of CPU time";
     double share = reason ? NAN : others_s / (window_s * (double)b->cpus), ratio = reason ? NAN : others_s / base_s;
@@ -231,7 +237,9 @@ static void report_cpu_of_engine(const struct experiment *x, struct result *r)
     for (size_t i = 0; i < block->generation.n_requests; i++)
         tokens += (double)block->generation.requests[i].n_out;
     struct quantity q = quantity_absent("the engine names no process of its own");
-    if (x->session.loaded.n_pids > 0 && tokens > 0)
+    if (block->use_before.gone || block->use_after.gone)
+        q = quantity_absent(PROCESS_GONE);
+    else if (x->session.loaded.n_pids > 0 && tokens > 0)
         q = quantity_of(session_status(&x->session), seconds / tokens, "CPU clocks of the engine's processes", NULL);
     result_set(r, METRIC_CPU_OUTPUT, q);
 }

@@ -169,7 +169,7 @@ static void look(struct watch *watch)
                        .throttled_ns = throttled_ns(&watch->cpu),
                        .memory_ns = memory_ns(&watch->memory)};
     for (size_t i = 0; i < watch->n_pids; i++) {
-        now.cpu_ns += proc_cpu_ns(watch->pids[i]);
+        now.cpu_ns += MAX(0, proc_cpu_ns(watch->pids[i]));
         look_at_process(watch->pids[i], &now);
     }
     g_array_append_val(watch->looks, now);
@@ -388,13 +388,27 @@ static bool is_explained(const struct judgement *j, int64_t from_ns, int64_t to_
     return covered_ns > (to_ns - from_ns) / 2;
 }
 
+/* A request that joined had begun in the silence, or its first token came out with the one that ended it: its
+ * prompt was computed meanwhile, and the others waited for it. */
+static bool worked_on_prompt(const struct engine_generation *g, int64_t to_ns, int64_t step_ns)
+{
+    for (size_t i = 0; i < g->n_requests; i++) {
+        const struct engine_request *q = &g->requests[i];
+        int64_t first_ns = q->stamps_ns[0];
+        if (first_ns >= to_ns && (q->scheduled_ns ? q->scheduled_ns < to_ns : first_ns <= to_ns + step_ns))
+            return true;
+    }
+    return false;
+}
+
 static void judge_tokens(struct judgement *j, const struct engine_generation *g)
 {
     g_autoptr(GArray) tokens = tokens_of(g);
-    int64_t longest_ns = MAX(GAP_NS, GAP_STEPS * usual_step_ns(g));
+    int64_t step_ns = usual_step_ns(g), longest_ns = MAX(GAP_NS, GAP_STEPS * step_ns);
     for (guint i = 1; i < tokens->len; i++) {
         const struct token *a = &g_array_index(tokens, struct token, i - 1), *b = a + 1;
-        if (!b->first && b->t_ns - a->t_ns > longest_ns && !is_explained(j, a->t_ns, b->t_ns))
+        if (!b->first && b->t_ns - a->t_ns > longest_ns && !is_explained(j, a->t_ns, b->t_ns) &&
+            !worked_on_prompt(g, b->t_ns, step_ns))
             add_silence(j, a->t_ns, b->t_ns);
     }
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import support
+import toy
 from studies import check_records, metric, the_study, write
 
 pytestmark = pytest.mark.timing
@@ -109,6 +110,42 @@ def test_a_long_prompt_is_no_pause(llem):
     """Batches one after the other: the time before a first token is work on the prompt."""
     record = run(llem, {"n": 2, "sim.prefill_us_per_token": 100000, "max_output_tokens": 5})
     assert "paused" not in record["flags"]
+
+
+JOINS = """
+class Joins(Adapter):
+    def run(self, batch, requests):
+        done = super().run(batch, requests)  # a step is a token of each; the last request joins after its prompt
+        at = done["window"]["t0_ns"]
+        for row in done["requests"]:
+            row["stamps_ns"] = [at + 20_000_000 * k for k in range(1, 11)] + [at + 1_200_000_000 + 20_000_000 * k for k in range(10)]
+        joined = done["requests"][-1]
+        joined["stamps_ns"] = [at + JOINED + 20_000_000 * k for k in range(20)]
+        if STARTED:
+            joined["engine_stamps"] = {"scheduled_ns": at + STARTED}
+        return done
+
+if __name__ == "__main__":
+    fd = int(os.environ.pop("LLEM_ENGINE_FD"))
+    os.set_inheritable(fd, False)
+    Joins(socket.socket(fileno=fd)).serve()
+"""
+
+
+@pytest.mark.parametrize("joined_ms, started_ms, paused", [
+    (1205, 0, False),  # its first token comes with the step that ends the silence
+    (1500, 190, False),  # its prompt, begun before, takes more steps than one
+    (1500, 0, True), (1500, 1250, True),
+])
+def test_a_prompt_that_joins_is_no_pause(llem, joined_ms, started_ms, paused):
+    """Requests under way wait while the prompt of another is computed."""
+    text = toy.block("python").partition("if __name__")[0]
+    toy.install(llem, program=text + f"JOINED, STARTED = {joined_ms}_000_000, {started_ms}_000_000\n" + JOINS)
+    work = {k: v for k, v in WORK.items() if not k.startswith("sim.")}
+    work |= {"backend": "toy", "n": 2, "max_output_tokens": 20, "toy.token_us": 60000}
+    llem.ok("run", write(llem.folder / "s.yaml", work), "-o", llem.folder / "results")
+    record = the_study(llem.folder / "results").result()
+    assert causes(record) == ({"no_tokens": pytest.approx(1, abs=0.01)} if paused else {})
 
 
 def test_all_of_a_run_stands_still(llem):
