@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of the sensors: the rows of the sources. */
+/* Checks of the sensors: the rows of the sources, and what they are calibrated by. */
 #include "preflight/rows.h"
 
 #include "base/sources.h"
+#include "energy/energy.h"
 #include "meter/meter.h"
 
 #include <string.h>
@@ -147,6 +148,60 @@ static void probe_any(const struct preflight_question *q, struct preflight_findi
     ret->hint = g_strdup("`llem meter list` says what each source lacks; energy.modelled: true adds a modelled value");
 }
 
+/* --- Their calibration ------------------------------------------------------------------------------------------------ */
+
+static char *calibration_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    (void)p;
+    if (nth > 0 || !config || !config_has(config, FIELD_ENERGY_CALIBRATION))
+        return NULL;
+    return g_strdup_printf("%s for %s", config_string(config, FIELD_ENERGY_CALIBRATION),
+                           config_string(config, FIELD_ENERGY_BACKEND));
+}
+
+/* How many channels a file was read for, of those that could have one. */
+struct calibrated {
+    size_t fit, asked;
+    GError *error; /* the first, or NULL */
+};
+
+static struct calibrated read_calibrations(const char *place, const char *source)
+{
+    struct calibrated read = {0};
+    const char *const named[] = {source, NULL};
+    g_autofree const char **usual = meter_sources_asked(NULL, SOURCE_BY_AUTO);
+    g_autoptr(owned_meter) meter =
+        meter_open(&(struct meter_options){.sources = strcmp(source, SOURCE_AUTO) != 0 ? named : usual}, NULL);
+    for (size_t i = 0; meter && i < meter_channel_count(meter); i++) {
+        const struct meter_channel *c = meter_channel_at(meter, i);
+        struct energy_calibration found;
+        if (!gives_joules(c) || c->status == QUANTITY_ABSENT || c->status == QUANTITY_MODELLED)
+            continue;
+        read.asked++;
+        read.fit += energy_calibration_load(place, c->device, &found, read.error ? NULL : &read.error);
+    }
+    return read;
+}
+
+/* One file is of one board, and the others here need none; a file in a folder is of the board that it is named
+ * after. */
+static void probe_calibration(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    const char *place = config_string(q->config, FIELD_ENERGY_CALIBRATION);
+    const struct diag_span *at = config_place(q->config, FIELD_ENERGY_CALIBRATION);
+    struct calibrated read = read_calibrations(place, config_string(q->config, FIELD_ENERGY_BACKEND));
+    g_autoptr(GError) error = read.error;
+    if (error && (read.fit == 0 || g_file_test(place, G_FILE_TEST_IS_DIR)))
+        preflight_find(ret, PREFLIGHT_FAILS, at, "energy.calibration: %s", error->message);
+    else if (read.fit > 0)
+        preflight_find(ret, PREFLIGHT_OK, NULL, "is of a sensor that is here");
+    else if (read.asked > 0)
+        preflight_find(ret, PREFLIGHT_LACKS, at, "energy.calibration: %s has no file of a sensor that is here: energy "
+                       "will be uncalibrated", place);
+    else
+        preflight_find(ret, PREFLIGHT_ABSENT, NULL, "no sensor is here that it could be of");
+}
+
 const struct preflight_check preflight_sensor_rows[] = {
     {.id = "sensor.source",
      .why = "energy is what a sensor measured, or it is absent",
@@ -158,5 +213,10 @@ const struct preflight_check preflight_sensor_rows[] = {
      .remedy = "`llem meter list` says what each source lacks; energy.modelled: true adds a modelled value",
      .key = any_key,
      .probe = probe_any},
+    {.id = "sensor.calibration",
+     .why = "a file of another board, or one that cannot be, would leave energy uncalibrated",
+     .remedy = "the file of this board; `llem meter list` has the names of boards",
+     .key = calibration_key,
+     .probe = probe_calibration},
     {0},
 };

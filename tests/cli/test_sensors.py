@@ -33,12 +33,12 @@ def board(**more):
 def boards(llem, build_dir, tmp_path):
     """boards(devices, fields): runs WORK beside simulated boards; the record and the finished process."""
 
-    def run(devices, fields=None, faults=None, expect=0, **options):
+    def run(devices, fields=None, faults=None, expect=0, arguments=(), **options):
         script = tmp_path / "boards.json"
         script.write_text(json.dumps({"devices": devices, **({"faults": faults} if faults else {})}))
         env = {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(script)}
         path = write(tmp_path / "s.yaml", {**WORK, **(fields or {})})
-        done = llem.run("run", path, "-o", tmp_path / "results", env=env, timeout=150, **options)
+        done = llem.run("run", path, "-o", tmp_path / "results", *arguments, env=env, timeout=150, **options)
         assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
         study = the_study(tmp_path / "results")
         check_records(llem, study)
@@ -393,12 +393,34 @@ def test_joules_come_from_the_folder_alone(boards, build_dir, tmp_path, devices)
     assert again["GPU board"] == pytest.approx(scopes["GPU board"], rel=1e-5)
 
 
+@pytest.mark.parametrize("form", ["file", "folder"])
+@pytest.mark.parametrize("wrong, said", [
+    ({"uuid": "GPU-11111111-0000-4000-8000-000000000000"}, "it is the calibration of GPU-11111111-"),
+    ({"gain": 95}, "expected a gain of 0.5 to 2"),
+])
+def test_wrong_calibration_is_an_error_before_the_study(llem, build_dir, tmp_path, form, wrong, said):
+    """Of another board, or with a gain that cannot be: no run begins. The right file of one of two boards is none."""
+    (tmp_path / "boards.json").write_text(json.dumps({"devices": [board(uuid=UUID), board(uuid=UUID[:-1] + "1")]}))
+    env = {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(tmp_path / "boards.json")}
+    file = tmp_path / f"{UUID}.json"
+    place = file if form == "file" else tmp_path
+    right = {"uuid": UUID, "gain": 1.01, "offset_w": 0.0, "u_gain": 0.01}
+    study = write(tmp_path / "s.yaml", {**WORK, "energy.calibration": str(place)})
+    file.write_text(json.dumps({**right, **wrong}))
+    done = llem.run("run", study, "-o", tmp_path / "results", env=env)
+    assert done.returncode == 2 and "error: energy.calibration: " in done.stderr and said in done.stderr
+    assert not (tmp_path / "results").exists()
+    file.write_text(json.dumps(right))
+    assert "sensor.calibration" in llem.run("doctor", study, env=env).stdout
+    assert "energy.calibration" not in llem.run("plan", study, env=env).stderr
+
+
 def test_broken_calibration_is_told_once(boards, tmp_path):
     """Not used, and said once, though its energy is asked for before the work is judged and again for the record."""
     folder = tmp_path / "calibration"
     folder.mkdir()
     (folder / f"{UUID}.json").write_text(json.dumps({"uuid": UUID, "gain": 95, "offset_w": 0.0, "u_gain": 0.01}))
-    record, _ = boards([board()], {"energy.calibration": str(folder)})
+    record, _ = boards([board()], {"energy.calibration": str(folder)}, arguments=["--skip-preflight"])
     assert len([w for w in record["warnings"] if w.startswith(f"calibration of {UUID} not used: ")]) == 1
     assert "uncalibrated" in record["flags"]
     assert metric(record, "energy_j")["value"] == pytest.approx(truth_j(record), rel=0.005)
