@@ -88,8 +88,10 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
     ret->joules = edges_at(edges, d + shift) - edges_at(edges, shift);
     answer_add_unit(ret, d, 0);
     add_ends(ret, edges, &sensor, d, 0.25);
-    if (sensor.unseen > 0)
+    if (sensor.unseen > 0) {
+        ret->flags |= ENERGY_FLAG(PARTIAL_COVERAGE);
         parts_add(&ret->parts, STATS_RECTANGULAR, sensor.unseen * sensor.period * range_near(edges, d / 2, d), 0);
+    }
     ret->peak = peak_of(edges, d);
 }
 
@@ -118,6 +120,8 @@ void trapezoid_estimate(const struct energy_channel *channel, const struct edges
     if (before_t < d)
         sum += before_p * (d - MAX(before_t, 0));
     ret->joules = sum;
+    if (sensor.unseen > 0)
+        ret->flags |= ENERGY_FLAG(PARTIAL_COVERAGE);
     answer_add_unit(ret, d, 0);
     add_ends(ret, edges, &sensor, d, 0.5);
     parts_add(&ret->parts, STATS_RECTANGULAR, edges->spread * MIN(edges->gap, d) / 2, 0);

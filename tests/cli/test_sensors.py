@@ -66,6 +66,14 @@ def test_joules_are_the_truth_s(boards):
     assert record["energy"]["guard"]["post_ns"] > 1e9
 
 
+@pytest.mark.parametrize("architecture, part", [("hopper", True), ("ada", False)])
+def test_a_sensor_that_sees_a_part_is_told_without_guards_too(boards, architecture, part):
+    seen = board(architecture=architecture, instant={"period_ms": 100, "window_ms": 25 if part else 100})
+    record, _ = boards([seen], {"energy.guard_ms": 0})
+    assert metric(record, "energy_j")["method"] == "edge_counter" and "guard_short" in record["flags"]
+    assert ("partial_coverage" in record["flags"]) == part, record["flags"]
+
+
 def test_net_of_idle(boards):
     """A board that always draws the same: nothing is left net of idle, and it is not clamped to a bare 0."""
     record, _ = boards([board()], {"baseline.enabled": True, "baseline.duration_seconds": 2})
