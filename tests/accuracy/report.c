@@ -144,9 +144,9 @@ static const char intro[] =
     "(up to 1 % off its nominal value), the window W, the phase, the delay (up to 350 ms), the rise (up to 250 ms from 10 to\n"
     "90 %), the jitter of each update; idle power that wanders (0.1 to 2 W, memory 50 to 500 ms) and drifts; the work's\n"
     "length (±10 %), its power, the lateness of the sampler.\n\n"
-    "**The estimators are told** what a meter publishes of the sensor (its class, and T and W where a table has them). All\n"
-    "else they find as in a run: T by the product's own characterisation of an idle board, the lag by the steps of four\n"
-    "earlier windows where the row says *lag measured*, readings by the product's own series.\n\n";
+    "**The estimators are told** what a meter publishes of the sensor (its class, the board's power limit, and T and W where\n"
+    "a table has them). All else they find as in a run: T by the product's own characterisation of an idle board, the\n"
+    "lag by the steps of four earlier windows where the row says *lag measured*, readings by the product's own series.\n\n";
 
 static const char runs_words[] =
     "## Whole runs: coverage in %, median half-width and p95 of |error| in % of the figure\n\n"
