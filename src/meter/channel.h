@@ -136,6 +136,7 @@ struct meter_lag {
 
 /* Names of checks that others speak of. */
 #define METER_CHECK_STUCK    "stuck"
+#define METER_CHECK_LOST     "lost"
 #define METER_CHECK_SCALE    "mis_scaled"
 #define METER_CHECK_DUTY     "duty_cycled"
 #define METER_CHECK_AVERAGE  "follows_average"

@@ -37,8 +37,9 @@ struct meter_selftest_options {
 
 /*
  * Checks every energy counter under a load, and, where a device has none, what its power sensor of unknown window sees:
- * whether it moves, agrees with the power beside it, sees all of the time or a part of each period, and adds up the 1-s
- * average (each a row by its name: stuck, mis_scaled, duty_cycled, follows_average); E(k) of k = 1…16 batches has no
+ * whether it moves to the end, agrees with the power beside it, sees all of the time or a part of each period, and
+ * adds up the 1-s average (each a row by its name: stuck, else lost, mis_scaled, duty_cycled, follows_average); E(k) of
+ * k = 1…16 batches has no
  * intercept and no lack of fit, windows add up, equal windows are equal, a quarter more work is found (positive
  * control); then what the sampler itself adds, idle and busy. Energies of windows are above idle. It proves
  * consistency, not accuracy: gain and offset of a sensor cannot show here. Takes a minute or two. {"schema", "quiet",

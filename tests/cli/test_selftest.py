@@ -19,6 +19,7 @@ COUNTERS = {
     "stuck": {"stuck_s": 0},
     "power, sees_all": False,
     "power, duty_cycled": False,
+    "in mid-test, stuck": {"stuck_s": 20},
 }
 IDS = [f"GPU-{i}0000000-0000-4000-8000-000000000000" for i in range(len(COUNTERS))]
 
