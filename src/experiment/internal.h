@@ -210,6 +210,7 @@ struct block {
     bool guard_gave_up;
     bool not_quiescent;  /* the engine worked while it had no requests */
     bool peak_restarted; /* its peaks of memory are of this block */
+    bool cache_kept;     /* the engine has a prefix cache and did not empty it before the work */
     bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
 };
 void block_clear(struct block *block);

@@ -259,11 +259,13 @@ static bool warm_again(const struct setting *s, int64_t last_work_ns, struct blo
 static bool measure_once(const struct setting *s, const struct block_plan *plan, int64_t last_work_ns,
                          struct machine *machine, struct block *ret, GError **error)
 {
+    bool emptied = false;
     *ret = (struct block){.plan = *plan};
     g_autoptr(GArray) batches = prepare_all(s, ret, error);
     if (!batches || !warm_again(s, last_work_ns, ret, error) ||
-        !engine_reset(s->session->engine, true, true, s->pace->deadline_ns, NULL, &ret->peak_restarted, error))
+        !engine_reset(s->session->engine, true, true, s->pace->deadline_ns, &emptied, &ret->peak_restarted, error))
         return false;
+    ret->cache_kept = s->session->loaded.prefix_cache && !emptied;
     machine_see_strangers(machine, s->sensors->meter, &s->session->loaded);
     if (!work_between_guards(s, batches, ret, error) ||
         !engine_collect(s->session->engine, s->pace->deadline_ns, &ret->generation, error))

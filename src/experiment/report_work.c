@@ -50,6 +50,9 @@ void report_engine(const struct experiment *x, struct result *r)
     for (guint i = 0; i < x->sensors.own.warnings->len; i++)
         result_warn(r, "%s", (const char *)g_ptr_array_index(x->sensors.own.warnings, i));
     warn_of_persistence(x, r);
+    if (x->block.cache_kept)
+        result_warn(r, "the engine could not empty its prefix cache before the work: prompts may be taken from what came "
+                       "before it (tokens_in_cached)");
     if (stopped->stage > ENGINE_STOP_SHUTDOWN)
         result_warn(r, "the engine did not end by itself; it took: %s", engine_stop_stage_name(stopped->stage));
 }

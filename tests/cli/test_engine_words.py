@@ -19,8 +19,8 @@ WORK = {"backend": "toy", "n": 2, "max_output_tokens": 9, "energy.backend": "non
 def study(llem):
     """study(old, new, status): of a run of the adapter in which `new` stands for `old`."""
 
-    def go(old, new, status):
-        text = toy.block("python")
+    def go(old, new, status, more=("", "")):
+        text = toy.block("python").replace(*more)
         assert text.count(old) == 1
         toy.install(llem, program=text.replace(old, new).replace("import json, os", "import json, signal, subprocess, os", 1))
         done = llem.run("run", write(llem.folder / "s.yaml", WORK), "-o", llem.folder / "results")
@@ -64,3 +64,13 @@ def test_cpu_time_of_a_process_that_is_not_there(study, pids):
 
 def test_cpu_time_of_processes_that_are_there(study):
     assert metric(study(PIDS, PIDS, 0).result(), "cpu_s_per_output_token")["status"] == "measured"
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_cache_that_is_not_emptied_is_told(study, done):
+    """Then the work may begin with what the warm-up left."""
+    reply = 'return {"prefix_cache": prefix_cache, "peak_memory": False}'
+    answer = reply.replace("prefix_cache,", f"{done},")
+    loads = '"prefix_cache": True, "device": "cpu", "weights_bytes"'
+    record = study(reply, answer, 0, ('"device": "cpu", "weights_bytes"', loads)).result()
+    assert any("could not empty its prefix cache" in w for w in record["warnings"]) == (not done), record["warnings"]
