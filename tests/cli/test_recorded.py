@@ -141,7 +141,7 @@ def test_a_calibrated_board(llem, golden, boards):
 
 
 def test_a_lost_board(llem, golden, boards):
-    boards(board(), faults=[{"call": "nvmlDeviceGetFieldValues", "return": "GPU_IS_LOST", "from_s": 1.0}])
+    boards(board(), faults=[{"call": "nvmlDeviceGetFieldValues", "return": "GPU_IS_LOST", "from_s": 3.0}])
     compare(golden, "lost_board", run(llem, GPU).result())
 
 
