@@ -357,6 +357,9 @@ static nvml_return field_value(struct sim_device *device, struct nvml_field_valu
     case NVML_FI_THROTTLE_POWER_BRAKE:
         field->value_type = NVML_VALUE_ULLONG;
         field->value.ull = 0;
+        if (field->field_id == NVML_FI_THROTTLE_HW_THERMAL)
+            field->value.ull =
+                (unsigned long long)(device->throttled_share * (double)(now_ns - script->epoch_ns));
         return NVML_OK;
     default:
         return NVML_NOT_SUPPORTED;

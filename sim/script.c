@@ -429,6 +429,7 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     check_keys(reader, object, "a device",
                KEYS("name", "uuid", "pci", "vbios", "architecture", "capability", "power_limit_w", "power_limit_min_w",
                     "power_limit_max_w", "temperature_c", "cools_c_per_s", "memory_temperature_c", "utilisation", "clock_mhz",
+                    "throttled_share",
                     "max_clock_mhz", "memory_clock_mhz", "mig", "ecc", "persistence", "module", "module_w",
                     "module_gpu_counter", "process_stride",
                     "memory_total_mib", "memory_reserved_mib", "memory", "memory_partition",
@@ -450,6 +451,7 @@ static void add_device(struct reader *reader, json_t *object, unsigned index)
     device->cools_c_per_s = real(reader, object, "cools_c_per_s", 0);
     device->memory_temperature_c = (unsigned)real(reader, object, "memory_temperature_c", 50);
     device->utilisation = (unsigned)real(reader, object, "utilisation", 0);
+    device->throttled_share = real(reader, object, "throttled_share", 0);
     device->clock_mhz = (unsigned)real(reader, object, "clock_mhz", 1980);
     device->max_clock_mhz = (unsigned)real(reader, object, "max_clock_mhz", 1980);
     device->memory_clock_mhz = (unsigned)real(reader, object, "memory_clock_mhz", 2619);

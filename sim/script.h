@@ -47,6 +47,7 @@ struct sim_device {
     char *name, *uuid, *pci, *vbios;
     unsigned index, architecture, capability;
     unsigned limit_mw, default_limit_mw, min_limit_mw, max_limit_mw;
+    double throttled_share; /* of the time since the epoch, for heat (HW thermal) */
     double cools_c_per_s; /* from temperature_c at the epoch */
     unsigned temperature_c, memory_temperature_c, utilisation, clock_mhz, max_clock_mhz, memory_clock_mhz;
     bool mig, ecc, persistence, module;

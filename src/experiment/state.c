@@ -82,7 +82,10 @@ json_t *cpu_states_json(const struct cpu_state *start, const struct cpu_state *e
 {
     bool counted = start->throttled >= 0 && end->throttled >= start->throttled;
     json_t *tree = json_object();
-    json_object_set_new(tree, "cpus", json_integer((json_int_t)end->cpus));
+    if (end->cpus > 0)
+        json_object_set_new(tree, "cpus", json_integer((json_int_t)end->cpus));
+    else
+        jsonx_set_null(tree, "cpus", "the kernel does not say which CPUs the engine may use");
     json_object_set_new(tree, "governors", end->governors[0] ? json_string(end->governors) : json_null());
     json_object_set_new(tree, "start", cpu_state_json(start));
     json_object_set_new(tree, "end", cpu_state_json(end));
@@ -93,26 +96,47 @@ json_t *cpu_states_json(const struct cpu_state *start, const struct cpu_state *e
 
 /* --- boards ------------------------------------------------------------------------------------------------------ */
 
-/* The last reading of a board's channel at or before a moment; NaN: none of late. first: the one BACK_NS earlier. */
-static double reading_at(const struct sensors *sensors, const char *uuid, enum meter_kind kind, int64_t at_ns,
-                         double *ret_before)
+/* The first and the last reading of a channel in the time before a moment that still tells its state. False: none. */
+static bool readings_before(const struct sensors *sensors, size_t channel, int64_t at_ns, double *ret_first,
+                            double *ret_last)
 {
-    double last = NAN;
-    *ret_before = NAN;
-    for (size_t i = 0; i < sensors->own.energy.channel_count && isnan(last); i++) {
-        const struct meter_channel *c = sensors->own.channels[i];
-        if (c->kind != kind || !meter_channel_of_board(c) || strcmp(c->device, uuid) != 0)
+    g_autoptr(GArray) points = sampler_series(sensors->sampler, channel, at_ns - BACK_NS, at_ns);
+    bool any = false;
+    for (guint k = 0; k < points->len; k++) {
+        const struct meter_point *p = &g_array_index(points, struct meter_point, k);
+        if (p->status != METER_READ_OK || p->first_ns > at_ns)
             continue;
-        g_autoptr(GArray) points = sampler_series(sensors->sampler, i, at_ns - BACK_NS, at_ns);
-        for (guint k = 0; k < points->len; k++) {
-            const struct meter_point *p = &g_array_index(points, struct meter_point, k);
-            if (p->status != METER_READ_OK || p->first_ns > at_ns)
-                continue;
-            last = (double)p->raw * c->scale;
-            *ret_before = isnan(*ret_before) ? last : *ret_before;
-        }
+        *ret_last = (double)p->raw * sensors->own.channels[channel]->scale;
+        *ret_first = any ? *ret_first : *ret_last;
+        any = true;
     }
-    return last;
+    return any;
+}
+
+static bool is_of(const struct meter_channel *c, const char *uuid, enum meter_kind kind)
+{
+    return c->kind == kind && meter_channel_of_board(c) && !strcmp(c->device, uuid);
+}
+
+/* The reading of a board's first channel of a kind at a moment; NaN: none of late. */
+static double reading_at(const struct sensors *sensors, const char *uuid, enum meter_kind kind, int64_t at_ns)
+{
+    double first = NAN, last = NAN;
+    for (size_t i = 0; i < sensors->own.energy.channel_count; i++)
+        if (is_of(sensors->own.channels[i], uuid, kind) && readings_before(sensors, i, at_ns, &first, &last))
+            return last;
+    return NAN;
+}
+
+/* Each reason for lower clocks has a counter of its own, and they overlap: the one that counted most. */
+static double throttled_before(const struct sensors *sensors, const char *uuid, int64_t at_ns)
+{
+    double first = NAN, last = NAN, most = NAN;
+    for (size_t i = 0; i < sensors->own.energy.channel_count; i++)
+        if (is_of(sensors->own.channels[i], uuid, METER_THROTTLE) &&
+            readings_before(sensors, i, at_ns, &first, &last))
+            most = isnan(most) ? last - first : fmax(most, last - first);
+    return most;
 }
 
 void board_state_add(const struct sensors *sensors, const struct energy_window *window, const char *uuid, json_t *tree)
@@ -125,11 +149,8 @@ void board_state_add(const struct sensors *sensors, const struct energy_window *
                    {"temperature_end_c", "clock_end_hz", "throttled_end_s", window->t1_ns}};
     for (size_t i = 0; i < G_N_ELEMENTS(moments); i++) {
         int64_t at_ns = moments[i].at_ns;
-        double before;
-        jsonx_set_real(tree, moments[i].temperature,
-                       reading_at(sensors, uuid, METER_TEMPERATURE, at_ns, &before), none);
-        jsonx_set_real(tree, moments[i].clock, reading_at(sensors, uuid, METER_CLOCK, at_ns, &before), none);
-        double throttled = reading_at(sensors, uuid, METER_THROTTLE, at_ns, &before);
-        jsonx_set_real(tree, moments[i].throttled, throttled - before, none);
+        jsonx_set_real(tree, moments[i].temperature, reading_at(sensors, uuid, METER_TEMPERATURE, at_ns), none);
+        jsonx_set_real(tree, moments[i].clock, reading_at(sensors, uuid, METER_CLOCK, at_ns), none);
+        jsonx_set_real(tree, moments[i].throttled, throttled_before(sensors, uuid, at_ns), none);
     }
 }

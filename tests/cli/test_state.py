@@ -70,6 +70,14 @@ def test_clocks_and_temperature_of_the_board_are_in_the_record(boards):  # noqa:
         assert gpu[f"throttled_{moment}_s"] == 0
 
 
+def test_a_board_that_is_throttled_says_so_by_whichever_reason(boards):  # noqa: F811
+    """Each reason has a counter; that of heat is not the first of them."""
+    record, _ = boards([board(throttled_share=0.4)])
+    [gpu] = record["machine"]["gpus"]
+    assert gpu["throttled_end_s"] == pytest.approx(0.4, abs=0.1)
+    assert metric(record, "throttle_s")["value"] == pytest.approx(0.4 * metric(record, "window_s")["value"], abs=0.1)
+
+
 def test_clocks_and_governors_of_the_cpus(llem, tmp_path):
     """As the kernel shows them: two CPUs of unlike clocks, one of which was throttled while the engine worked."""
     root = tmp_path / "root"
