@@ -206,7 +206,7 @@ unsigned backend_where(const struct backend *backend);
 struct backend_python {
     const char *least;    /* "3.10" */
     const char *variable; /* environment variable that names the interpreter */
-    const char *import;   /* the module whose import proves that it is the right one; or NULL */
+    const char *import;   /* the modules that prove it is the right one, apart by commas; or NULL */
 };
 const struct backend_python *backend_python(const struct backend *backend); /* NULL: it needs none */
 
@@ -247,8 +247,8 @@ enum backend_gpu backend_gpu(const struct backend *backend, const struct backend
 const char *backend_variable(const struct backend *backend);
 /* The interpreter of {python}: its variable, else python3 of PATH. New string. Error: MISSING. */
 char *backend_find_python(const struct backend *backend, GError **error);
-/* True if that interpreter has the least version and imports the module that proves it is the right one, or none is
- * needed. Starts it, and an import may take seconds. Error: MISSING. */
+/* True if that interpreter has the least version and finds the modules that prove it is the right one. True also where
+ * none is needed, or a program of the user's is the adapter. Imports nothing of the engine's. Error: MISSING. */
 bool backend_check_python(const struct backend *backend, GError **error);
 /* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
 char **backend_command(const struct backend *backend, GError **error);

@@ -62,7 +62,8 @@ static void row_ask(struct row *row)
 {
     row->backend = backend_find(row->found->name, &row->error);
     row->command = row->backend ? backend_command(row->backend, &row->error) : NULL;
-    row->version = row->command ? ask_version(row->backend, row->command, &row->error) : NULL;
+    bool ready = row->command && backend_check_python(row->backend, &row->error);
+    row->version = ready ? ask_version(row->backend, row->command, &row->error) : NULL;
 }
 
 static void row_clear(struct row *row)

@@ -100,7 +100,7 @@ bool start_check(const struct backend *backend, int64_t limit_ns, GError **error
     g_autofree char *path = note_path(backend, (const char *const *)argv);
     if (is_noted(path))
         return true;
-    if (!start(backend, (const char *const *)argv, limit_ns, error))
+    if (!backend_check_python(backend, error) || !start(backend, (const char *const *)argv, limit_ns, error))
         return false;
     note(backend, path);
     return true;

@@ -51,7 +51,7 @@ static void probe_any(const struct preflight_question *q, struct preflight_findi
     for (char **name = names; *name; name++) {
         const struct backend *backend = backend_find(*name, NULL);
         g_auto(GStrv) argv = backend ? backend_command(backend, NULL) : NULL;
-        if (argv)
+        if (argv && backend_check_python(backend, NULL))
             g_string_append_printf(here, "%s%s", here->len ? ", " : "", *name);
     }
     if (here->len)

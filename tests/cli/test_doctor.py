@@ -84,9 +84,9 @@ def test_a_wrong_file_is_exit_code_2(llem, tmp_path):
 
 
 @pytest.mark.parametrize("least, module, state, found", [
-    ("3.0", "json", "ok", "python"),
+    ("3.0", "json, os", "ok", "python"),
     ("3.99", "json", "absent", "3.99 is the least. Name another in MY_PYTHON"),
-    ("3.0", "no_such_engine", "absent", "cannot do `import no_such_engine`: ModuleNotFoundError"),
+    ("3.0", "no_such_engine", "absent", "has no no_such_engine; pip install it, or name another interpreter in MY_PYTHON"),
 ])
 def test_the_interpreter_of_an_engine_is_asked(llem, tmp_path, least, module, state, found):
     (tmp_path / "e" / "snake").mkdir(parents=True)

@@ -126,8 +126,10 @@ static const struct {
 } cases[] = {
     {"store.results", "model: m\nbackend: sim\n", PREFLIGHT_FAILS, "results cannot be written to /dev/null/results"},
     {"runner.worker", "model: m\nbackend: sim\n", PREFLIGHT_FAILS, "/nonexistent/worker is not a program"},
-    {"engine.adapter", "model: m\nbackend: pytorch\n", PREFLIGHT_LACKS, "pytorch"},
-    {"engine.adapter", NULL, PREFLIGHT_ABSENT, "pytorch"},
+    {"engine.adapter", "model: m\nbackend: llamacpp\n", PREFLIGHT_LACKS, "llamacpp"},
+    {"engine.adapter", NULL, PREFLIGHT_ABSENT, "llamacpp"},
+    {"engine.python", "model: m\nbackend: pytorch\n", PREFLIGHT_REFUSES, "there is no interpreter /nonexistent/python"},
+    {"engine.python", NULL, PREFLIGHT_ABSENT, "there is no interpreter /nonexistent/python"},
     {"engine.start", "model: m\nbackend: sim\n", PREFLIGHT_REFUSES, ""},
     {"engine.start", NULL, PREFLIGHT_REFUSES, ""},
     {"engine.model", "model: smollm2-135m-instruct\nbackend: llamacpp\n", PREFLIGHT_LACKS, "llem model pull"},
@@ -148,7 +150,7 @@ static void set_machine(void)
     static const char *const variables[][2] = {
         {"LLEM_ENGINES_PATH", LLEM_SOURCE_DIR "/engines"}, {"LLEM_NVML_LIBRARY", "/nonexistent/nvml.so"},
         {"LLEM_SYSROOT", "/nonexistent"},                  {"LLEM_MODELS_DIR", "/nonexistent/models"},
-        {"LLEM_ENGINE_SIM", "/bin/false"},
+        {"LLEM_ENGINE_SIM", "/bin/false"},                 {"LLEM_PYTORCH_PYTHON", "/nonexistent/python"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(variables); i++)
         g_setenv(variables[i][0], variables[i][1], true);
