@@ -32,19 +32,6 @@ static bool cpu_time(int pid, int64_t *ret)
     return true;
 }
 
-/* Process group of /proc/PID/stat; -1 when it cannot be read. The name in brackets may hold anything. */
-static int group_of(const char *pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%s/stat", pid);
-    g_autofree char *text = file_read(path, 4096, NULL, NULL);
-    const char *after = text ? strrchr(text, ')') : NULL;
-    g_auto(GStrv) words = after ? g_strsplit(after, " ", 5) : NULL; /* ")", state, parent, group, the rest */
-    int64_t group;
-    if (!words || g_strv_length(words) < 5 || !num_parse_int(words[3], 0, INT32_MAX, &group, NULL))
-        return -1;
-    return (int)group;
-}
-
 /* Counted from when it was found. */
 static void follow(struct sim_live *live, int pid)
 {
@@ -101,7 +88,8 @@ static void scan(struct sim_live *live)
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
         int64_t pid;
-        if (num_parse_int(name, 1, INT32_MAX, &pid, NULL) && group_of(name) == group)
+        struct proc_entry entry;
+        if (num_parse_int(name, 1, INT32_MAX, &pid, NULL) && proc_read((pid_t)pid, &entry) && entry.group == group)
             follow(live, (int)pid);
     }
     if (dir)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,23 +37,28 @@ int proc_pidfd(pid_t pid)
 #endif
 }
 
-/* The comm field may hold spaces and parentheses: the last ')' ends it. */
-static bool read_entry(const char *name, struct proc_entry *ret)
+/* The comm field may hold anything, spaces and parentheses too: the last ')' ends it. */
+bool proc_read(pid_t pid, struct proc_entry *ret)
 {
-    char path[64], text[512];
-    g_snprintf(path, sizeof path, "/proc/%s/stat", name);
+    char path[64], text[1024];
+    g_snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     text[MAX(n, 0)] = 0;
-    char *after = strrchr(text, ')');
-    int parent, session;
-    if (!after || sscanf(after + 1, " %c %d %*d %d", &ret->state, &parent, &session) != 3)
+    const char *after = strrchr(text, ')');
+    int parent, group, session;
+    /* proc(5): fields 3 (state), 4 (parent), 5 (group), 6 (session), 12 (major faults), 22 (start) */
+    if (!after || sscanf(after + 1,
+                         " %c %d %d %d %*s %*s %*s %*s %*s %" SCNd64
+                         " %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNd64,
+                         &ret->state, &parent, &group, &session, &ret->major_faults, &ret->start_ticks) != 6)
         return false;
-    ret->pid = (pid_t)g_ascii_strtoll(name, NULL, 10);
+    ret->pid = pid;
     ret->parent = parent;
+    ret->group = group;
     ret->session = session;
     return true;
 }
@@ -64,7 +70,7 @@ GArray *proc_snapshot(void)
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
         struct proc_entry entry;
-        if (g_ascii_isdigit(name[0]) && read_entry(name, &entry))
+        if (g_ascii_isdigit(name[0]) && proc_read((pid_t)g_ascii_strtoll(name, NULL, 10), &entry))
             g_array_append_val(all, entry);
     }
     return all;

@@ -23,9 +23,13 @@ bool proc_childless(void);
 GArray *proc_descendants(pid_t pid);
 
 struct proc_entry {
-    pid_t pid, parent, session;
+    pid_t pid, parent, group, session;
     char state; /* 'Z': ended, not reaped */
+    int64_t major_faults; /* pages that came from a disk */
+    int64_t start_ticks;  /* since boot: with the pid it names a process for good */
 };
+/* /proc/PID/stat. False: there is no such process. */
+bool proc_read(pid_t pid, struct proc_entry *ret);
 /* Every process there is, in one walk through /proc: for those who ask several questions of one moment. New array. */
 GArray *proc_snapshot(void);
 GArray *proc_descendants_in(const GArray *snapshot, pid_t pid);

@@ -197,12 +197,8 @@ static enum engine_check_status check_tokenize(struct suite *s)
                                  "The quick brown fox jumps over the lazy dog"};
     struct engine_tokens *tokens;
     g_autoptr(GError) error = NULL;
-    if (!engine_tokenize(s->engine, texts, 3, true, false, suite_soon(s), &tokens, &error)) {
-        const struct engine_failure *f = engine_last_failure(s->engine);
-        if (!g_strcmp0(f->engine_class, "NotSupported"))
-            return suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message);
-        return suite_fail_with(s, error);
-    }
+    if (!engine_tokenize(s->engine, texts, 3, true, false, suite_soon(s), &tokens, &error))
+        return suite_unless_unsupported(s, error);
     bool same = tokens[0].n == tokens[2].n && tokens[0].n > 0 && tokens[1].n > 0 &&
                 !memcmp(tokens[0].ids, tokens[2].ids, tokens[0].n * sizeof(int32_t));
     if (same) {
@@ -247,10 +243,7 @@ static enum engine_check_status check_batch(struct suite *s)
         engine_generation_clear(&g);
         return PASS;
     }
-    const struct engine_failure *f = engine_last_failure(s->engine);
-    if (!g_strcmp0(f->engine_class, "NotSupported"))
-        return suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message);
-    return suite_fail_with(s, error);
+    return suite_unless_unsupported(s, error);
 }
 
 static enum engine_check_status check_batches(struct suite *s)

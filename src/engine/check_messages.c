@@ -77,11 +77,8 @@ enum engine_check_status check_special(struct suite *s)
     g_autoptr(GError) error = NULL;
     struct engine_tokens *text = NULL, *token = NULL;
     size_t n = G_N_ELEMENTS(controls), known = 0;
-    if (!engine_tokenize(s->engine, controls, n, false, false, suite_soon(s), &text, &error)) {
-        const struct engine_failure *f = engine_last_failure(s->engine);
-        bool none = !g_strcmp0(f->engine_class, "NotSupported");
-        return none ? suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message) : suite_fail_with(s, error);
-    }
+    if (!engine_tokenize(s->engine, controls, n, false, false, suite_soon(s), &text, &error))
+        return suite_unless_unsupported(s, error);
     enum engine_check_status status = PASS;
     if (!engine_tokenize(s->engine, controls, n, false, true, suite_soon(s), &token, &error))
         status = suite_fail_with(s, error);
@@ -135,11 +132,8 @@ enum engine_check_status check_collect(struct suite *s)
     enum engine_check_status status = refuse_part(s, batch, 0, "to collect what was not generated");
     if (status != PASS)
         return status;
-    if (!engine_generate(s->engine, &batch, 1, 0, suite_patience(s, 120), &work, &error)) {
-        const struct engine_failure *f = engine_last_failure(s->engine);
-        bool none = !g_strcmp0(f->engine_class, "NotSupported");
-        return none ? suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message) : suite_fail_with(s, error);
-    }
+    if (!engine_generate(s->engine, &batch, 1, 0, suite_patience(s, 120), &work, &error))
+        return suite_unless_unsupported(s, error);
     g_autoptr(json_t) middle = collect_part(s, batch, 1, 1, &error);
     g_autoptr(json_t) all = middle ? collect_part(s, batch, 0, 3, &error) : NULL;
     g_ptr_array_set_size(s->engine->generated, 0); /* collected by hand */
@@ -179,11 +173,8 @@ enum engine_check_status check_in_flight(struct suite *s)
     g_autoptr(GError) error = NULL;
     if (!suite_prepare(s, 4, FEW_TOKENS, &batch, &error))
         return suite_fail_with(s, error);
-    if (!engine_generate(s->engine, &batch, 1, 2, suite_patience(s, 120), &work, &error)) {
-        const struct engine_failure *f = engine_last_failure(s->engine);
-        bool none = !g_strcmp0(f->engine_class, "NotSupported");
-        return none ? suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message) : suite_fail_with(s, error);
-    }
+    if (!engine_generate(s->engine, &batch, 1, 2, suite_patience(s, 120), &work, &error))
+        return suite_unless_unsupported(s, error);
     if (!engine_collect(s->engine, suite_soon(s), &g, &error))
         return suite_fail_with(s, error);
     size_t most = most_at_once(&g);

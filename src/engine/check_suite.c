@@ -20,6 +20,13 @@ enum engine_check_status suite_fail_with(struct suite *s, const GError *error)
     return suite_say(s, ENGINE_CHECK_FAIL, "%s", error->message);
 }
 
+enum engine_check_status suite_unless_unsupported(struct suite *s, const GError *error)
+{
+    const struct engine_failure *f = engine_last_failure(s->engine);
+    bool unsupported = !g_strcmp0(f->engine_class, "NotSupported");
+    return unsupported ? suite_say(s, ENGINE_CHECK_SKIP, "%s", f->engine_message) : suite_fail_with(s, error);
+}
+
 /* --- A process for the case ------------------------------------------------------------------------------------- */
 
 int64_t suite_patience(const struct suite *s, int64_t otherwise_s)

@@ -33,6 +33,8 @@ struct suite {
 enum engine_check_status suite_say(struct suite *s, enum engine_check_status status, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 enum engine_check_status suite_fail_with(struct suite *s, const GError *error);
+/* The same for what an engine need not be able to do: SKIP in its own words where it answered NotSupported. */
+enum engine_check_status suite_unless_unsupported(struct suite *s, const GError *error);
 /* A deadline: the patience asked for, or so many seconds. */
 int64_t suite_patience(const struct suite *s, int64_t otherwise_s);
 int64_t suite_soon(const struct suite *s);

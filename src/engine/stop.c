@@ -5,7 +5,6 @@
 #include "base/proc.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,33 +13,20 @@
 
 /* --- What belongs to the engine --------------------------------------------------------------------------------- */
 
-#define START_FIELD 20 /* behind the name; proc(5) counts it as 22 from the start */
-
 /* False when there is no such process, or only its zombie. */
-static bool process_read(pid_t pid, struct engine_process *ret)
+static bool process_alive(pid_t pid, struct engine_process *ret)
 {
-    char path[32], text[1024];
-    int64_t start;
-    g_snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
+    struct proc_entry entry;
+    if (!proc_read(pid, &entry))
         return false;
-    size_t n = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[n] = '\0';
-    const char *after = strrchr(text, ')'); /* the name may hold anything */
-    g_auto(GStrv) fields = g_strsplit(after ? after + 1 : "", " ", START_FIELD + 2);
-    if (g_strv_length(fields) < START_FIELD + 1 || !num_parse_int(fields[START_FIELD], 0, INT64_MAX, &start, NULL))
-        return false;
-    char state = fields[1][0];
-    *ret = (struct engine_process){pid, start};
-    return state != 'Z' && state != 'X';
+    *ret = (struct engine_process){pid, entry.start_ticks};
+    return entry.state != 'Z' && entry.state != 'X';
 }
 
 static void note_process(struct engine *engine, pid_t pid)
 {
     struct engine_process p;
-    if (pid == engine->pid || pid == getpid() || !process_read(pid, &p))
+    if (pid == engine->pid || pid == getpid() || !process_alive(pid, &p))
         return;
     for (guint i = 0; i < engine->seen->len; i++) {
         const struct engine_process *old = &g_array_index(engine->seen, struct engine_process, i);
@@ -91,7 +77,7 @@ static guint count_left(struct engine *engine)
     for (guint i = 0; i < engine->seen->len; i++) {
         struct engine_process *p = &g_array_index(engine->seen, struct engine_process, i);
         struct engine_process now;
-        if (process_read((pid_t)p->pid, &now) && now.start == p->start)
+        if (process_alive((pid_t)p->pid, &now) && now.start == p->start)
             continue;
         waitpid((pid_t)p->pid, NULL, WNOHANG); /* ours if we are the subreaper; else it does nothing */
         g_array_remove_index_fast(engine->seen, i--);

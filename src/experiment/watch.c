@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -68,25 +67,14 @@ static int64_t clock_ahead_ns(void)
     return clock_gettime(CLOCK_BOOTTIME, &ts) == 0 ? ts.tv_sec * NS_PER_S + ts.tv_nsec - mono_ns : 0;
 }
 
-#define FAULTS_FIELD 10 /* behind the name; proc(5) counts it as 12 from the start, and the state as 3 */
-
 /* Of a process: whether it is stopped, and pages that came from a disk. */
 static void look_at_process(pid_t pid, struct look *ret)
 {
-    char path[32], text[512];
-    int64_t faults;
-    g_snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
+    struct proc_entry entry;
+    if (!proc_read(pid, &entry))
         return;
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
-    const char *after = strrchr(text, ')'); /* the name may hold anything */
-    g_auto(GStrv) fields = g_strsplit(after ? after + 1 : "", " ", FAULTS_FIELD + 2);
-    if (g_strv_length(fields) <= FAULTS_FIELD || !num_parse_int(fields[FAULTS_FIELD], 0, INT64_MAX, &faults, NULL))
-        return;
-    ret->stopped = ret->stopped || fields[1][0] == 'T' || fields[1][0] == 't';
-    ret->faults += faults;
+    ret->stopped = ret->stopped || entry.state == 'T' || entry.state == 't';
+    ret->faults += entry.major_faults;
 }
 
 /* The quota of a group above holds for it too. */

@@ -142,16 +142,10 @@ static bool is_of_container(const char *pid, const char *id)
     return text && strstr(text, id) && !is_monitor(pid);
 }
 
-/* When a process began, in ticks since boot: field 22, the 20th after the name's bracket. */
 static int64_t began_at(pid_t pid)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_autofree char *text = file_read(path, 4096, NULL, NULL);
-    const char *after = text ? strrchr(text, ')') : NULL;
-    g_auto(GStrv) fields = g_strsplit(after ? after + 1 : "", " ", 30);
-    int64_t ticks;
-    bool there = g_strv_length(fields) > 20 && num_parse_int(fields[20], 0, INT64_MAX, &ticks, NULL);
-    return there ? ticks : INT64_MAX;
+    struct proc_entry entry;
+    return proc_read(pid, &entry) ? entry.start_ticks : INT64_MAX;
 }
 
 pid_t docker_first_process(const GArray *pids)
