@@ -2,6 +2,7 @@
 /* Everything that can go wrong with an engine, on request. */
 #include "sim/sim.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,14 +35,26 @@ static void hang(bool hard)
         pause();
 }
 
+/* Returns when the child is what it is meant to be, however late it gets to run. */
 static void leave_child(bool daemon_of_its_own)
 {
-    if (fork() != 0)
+    int ready[2];
+    char none;
+    if (pipe(ready) != 0)
         return;
+    if (fork() != 0) {
+        close(ready[1]);
+        while (read(ready[0], &none, 1) < 0 && errno == EINTR)
+            continue; /* the end of the pipe is the word */
+        close(ready[0]);
+        return;
+    }
     if (daemon_of_its_own) {
         setsid();
         signal(SIGTERM, SIG_IGN);
     }
+    close(ready[0]);
+    close(ready[1]);
     for (;;)
         pause();
 }
