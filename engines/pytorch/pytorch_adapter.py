@@ -4,92 +4,126 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import resource
-from importlib import metadata
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-# Before anything is imported: nothing is fetched, nobody is told, and several processes do not share tokenizer threads.
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1",
-                  TOKENIZERS_PARALLELISM="false")
+from llem_adapter import Adapter, Batch, Load, Loaded, Refused, Request, Stopped, builds, now_ns, options_of, serve, versions
+from ranks import Flag, Ranks, follow, is_follower
 
-from llem_adapter import Adapter, Batch, Load, Loaded, Refused, Request, now_ns, options_of, serve  # noqa: E402
-
+HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "flash-attn")
-BNB = ("bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant")
+LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "flash-attn", "optimum-quanto", "hqq")
+BNB = ("load_in_4bit", "load_in_8bit", "bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant",
+       "llm_int8_threshold")
 GENERATION = ("num_beams", "early_stopping", "length_penalty", "no_repeat_ngram_size", "prompt_lookup_num_tokens",
-              "cache_implementation", "use_cache")
-SAMPLING = ("temperature", "top_k", "top_p", "min_p")
-DECODER = {*SAMPLING, "do_sample", "repetition_penalty", "min_new_tokens"}
+              "max_matching_ngram_size", "cache_implementation", "use_cache")
+NO_SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": None}  # transformers' own top_k would be 50
+DECODER = {*NO_SAMPLING, "do_sample", "repetition_penalty", "min_new_tokens"}
 
 
-def libraries() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
-    return found
+class Part:
+    """Requests that are computed together: their prompts as tensors, shorter ones padded on the left and masked."""
+
+    def __init__(self, torch: Any, requests: list[Request], longest: int, pad: int, eos: set[int], device: Any) -> None:
+        self.requests, self.n_prompt = requests, longest
+        rows = [[pad] * (longest - len(r.token_ids)) + r.token_ids for r in requests]
+        mask = [[0] * (longest - len(r.token_ids)) + [1] * len(r.token_ids) for r in requests]
+        self.inputs = {"input_ids": torch.tensor(rows, device=device), "attention_mask": torch.tensor(mask, device=device)}
+        self.limits = torch.tensor([r.max_tokens for r in requests], device=device)
+        self.looks = torch.tensor([not r.ignore_eos for r in requests], device=device)
+        self.eos = torch.tensor(sorted(eos), device=device) if eos and not all(r.ignore_eos for r in requests) else None
+        self.n_padded = longest * len(requests) - sum(len(r.token_ids) for r in requests)
 
 
 class Steps:
-    """A stopping criterion: sees the sequences after every step, notes when, and knows which requests are done.
+    """A stopping criterion: sees the sequences after every step, notes when, and says which of them are done.
 
-    On a GPU the step is an event in its stream, and nothing waits for it; when all is over its time is its distance from
-    an event whose place on the monotonic clock is known."""
+    On a GPU a step is an event in its stream, and nothing waits for it. When all is over its time is its distance from
+    two events whose places on the monotonic clock are known, one before and one after the work."""
 
-    def __init__(self, batch: Batch, n_prompt: int, eos: set[int], device: Any) -> None:
-        import torch
-
-        self.torch, self.batch, self.n_prompt, self.eos, self.device = torch, batch, n_prompt, eos, device
+    def __init__(self, torch: Any, part: Part, stop: Callable[[int], None], device: Any) -> None:
+        self.torch, self.part, self.stop, self.device = torch, part, stop, device
         self.marks: list[tuple[int, Any]] = []  # length of the sequences, when
-        self.done = [False] * len(batch.requests)
-        self.anchor: Any = None
-        if device.type == "cuda":
-            self.anchor = torch.cuda.Event(enable_timing=True)
-            self.anchor.record()
-            torch.cuda.synchronize(device)
-            self.anchor_ns = now_ns()
+        self.on_gpu = device.type == "cuda"
+        self.first = self.last = self._anchor()
 
-    def _mark(self) -> Any:
-        if self.anchor is None:
-            return now_ns()
+    def _event(self) -> Any:
         event = self.torch.cuda.Event(enable_timing=True)
         event.record()
         return event
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        self.batch.check_stop()
-        length = input_ids.shape[1] - self.n_prompt
-        self.marks.append((length, self._mark()))
-        honours = [not r.ignore_eos for r in self.batch.requests]
-        last = input_ids[: len(self.done), self.n_prompt :].tolist() if any(honours) else None
-        for i, request in enumerate(self.batch.requests):
-            ended = last is not None and honours[i] and bool(self.eos.intersection(last[i]))
-            self.done[i] = self.done[i] or length >= request.max_tokens or ended
-        rows = input_ids.shape[0] // len(self.done)  # of beams
-        return self.torch.tensor([d for d in self.done for _ in range(rows)], device=input_ids.device)
+    def _anchor(self) -> Any:
+        if not self.on_gpu:
+            return None
+        event = self._event()
+        self.torch.cuda.synchronize(self.device)
+        return event, now_ns()
 
-    def stamps(self, count: int) -> list[int]:
-        """When each of the first tokens was out: tokens of one step share its time."""
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        part = self.part
+        length = input_ids.shape[1] - part.n_prompt
+        self.marks.append((length, self._event() if self.on_gpu else now_ns()))
+        self.stop(len(self.marks))
+        beams = input_ids.shape[0] // len(part.requests)
+        done = (part.limits <= length).repeat_interleave(beams)
+        if part.eos is not None:
+            ended = self.torch.isin(input_ids[:, part.n_prompt :], part.eos).any(1)
+            done = done | (part.looks.repeat_interleave(beams) & ended)
+        return done
+
+    def end(self) -> int:
+        """All is out; when."""
+        self.last = self._anchor()
+        return self.last[1] if self.on_gpu else now_ns()
+
+    def _when(self, mark: Any) -> int:
+        if not self.on_gpu:
+            return int(mark)
+        (first, first_ns), (last, last_ns) = self.first, self.last
+        share = first.elapsed_time(mark) / max(first.elapsed_time(last), 1e-6)
+        return int(first_ns + min(share, 1.0) * (last_ns - first_ns))
+
+    def stamps(self) -> list[int]:
+        """When each token of a sequence was out: tokens of one step share its time."""
         stamps: list[int] = []
         for length, mark in self.marks:
-            at_ns = mark if self.anchor is None else self.anchor_ns + int(1e6 * self.anchor.elapsed_time(mark))
-            stamps += [at_ns] * (min(length, count) - len(stamps))
+            stamps += [self._when(mark)] * (length - len(stamps))
         return stamps
+
+
+class Penalty:
+    """Repetition penalty that does not see the padding: the work of a request is the same in any batch."""
+
+    def __init__(self, torch: Any, penalty: float, mask: Any) -> None:
+        self.torch, self.penalty, self.mask = torch, penalty, mask
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        n, rows = self.mask.shape[1], input_ids.shape[0] // self.mask.shape[0]
+        padded = self.mask.repeat_interleave(rows, 0) == 0
+        prompt = self.torch.where(padded, input_ids[:, n - 1 : n], input_ids[:, :n])
+        ids = self.torch.cat([prompt, input_ids[:, n:]], dim=1)
+        found = scores.gather(1, ids)
+        found = self.torch.where(found < 0, found * self.penalty, found / self.penalty)
+        return scores.scatter(1, ids, found)
 
 
 class PyTorch(Adapter):
     name, version, engine = "llem-engine-pytorch", "1", "transformers"
-    options = options_of(os.path.join(os.path.dirname(os.path.abspath(__file__)), "engine.json"))
+    options = options_of(os.path.join(HERE, "engine.json"))
 
     def __init__(self) -> None:
         self.model: Any = None
+        self.assistant: Any = None
+        self.ranks: Ranks | None = None
+        self.flag: Flag | None = None
 
     def hello(self) -> dict[str, Any]:
-        found = libraries()
+        found = versions(LIBRARIES)
         return {"engine_version": found.get("transformers"), "libraries": found}
 
     def schema(self) -> Any:
@@ -101,81 +135,153 @@ class PyTorch(Adapter):
     # --- load
 
     def load(self, load: Load) -> Loaded:
-        import torch
-        import transformers
-
+        self.close()
         if not load.model_path:
             raise Refused("LoadFailed", "load: a folder with config.json is needed")
         unknown = set(load.decoder) - DECODER
         if unknown:
             raise Refused("UnknownKey", f"load: decoder: there is no {', '.join(sorted(unknown))}", unknown=sorted(unknown))
-        self.close()
-        self.torch, self.load_options, self.decoder = torch, load.options, load.decoder
+        if load.options["tp_plan"]:
+            if not load.options["tp_size"]:
+                raise Refused("BadValue", "load: 'tp_plan' needs 'tp_size', the number of ranks")
+            self.ranks = Ranks(load.options["tp_size"], os.path.abspath(__file__))
+            self.flag = self.ranks.flag
+            self.ranks.tell("load", load)
+        weights = self.load_here(load)
+        weights += sum(self.ranks.answers()) if self.ranks else 0
+        return self._loaded(load, weights)
+
+    def _loaded(self, load: Load, weights: int) -> Loaded:
+        torch, o = self.torch, load.options
+        resolved = {**o, "precision": load.precision or "fp32", "dtype": self.dtype, "random_seed": self.seed,
+                    "attn_implementation": self.model.config._attn_implementation, "device": str(self.device),
+                    "cache_implementation": (o["cache_implementation"] or "dynamic") if o["use_cache"] else None}
+        facts = {"threads": torch.get_num_threads(), "parameters": sum(p.numel() for p in self.model.parameters()),
+                 "builds": builds(LIBRARIES)}
+        places = {str(place) for place in getattr(self.model, "hf_device_map", {}).values()}
+        beside = self.device.type == "cuda" and bool(places & {"cpu", "disk"})
+        return Loaded(resolved, versions(["transformers"])["transformers"], "gpu" if self.device.type == "cuda" else "cpu",
+                      devices=["gpu", "cpu"] if beside else (), batch=o["batch_size"], weights_bytes=weights, facts=facts,
+                      pids=[os.getpid(), *(self.ranks.pids() if self.ranks else [])])
+
+    def load_here(self, load: Load) -> int:
+        """Of this rank; the bytes of its weights."""
+        import torch
+        import transformers
+
+        self.torch, self.transformers, self.load_options, self.decoder = torch, transformers, load.options, load.decoder
+        self.max_input = load.max_input_tokens
         self.seed = load.random_seed or 0
         if load.options["n_threads"]:
             torch.set_num_threads(load.options["n_threads"])
-        torch.manual_seed(self.seed)
-        self.device = self._device(load)
+        self._sow()
+        self.asked = self._device(load)
         dtype = getattr(torch, DTYPES[load.precision or "fp32"])
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(load.model_path, **self._model_options(load, dtype))
-        self.model.eval()
-        if not load.options["device_map"] and not load.options["tp_plan"]:
-            self.model.to(self.device)
+        self.model = self._model(load, load.model_path, dtype, self._placement(load))
         self.device = next(self.model.parameters()).device
         self._check(load, dtype)
         eos = self.model.generation_config.eos_token_id
         self.eos = set(eos if isinstance(eos, list) else [eos]) - {None}
         self.model.generation_config = transformers.GenerationConfig()  # the folder's own would fill in what is not asked for
-        self.tokenizer = self._tokenizer(transformers, load)
+        self.tokenizer = self._tokenizer(load)
+        self._assist(load, dtype)
         if load.options["torch_compile"]:
             self.model.forward = torch.compile(self.model.forward, mode=load.options["torch_compile_mode"],
                                                backend=load.options["torch_compile_backend"])
-        weights = sum(p.numel() * p.element_size() for p in self.model.parameters())
-        resolved = {**load.options, "precision": load.precision or "fp32", "random_seed": self.seed,
-                    "attn_implementation": self.model.config._attn_implementation, "device": str(self.device)}
-        facts = {"threads": torch.get_num_threads(), "parameters": sum(p.numel() for p in self.model.parameters())}
-        return Loaded(resolved, transformers.__version__, "gpu" if self.device.type == "cuda" else "cpu",
-                      batch=load.options["batch_size"], weights_bytes=weights, facts=facts)
+        return sum(p.numel() * p.element_size() for m in (self.model, self.assistant) if m for p in m.parameters())
+
+    def _sow(self) -> None:
+        random.seed(self.seed)
+        self.torch.manual_seed(self.seed)  # of every device
 
     def _device(self, load: Load) -> Any:
-        """A GPU where there is one; never silently the CPU where boards were given."""
-        if self.torch.cuda.is_available():
-            return self.torch.device("cuda", 0)
+        """As asked for, else a GPU where there is one; never silently the CPU where a GPU was asked for, or given."""
+        torch, asked = self.torch, load.options["device"]
         boards = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        if boards not in ("", "-1", "NoDevFiles"):
-            load.substitute("device", boards, "cpu", f"torch {self.torch.__version__} sees no CUDA device")
-        return self.torch.device("cpu")
+        if asked is None and not torch.cuda.is_available() and boards in ("", "-1", "NoDevFiles"):
+            return torch.device("cpu")
+        device = torch.device(asked or "cuda")
+        if device.type == "cuda" and not torch.cuda.is_available():
+            load.substitute("device", asked or f"CUDA_VISIBLE_DEVICES={boards}", "cpu", f"torch {torch.__version__} sees no CUDA device")
+            return torch.device("cpu")
+        if device.type == "cuda" and device.index is None:
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return device
 
-    def _model_options(self, load: Load, dtype: Any) -> dict[str, Any]:
+    def _placement(self, load: Load) -> dict[str, Any]:
         o = load.options
-        given = {name: o[name] for name in ("device_map", "max_memory", "tp_plan", "tp_size", "low_cpu_mem_usage", "revision")
-                 if o[name] is not None}
-        given.update(dtype=dtype, attn_implementation=o["attn_implementation"], trust_remote_code=o["trust_remote_code"],
-                     local_files_only=True)
+        if o["tp_plan"]:
+            return self._tensor_parallel(o)
+        if o["device_map"]:
+            memory = {int(k) if k.isdigit() else k: v for k, v in (o["max_memory"] or {}).items()}
+            return {"device_map": o["device_map"], **({"max_memory": memory} if memory else {})}
         if o["load_in_4bit"] or o["load_in_8bit"]:
-            from transformers import BitsAndBytesConfig
+            return {"device_map": {"": self.asked}}  # such a model cannot be moved later
+        return {}
 
+    def _tensor_parallel(self, o: Any) -> dict[str, Any]:
+        try:
+            from transformers.distributed import DistributedConfig
+        except ImportError:
+            return {"tp_plan": o["tp_plan"]}
+        return {"distributed_config": DistributedConfig(tp_plan=o["tp_plan"], tp_size=o["tp_size"])}
+
+    def _model(self, load: Load, source: Any, dtype: Any, placement: dict[str, Any]) -> Any:
+        o = load.options
+        given = {"dtype": dtype, "attn_implementation": o["attn_implementation"], "trust_remote_code": o["trust_remote_code"],
+                 "local_files_only": True, **placement}
+        if o["load_in_4bit"] or o["load_in_8bit"]:
             bnb = {name: o[name] for name in BNB if o[name] is not None}
-            given["quantization_config"] = BitsAndBytesConfig(load_in_4bit=o["load_in_4bit"], load_in_8bit=o["load_in_8bit"], **bnb)
-        return given
+            given["quantization_config"] = self.transformers.BitsAndBytesConfig(**bnb)
+        make = self.transformers.AutoModelForCausalLM.from_pretrained
+        try:
+            model = make(source, **given)
+        except (ImportError, ValueError) as error:
+            if o["attn_implementation"] in ("sdpa", "eager") or "attention" not in str(error).lower():
+                raise
+            load.substitute("attn_implementation", o["attn_implementation"], "sdpa", str(error).partition("\n")[0])
+            model = make(source, **{**given, "attn_implementation": "sdpa"})
+        model.eval()
+        if not placement:
+            model.to(self.asked)
+        return model
 
     def _check(self, load: Load, dtype: Any) -> None:
         """What was loaded against what was asked for."""
-        used = self.model.config._attn_implementation
-        if used != load.options["attn_implementation"]:
-            load.substitute("attention", load.options["attn_implementation"], str(used), "the model's class has no other")
-        quantised = load.options["load_in_4bit"] or load.options["load_in_8bit"]
-        found = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), dtype)
-        if found != dtype and not quantised:
-            load.substitute("precision", str(dtype), str(found), "the weights were loaded so")
+        o = load.options
+        used = str(self.model.config._attn_implementation)
+        told = {row["what"] for row in load.substitutions}
+        if used != o["attn_implementation"] and "attn_implementation" not in told:
+            load.substitute("attn_implementation", o["attn_implementation"], used, "the class of the model has no other")
+        if self.device.type != self.asked.type and not o["device_map"]:
+            load.substitute("device", str(self.asked), str(self.device), "the weights are there")
+        sizes: Counter[Any] = Counter()
+        for p in self.model.parameters():
+            sizes[p.dtype] += p.numel()
+        found = max((kind for kind in sizes if kind.is_floating_point), key=lambda kind: sizes[kind], default=dtype)
+        self.dtype = str(found).replace("torch.", "")
+        if found != dtype and not (o["load_in_4bit"] or o["load_in_8bit"]):
+            load.substitute("precision", str(load.precision), self.dtype, "the weights were loaded so")
 
-    def _tokenizer(self, transformers: Any, load: Load) -> Any:
+    def _tokenizer(self, load: Load) -> Any:
         try:
-            return transformers.AutoTokenizer.from_pretrained(load.model_path, local_files_only=True,
-                                                              trust_remote_code=load.options["trust_remote_code"])
+            return self.transformers.AutoTokenizer.from_pretrained(load.model_path, local_files_only=True,
+                                                                   trust_remote_code=load.options["trust_remote_code"])
         except (OSError, ValueError) as error:
             print(f"no tokenizer: {error}", flush=True)
             return None
+
+    def _assist(self, load: Load, dtype: Any) -> None:
+        """The small model that guesses, of the same vocabulary."""
+        o = load.options
+        if not o["assistant_model"]:
+            return
+        self.assistant = self._model(load, o["assistant_model"], dtype, {})
+        ours, its = (m.get_input_embeddings().weight.shape[0] for m in (self.model, self.assistant))
+        if ours != its:
+            raise Refused("BadValue", f"load: 'assistant_model' has a vocabulary of {its} tokens, the model one of {ours}")
+        given = {name: o[name] for name in ("num_assistant_tokens", "assistant_confidence_threshold") if o[name] is not None}
+        self.assistant.generation_config = self.transformers.GenerationConfig(num_assistant_tokens_schedule="constant", **given)
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
         if self.tokenizer is None:
@@ -185,78 +291,136 @@ class PyTorch(Adapter):
     # --- work
 
     def prepare(self, batch: Batch) -> bool:
-        """The prompts as tensors on the device: shorter ones are padded on the left, and the padding is masked."""
-        longest = max(len(r.token_ids) for r in batch.requests)
+        if self.model is None:
+            raise Refused("BadOrder", "prepare: the model was let go of when a rank failed; load it again")
         n_vocab = self.model.get_input_embeddings().weight.shape[0]
         for r in batch.requests:
             if max(r.token_ids) >= n_vocab:
                 raise Refused("BadValue", f"prepare: request '{r.id}': token id {max(r.token_ids)}; the vocabulary has {n_vocab}")
-        pad = self._pad()
-        rows = [[pad] * (longest - len(r.token_ids)) + r.token_ids for r in batch.requests]
-        mask = [[0] * (longest - len(r.token_ids)) + [1] * len(r.token_ids) for r in batch.requests]
-        batch.inputs = {"input_ids": self.torch.tensor(rows, device=self.device),  # type: ignore[attr-defined]
-                        "attention_mask": self.torch.tensor(mask, device=self.device)}
-        self._synchronize()
+        if self.ranks:
+            self.ranks.tell("prepare", (batch.number, batch.requests))
+        self.prepare_here(batch)
+        if self.ranks:
+            self.ranks.answers()
         return True
 
-    def _pad(self) -> int:
-        return min(self.eos, default=0)
+    def prepare_here(self, batch: Batch) -> None:
+        pad = min(self.eos, default=0)
+        batch.work = [Part(self.torch, requests, self._length(requests), pad, self.eos, self.device)
+                      for requests in self._divide(batch.requests)]
+        self._synchronize()
+
+    def _length(self, requests: list[Request]) -> int:
+        longest = max(len(r.token_ids) for r in requests)
+        return max(longest, self.max_input) if self.load_options["padding"] == "max_length" else longest
+
+    def _divide(self, requests: list[Request]) -> list[list[Request]]:
+        """Dynamic batching: as many requests together, in their order, as have no more positions than may be."""
+        most = self.load_options["max_batch_tokens"]
+        parts: list[list[Request]] = [[]]
+        for request in requests:
+            longer = [*parts[-1], request]
+            if most and parts[-1] and self._length(longer) * len(longer) > most:
+                parts.append([request])
+            else:
+                parts[-1] = longer
+        return parts
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
             self.torch.cuda.synchronize(self.device)
 
-    def _generation(self, batch: Batch) -> Any:
-        from transformers import GenerationConfig
-
+    def _generation(self, part: Part) -> Any:
         o, d = self.load_options, self.decoder
         given = {name: o[name] for name in GENERATION if o[name] is not None}
+        if o["cache_implementation"] == "quantized":
+            given["cache_config"] = {"backend": o["cache_backend"] or "quanto", "nbits": o["cache_nbits"] or 4}
+            if o["cache_backend"] == "hqq":
+                given["cache_config"].update(axis_key=1, axis_value=1)
         sample = bool(d.get("do_sample", d.get("temperature", 0)))
         if sample:
-            given.update({name: d[name] for name in SAMPLING if d.get(name) is not None})
-        if d.get("repetition_penalty") is not None:
-            given["repetition_penalty"] = d["repetition_penalty"]
+            given.update({name: default if d.get(name) is None else d[name] for name, default in NO_SAMPLING.items()})
         # End-of-sequence tokens are the stopping criterion's matter: requests of a batch may differ in what they do at one.
-        return GenerationConfig(max_new_tokens=max(r.max_tokens for r in batch.requests), do_sample=sample, eos_token_id=None,
-                                pad_token_id=self._pad(), **given)
+        # transformers would compile by itself for a static cache.
+        return self.transformers.GenerationConfig(
+            max_new_tokens=max(r.max_tokens for r in part.requests), do_sample=sample, eos_token_id=None,
+            pad_token_id=min(self.eos, default=0), disable_compile=True, **given)
 
-    def _processors(self, n_prompt: int) -> list[Any]:
-        from transformers import MinNewTokensLengthLogitsProcessor
+    def _processors(self, part: Part) -> list[Any]:
+        processors: list[Any] = []
+        least, penalty = self.decoder.get("min_new_tokens") or 0, self.decoder.get("repetition_penalty")
+        if least and self.eos:
+            processors.append(self.transformers.MinNewTokensLengthLogitsProcessor(part.n_prompt, least, sorted(self.eos),
+                                                                                  device=self.device))
+        if penalty is not None and penalty != 1:
+            processors.append(Penalty(self.torch, penalty, part.inputs["attention_mask"]))
+        return processors
 
-        least = self.decoder.get("min_new_tokens") or 0
-        if not least or not self.eos:
-            return []
-        return [MinNewTokensLengthLogitsProcessor(n_prompt, least, sorted(self.eos), device=self.device)]
+    def _stop(self, batch: Batch) -> Callable[[int], None]:
+        """Of one process: at once. Of several ranks: all at the same step, which the first of them names."""
+        flag = self.flag
+        if flag is None:
+            return lambda step: batch.check_stop()
+
+        def stop(step: int) -> None:
+            if not flag.get():
+                try:
+                    batch.check_stop()
+                except Stopped:
+                    flag.set(step + 2)
+            if flag.get() and step >= flag.get():
+                raise Stopped
+
+        return stop
 
     def generate(self, batch: Batch) -> None:
-        import contextlib
+        if not self.ranks:
+            return self.generate_here(batch)
+        self.ranks.flag.set(0)
+        self.ranks.tell("generate", batch.number)
+        try:
+            self.generate_here(batch)
+        except Stopped:
+            self.ranks.answers()  # they stopped at the same step
+            raise
+        except Exception:
+            self.close()  # they wait for this one
+            raise
+        if any(answer != [r.out_ids for r in batch.requests] for answer in self.ranks.answers()):
+            raise Refused("RanksDiffer", "generate: the ranks chose different tokens")
 
+    def generate_here(self, batch: Batch) -> None:
+        self._sow()  # each batch, so that repeats are equal work
+        batch.n_padded, parts, batch.work = 0, batch.work, None
+        batch.t0_ns = now_ns()
+        for part in parts:
+            batch.t1_ns = self._run(batch, part)
+
+    def _run(self, batch: Batch, part: Part) -> int:
         torch, o = self.torch, self.load_options
-        n_prompt = batch.inputs["input_ids"].shape[1]  # type: ignore[attr-defined]
-        config, processors = self._generation(batch), self._processors(n_prompt)
-        torch.manual_seed(self.seed)  # each batch, so that repeats are equal work
+        config, more = self._generation(part), {"assistant_model": self.assistant} if self.assistant else {}
         autocast = (torch.autocast(self.device.type, dtype=getattr(torch, o["autocast_dtype"] or "bfloat16"))
                     if o["autocast_enabled"] else contextlib.nullcontext())
-        steps = Steps(batch, n_prompt, self.eos, self.device)
-        batch.t0_ns = now_ns()
+        steps = Steps(torch, part, self._stop(batch), self.device)
         with torch.inference_mode(), autocast:
-            out = self.model.generate(**batch.inputs, generation_config=config, stopping_criteria=[steps],  # type: ignore[attr-defined]
-                                      logits_processor=processors)
-        self._synchronize()
-        batch.t1_ns = now_ns()
-        rows = out[:, n_prompt:].tolist()
-        for request, row in zip(batch.requests, rows):  # noqa: B905 (Python 3.9)
-            self._take(request, row, steps)
-        del batch.inputs  # type: ignore[attr-defined]
+            out = self.model.generate(**part.inputs, generation_config=config, stopping_criteria=[steps],
+                                      logits_processor=self._processors(part), **more)
+        end_ns = steps.end()
+        rows, stamps = out[:, part.n_prompt :].tolist(), steps.stamps()
+        for request, row in zip(part.requests, rows):  # noqa: B905 (Python 3.9)
+            self._take(request, row, stamps)
+        computed = len(rows[0]) * len(rows)
+        batch.n_padded += part.n_padded + computed - sum(len(r.out_ids) for r in part.requests)
+        return end_ns
 
-    def _take(self, request: Request, row: list[int], steps: Steps) -> None:
+    def _take(self, request: Request, row: list[int], stamps: list[int]) -> None:
         ids = row[: request.max_tokens]
         if not request.ignore_eos:
             end = next((i for i, token in enumerate(ids) if token in self.eos), None)
             if end is not None:
                 ids = ids[: end + 1]
                 request.finish = "stop"
-        for token, stamp_ns in zip(ids, steps.stamps(len(ids))):  # noqa: B905
+        for token, stamp_ns in zip(ids, stamps):  # noqa: B905
             request.token(token, stamp_ns)
         if len(request.out_ids) == request.max_tokens:
             request.finish = "length"
@@ -264,24 +428,55 @@ class PyTorch(Adapter):
     # --- state
 
     def reset(self, prefix_cache: bool, peak_memory: bool) -> tuple[bool, bool]:
-        on_gpu = self.device.type == "cuda"
-        if peak_memory and on_gpu:
-            self.torch.cuda.reset_peak_memory_stats(self.device)
-        return prefix_cache, peak_memory and on_gpu  # no prefix outlives its batch
+        boards = self._boards()
+        for board in boards if peak_memory else []:
+            self.torch.cuda.reset_peak_memory_stats(board)
+        return prefix_cache, peak_memory and bool(boards)  # no prefix outlives its batch
+
+    def _boards(self) -> list[Any]:
+        """The GPUs that this process computes on."""
+        return sorted({p.device.index or 0 for p in self.model.parameters() if p.device.type == "cuda"})
 
     def memory(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"rss_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-        if self.device.type != "cuda":
+        boards, cuda = self._boards(), self.torch.cuda
+        if not boards:
             why = "PyTorch keeps no account of its memory on the CPU"
             return {**figures, "peak_bytes": why, "reserved_peak_bytes": why, "device_bytes": "the model is on the CPU"}
-        cuda = self.torch.cuda
-        free, total = cuda.mem_get_info(self.device)
-        return {**figures, "peak_bytes": cuda.max_memory_allocated(self.device),
-                "reserved_peak_bytes": cuda.max_memory_reserved(self.device), "device_bytes": total - free}
+        infos = [cuda.mem_get_info(board) for board in boards]
+        return {**figures, "peak_bytes": max(cuda.max_memory_allocated(board) for board in boards),
+                "reserved_peak_bytes": max(cuda.max_memory_reserved(board) for board in boards),
+                "device_bytes": sum(total - free for free, total in infos)}
 
     def close(self) -> None:
-        self.model = None
+        self.model = self.assistant = self.flag = None
+        if self.ranks:
+            self.ranks.close()
+            self.ranks = None
+            if self.torch.distributed.is_initialized():
+                self.torch.distributed.destroy_process_group()
+
+
+def follower() -> None:
+    """A rank of tensor parallelism but the first."""
+    engine, batches = PyTorch(), {}
+
+    def load(argument: Load, flag: Flag) -> int:
+        engine.flag = flag
+        return engine.load_here(argument)
+
+    def prepare(argument: tuple[int, list[Request]], flag: Flag) -> None:
+        batches[argument[0]] = Batch(*argument)
+        engine.prepare_here(batches[argument[0]])
+
+    def generate(number: int, flag: Flag) -> list[list[int]]:
+        batch = batches.pop(number)
+        with contextlib.suppress(Stopped):
+            engine.generate_here(batch)
+        return [r.out_ids for r in batch.requests]
+
+    follow({"load": load, "prepare": prepare, "generate": generate})
 
 
 if __name__ == "__main__":
-    serve(PyTorch())
+    follower() if is_follower() else serve(PyTorch())

@@ -79,8 +79,10 @@ static json_t *load_config(const struct inputs *in)
         copy_member(load, tree, shared[i]);
     if (in->exchange.model_path)
         json_object_set_new(load, "model_path", json_string(in->exchange.model_path));
-    /* A request says itself (prepare) what it does at the end-of-sequence token; the engine is not asked. */
+    /* A request says itself (prepare) what it does at the end-of-sequence token; the engine is not asked. What a preset
+     * stands for is in the others. */
     json_object_del(json_object_get(load, "decoder"), "ignore_eos");
+    json_object_del(json_object_get(load, "decoder"), "preset");
     json_object_set_new(load, "options", load_options(in, tree));
     return load;
 }

@@ -2,12 +2,14 @@
 given, or what it did, changes with it; or the value is refused.
 
 The lists of options are those of the descriptors, the general ones those of the schema: an option without a case fails.
-llama.cpp is watched by a library preloaded before libllama (tests/engines/recording_llama.c)."""
+llama.cpp is watched by a library preloaded before libllama (tests/engines/recording_llama.c), PyTorch's adapter runs on
+stand-ins for torch and transformers that note what they are given (tests/engines/fake_torch)."""
 
 import json
 import shutil
 import subprocess
 
+import fake_torch
 import ggufs
 import pytest
 
@@ -231,6 +233,113 @@ def test_begin_of_text_that_only_the_engine_knows_of(llem, tmp_path):
     assert done.returncode == 1
     assert "Substitution: " in study.error()["message"]
     assert "add_bos: 'true' was asked for, 'no special tokens' would be used" in study.error()["message"]
+
+
+# --- PyTorch ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def noted(llem, build_dir, tmp_path):
+    """noted(fields): what torch and transformers were given, name → list of values, or REFUSED and the words."""
+    runs = Runs(llem, tmp_path, {**QUICK, "backend": "pytorch", "model": str(fake_torch.model(tmp_path)), **prompts(tmp_path, *TEXTS)})
+    fake_torch.model(tmp_path, "small")
+    fake_torch.model(tmp_path, "smaller")
+    llem.env["LLEM_PYTORCH_PYTHON"] = str(fake_torch.python(tmp_path))
+
+    def go(fields):
+        calls = tmp_path / f"calls{runs.n}"
+        calls.mkdir()
+        env = {"LLEM_TEST_RECORDING": str(calls)}
+        if fields.get("pytorch.device"):
+            env |= {"LLEM_FAKE_TORCH": "cuda", "LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so")}
+        done, study = runs.one(fields, env=env)
+        if done.returncode:
+            assert done.returncode == 2 or study.states() == ["failed"], done.stderr
+            return {REFUSED: [study.error()["message"] if study and study.runs else done.stderr]}
+        return fake_torch.noted(calls)
+
+    return go
+
+
+TEXTS = ["a b", "c d e", "f g h i", "j"]
+FOUR = {"pytorch.batch_size": 4}
+COMPILED = {"pytorch.torch_compile": True}
+FOUR_BITS = {"pytorch.load_in_4bit": True}
+QUANTIZED = {"pytorch.cache_implementation": "quantized"}
+BEAMS = {"pytorch.num_beams": 2, "decoder.ignore_eos": False}
+ASSISTED = {"pytorch.assistant_model": "small"}
+# The same of PyTorch.
+PYTORCH = {
+    "n_threads": ([1, 2], "set_num_threads", {}, []),
+    "batch_size": ([1, 2, 4], "generate.rows", {}, []),
+    "padding": (["longest", "max_length"], "generate.length", {**FOUR, "max_input_tokens": 8}, []),
+    "max_batch_tokens": ([4, 8, 1000], "generate.rows", FOUR, []),
+    "attn_implementation": (["sdpa", "flash_attention_2", "flash_attention_3", "eager"], "from_pretrained.attn_implementation",
+                            {"precision": "bf16"}, []),
+    "torch_compile": ([False, True], "compile", {}, []),
+    "torch_compile_mode": (["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"], "compile", COMPILED, []),
+    "torch_compile_backend": (["inductor", "eager"], "compile", COMPILED, []),
+    "load_in_4bit": ([False, True], "bnb.load_in_4bit", {}, []),
+    "load_in_8bit": ([False, True], "bnb.load_in_8bit", {}, []),
+    "llm_int8_threshold": ([0, 6], "bnb.llm_int8_threshold", {"pytorch.load_in_8bit": True}, []),
+    "bnb_4bit_compute_dtype": (["float16", "bfloat16", "float32"], "bnb.bnb_4bit_compute_dtype", FOUR_BITS, []),
+    "bnb_4bit_quant_type": (["nf4", "fp4"], "bnb.bnb_4bit_quant_type", FOUR_BITS, []),
+    "bnb_4bit_use_double_quant": ([False, True], "bnb.bnb_4bit_use_double_quant", FOUR_BITS, []),
+    "use_cache": ([True, False], "generation.use_cache", {}, []),
+    "cache_implementation": (["dynamic", "static", "offloaded", "offloaded_static", "quantized"], "generation.cache_implementation",
+                             {}, ["offloaded", "offloaded_static"]),
+    "cache_backend": (["quanto", "hqq"], "generation.cache_config", QUANTIZED, []),
+    "cache_nbits": ([2, 4, 8], "generation.cache_config", QUANTIZED, [8]),
+    "num_beams": ([1, 2], "generation.num_beams", {}, []),
+    "early_stopping": ([False, True], "generation.early_stopping", BEAMS, []),
+    "length_penalty": ([0.5, 2], "generation.length_penalty", BEAMS, []),
+    "no_repeat_ngram_size": ([0, 2], "generation.no_repeat_ngram_size", {}, []),
+    "prompt_lookup_num_tokens": ([2, 3], "generation.prompt_lookup_num_tokens", {}, []),
+    "max_matching_ngram_size": ([1, 2], "generation.max_matching_ngram_size", {"pytorch.prompt_lookup_num_tokens": 2}, []),
+    "assistant_model": (["small", "smaller"], "from_pretrained", {}, []),
+    "num_assistant_tokens": ([2, 3], "assistant.generation", ASSISTED, []),
+    "assistant_confidence_threshold": ([0, 0.5], "assistant.generation", ASSISTED, []),
+    "device": (["cpu", "cuda", "cuda:1"], "to", {}, []),
+    "device_map": (["auto", "cpu"], "from_pretrained.device_map", {}, []),
+    "max_memory": ([{"cpu": "1GiB"}, {"0": "2GiB"}], "from_pretrained.max_memory", {"pytorch.device_map": "auto"}, []),
+    "autocast_enabled": ([False, True], "autocast", {}, []),
+    "autocast_dtype": (["float16", "bfloat16"], "autocast", {"pytorch.autocast_enabled": True}, []),
+    "tp_plan": ([None, "auto"], "distributed.tp_plan", {"pytorch.tp_size": 2}, [None]),
+    "tp_size": ([2, 3], "distributed.tp_size", {"pytorch.tp_plan": "auto"}, []),
+    "trust_remote_code": ([False, True], "from_pretrained.trust_remote_code", {}, []),
+}
+PYTORCH_GENERAL = {
+    "precision": (["fp32", "fp16", "bf16"], "from_pretrained.dtype", {}, []),
+    "max_input_tokens": ([1, 2, 4], "generate.length", FOUR, []),
+    "max_output_tokens": ([3, 5], "generation.max_new_tokens", {}, []),
+    "random_seed": ([1, 2], "manual_seed", WARM, []),
+    "decoder.preset": (["deterministic", "standard", "creative", "factual"], "generation.temperature", {}, []),
+    "decoder.temperature": ([0, 0.5, 0.7], "generation.temperature", {}, []),
+    "decoder.do_sample": ([False, True], "generation.do_sample", WARM, [False]),
+    "decoder.top_k": ([0, 10, 20], "generation.top_k", WARM, []),
+    "decoder.top_p": ([1, 0.5, 0.7], "generation.top_p", WARM, []),
+    "decoder.min_p": ([0, 0.1, 0.2], "generation.min_p", WARM, []),
+    "decoder.repetition_penalty": ([1, 1.1, 1.2], "processor", {}, []),
+    "decoder.ignore_eos": ([True, False], "step", {}, []),
+    "decoder.min_new_tokens": ([0, 2], "processor", {"decoder.ignore_eos": False}, []),
+}
+
+
+def test_every_option_of_pytorch_has_a_case(build_dir, llem):
+    options = options_of(build_dir, "pytorch")
+    assert set(PYTORCH) == {o["name"] for o in options}
+    for option in options:
+        values = PYTORCH[option["name"]][0]
+        if option["type"] == "choice" and len(option["choices"]) > 1:
+            assert values == [c if isinstance(c, str) else c["name"] for c in option["choices"]], option["name"]
+        assert len(values) > 1
+    decoder = json.loads(llem.ok("config", "schema"))["properties"]["decoder"]["properties"]
+    assert {f"decoder.{name}" for name in decoder} == {name for name in PYTORCH_GENERAL if name.startswith("decoder.")}
+
+
+@pytest.mark.parametrize("field", [*(f"pytorch.{name}" for name in PYTORCH), *PYTORCH_GENERAL])
+def test_an_option_of_pytorch_reaches_it(noted, field):
+    judge(noted, field, {**{f"pytorch.{name}": case for name, case in PYTORCH.items()}, **PYTORCH_GENERAL}[field])
 
 
 # --- The scripted engine ----------------------------------------------------------------------------------------------

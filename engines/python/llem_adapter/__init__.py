@@ -14,14 +14,21 @@ and their outcomes. The standard library and nothing else; Python 3.9.
     if __name__ == "__main__":
         serve(Mine())
 
-An engine's own exceptions are answered with their class and text, and the adapter goes on.
+An engine's own exceptions are answered with their class and text, and the adapter goes on. Import this package first:
+it settles what the engine's libraries find in the environment. Import the engine in `schema` and `load`, so that `hello` is
+quick.
 """
 
-from .adapter import Adapter, Load, Loaded
-from .options import Option, options_of
-from .serve import serve
-from .work import Batch, Request, Stopped, now_ns
-from .words import Refused
+from .process import quiet
 
-__all__ = ["Adapter", "Batch", "Load", "Loaded", "Option", "Refused", "Request", "Stopped", "now_ns",
-           "options_of", "serve"]
+quiet()
+
+from .adapter import Adapter, Load, Loaded  # noqa: E402
+from .options import Option, options_of  # noqa: E402
+from .serve import serve  # noqa: E402
+from .wheels import builds, versions  # noqa: E402
+from .words import Refused  # noqa: E402
+from .work import Batch, Request, Stopped, now_ns  # noqa: E402
+
+__all__ = ["Adapter", "Batch", "Load", "Loaded", "Option", "Refused", "Request", "Stopped", "builds",
+           "now_ns", "options_of", "serve", "versions"]

@@ -40,6 +40,7 @@ class Loaded:
     resolved: Mapping[str, Json]
     engine_version: str
     device: str  # "cpu" or "gpu"
+    devices: Sequence[str] = ()  # where it is divided over kinds of them
     pids: Sequence[int] = ()  # none: this process
     prefix_cache: bool = False
     batch: int | None = None

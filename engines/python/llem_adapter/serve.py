@@ -8,12 +8,12 @@ import os
 import select
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 
 from .adapter import Adapter, Load
 from .options import resolve
+from .process import take_socket, turn_stdout_away
 from .words import PROTOCOL, Json, Refused, check_members
 from .work import Shelf, Stopped, now_ns
 
@@ -39,22 +39,12 @@ BEFORE_HELLO = ("hello", "shutdown")
 BEFORE_LOAD = ("hello", "schema", "load", "abort", "shutdown")
 
 
-class Ended(Exception):
-    """The worker is gone, or SIGTERM came."""
+class Ended(BaseException):
+    """The worker is gone, or SIGTERM came. No engine takes it for an error of its own."""
 
 
 def on_term(number: int, frame: object) -> None:
     raise Ended
-
-
-def take_socket() -> socket.socket:
-    """The socket is this process's alone: no child keeps it open."""
-    text = os.environ.pop("LLEM_ENGINE_FD", "")
-    if not text.isdigit():
-        sys.exit("an engine adapter is started by llem with a socket in LLEM_ENGINE_FD; try 'llem engine check PROGRAM'")
-    sock = socket.socket(fileno=int(text))
-    os.set_inheritable(sock.fileno(), False)
-    return sock
 
 
 class Server:
@@ -136,8 +126,6 @@ class Server:
             self.fail(number, Refused("Aborted", "stopped on request"))
         except MemoryError as error:
             self.fail(number, Refused("OutOfMemory", str(error) or "memory ran out", oom=True))
-        except Ended:
-            raise
         except Exception as error:  # the engine's own
             traceback.print_exc()
             self.fail(number, Refused(type(error).__name__, str(error) or repr(error), oom=is_oom(error)))
@@ -187,10 +175,10 @@ class Server:
         t1_ns = now_ns()
         self.loaded = True
         return {"resolved": dict(loaded.resolved), "engine_version": loaded.engine_version, "device": loaded.device,
-                "pids": list(loaded.pids) or [os.getpid()], "prefix_cache": loaded.prefix_cache, "batch": loaded.batch,
-                "in_flight": loaded.in_flight, "weights_bytes": loaded.weights_bytes, "facts": dict(loaded.facts),
-                "substitutions": load.substitutions, "memory": dict(self.adapter.memory()), "t0_ns": t0_ns, "t1_ns": t1_ns,
-                "quiescent": loaded.quiescent}
+                "devices": list(loaded.devices) or None, "pids": list(loaded.pids) or [os.getpid()],
+                "prefix_cache": loaded.prefix_cache, "batch": loaded.batch, "in_flight": loaded.in_flight,
+                "weights_bytes": loaded.weights_bytes, "facts": dict(loaded.facts), "substitutions": load.substitutions,
+                "memory": dict(self.adapter.memory()), "t0_ns": t0_ns, "t1_ns": t1_ns, "quiescent": loaded.quiescent}
 
     def on_tokenize(self, texts: list[Json], add_special: bool = True, parse_special: bool = False) -> dict[str, Json]:
         if not all(isinstance(text, str) for text in texts):
@@ -244,6 +232,7 @@ def is_oom(error: BaseException) -> bool:
 def serve(adapter: Adapter) -> None:
     """Serves until shutdown, the end of the socket or SIGTERM; the engine is let go of in each case."""
     sock = take_socket()
+    turn_stdout_away()
     signal.signal(signal.SIGTERM, on_term)
     server = Server(adapter, sock)
     try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from collections.abc import Callable
+from typing import Any
 
 from .words import Json, Refused, check_members
 
@@ -59,9 +60,11 @@ class Batch:
     number: int
     requests: list[Request]
     check_stop: Callable[[], None] = lambda: None  # raises Stopped; call it between steps
-    in_flight: int | None = None                # how many at once; None: they begin together
+    in_flight: int | None = None                   # how many at once; None: they begin together
     t0_ns: int = 0                                 # work released
     t1_ns: int = 0                                 # last token of the last request out
+    n_padded: int = 0                              # positions that were computed for no token
+    work: Any = None                               # what the engine made of it in prepare
 
     def window(self) -> dict[str, int]:
         return {"batch": self.number, "t0_ns": self.t0_ns, "t1_ns": self.t1_ns}
