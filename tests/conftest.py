@@ -42,6 +42,18 @@ def llem(build_dir, tmp_path):
 
 
 @pytest.fixture
+def engines(llem):
+    """llem that finds the engines in Python that tools/setup-engines.sh made, and the models of this machine's cache."""
+    python = os.environ.get("LLEM_TEST_ENGINES_PYTHON")
+    if not python:
+        why = os.environ.get("LLEM_TEST_NO_ENGINES", "LLEM_TEST_ENGINES_PYTHON is not set: tools/setup-engines.sh prints it")
+        pytest.skip(f"wheels: {why}")
+    llem.use_real_models()
+    llem.env["LLEM_ENVIRONMENTS_DIR"] = str(Path(python).parent.parent.parent)
+    return llem
+
+
+@pytest.fixture
 def golden():
     """golden(name, text): text equals tests/golden/NAME; LLEM_UPDATE_GOLDEN=1 rewrites it."""
     return support.check_golden

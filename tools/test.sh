@@ -29,6 +29,16 @@ pull_model() { # the one small model of the tests, with the form of the quicksta
     build/release/bin/llem model pull $name && build/release/bin/llem model pull $name --form q8_0
 }
 
+engines() { # in Python; without them their tests are skipped, and a skip says why
+    local log=build/setup-engines.log
+    if LLEM_TEST_ENGINES_PYTHON=$(tools/setup-engines.sh 2> >(tee "$log" >&2)); then
+        export LLEM_TEST_ENGINES_PYTHON
+    else
+        unset LLEM_TEST_ENGINES_PYTHON
+        export LLEM_TEST_NO_ENGINES=$(tail -n 3 "$log" | tr '\n' ' ')
+    fi
+}
+
 run_ctest() { # PRESET [CTEST ARGUMENT…]
     local preset=$1 junit=$PWD/build/$1/ctest.xml rc=0
     shift
@@ -53,11 +63,14 @@ run_pytest() { # LANE WORKERS PYTEST-ARGUMENT…
 if stage "set-up" tools/setup.sh test; then
     if stage "build release" tools/build.sh release; then
         stage "model" pull_model
+        stage "engines in Python" engines
         stage "ctest release" run_ctest release
         # Most tests wait for engines and sensors, so there are more workers than processors. Those that judge a time
         # or a sensor have a lane of their own, beside nothing that computes.
-        stage "pytest" run_pytest work $((3 * $(nproc))) -m "not timing and not docker"
+        stage "pytest" run_pytest work $((3 * $(nproc))) -m "not timing and not docker and not engines"
         stage "pytest (time, sensors)" run_pytest timing $((3 * $(nproc))) -m timing
+        # They compute: as many at a time as there are processors.
+        stage "pytest (engines)" run_pytest engines $(nproc) -m "engines and not docker"
         # One daemon for all of them, which does the work of one processor when containers come and go.
         stage "pytest (containers)" run_pytest docker $((2 * $(nproc))) -m "docker and not timing"
     fi

@@ -25,6 +25,7 @@
 #pragma once
 
 #include "base/base.h"
+#include "fetch/fetch.h"
 
 #define BACKEND_FORMAT   1 /* member "format" of the engine.json this version reads */
 #define BACKEND_PROTOCOL 1 /* member "protocol": the version of the engine protocol that workers speak */
@@ -207,6 +208,7 @@ struct backend_python {
     const char *least;    /* "3.10" */
     const char *variable; /* environment variable that names the interpreter */
     const char *import;   /* the modules that prove it is the right one, apart by commas; or NULL */
+    const char *const *locks; /* files of pinned packages of which each makes an environment that will do, or NULL */
 };
 const struct backend_python *backend_python(const struct backend *backend); /* NULL: it needs none */
 
@@ -245,7 +247,8 @@ enum backend_gpu backend_gpu(const struct backend *backend, const struct backend
 
 /* "LLEM_ENGINE_LLAMACPP": names a program that takes the place of its command. Borrowed. */
 const char *backend_variable(const struct backend *backend);
-/* The interpreter of {python}: its variable, else python3 of PATH. New string. Error: MISSING. */
+/* The interpreter of {python}: its variable, else that of an environment that was pulled, else python3 of PATH. New
+ * string. Error: MISSING. */
 char *backend_find_python(const struct backend *backend, GError **error);
 /* True if that interpreter has the least version and finds the modules that prove it is the right one. True also where
  * none is needed, or a program of the user's is the adapter. Imports nothing of the engine's. Error: MISSING. */
@@ -258,8 +261,32 @@ char **backend_command_elsewhere(const struct backend *backend, const char *pyth
 /* The command that makes another form of a GGUF file, to be followed by SOURCE, TARGET and the form; NULL: it comes
  * with none, or the program is not there. New vector. */
 char **backend_quantizer(const struct backend *backend);
+/* The command that makes a folder with config.json of a GGUF file, to be followed by SOURCE and TARGET; NULL alike. */
+char **backend_folder_maker(const struct backend *backend);
 /* The file of a command that is the adapter: the first word below the engine's folder, else the program. Borrowed. */
 const char *backend_program(const struct backend *backend, const char *const *argv);
+
+/* --- Its environment ---------------------------------------------------------------------------------------------- */
+
+/* A file of pinned packages, and what it says of itself: for which Python, how much there is to fetch and to keep. */
+struct backend_lock {
+    char *path, *name, *digest; /* name: of the file, without ".txt"; digest: SHA-256 of the text */
+    char *python, *machine;     /* "3.11", "x86_64" */
+    int64_t n_packages, fetch_bytes, disk_bytes;
+};
+bool backend_lock_read(const char *path, struct backend_lock *ret, GError **error);
+void backend_lock_clear(struct backend_lock *lock);
+typedef struct backend_lock owned_lock; /* for g_auto(owned_lock) alone */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_lock, backend_lock_clear)
+/* Where it is made: ${LLEM_ENVIRONMENTS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/environments}/NAME-DIGEST. New string. */
+char *backend_lock_folder(const struct backend_lock *lock);
+
+/* The interpreter of the first of its environments that was made; NULL: none was. New string. */
+char *backend_environment(const struct backend *backend);
+/* Makes the environment of a lock with pip, packages by their hashes and none besides; one that is there costs nothing.
+ * Error: MISSING (what is lacking, and what to do). */
+bool backend_environment_make(const struct backend *backend, const struct backend_lock *lock,
+                              const struct fetch_voice *voice, GError **error);
 
 /* --- Which engines there are -------------------------------------------------------------------------------------- */
 

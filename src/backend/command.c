@@ -159,6 +159,12 @@ char **backend_quantizer(const struct backend *b)
     return argv && find_program(argv) ? g_steal_pointer(&argv) : NULL;
 }
 
+char **backend_folder_maker(const struct backend *b)
+{
+    g_auto(GStrv) argv = b->make_folder && backend_check_python(b, NULL) ? fill(b, b->make_folder, NULL, NULL) : NULL;
+    return argv && find_program(argv) ? g_steal_pointer(&argv) : NULL;
+}
+
 static bool has_command(const struct backend *b, GError **error)
 {
     if (!b->command)

@@ -56,6 +56,7 @@ static const struct member python_members[] = {
     {"least", true, read_text, offsetof(struct backend_python, least), NULL},
     {"variable", true, read_text, offsetof(struct backend_python, variable), NULL},
     {"import", false, read_text, offsetof(struct backend_python, import), NULL},
+    {"locks", false, read_filled, offsetof(struct backend_python, locks), NULL},
     {0},
 };
 
@@ -133,6 +134,7 @@ static const struct member members[] = {
     {"python", false, read_python, 0, NULL},
     {"command", false, read_command, AT(command), NULL},
     {"quantize", false, read_command, AT(quantize), NULL},
+    {"make_folder", false, read_command, AT(make_folder), NULL},
     {"env", false, read_env, AT(env), NULL},
     {"record_env", false, read_recorded, AT(record_env), NULL},
     {"caches", false, read_filled, AT(caches), NULL},

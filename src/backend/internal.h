@@ -32,7 +32,7 @@ struct backend {
     const struct backend_condition *gpu_when;
     size_t n_gpu_when;
 
-    const char *const *command, *const *quantize; /* template words, or NULL */
+    const char *const *command, *const *quantize, *const *make_folder; /* template words, or NULL */
     struct backend_python python;
     bool has_python;
     struct backend_image image;

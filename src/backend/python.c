@@ -10,6 +10,9 @@
 char *backend_find_python(const struct backend *b, GError **error)
 {
     const char *named = b->has_python ? g_getenv(b->python.variable) : NULL;
+    char *made = named && *named ? NULL : backend_environment(b);
+    if (made)
+        return made;
     char *found = g_find_program_in_path(named && *named ? named : "python3");
     if (!found)
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: there is no interpreter %s%s%s", b->name,

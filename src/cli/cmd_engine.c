@@ -14,7 +14,7 @@
 static char *option_model, *option_precision, *option_case;
 static char **option_set;
 static int option_timeout_s;
-static gboolean option_json;
+static gboolean option_json, option_dry_run;
 
 static const GOptionEntry list_options[] = {
     {"json", 0, 0, G_OPTION_ARG_NONE, &option_json, "As JSON", NULL},
@@ -28,6 +28,11 @@ static const GOptionEntry check_options[] = {
      "An option of the engine for every load (repeat); VALUE is JSON, or text", "KEY=VALUE"},
     {"timeout", 't', 0, G_OPTION_ARG_INT, &option_timeout_s, "How long an answer may take", "SECONDS"},
     {"case", 'c', 0, G_OPTION_ARG_STRING, &option_case, "This case only", "NAME"},
+    {0},
+};
+
+static const GOptionEntry pull_options[] = {
+    {"dry-run", 'n', 0, G_OPTION_ARG_NONE, &option_dry_run, "Say what would be fetched, and fetch nothing", NULL},
     {0},
 };
 
@@ -235,6 +240,57 @@ static int check(int argc, char **argv)
     return tally.failed ? CLI_FAILED : CLI_OK;
 }
 
+/* --- pull --------------------------------------------------------------------------------------------------------- */
+
+static void say(const char *line, void *data)
+{
+    (void)data;
+    fprintf(stderr, "llem engine pull: %s\n", line);
+}
+
+/* The locks of an engine, or why there is nothing to pull. */
+static const char *const *locks_of(const struct backend *backend, GError **error)
+{
+    const struct backend_python *python = backend_python(backend);
+    if (python && python->locks && *python->locks)
+        return python->locks;
+    g_autoptr(GError) absent = NULL;
+    g_auto(GStrv) argv = backend_command(backend, &absent);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE, "%s has no environment to pull: %s", backend_name(backend),
+                argv ? "it comes with llem" : backend_remedy(backend));
+    return NULL;
+}
+
+/* What there is to fetch is said before it is. */
+static bool pull_first(const struct backend *backend, const char *path, GError **error)
+{
+    g_auto(owned_lock) lock = {0};
+    if (!backend_lock_read(path, &lock, error))
+        return false;
+    g_autofree char *folder = backend_lock_folder(&lock), *fetch = num_format_bytes(lock.fetch_bytes),
+                    *disk = num_format_bytes(lock.disk_bytes);
+    fprintf(stderr, "llem engine pull: %s: %" G_GINT64_FORMAT " pinned packages, about %s to fetch, %s on disk, into %s\n",
+            backend_name(backend), lock.n_packages, fetch, disk, folder);
+    return option_dry_run || backend_environment_make(backend, &lock, &(struct fetch_voice){say, NULL}, error);
+}
+
+static int pull(int argc, char **argv)
+{
+    (void)argc;
+    g_autoptr(GError) error = NULL;
+    const struct backend *backend = backend_find(argv[0], &error);
+    const char *const *locks = backend ? locks_of(backend, &error) : NULL;
+    if (!locks)
+        return cli_fail(error);
+    g_autofree char *there = backend_environment(backend);
+    if (!there && !pull_first(backend, locks[0], &error))
+        return cli_fail(error);
+    g_autofree char *made = backend_environment(backend);
+    if (made)
+        puts(made);
+    return CLI_OK;
+}
+
 static const struct cli_action actions[] = {
     {
         .name = "list",
@@ -244,6 +300,21 @@ static const struct cli_action actions[] = {
                    "installation. docs/engine-descriptor.md says how to add an engine.",
         .options = list_options,
         .run = list,
+    },
+    {
+        .name = "pull",
+        .arguments = "NAME",
+        .summary = "Make the Python environment of an engine",
+        .details = "Says first how much there is to fetch, then makes it with pip: pinned packages, held to their hashes, for\n"
+                   "engines that compute on the CPU. It is in use from then on. For a GPU use the engine's image, or an\n"
+                   "environment of your own: its variable (docs/backends.md) names an interpreter and comes first.\n\n"
+                   "Environments lie in ${LLEM_ENVIRONMENTS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/environments}; LLEM_PYTHON\n"
+                   "names the Python they are made of. The interpreter's path is printed.",
+        .missing = "of which engine? 'llem engine list' shows them",
+        .min = 1,
+        .max = 1,
+        .options = pull_options,
+        .run = pull,
     },
     {
         .name = "check",

