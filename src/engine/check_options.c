@@ -19,8 +19,8 @@ static struct engine_option as_schema(const struct backend_option *row, json_t *
     struct engine_option o = {
         .name = row->name,
         .type = types[row->type],
-        .min = row->min,
-        .max = row->max,
+        .min = row->type == BACKEND_INTS ? -INFINITY : row->min, /* a schema has no range of a list's members */
+        .max = row->type == BACKEND_INTS ? INFINITY : row->max,
         .unit = row->unit,
         .help = row->help,
     };

@@ -11,7 +11,6 @@ def test_list_names_every_backend(llem):
     rows = {row["backend"]: row for row in json.loads(llem.ok("engine", "list", "--json"))}
     assert list(rows) == ["llamacpp", "pytorch", "sim", "vllm"]
     assert rows["sim"]["works"] and rows["sim"]["version"].startswith("sim ")
-    assert not rows["vllm"]["works"] and "LLEM_ENGINE_VLLM" in rows["vllm"]["reason"]
     text = llem.ok("engine", "list")
     for backend in rows:
         assert f"\n{backend} " in "\n" + text

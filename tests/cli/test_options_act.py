@@ -54,7 +54,7 @@ def test_every_adapter_here_is_walked(build_dir):
         programs = [word.removeprefix("{dir}/") for word in words if word.startswith("{dir}/")]
         if any((descriptor.parent / program).exists() for program in programs):
             here.add(descriptor.parent.name)
-    assert here == {"llamacpp", "pytorch", "sim"}
+    assert here == {"llamacpp", "pytorch", "sim", "vllm"}
 
 
 # --- llama.cpp --------------------------------------------------------------------------------------------------------

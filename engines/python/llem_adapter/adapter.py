@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .options import Option
 from .words import Json, Refused
@@ -25,6 +25,7 @@ class Load:
     options: Mapping[str, Json]  # every option by its dotted name, checked, defaults filled in
     allow_substitution: bool
     substitutions: list[dict[str, Json]] = field(default_factory=list)
+    check_stop: Callable[[], None] = lambda: None  # raises when loading is to end; for one that takes long
 
     def substitute(self, what: str, requested: str, used: str, reason: str) -> None:
         """Something else than what was asked for is used: told, or refused where that is not allowed."""

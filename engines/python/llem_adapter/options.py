@@ -67,7 +67,7 @@ TYPES = {"choice": "string", "span": "list", "integers": "list"}  # of engine.js
 
 
 def _of_row(row: Mapping[str, Json]) -> Option:
-    low, high = row.get("range", (None, None))
+    low, high = (None, None) if row["type"] == "integers" else row.get("range", (None, None))  # of each, which a schema cannot say
     choices = [choice["name"] if isinstance(choice, dict) else choice for choice in row.get("choices", [])]
     return Option(row["name"], TYPES.get(row["type"], row["type"]), row.get("default"), low, high, choices or None,
                   row.get("unit"), row.get("help"))

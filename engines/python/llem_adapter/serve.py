@@ -167,7 +167,7 @@ class Server:
             raise Refused("LoadFailed", f"there is no model at {path}")
         load = Load(members.get("model"), path, members.get("precision"), members.get("max_input_tokens", 0),
                     members.get("max_output_tokens", 0), members.get("random_seed"), members.get("decoder", {}), options,
-                    allow_substitution)
+                    allow_substitution, check_stop=self.check_stop)
         self.shelf.clear()
         self.loaded = False
         t0_ns = now_ns()

