@@ -110,6 +110,7 @@ struct adapter_batch {
     struct adapter_request *requests;
     size_t n_requests;
     size_t in_flight;     /* requests of it that may be computed at once: as one ends, the next one joins */
+    bool joins;           /* false: nothing was said of that, they may begin together */
     int64_t t0_ns, t1_ns; /* set by ops->generate: work released, last token of the last request out */
 };
 

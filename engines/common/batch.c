@@ -235,6 +235,7 @@ bool adapter_on_generate(struct adapter *a, const json_t *request, json_t *reply
     for (guint b = 0; b < chosen->len; b++) {
         struct adapter_batch *batch = g_ptr_array_index(chosen, b);
         batch->in_flight = at_once > 0 ? MIN((size_t)at_once, batch->n_requests) : batch->n_requests;
+        batch->joins = at_once > 0;
         a->n_requests -= batch->n_requests;
     }
     for (guint b = 0; b < chosen->len; b++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A batch runs in waves of at most n_parallel requests. In a wave every prompt is computed first, as many tokens of as
- * many prompts to a call as n_batch allows; then each call computes one token of every request that is not done. A
+ * A batch runs in waves of at most n_parallel requests, or, where requests are kept in flight, each joins those under
+ * way when one has ended. The prompts of those that begin are computed first, as many tokens of as many prompts to a
+ * call as n_batch allows, while the others wait; then each call computes one token of every request that is not done. A
  * stamp is taken when a token is known: after the devices are done (llama_synchronize) and the choice is made.
  */
 #include "llamacpp/llamacpp.h"
@@ -95,8 +96,9 @@ bool llamacpp_prepare(struct adapter *a, void *state, struct adapter_batch *batc
 
 /* --- The work --------------------------------------------------------------------------------------------------- */
 
-struct wave {
-    struct adapter_request *requests;
+/* Requests under way: each has a sequence of the context. */
+struct slots {
+    struct adapter_request *at[SEQUENCES_MAX]; /* NULL: free */
     size_t n;
 };
 
@@ -159,93 +161,123 @@ static bool is_done(const struct adapter_request *r)
     return (int64_t)r->n_out >= r->max_tokens || r->finish[0] == 's';
 }
 
-/* Runs the call that is being filled; takes the first token of every prompt that ends in it. */
-static bool prefill_call(struct adapter *a, struct llamacpp *l, const struct wave *wave)
+/* Runs the call that is being filled; takes the token of every position whose logits were asked for. */
+static bool call(struct adapter *a, struct llamacpp *l, const struct slots *slots)
 {
     if (!decode(a, l))
         return false;
     for (int32_t at = 0; at < l->batch.n_tokens; at++) {
         size_t sequence = (size_t)l->batch.seq_id[at][0];
-        if (l->batch.logits[at] && !take_token(a, l, &wave->requests[sequence], sequence, at))
+        if (l->batch.logits[at] && !take_token(a, l, slots->at[sequence], sequence, at))
             return false;
     }
     l->batch.n_tokens = 0;
     return true;
 }
 
-static bool prefill(struct adapter *a, struct llamacpp *l, const struct wave *wave)
+/* The prompts of requests that have just begun, and their first tokens. */
+static bool prefill(struct adapter *a, struct llamacpp *l, const struct slots *slots)
 {
     l->batch.n_tokens = 0;
-    for (size_t s = 0; s < wave->n; s++) {
-        const struct adapter_request *r = &wave->requests[s];
-        for (size_t i = 0; i < r->n_in; i++) {
-            if (l->batch.n_tokens == l->n_batch && !prefill_call(a, l, wave))
+    for (size_t s = 0; s < slots->n; s++) {
+        const struct adapter_request *r = slots->at[s];
+        for (size_t i = 0; r && r->n_out == 0 && i < r->n_in; i++) {
+            if (l->batch.n_tokens == l->n_batch && !call(a, l, slots))
                 return false;
             batch_add(&l->batch, r->token_ids[i], (int64_t)i, s, i + 1 == r->n_in);
         }
     }
-    return prefill_call(a, l, wave);
+    return l->batch.n_tokens == 0 || call(a, l, slots);
 }
 
-/* One more token of every request that is not done; *ret_any is whether there was one. */
-static bool step(struct adapter *a, struct llamacpp *l, const struct wave *wave, bool *ret_any)
+/* One more token of every request under way. */
+static bool step(struct adapter *a, struct llamacpp *l, const struct slots *slots)
 {
     l->batch.n_tokens = 0;
-    for (size_t s = 0; s < wave->n; s++) {
-        const struct adapter_request *r = &wave->requests[s];
-        if (!is_done(r))
+    for (size_t s = 0; s < slots->n; s++) {
+        const struct adapter_request *r = slots->at[s];
+        if (r)
             batch_add(&l->batch, r->out_ids[r->n_out - 1], (int64_t)(r->n_in + r->n_out) - 1, s, true);
     }
-    *ret_any = l->batch.n_tokens > 0;
-    if (!*ret_any)
-        return true;
-    if (!decode(a, l))
-        return false;
-    for (int32_t at = 0; at < l->batch.n_tokens; at++) {
-        size_t sequence = (size_t)l->batch.seq_id[at][0];
-        if (!take_token(a, l, &wave->requests[sequence], sequence, at))
-            return false;
-    }
-    return true;
+    return l->batch.n_tokens == 0 || call(a, l, slots);
 }
 
-static bool run_wave(struct adapter *a, struct llamacpp *l, const struct wave *wave)
+static void begin(struct llamacpp *l, struct slots *slots, size_t s, struct adapter_request *r, int64_t now_ns)
 {
-    int64_t now = clock_mono_ns();
-    llama_memory_clear(llama_get_memory(l->context), false);
-    for (size_t s = 0; s < wave->n; s++) {
-        wave->requests[s].scheduled_ns = now;
-        if (l->samplers)
-            sampling_restart(&l->sampling, l->samplers[s], wave->requests[s].token_ids, wave->requests[s].n_in);
+    slots->at[s] = r;
+    r->scheduled_ns = now_ns;
+    if (l->samplers)
+        sampling_restart(&l->sampling, l->samplers[s], r->token_ids, r->n_in);
+}
+
+/* Requests that are done make room; returns how many are under way. */
+static size_t clear_done(struct slots *slots, int64_t *last_ns)
+{
+    size_t active = 0;
+    for (size_t s = 0; s < slots->n; s++) {
+        if (!slots->at[s])
+            continue;
+        if (is_done(slots->at[s])) {
+            *last_ns = MAX(*last_ns, slots->at[s]->last_token_ns);
+            slots->at[s] = NULL;
+        } else {
+            active++;
+        }
     }
-    bool any = true;
-    if (!prefill(a, l, wave))
-        return false;
-    while (any)
-        if (!step(a, l, wave, &any))
+    return active;
+}
+
+/* The next requests take what is free; in waves they wait until all of it is. Returns how many began. */
+static size_t admit(struct llamacpp *l, struct slots *slots, const struct adapter_batch *batch, size_t begun,
+                    size_t active)
+{
+    llama_memory_t memory = llama_get_memory(l->context);
+    int64_t now_ns = clock_mono_ns();
+    size_t n = 0;
+    if (active == 0)
+        llama_memory_clear(memory, false);
+    for (size_t s = 0; s < slots->n && begun + n < batch->n_requests && (batch->joins || active == 0); s++) {
+        if (slots->at[s])
+            continue;
+        if (active > 0)
+            llama_memory_seq_rm(memory, (llama_seq_id)s, -1, -1);
+        begin(l, slots, s, &batch->requests[begun + n++], now_ns);
+    }
+    return n;
+}
+
+static bool run(struct adapter *a, struct llamacpp *l, struct adapter_batch *batch)
+{
+    struct slots slots = {.n = MIN(batch->in_flight, (size_t)l->n_seq_max)};
+    size_t begun = 0, active = 0;
+    while (active > 0 || begun < batch->n_requests) {
+        size_t n = admit(l, &slots, batch, begun, active);
+        begun += n;
+        if (n > 0 && !prefill(a, l, &slots))
             return false;
+        clear_done(&slots, &batch->t1_ns); /* a first token may be the last */
+        if (!step(a, l, &slots))
+            return false;
+        active = clear_done(&slots, &batch->t1_ns);
+    }
     return true;
 }
 
 bool llamacpp_generate(struct adapter *a, void *state, struct adapter_batch *batch)
 {
     struct llamacpp *l = state;
+    if (batch->joins && batch->in_flight > (size_t)l->n_seq_max)
+        return adapter_fail(a, ADAPTER_BAD_VALUE,
+                            "generate: 'in_flight' is %zu; the context holds %" G_GINT64_FORMAT
+                            " sequences. Raise llamacpp.n_parallel", batch->in_flight, l->n_seq_max);
     l->adapter = a;
     l->stop = false;
     library_log_reset();
     batch->t0_ns = clock_mono_ns();
     l->next_poll_ns = batch->t0_ns + POLL_NS;
-    bool ok = true;
     for (size_t i = 0; i < batch->n_requests; i++)
         batch->requests[i].queued_ns = batch->t0_ns;
-    for (size_t first = 0; ok && first < batch->n_requests; first += (size_t)l->n_seq_max) {
-        struct wave wave = {&batch->requests[first],
-                            MIN((size_t)l->n_seq_max, batch->n_requests - first)};
-        ok = run_wave(a, l, &wave);
-        batch->t1_ns = wave.requests[wave.n - 1].last_token_ns;
-        for (size_t i = 0; ok && i < wave.n; i++)
-            batch->t1_ns = MAX(batch->t1_ns, wave.requests[i].last_token_ns);
-    }
+    bool ok = run(a, l, batch);
     if (!ok)
         llama_memory_clear(llama_get_memory(l->context), false);
     l->adapter = NULL;

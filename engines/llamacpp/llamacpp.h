@@ -21,6 +21,8 @@
 
 #include <llama.h>
 
+#define SEQUENCES_MAX 256 /* libllama's own bound */
+
 /* How the next token is chosen; the decoder's members, resolved. */
 struct sampling {
     bool do_sample; /* false: the largest logit, whatever the rest says but for the penalty */

@@ -34,7 +34,7 @@ static bool on_reset(struct adapter *a, void *state, bool *prefix_cache, bool *p
 {
     (void)a;
     struct llamacpp *l = state;
-    if (*prefix_cache) /* every wave starts from an empty cache anyway */
+    if (*prefix_cache) /* whoever begins starts from an empty sequence anyway */
         llama_memory_clear(llama_get_memory(l->context), false);
     if (*peak_memory)
         *peak_memory = l->device_free_bytes < 0 && restart_peak();
@@ -67,6 +67,7 @@ static const struct adapter_ops ops = {
     .tokenize = llamacpp_tokenize,
     .reset = on_reset,
     .prepare = llamacpp_prepare,
+    .joins = true,
     .generate = llamacpp_generate,
     .memory = on_memory,
     .computed = computed,

@@ -10,7 +10,7 @@ const struct adapter_option llamacpp_options[] = {
     {"n_threads", ADAPTER_INTEGER, "1", 1, 512, NULL, "threads", AT(n_threads), "threads that compute single tokens"},
     {"n_threads_batch", ADAPTER_INTEGER, "null", 1, 512, NULL, "threads", AT(n_threads_batch),
      "threads that compute prompts; null: as n_threads"},
-    {"n_parallel", ADAPTER_INTEGER, "1", 1, 256, NULL, "sequences", AT(n_parallel), /* 256: libllama's own bound */
+    {"n_parallel", ADAPTER_INTEGER, "1", 1, SEQUENCES_MAX, NULL, "sequences", AT(n_parallel),
      "sequences computed together; more requests of a batch wait for the next wave"},
     {"n_ctx", ADAPTER_INTEGER, "null", 1, LIMIT_CONTEXT, NULL, "tokens", AT(n_ctx),
      "positions of all sequences together; null: what the longest requests need"},

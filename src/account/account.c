@@ -170,10 +170,10 @@ static struct quantity set_net(const struct energy_estimate *gross, const struct
 }
 
 static void set_stretch(const struct setting *s, const struct energy_scope *scope, const struct account_stretch *at,
-                        enum result_metric metric)
+                        enum result_metric metric, const char *reason)
 {
     if (at->t1_ns == 0) {
-        result_set(s->r, metric, quantity_absent("it did not take place"));
+        result_set(s->r, metric, quantity_absent(reason ? reason : "it did not take place"));
         return;
     }
     struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0, 0};
@@ -193,8 +193,11 @@ static void report_primary(const struct setting *s, const struct energy_scope *s
     struct quantity net = set_net(e, &context, METRIC_IDLE_CONTEXT, METRIC_NET_CONTEXT, s->r);
     result_set(s->r, METRIC_J_OUTPUT_NET, per_work(s, net, value_of(s->r, METRIC_TOKENS_OUT), "no output tokens"));
     set_net(e, &cold, METRIC_IDLE_COLD, METRIC_NET_COLD, s->r);
-    set_stretch(s, scope, &s->run->load, METRIC_LOAD_ENERGY);
-    set_stretch(s, scope, &s->run->warmup, METRIC_WARMUP_ENERGY);
+    set_stretch(s, scope, &s->run->load, METRIC_LOAD_ENERGY, NULL);
+    set_stretch(s, scope, &s->run->warmup, METRIC_WARMUP_ENERGY, NULL);
+    set_stretch(s, scope, &s->run->steady, METRIC_STEADY_ENERGY, s->run->steady.reason);
+    result_set(s->r, METRIC_STEADY_J_OUTPUT,
+               over(result_get(s->r, METRIC_STEADY_ENERGY), value_of(s->r, METRIC_STEADY_TOKENS), "no output tokens"));
 }
 
 /* --- every scope ------------------------------------------------------------------------------------------------- */

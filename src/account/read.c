@@ -88,6 +88,7 @@ bool account_run_read(const json_t *record, struct account_run *ret, GArray **re
         struct account_stretch *at;
     } stretches[] = {{"load", &ret->load},
                      {"warmup", &ret->warmup},
+                     {"steady", &ret->steady},
                      {"idle_cold", &ret->idle_cold},
                      {"idle_context", &ret->idle_context},
                      {"idle_after", &ret->idle_after}};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * analysis: the records of many runs side by side. A frame holds of each run its figures, its levels, what makes it
- * comparable, and its doubts, in less than 2 kB; records go in one by one and need not be kept. On it stand the groups
- * of runs that may be compared, the order of a table, and the notes that belong below it.
+ * comparable, and its doubts, in less than 2.5 kB; records go in one by one and need not be kept. On it stand the
+ * groups of runs that may be compared, the order of a table, and the notes that belong below it.
  *
  * Calling sequence: frame_new() → frame_add() for each run, in the order of the plan → frame_group(), frame_mean(),
  * frame_order(), frame_notes(), in any order → frame_free().
@@ -91,6 +91,7 @@ const char *frame_rule_name(enum frame_rule rule); /* "refuse", … */
     X(STOP, "stop", "config.decoder.ignore_eos", REFUSE, "the rule by which an answer ends", "equal work: the same end") \
     X(ORDER, "order", "config.dataset_order", REFUSE, "the order of the prompts", "neighbours share caches and batches") \
     X(SEED, "seed", "config.random_seed", REFUSE, "the seeds", "another seed is another sample")                       \
+    X(LOAD, "load", "config.load", FACTOR, "the modes of load", "equal unless swept: what is computed together follows from it") \
     X(ENGINE, "engine", "engine.backend, engine.name", FACTOR, "the engines", "equal unless swept")                    \
     X(VERSION, "engine_version", "engine.version", ENGINE, "the versions of an engine", "no sweep varies them alone")  \
     X(ADAPTER, "adapter_version", "engine.adapter_version", ENGINE, "the versions of an adapter",                      \

@@ -97,6 +97,13 @@ static char *engine_text(const json_t *record)
     return members_text(record, members, G_N_ELEMENTS(members));
 }
 
+/* Without one, batches are as the engine's own options say. */
+static char *load_text(const json_t *record)
+{
+    char *text = value_text(jsonx_at(record, rows[FRAME_KEY_LOAD].path));
+    return text ? text : g_strdup("the engine's own");
+}
+
 static char *weights_text(const json_t *record)
 {
     static const char *const members[] = {"config.model", "model.form", "model.sha256", "model.weights_bytes"};
@@ -168,6 +175,7 @@ static char *calibration_text(const json_t *record)
 static char *(*const takers[FRAME_KEY_COUNT])(const json_t *record) = {
     [FRAME_KEY_BOARDS] = boards_text,
     [FRAME_KEY_COMPUTED] = computed_text,
+    [FRAME_KEY_LOAD] = load_text,
     [FRAME_KEY_ENGINE] = engine_text,
     [FRAME_KEY_WEIGHTS] = weights_text,
     [FRAME_KEY_POWER_LIMIT] = power_limit_text,

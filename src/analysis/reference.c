@@ -10,7 +10,7 @@ static const char head[] =
     "its cell is in a group of its own. *refuse, of one engine*: runs of different engines may differ in it. Factors that\n"
     "no sweep varies yet refuse. *warn*: runs that differ are compared, and the table says so; so it does of the flags of a\n"
     "run (`phase_locked`, `foreign_cpu`, …), with the runs they hold for.\n"
-    "Modelled joules are never sorted on or compared. What a record does not hold has no row yet: all work is batches without\n"
+    "Modelled joules are never sorted on or compared. What a record does not hold has no row yet: requests have no\n"
     "arrival times, and pinning, locked clocks and images are not recorded.\n"
     "\n"
     "The table is sorted by J/token, best first, where it is measured or simulated, else by tokens/s. Groups stay together,\n"

@@ -25,9 +25,9 @@ const struct backend_shared_field backend_shared[] = {
 
 /* Sections and fields of every configuration: an engine's section cannot be called so. */
 static const char *const reserved[] = {
-    "allow_substitution", "backend", "baseline", "dataset", "dataset_order", "decoder", "energy", "execution", "gpus", "limits",
-    "max_input_tokens", "max_output_tokens", "memory_gate", "model", "n", "name", "output_dir", "passthrough_kwargs",
-    "precision", "random_seed", "runners", "sweep", "warmup", NULL,
+    "allow_substitution", "backend", "baseline", "dataset", "dataset_order", "decoder", "energy", "execution", "gpus",
+    "limits", "load", "max_input_tokens", "max_output_tokens", "memory_gate", "model", "n", "name", "output_dir",
+    "passthrough_kwargs", "precision", "random_seed", "runners", "sweep", "warmup", NULL,
 };
 
 bool backend_name_is_reserved(const char *name)

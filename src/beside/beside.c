@@ -131,7 +131,8 @@ static void learn(struct beside *b, const struct account_source *source, const s
 /* The figures by which energy is divided, as the record has them. */
 static void copy_work(const json_t *record, struct result *r)
 {
-    static const enum result_metric work[] = {METRIC_TOKENS_IN, METRIC_TOKENS_OUT, METRIC_REQUESTS, METRIC_FLOPS};
+    static const enum result_metric work[] = {METRIC_TOKENS_IN, METRIC_TOKENS_OUT, METRIC_REQUESTS, METRIC_FLOPS,
+                                                 METRIC_STEADY_TOKENS};
     for (size_t i = 0; i < G_N_ELEMENTS(work); i++)
         result_set(r, work[i], result_metric_of(record, work[i]));
 }

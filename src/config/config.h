@@ -57,6 +57,21 @@ enum config_field_id {
     CONFIG_SHARED_FIELDS
 };
 
+/* How requests reach the engine: the choices of load.mode. X(code, name, help) */
+#define CONFIG_LOAD_ROWS(X)                                                                                            \
+    X(OFFLINE, "offline", "all at once: what is computed together is the engine's own choice")                         \
+    X(BATCH, "batch", "batches of load.size, one after another; the requests of each begin together")                  \
+    X(SEQUENTIAL, "sequential", "one at a time")                                                                       \
+    X(CLOSED_LOOP, "closed_loop", "load.size of them always in flight: as one ends, the next one joins")
+enum config_load {
+#define X(code, name, help) CONFIG_LOAD_##code,
+    CONFIG_LOAD_ROWS(X)
+#undef X
+    CONFIG_LOAD_UNSET
+};
+const char *config_load_name(enum config_load mode);           /* "closed_loop" */
+enum config_load config_load_from_name(const char *name);      /* NULL, or no name: UNSET */
+
 /* The types of room backend. */
 enum config_type {
     CONFIG_BOOL = BACKEND_BOOL,

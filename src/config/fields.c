@@ -3,6 +3,7 @@
 #include "config/internal.h"
 
 #include <math.h>
+#include <string.h>
 
 #define H  CONFIG_HASHED
 #define HS (CONFIG_HASHED | CONFIG_SWEEP)
@@ -27,6 +28,26 @@ static const struct backend_choice precisions[] = {
     {"bf16", "bfloat16"},
     {0},
 };
+
+static const struct backend_choice load_modes[] = {
+#define X(code, name, help) {name, help},
+    CONFIG_LOAD_ROWS(X)
+#undef X
+    {0},
+};
+
+const char *config_load_name(enum config_load mode)
+{
+    return mode == CONFIG_LOAD_UNSET ? "unset" : load_modes[mode].name;
+}
+
+enum config_load config_load_from_name(const char *name)
+{
+    for (int mode = 0; name && mode < CONFIG_LOAD_UNSET; mode++)
+        if (!strcmp(load_modes[mode].name, name))
+            return (enum config_load)mode;
+    return CONFIG_LOAD_UNSET;
+}
 
 static const struct backend_choice presets[] = {
     {"deterministic", "greedy: temperature 0, do_sample false"},
@@ -98,6 +119,7 @@ const struct shared_gate config_shared_gates[] = {
     {"decoder.top_p", IS("decoder.do_sample", "true")},
     {"decoder.min_p", IS("decoder.do_sample", "true")},
     {"decoder.min_new_tokens", IS("decoder.ignore_eos", "false")},
+    {"load.size", IS("load.mode", "\"batch\"", "\"closed_loop\"")},
     {"warmup.", IS("warmup.enabled", "true")},
     {"baseline.", IS("baseline.enabled", "true")},
     {"energy.modelled", IS_NOT("energy.backend", "\"none\"")},
@@ -123,6 +145,11 @@ const struct backend_rule config_shared_rules[] = {
      .b = "decoder.temperature",
      .other_is = CONDITION(IS(NULL, "0.0")),
      .why = "without sampling the temperature has no effect"},
+    {.kind = BACKEND_PRESENT,
+     .a = "load.mode",
+     .is = CONDITION(IS(NULL, "\"batch\"", "\"closed_loop\"")),
+     .b = "load.size"},
+    {.kind = BACKEND_AT_LEAST, .a = "n", .b = "load.size", .why = "so many requests there must be"},
     {.kind = BACKEND_AT_LEAST, .a = "max_output_tokens", .b = "decoder.min_new_tokens"},
     {.kind = BACKEND_AT_LEAST, .a = "warmup.max_prompts", .b = "warmup.n_warmup"},
     {0},

@@ -8,6 +8,7 @@
  *   forms.c         what a text is made of
  *   value.c         a node of a document becomes a typed value
  *   read.c, roles.c, gpu.c   values of an experiment by id, by path, by role
+ *   load.c          how requests reach the engine, and its options that say the same
  *   settle.c        values that follow from others or replace them, conditions, what applies
  *   rules.c         rules between fields
  *   table_build.c   a table from the shared rows and some descriptors
@@ -210,7 +211,7 @@ static inline bool value_is_set(const struct config_value *value)
 /* True if a model or data set text names a file rather than something in a catalogue or hub. */
 bool value_is_path(const char *text);
 
-/* --- One experiment (settle.c, rules.c, hash.c) ---------------------------------------------------------------- */
+/* --- One experiment (load.c, settle.c, rules.c, hash.c) ------------------------------------------------------------ */
 
 struct config {
     const struct config_table *table;   /* NULL: made from values (values.c) */
@@ -227,6 +228,12 @@ struct config {
 
 /* Sets config->hash; leaves it empty where a file was not looked at. */
 void config_compute_hash(struct config *config);
+/* Puts a value of the program's own in a field's place. json is taken over; the note is its origin in words. */
+void config_derive(struct config *config, size_t field, json_t *json, const char *note);
+/* Options that say what `load` says follow it where nobody wrote them. False after errors in diag: one contradicts. */
+bool config_load_settle(struct config *config, struct diag *diag);
+/* False after errors in diag: the engine has no such mode. */
+bool config_load_check(const struct config *config, struct diag *diag);
 /* Fills in presets and values that follow from others, settles values that replace others, decides what applies. False
  * after errors in diag. */
 bool config_settle(struct config *config, struct diag *diag);

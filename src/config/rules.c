@@ -172,7 +172,7 @@ bool config_check_rules(const struct config *config, struct diag *diag)
         report_cannot(config, cannot, diag);
         ok = false;
     }
-    return ok;
+    return config_load_check(config, diag) && ok;
 }
 
 /* --- For the reference page ----------------------------------------------------------------------------------------- */

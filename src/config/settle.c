@@ -7,15 +7,6 @@
 
 /* --- Values that follow from others ---------------------------------------------------------------------------- */
 
-static void derive(struct config *config, size_t field, json_t *json, const char *note)
-{
-    struct config_value *value = value_make(json, LAYER_DERIVED, note);
-    if (!config->derived)
-        config->derived = g_ptr_array_new_with_free_func(value_free);
-    g_ptr_array_add(config->derived, value);
-    config->values[field] = value;
-}
-
 static bool is_default(const struct config *config, size_t field)
 {
     return config->values[field]->layer == LAYER_DEFAULT;
@@ -28,7 +19,7 @@ static void expand_preset(struct config *config)
         return;
     for (const struct shared_preset *row = config_presets; row->preset; row++)
         if (!strcmp(row->preset, preset) && is_default(config, row->field))
-            derive(config, row->field, jsonx_parse(row->value, -1, row->preset, NULL),
+            config_derive(config, row->field, jsonx_parse(row->value, -1, row->preset, NULL),
                    config_shared_rows[FIELD_DECODER_PRESET].path);
 }
 
@@ -40,15 +31,19 @@ static void follow_option(struct config *config, size_t field)
         return;
     follow_option(config, other);
     if (value_is_set(config->values[other]))
-        derive(config, field, json_incref(config->values[other]->json), config->table->info[field].follows_note);
+        config_derive(config, field, json_incref(config->values[other]->json), config->table->info[field].follows_note);
 }
 
-static void follow(struct config *config)
+static void follow_shared(struct config *config)
 {
     expand_preset(config);
     bool hot = json_real_value(config->values[FIELD_DECODER_TEMPERATURE]->json) > 0;
     if (hot && is_default(config, FIELD_DECODER_DO_SAMPLE))
-        derive(config, FIELD_DECODER_DO_SAMPLE, json_true(), "follows decoder.temperature");
+        config_derive(config, FIELD_DECODER_DO_SAMPLE, json_true(), "follows decoder.temperature");
+}
+
+static void follow_options(struct config *config)
+{
     for (size_t i = CONFIG_SHARED_FIELDS; i < config->table->n; i++)
         follow_option(config, i);
 }
@@ -68,7 +63,7 @@ static bool settle_pair(struct config *config, size_t option, size_t field, stru
         return true;
     const struct config_field *rows = config->table->rows;
     if (replaced->layer > chosen->layer) {
-        derive(config, option, json_null(), rows[field].path);
+        config_derive(config, option, json_null(), rows[field].path);
         return true;
     }
     g_autofree char *a = config_plain_words(chosen->canonical), *b = config_plain_words(replaced->canonical);
@@ -139,8 +134,10 @@ bool config_settle(struct config *config, struct diag *diag)
                  name);
         return false;
     }
-    follow(config);
-    bool ok = settle_pairs(config, diag);
+    follow_shared(config);
+    bool ok = config_load_settle(config, diag);
+    follow_options(config);
+    ok = settle_pairs(config, diag) && ok;
     for (size_t i = 0; i < config->table->n; i++)
         config->applies[i] = applies(config, i);
     if (config_gpu_need(config) == CONFIG_GPU_NONE)

@@ -430,3 +430,12 @@ struct config_value *value_read(const struct value_context *context, const struc
     value_free(value);
     return NULL;
 }
+
+void config_derive(struct config *config, size_t field, json_t *json, const char *note)
+{
+    struct config_value *value = value_make(json, LAYER_DERIVED, note);
+    if (!config->derived)
+        config->derived = g_ptr_array_new_with_free_func(value_free);
+    g_ptr_array_add(config->derived, value);
+    config->values[field] = value;
+}

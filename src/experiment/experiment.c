@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#define NOT_KEPT_IN_FLIGHT "requests are kept in flight by load.mode: closed_loop alone"
+
 /* --- the phases: each names what it reads, and the one part it fills --------------------------------------------- */
 
 static bool open_sensors(struct experiment *x, GError **error)
@@ -95,7 +97,9 @@ static bool estimate(struct experiment *x, GError **error)
     (void)error;
     struct result *r = x->result = result_new(&x->inputs.exchange);
     report_engine(x, r);
-    service_metrics(r, &x->block.generation, x->block.window.pause_ns, session_status(&x->session));
+    x->steady = inputs_in_flight(&x->inputs) ? steady_find(&x->block.generation, inputs_in_flight(&x->inputs))
+                                             : (struct steady){.reason = NOT_KEPT_IN_FLIGHT};
+    service_metrics(r, &x->block.generation, &x->steady, x->block.window.pause_ns, session_status(&x->session));
     report_work(x, r);
     report_memory(x, r);
     report_energy(x, r);

@@ -13,6 +13,7 @@
     X(OUTPUT_LENGTH_VARIES, "output_length_varies", "some requests ended before max_output_tokens: unequal work")      \
     X(MERGED_CHUNKS, "merged_chunks", "the engine delivered several tokens in one chunk")                              \
     X(UNEQUAL_WORK, "unequal_work", "the repeats differ in what was computed or put out: no energy per token")  \
+    X(LOAD_NOT_KEPT, "load_not_kept", "more requests were under way at once than load.size says")                       \
     X(SAME_ANSWER, "same_answer",                                                                                      \
       "three prompts or more that differ were given one and the same answer: is the prompt what the engine works on?") \
     X(BOARDS_ASSUMED, "boards_assumed", "which GPUs the engine uses is not known: the energy is of all of them")       \

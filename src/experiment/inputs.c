@@ -45,15 +45,34 @@ void inputs_clear(struct inputs *inputs)
     g_free(inputs->log_path);
 }
 
+enum config_load inputs_load(const struct inputs *in)
+{
+    bool said = config_has(in->config, FIELD_LOAD_MODE);
+    return said ? config_load_from_name(config_string(in->config, FIELD_LOAD_MODE)) : CONFIG_LOAD_UNSET;
+}
+
 size_t inputs_batch_size(const struct inputs *in)
 {
     int64_t given;
-    return config_role_int(in->config, ROLE_BATCH, &given) ? (size_t)given : in->exchange.prompts.n;
+    size_t all = in->exchange.prompts.n;
+    switch (inputs_load(in)) {
+    case CONFIG_LOAD_BATCH: return (size_t)config_int(in->config, FIELD_LOAD_SIZE);
+    case CONFIG_LOAD_SEQUENTIAL: return 1;
+    case CONFIG_LOAD_UNSET: return config_role_int(in->config, ROLE_BATCH, &given) ? (size_t)given : all;
+    default: return all;
+    }
+}
+
+size_t inputs_in_flight(const struct inputs *in)
+{
+    return inputs_load(in) == CONFIG_LOAD_CLOSED_LOOP ? (size_t)config_int(in->config, FIELD_LOAD_SIZE) : 0;
 }
 
 size_t inputs_concurrency(const struct inputs *in)
 {
     int64_t given;
-    size_t n = config_role_int(in->config, ROLE_IN_FLIGHT, &given) ? (size_t)given : inputs_batch_size(in);
+    size_t n = inputs_in_flight(in) ? inputs_in_flight(in) : inputs_batch_size(in);
+    if (config_role_int(in->config, ROLE_IN_FLIGHT, &given))
+        n = MIN(n, (size_t)given);
     return MIN(n, in->exchange.prompts.n); /* never more than there are requests */
 }

@@ -21,6 +21,7 @@
 #include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "experiment/experiment.h"
+#include "experiment/steady.h"
 #include "meter/meter.h"
 #include "result/result.h"
 
@@ -35,8 +36,12 @@ struct inputs {
 /* ret: zeroed. What was read stays in it after a failure, for the error record. */
 bool inputs_read(const char *config_path, struct inputs *ret, GError **error);
 void inputs_clear(struct inputs *inputs);
-/* How many requests are one batch, and how many the engine works on at once. */
+/* How requests reach the engine. */
+enum config_load inputs_load(const struct inputs *inputs);
+/* How many requests are one batch, how many of it are kept in flight (0: they begin together), and how many the engine
+ * works on at once. */
 size_t inputs_batch_size(const struct inputs *inputs);
+size_t inputs_in_flight(const struct inputs *inputs);
 size_t inputs_concurrency(const struct inputs *inputs);
 
 /* --- pace -------------------------------------------------------------------------------------------------------- */
@@ -236,6 +241,7 @@ struct experiment {
     struct idle idle_cold, idle_context, idle_after; /* the last two with the engine loaded, around the work */
     struct warmup warmup;
     struct block block;
+    struct steady steady; /* of the block */
     json_t *environment;
     struct result *result; /* of the last phase alone */
 };

@@ -7,12 +7,14 @@
 #include "workload/workload.h"
 
 #include <math.h>
+#include <string.h>
 
 #define REPEATS_WHEN_LOCKED 4 /* dithered: docs/methodology.md */
 #define TEARDOWN_NS         (10 * NS_PER_S)
 #define GUARD_POLL_NS       (100 * NS_PER_MS)
 #define RESTED_NS           (2 * NS_PER_S) /* after this an engine is warmed up once more */
 #define AGAIN_FIRST         1000000        /* numbers of these iterations */
+#define JOINED_IDS_MAX      (4u << 20)     /* of 11 bytes at most, below LIMIT_ENGINE_LINE_BYTES */
 #define HALF_WIDTH_OF_ENDS  0.8 /* 95 % of two rectangular parts of width 1: 1.96·√(2/12) */
 
 /* What the functions of this file share: all that a block needs, and nothing that one fills. */
@@ -49,7 +51,8 @@ static int64_t dither(const GArray *channels)
 static struct block_plan plan_for(const struct setting *s, int64_t repeats)
 {
     g_autoptr(GArray) channels = sensors_channels(s->sensors);
-    struct block_plan plan = {.repeats = repeats, .dither_ns = dither(channels)};
+    /* Requests that are kept in flight know no pause between repeats. */
+    struct block_plan plan = {.repeats = repeats, .dither_ns = inputs_in_flight(s->in) ? 0 : dither(channels)};
     plan.guard = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
     if (config_has(s->in->config, FIELD_ENERGY_GUARD_MS))
         plan.guard.pre_ns = plan.guard.post_ns = config_ns(s->in->config, FIELD_ENERGY_GUARD_MS);
@@ -109,7 +112,8 @@ static bool generate(const struct setting *s, const int64_t *batches, size_t n, 
                      GError **error)
 {
     struct engine_work work;
-    if (!engine_generate(s->session->engine, batches, n, 0, s->pace->deadline_ns, &work, error))
+    if (!engine_generate(s->session->engine, batches, n, (int64_t)inputs_in_flight(s->in), s->pace->deadline_ns, &work,
+                         error))
         return false;
     if (w->t1_ns == 0)
         w->t0_ns = work.t0_ns;
@@ -153,26 +157,59 @@ static struct engine_tokens *set_of_repeat(const struct session *session, int64_
     return set;
 }
 
-/* Hands the set over in batches, whose numbers are added to the list. */
+/* Hands one batch over; its number is added to the list. */
+static bool prepare_batch(const struct setting *s, const struct engine_tokens *tokens, size_t n, GArray *batches,
+                          struct block *block, GError **error)
+{
+    int64_t number = (int64_t)batches->len + 1;
+    bool quiescent = true;
+    if (!session_prepare(s->in, s->pace, s->session, number, tokens, n, &quiescent, error))
+        return false;
+    g_array_append_val(batches, number);
+    block->not_quiescent = block->not_quiescent || !quiescent;
+    return true;
+}
+
+/* A set in batches. */
 static bool prepare_set(const struct setting *s, const struct engine_tokens *set, GArray *batches,
                         struct block *block, GError **error)
 {
     size_t size = inputs_batch_size(s->in), n = s->session->n_prompts;
-    for (size_t at = 0; at < n; at += size) {
-        int64_t number = (int64_t)batches->len + 1;
-        bool quiescent = true;
-        if (!session_prepare(s->in, s->pace, s->session, number, &set[at], MIN(size, n - at), &quiescent, error))
+    for (size_t at = 0; at < n; at += size)
+        if (!prepare_batch(s, &set[at], MIN(size, n - at), batches, block, error))
             return false;
-        g_array_append_val(batches, number);
-        block->not_quiescent = block->not_quiescent || !quiescent;
-    }
     return true;
+}
+
+/* Of requests that are kept in flight the repeats are one batch, as far as a line holds them: between two batches the
+ * load would run dry. */
+static bool prepare_joined(const struct setting *s, GArray *batches, struct block *block, GError **error)
+{
+    size_t n = s->session->n_prompts, per_batch = 0, ids = 0;
+    for (size_t i = 0; i < n; i++)
+        ids += s->session->tokens[i].n;
+    size_t sets = MAX(1, JOINED_IDS_MAX / MAX(ids, 1)), repeats = (size_t)block->plan.repeats;
+    g_autofree struct engine_tokens *joined = g_new0(struct engine_tokens, n * MIN(sets, repeats));
+    bool ok = true;
+    for (size_t from = 0; ok && from < repeats; from += per_batch) {
+        per_batch = MIN(sets, repeats - from);
+        for (size_t k = 0; k < per_batch; k++) {
+            g_autofree struct engine_tokens *set = set_of_repeat(s->session, (int64_t)(from + k));
+            memcpy(&joined[k * n], set, n * sizeof *set);
+        }
+        ok = prepare_batch(s, joined, per_batch * n, batches, block, error);
+        for (size_t i = 0; i < per_batch * n; i++)
+            g_free(joined[i].ids);
+    }
+    return ok;
 }
 
 /* Hands over the prompts in batches, as often as they are repeated. New array of batch numbers, NULL after an error. */
 static GArray *prepare_all(const struct setting *s, struct block *block, GError **error)
 {
     g_autoptr(GArray) batches = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    if (inputs_in_flight(s->in))
+        return prepare_joined(s, batches, block, error) ? g_steal_pointer(&batches) : NULL;
     for (int64_t repeat = 0; repeat < block->plan.repeats; repeat++) {
         struct engine_tokens *set = set_of_repeat(s->session, repeat);
         bool ok = prepare_set(s, set, batches, block, error);

@@ -23,6 +23,7 @@ static struct account_run run_of(const struct experiment *x)
         .options = block_options(&x->inputs, block),
         .load = stretch_of(&x->session.load, NULL),
         .warmup = stretch_of(&x->warmup.at, NULL),
+        .steady = {.t0_ns = x->steady.t0_ns, .t1_ns = x->steady.t1_ns, .reason = x->steady.reason},
         .idle_cold = stretch_of(&x->idle_cold.at, x->idle_cold.reason),
         .idle_context = stretch_of(&x->idle_context.at, x->idle_context.reason),
         .idle_after = stretch_of(&x->idle_after.at, x->idle_after.reason),

@@ -60,6 +60,7 @@ void report_timing(const struct experiment *x, struct result *r)
     put_window(&x->block, r);
     put_stretch(r, PART_TIMING_LOAD, &session->load, "the adapter gave no times");
     put_stretch(r, PART_TIMING_WARMUP, warmup, NO_WARMUP);
+    result_put_stretch(r, PART_TIMING_STEADY, x->steady.t0_ns, x->steady.t1_ns, x->steady.reason);
     put_stretch(r, PART_TIMING_IDLE_COLD, &x->idle_cold.at, x->idle_cold.reason);
     put_stretch(r, PART_TIMING_IDLE_CONTEXT, &x->idle_context.at, x->idle_context.reason);
     put_stretch(r, PART_TIMING_IDLE_AFTER, &x->idle_after.at, x->idle_after.reason);

@@ -180,6 +180,10 @@ void report_work(const struct experiment *x, struct result *r)
         flag_raise(r, FLAG_OUTPUT_LENGTH_VARIES);
     if (has_same_answers(&x->session, &x->block.generation, n))
         flag_raise(r, FLAG_SAME_ANSWER);
+    size_t in_flight = inputs_in_flight(&x->inputs);
+    struct quantity most = result_get(r, METRIC_IN_FLIGHT_MOST);
+    if (in_flight && most.status != QUANTITY_ABSENT && most.value > (double)in_flight)
+        flag_raise(r, FLAG_LOAD_NOT_KEPT);
     if (report_work_is_unequal(&x->session, &x->block))
         flag_raise(r, FLAG_UNEQUAL_WORK);
     report_flops(x, r);

@@ -231,11 +231,77 @@ static void set_token_gaps(const struct sink *to, const struct engine_generation
         reason);
 }
 
-void service_metrics(struct result *r, const struct engine_generation *g, int64_t pause_ns,
-                     enum quantity_status status)
+/* A request begins or ends. */
+struct turn {
+    int64_t t_ns;
+    int by; /* 1 or -1 */
+};
+
+/* One that ends makes room for the one that begins at the same moment. */
+static int by_turn(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+    return x->t_ns != y->t_ns ? (x->t_ns > y->t_ns) - (x->t_ns < y->t_ns) : x->by - y->by;
+}
+
+/* Most intervals at once. */
+static int64_t most_at_once(const GArray *intervals)
+{
+    g_autoptr(GArray) turns = g_array_new(FALSE, FALSE, sizeof(struct turn));
+    int64_t now = 0, most = 0;
+    for (guint i = 0; i < intervals->len; i++) {
+        struct interval v = g_array_index(intervals, struct interval, i);
+        const struct turn both[] = {{v.from_ns, 1}, {v.to_ns, -1}};
+        g_array_append_vals(turns, both, G_N_ELEMENTS(both));
+    }
+    qsort(turns->data, turns->len, sizeof(struct turn), by_turn);
+    for (guint i = 0; i < turns->len; i++) {
+        now += g_array_index(turns, struct turn, i).by;
+        most = MAX(most, now);
+    }
+    return most;
+}
+
+/* Without a word on when the engine begins with a request, one that waits cannot be told from one under way. */
+static void set_in_flight(const struct sink *to, const struct engine_generation *g, int64_t pause_ns)
+{
+    g_autoptr(GArray) under_way = g_array_new(FALSE, FALSE, sizeof(struct interval));
+    double sum_s = 0;
+    for (size_t i = 0; i < g->n_requests && g->requests[i].scheduled_ns; i++) {
+        const struct engine_request *q = &g->requests[i];
+        struct interval v = {q->scheduled_ns, q->stamps_ns[q->n_out - 1]};
+        g_array_append_val(under_way, v);
+        sum_s += clock_seconds(v.to_ns - v.from_ns);
+    }
+    static const char unknown[] = "the engine does not say when it begins a request";
+    if (under_way->len < g->n_requests) {
+        absent(to, METRIC_IN_FLIGHT, unknown);
+        absent(to, METRIC_IN_FLIGHT_MOST, unknown);
+        return;
+    }
+    set(to, METRIC_IN_FLIGHT, sum_s / clock_seconds(g->t1_ns - g->t0_ns - pause_ns));
+    set(to, METRIC_IN_FLIGHT_MOST, (double)most_at_once(under_way));
+}
+
+static void set_steady(const struct sink *to, const struct steady *steady)
+{
+    static const enum result_metric metrics[] = {METRIC_STEADY_TIME, METRIC_STEADY_TOKENS, METRIC_STEADY_RATE};
+    double seconds = clock_seconds(steady->t1_ns - steady->t0_ns), tokens = (double)steady->tokens_out;
+    const double values[] = {seconds, tokens, tokens / seconds};
+    for (size_t i = 0; i < G_N_ELEMENTS(metrics); i++)
+        if (steady->reason)
+            absent(to, metrics[i], steady->reason);
+        else
+            set(to, metrics[i], values[i]);
+}
+
+void service_metrics(struct result *r, const struct engine_generation *g, const struct steady *steady,
+                     int64_t pause_ns, enum quantity_status status)
 {
     const struct sink to = {r, status};
     set_tokens(&to, g, pause_ns);
+    set_in_flight(&to, g, pause_ns);
+    set_steady(&to, steady);
     set_phase_rates(&to, g);
     set_latencies(&to, g);
     set_token_gaps(&to, g);

@@ -3,10 +3,11 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "experiment/steady.h"
 #include "result/result.h"
 
 /* Sets the tokens, latency and throughput rows and window_s. All times are the adapter's own stamps; status is what
  * they are: measured, or simulated where the engine is scripted. pause_ns: what the meter put between repeats, which
  * is in no rate. */
-void service_metrics(struct result *r, const struct engine_generation *g, int64_t pause_ns,
-                     enum quantity_status status);
+void service_metrics(struct result *r, const struct engine_generation *g, const struct steady *steady,
+                     int64_t pause_ns, enum quantity_status status);

@@ -3,6 +3,7 @@
 #include "experiment/internal.h"
 
 #define SHAPES_MAX  5
+#define JOINING_SETS 2 /* of the requests in flight: so that some join, and their number falls to one at the end */
 #define BATCH_FIRST INT64_C(1000000) /* batch numbers of the warm-up; the measured ones count from 1 */
 
 /* Temperatures of the boards since the warm-up began; empty where no sensor exists, which skips that condition. */
@@ -34,9 +35,12 @@ static bool iterate(const struct inputs *in, const struct pace *pace, const stru
     g_autofree struct engine_tokens *turn = g_new0(struct engine_tokens, n);
     for (size_t i = 0; i < n; i++)
         turn[i] = session->warm_tokens[(iteration * n + i) % session->n_warm_prompts]; /* borrowed ids */
+    struct engine_work work;
     struct engine_generation g = {0};
     bool ok = session_prepare(in, pace, session, batch, turn, n, NULL, error) &&
-              engine_generate_all(session->engine, &batch, 1, pace->deadline_ns, &g, error);
+              engine_generate(session->engine, &batch, 1, (int64_t)inputs_in_flight(in), pace->deadline_ns, &work,
+                              error) &&
+              engine_collect(session->engine, pace->deadline_ns, &g, error);
     if (ok) {
         const struct engine_request *q = &g.requests[0];
         int64_t from_ns = q->n_out > 1 ? q->stamps_ns[0] : g.t0_ns;
@@ -61,6 +65,11 @@ static size_t shapes_of(const struct inputs *in, size_t n_prompts, size_t *ret)
     size_t at_once = inputs_concurrency(in), batch = MIN(inputs_batch_size(in), n_prompts), last = n_prompts % batch;
     const size_t sizes[] = {at_once, MIN(batch, at_once), batch % at_once, MIN(last, at_once), last % at_once};
     size_t n = 0;
+    if (inputs_in_flight(in)) {
+        ret[0] = at_once;
+        ret[1] = MIN(JOINING_SETS * at_once, n_prompts);
+        return ret[1] > at_once ? 2 : 1;
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
         bool known = sizes[i] == 0;
         for (size_t k = 0; k < n; k++)

@@ -68,6 +68,12 @@
     X(OUTPUT_RATE, "output_tokens_per_s", "throughput", "token/s", "output tokens over the window")                    \
     X(TOTAL_RATE, "total_tokens_per_s", "throughput", "token/s", "input and output tokens over the window")            \
     X(REQUEST_RATE, "requests_per_s", "throughput", "1/s", "requests over the window")                                 \
+    X(IN_FLIGHT, "in_flight_mean", "throughput", "1", "requests under way, from when the engine begins with one to its last token, mean over the window") \
+    X(IN_FLIGHT_MOST, "in_flight_max", "throughput", "1", "most requests under way at once")                           \
+    X(STEADY_TIME, "steady_s", "throughput", "s",                                                                      \
+      "length of the steady state: as many requests under way as load.size says, each past its first token at the beginning") \
+    X(STEADY_TOKENS, "steady_tokens_out", "throughput", "token", "output tokens put out in the steady state, whatever request they are of") \
+    X(STEADY_RATE, "steady_output_tokens_per_s", "throughput", "token/s", "those over the length of the steady state") \
     X(ENERGY, "energy_j", "energy", "J", "gross energy of the measured window in the named scope")                     \
     X(J_OUTPUT, "joules_per_output_token", "energy", "J/token", "gross energy over output tokens")                     \
     X(J_TOTAL, "joules_per_total_token", "energy", "J/token", "gross energy over input and output tokens")             \
@@ -80,6 +86,9 @@
     X(TAIL, "tail_energy_j", "energy", "J", "energy above the settled level after the last token; not in energy_j")    \
     X(LOAD_ENERGY, "load_energy_j", "energy", "J", "energy of loading the model; not in energy_j")                     \
     X(WARMUP_ENERGY, "warmup_energy_j", "energy", "J", "energy of the warm-up; not in energy_j")                       \
+    X(STEADY_ENERGY, "steady_energy_j", "energy", "J", "gross energy of the steady state, a part of energy_j")         \
+    X(STEADY_J_OUTPUT, "steady_joules_per_output_token", "energy", "J/token",                                          \
+      "gross energy of the steady state over the output tokens put out in it")                                         \
     X(POWER_MEAN, "power_mean_w", "energy", "W", "energy over the length of the window")                               \
     X(POWER_PEAK, "power_peak_w", "energy", "W", "largest mean power over one period of the sensor in the window")     \
     X(IDLE_CONTEXT, "idle_power_context_w", "energy", "W", "power with the engine loaded and no requests")             \

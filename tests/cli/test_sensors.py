@@ -66,6 +66,19 @@ def test_joules_are_the_truth_s(boards):
     assert record["energy"]["guard"]["post_ns"] > 1e9
 
 
+def test_the_steady_state_s_joules_are_of_its_own_interval(boards):
+    """Kept in flight across the repeats of the window, which know no pause."""
+    load = {"load.mode": "closed_loop", "load.size": 3, "n": 7, "max_output_tokens": 8, "energy.max_repeats": 3,
+            "energy.target_uncertainty": 0.0005}
+    record, _ = boards([board()], load)
+    at, energy = record["timing"]["steady"], metric(record, "steady_energy_j")
+    assert metric(record, "repeats")["value"] == 3 and record["timing"]["window"]["pause_ns"] == 0
+    assert metric(record, "in_flight_max")["value"] == 3 and metric(record, "in_flight_mean")["value"] > 2.7
+    assert metric(record, "steady_tokens_out")["value"] > 0.8 * metric(record, "tokens_out")["value"]
+    assert energy["status"] == "simulated" and energy["value"] == pytest.approx(200 * (at["t1_ns"] - at["t0_ns"]) / 1e9, rel=0.01)
+    assert energy["value"] < metric(record, "energy_j")["value"]
+
+
 @pytest.mark.parametrize("architecture, part", [("hopper", True), ("ada", False)])
 def test_a_sensor_that_sees_a_part_is_told_without_guards_too(boards, architecture, part):
     seen = board(architecture=architecture, instant={"period_ms": 100, "window_ms": 25 if part else 100})

@@ -6,6 +6,7 @@
 #define SHIFT_MS    50
 #define TOKENS_OUT  64
 #define REQUESTS    4
+#define STEADY_TOKENS 5
 #define SHA256      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 /* A package that draws 20 W, and 60 W at work, with a register that is read every 10 ms. */
@@ -68,7 +69,8 @@ static json_t *record_of(const struct rig *rig, int64_t shift_ns)
                                (json_int_t)(t0 - 3 * NS_PER_S), "t0_ns", (json_int_t)t0, "t1_ns",
                                (json_int_t)t1, "guard_to_ns", (json_int_t)(t1 + 3 * NS_PER_S), "pause_ns", 0,
                                "host_gap_share", 0.25);
-    json_t *timing = json_pack("{s:o, s:n, s:s, s:o, s:o, s:o, s:n, s:s}", "window", window, "load", "load_reason",
+    json_t *timing = json_pack("{s:o, s:o, s:n, s:s, s:o, s:o, s:o, s:n, s:s}", "steady",
+                               stretch_json(t0 + NS_PER_S, t0 + 2 * NS_PER_S), "window", window, "load", "load_reason",
                                "the adapter gave no times", "warmup", stretch_json(t0 - 9 * NS_PER_S, t0 - 8 * NS_PER_S),
                                "idle_cold", stretch_json(t0 - 20 * NS_PER_S, t0 - 15 * NS_PER_S), "idle_context",
                                stretch_json(t0 - 8 * NS_PER_S, t0 - 3 * NS_PER_S), "idle_after", "idle_after_reason",
@@ -92,6 +94,7 @@ static struct result *result_of_work(void)
     result_set(r, METRIC_TOKENS_IN, quantity_of(QUANTITY_MEASURED, 36, NULL, NULL));
     result_set(r, METRIC_TOKENS_OUT, quantity_of(QUANTITY_MEASURED, TOKENS_OUT, NULL, NULL));
     result_set(r, METRIC_REQUESTS, quantity_of(QUANTITY_MEASURED, REQUESTS, NULL, NULL));
+    result_set(r, METRIC_STEADY_TOKENS, quantity_of(QUANTITY_MEASURED, STEADY_TOKENS, NULL, NULL));
     return r;
 }
 
@@ -148,6 +151,8 @@ static void test_figures(void)
         {METRIC_NET_COLD, truth - 20 * length_s, 0.1},
         {METRIC_J_OUTPUT_NET, (truth - 20 * length_s) / TOKENS_OUT, 0.002},
         {METRIC_WARMUP_ENERGY, 20, 0.1},
+        {METRIC_STEADY_ENERGY, 60, 0.1},
+        {METRIC_STEADY_J_OUTPUT, 60.0 / STEADY_TOKENS, 0.02},
         {METRIC_TAIL, 0, 0.1},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -123,11 +123,12 @@ static char *base_hash(const char *engine, const char *path)
     return hash_of(text);
 }
 
-/* do_sample follows from the temperature, backend is the context of every other line, and of gpus their number counts
- * (pairs). */
+/* do_sample follows from the temperature, backend is the context of every other line, of gpus their number counts, and
+ * modes of load need a size or exclude one (pairs). */
 static bool is_special(const char *path)
 {
-    static const char *const paths[] = {"backend", "decoder.do_sample", "decoder.preset", "gpus", NULL};
+    static const char *const paths[] = {"backend", "decoder.do_sample", "decoder.preset", "gpus",
+                                        "load.mode", "load.size", NULL};
     return g_strv_contains(paths, path);
 }
 
@@ -215,6 +216,12 @@ static const struct {
     {false, "model: m\npytorch.tp_size: 2\npytorch.tp_plan: auto\n",
      "model: m\npytorch.tp_size: 2\npytorch.tp_plan: auto\ngpus: 0\n"},
     {true, "model: m\nbackend: sim\n", "model: m\nbackend: sim\ngpus: [0, 1]\n"}, /* it uses none */
+    {false, "model: m\n", "model: m\nload: {mode: offline}\n"},
+    {true, "model: m\nload: {mode: offline}\n", "model: m\nload: {mode: offline, size: 4}\n"}, /* it has none */
+    {false, "model: m\nload: {mode: batch, size: 4}\n", "model: m\nload: {mode: batch, size: 8}\n"},
+    {true, "model: m\nload: {mode: batch, size: 4}\n", "model: m\nload: {mode: batch, size: 4}\npytorch.batch_size: 4\n"},
+    {false, "model: m\nbackend: vllm\nload: {mode: batch, size: 4}\n",
+     "model: m\nbackend: vllm\nload: {mode: closed_loop, size: 4}\n"},
     {false, "model: m\nbackend: sim\nsim.device: gpu\n", "model: m\nbackend: sim\nsim.device: gpu\ngpus: [0, 1]\n"},
     {true, "model: m\ndecoder: {top_p: 0.3}\n", "model: m\n"}, /* greedy: no effect */
     {true, "model: m\nwarmup: {enabled: false, n_warmup: 9}\n", "model: m\nwarmup: {enabled: false}\n"},

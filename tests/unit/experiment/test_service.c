@@ -39,7 +39,8 @@ static struct result *figures_of(struct engine_generation *g, int64_t pause_ns)
     g_auto(owned_exchange) exchange = {
         .config_hash = g_strdup("0123456789abcdef"), .config = json_object(), .cycle = 1};
     struct result *r = result_new(&exchange);
-    service_metrics(r, g, pause_ns, QUANTITY_MEASURED);
+    const struct steady none = {.reason = "not asked for"};
+    service_metrics(r, g, &none, pause_ns, QUANTITY_MEASURED);
     return r;
 }
 
@@ -166,6 +167,49 @@ static void test_pauses(void)
     engine_generation_clear(&g);
 }
 
+/* --- The steady state ------------------------------------------------------------------------------------------------ */
+
+/* Two in flight, four requests: the third joins at 120, the fourth at 140; the last but one ends at 160. */
+static const struct scripted joining[] = {{0, 5, 0, {40, 80, 120}},
+                                          {0, 5, 0, {60, 100, 140}},
+                                          {120, 5, 0, {130, 140, 150, 160}},
+                                          {140, 5, 0, {150, 170, 190, 210}}};
+
+static void test_steady(void)
+{
+    struct engine_generation g = generation_of(joining, 4, 210);
+    struct steady s = steady_find(&g, 2);
+    g_assert_null(s.reason);
+    g_assert_cmpint(s.t0_ns, ==, 1060 * MS);          /* both have their first token */
+    g_assert_cmpint(s.t1_ns, ==, 1160 * MS);          /* one is left */
+    g_assert_cmpint(s.tokens_out, ==, 2 + 2 + 4 + 1); /* by emission, whatever they are of */
+    g_autoptr(owned_result) r = figures_of(&g, 0);
+    double under_way_s = 0.12 + 0.14 + 0.04 + 0.07;
+    g_assert_cmpfloat_with_epsilon(result_get(r, METRIC_IN_FLIGHT).value, under_way_s / 0.21, 1e-9);
+    g_assert_cmpfloat(result_get(r, METRIC_IN_FLIGHT_MOST).value, ==, 2);
+    engine_generation_clear(&g);
+}
+
+/* Of several batches the longest; none where nobody waits to join, or the queue ran dry at once. */
+static void test_steady_batches(void)
+{
+    struct engine_generation g = generation_of(joining, 4, 210);
+    g_assert_cmpstr(steady_find(&g, 4).reason, ==, "all requests were in flight from the beginning: none waited to join");
+    g.requests[2].batch = g.requests[3].batch = 2;
+    struct steady s = steady_find(&g, 1);
+    g_assert_cmpint(s.t0_ns, ==, 1040 * MS); /* of the first batch 100 ms, of the second 80 */
+    g_assert_cmpint(s.t1_ns, ==, 1140 * MS);
+    g_assert_cmpint(s.tokens_out, ==, 5);
+    engine_generation_clear(&g);
+
+    static const struct scripted late[] = {{0, 5, 0, {10}}, {0, 5, 0, {20}}, {0, 5, 0, {15}}};
+    struct engine_generation dry = generation_of(late, 3, 20);
+    s = steady_find(&dry, 2);
+    g_assert_cmpstr(s.reason, ==, "the requests ran out before each of the first had its first token");
+    g_assert_cmpint(s.t1_ns, ==, 0);
+    engine_generation_clear(&dry);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -175,6 +219,8 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/service/merged-chunks", test_merged_chunks);
     g_test_add_func("/service/pauses", test_pauses);
+    g_test_add_func("/service/steady", test_steady);
+    g_test_add_func("/service/steady/batches", test_steady_batches);
     g_test_add_data_func("/service/quantiles/p50", GSIZE_TO_POINTER(0), test_quantiles);
     g_test_add_data_func("/service/quantiles/p95", GSIZE_TO_POINTER(1), test_quantiles);
     g_test_add_data_func("/service/quantiles/p99", GSIZE_TO_POINTER(2), test_quantiles);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal to experiment: the steady state of load that keeps a number of requests in flight. */
+#pragma once
+
+#include "engine/engine.h"
+
+struct steady {
+    int64_t t0_ns, t1_ns; /* both 0: there was none */
+    int64_t tokens_out;   /* put out after t0 and no later than t1 */
+    const char *reason;   /* why there was none */
+};
+
+/* Begins when as many requests as are let in at once all have their first token, ends when fewer are left than that: of
+ * several batches the longest. */
+struct steady steady_find(const struct engine_generation *generation, size_t at_once);
