@@ -151,6 +151,7 @@ static void set_machine(void)
         {"LLEM_ENGINES_PATH", LLEM_SOURCE_DIR "/engines"}, {"LLEM_NVML_LIBRARY", "/nonexistent/nvml.so"},
         {"LLEM_SYSROOT", "/nonexistent"},                  {"LLEM_MODELS_DIR", "/nonexistent/models"},
         {"LLEM_ENGINE_SIM", "/bin/false"},                 {"LLEM_PYTORCH_PYTHON", "/nonexistent/python"},
+        {"LLEM_VLLM_PYTHON", "/nonexistent/python"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(variables); i++)
         g_setenv(variables[i][0], variables[i][1], true);
