@@ -12,6 +12,11 @@ def block(language):
     return re.search(rf"^```{language}\n(.*?)^```", page, re.M | re.S).group(1)
 
 
+def raw():
+    """The same engine with the protocol written out: examples/raw_adapter.py."""
+    return (ROOT / "examples" / "raw_adapter.py").read_text()
+
+
 def install(llem, name="toy", program=None, descriptor=None):
     """Puts the engine into a folder that llem searches; its files. `descriptor`: a function of the parsed engine.json."""
     engines = llem.folder / "engines"

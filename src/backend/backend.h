@@ -233,7 +233,7 @@ char *backend_image_name(const struct backend *backend, const struct backend_bui
  * name is of none of its builds. */
 char *backend_image_remedy(const struct backend *backend, const char *image);
 
-/* NULL-terminated, borrowed, {dir} filled in. */
+/* NULL-terminated, borrowed, {dir} and {engines} filled in. */
 const char *const *backend_env(const struct backend *backend);        /* "NAME=value" for the adapter */
 const char *const *backend_record_env(const struct backend *backend); /* names of variables that change its work */
 const char *const *backend_caches(const struct backend *backend);     /* folders it keeps things in */
@@ -253,7 +253,7 @@ char *backend_find_python(const struct backend *backend, GError **error);
 /* True if that interpreter has the least version and finds the modules that prove it is the right one. True also where
  * none is needed, or a program of the user's is the adapter. Imports nothing of the engine's. Error: MISSING. */
 bool backend_check_python(const struct backend *backend, GError **error);
-/* The command line, {dir} and {python} filled in, and its program is there. New vector. Error: MISSING. */
+/* The command line, {dir}, {engines} and {python} filled in, and its program is there. New vector. Error: MISSING. */
 char **backend_command(const struct backend *backend, GError **error);
 /* The same for a place where the folder of the engine is too, under whatever path, and `python` is the interpreter: its
  * program is not looked for but where it lies in the folder. New vector. Error: MISSING. */

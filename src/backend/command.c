@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Command lines: two words in braces are filled in, and there is no shell. */
+/* Command lines: words in braces are filled in, and there is no shell. */
 #include "backend/internal.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#define DIR_WORD    "{dir}"
-#define PYTHON_WORD "{python}"
+#define DIR_WORD     "{dir}"
+#define ENGINES_WORD "{engines}"
+#define PYTHON_WORD  "{python}"
 
 /* --- Templates ------------------------------------------------------------------------------------------------------ */
 
@@ -30,13 +31,27 @@ static char *replace(const char *text, const char *word, const char *with)
     return g_strjoinv(with, parts);
 }
 
+char *backend_installed_folder(void)
+{
+    g_autofree char *here = install_folder();
+    return here ? g_canonicalize_filename("../libexec/llem/engines", here) : NULL;
+}
+
+/* A text with the folders filled in: its own, and the one of the engines that come with llem. New string. */
+static char *with_folders(const struct backend *b, const char *text)
+{
+    g_autofree char *own = replace(text, DIR_WORD, b->folder);
+    g_autofree char *engines = backend_installed_folder();
+    return replace(own, ENGINES_WORD, engines ? engines : ".");
+}
+
 static const char *fill_dir(struct reading *r, const struct doc_node *node, const char *text)
 {
-    static const char *const known[] = {DIR_WORD, NULL};
+    static const char *const known[] = {DIR_WORD, ENGINES_WORD, NULL};
     g_autofree char *strange = strange_word(text, known);
     if (strange)
-        read_error(r, node, NULL, "%s is not filled in here; %s is", strange, DIR_WORD);
-    g_autofree char *filled = replace(text, DIR_WORD, r->backend->folder);
+        read_error(r, node, NULL, "%s is not filled in here; %s and %s are", strange, DIR_WORD, ENGINES_WORD);
+    g_autofree char *filled = with_folders(r->backend, text);
     g_autofree char *home = g_str_has_prefix(filled, "~/")
                             ? g_build_filename(g_get_home_dir(), filled + 2, NULL) : NULL;
     return keep_text(r->backend, home ? home : filled);
@@ -85,14 +100,14 @@ void read_recorded(struct reading *r, const struct doc_node *node, const struct 
 
 void read_command(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
 {
-    static const char *const known[] = {DIR_WORD, PYTHON_WORD, NULL};
+    static const char *const known[] = {DIR_WORD, ENGINES_WORD, PYTHON_WORD, NULL};
     read_texts(r, node, member, into);
     for (size_t i = 0; node->kind == DOC_LIST && i < node->n; i++) {
         const struct doc_node *word = node->items[i];
         g_autofree char *strange = json_is_string(word->json) ? strange_word(word->raw, known) : NULL;
         if (strange)
-            read_error(r, word, NULL, "%s: %s is not filled in; %s and %s are", member->name, strange, DIR_WORD,
-                       PYTHON_WORD);
+            read_error(r, word, NULL, "%s: %s is not filled in; %s, %s and %s are", member->name, strange, DIR_WORD,
+                       ENGINES_WORD, PYTHON_WORD);
         if (json_is_string(word->json) && strstr(word->raw, PYTHON_WORD) && !r->backend->has_python)
             read_error(r, word, NULL, "%s: %s needs the member 'python'", member->name, PYTHON_WORD);
     }
@@ -126,7 +141,7 @@ static char **fill(const struct backend *b, const char *const *words, const char
     g_autofree char *python = g_strdup(interpreter);
     g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
     for (const char *const *word = words; *word; word++) {
-        char *filled = replace(*word, DIR_WORD, b->folder);
+        char *filled = with_folders(b, *word);
         if (strstr(filled, PYTHON_WORD)) {
             if (!python && !(python = backend_find_python(b, error))) {
                 g_free(filled);

@@ -128,7 +128,11 @@ void read_retired(struct reading *r, const struct doc_node *node, const struct m
 
 /* --- Commands (command.c) ------------------------------------------------------------------------------------------ */
 
-/* Reads texts whose {dir} is filled in; the words of a command keep theirs and may have {python}. */
+/* Where the engines are that come with llem, and what adapters in Python share: the installed tree and the build tree
+ * have it beside the folder of programs. New string, or NULL. */
+char *backend_installed_folder(void);
+
+/* Reads texts whose {dir} and {engines} are filled in; the words of a command keep theirs and may have {python}. */
 void read_filled(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_command(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 /* The member `image` (image.c). */

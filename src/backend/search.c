@@ -6,13 +6,6 @@
 
 #define DESCRIPTOR "engine.json"
 
-/* The installed tree and the build tree have it beside the folder of programs. New string, or NULL. */
-static char *installed_folder(void)
-{
-    g_autofree char *here = install_folder();
-    return here ? g_canonicalize_filename("../libexec/llem/engines", here) : NULL;
-}
-
 char **backend_search_path(void)
 {
     g_autoptr(GPtrArray) folders = g_ptr_array_new();
@@ -21,7 +14,7 @@ char **backend_search_path(void)
         if (**folder)
             g_ptr_array_add(folders, g_canonicalize_filename(*folder, NULL));
     g_ptr_array_add(folders, g_build_filename(g_get_user_config_dir(), "llem", "engines", NULL));
-    char *installed = installed_folder();
+    char *installed = backend_installed_folder();
     if (installed)
         g_ptr_array_add(folders, installed);
     g_ptr_array_add(folders, NULL);

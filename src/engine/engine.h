@@ -217,6 +217,7 @@ struct engine_request {
 
 struct engine_batch_times {
     int64_t batch, t0_ns, t1_ns;
+    int64_t n_padded; /* positions computed for no token; -1: the engine does not say */
 };
 
 /* What generate answers at once. */

@@ -226,8 +226,15 @@ static bool read_batches(const json_t *rows, const struct outcome *o, const stru
     for (guint i = 0; i < page->n_batches; i++) {
         struct engine_batch_times *b = &g->batches[page->batch + i];
         const json_t *row = json_array_get(rows, i);
-        if (!jsonx_get_int(row, "batch", true, &b->batch, error) || !read_window(row, &b->t0_ns, &b->t1_ns, error))
+        b->n_padded = -1;
+        if (!jsonx_get_int(row, "batch", true, &b->batch, error) || !read_window(row, &b->t0_ns, &b->t1_ns, error) ||
+            !jsonx_get_int(row, "n_padded", false, &b->n_padded, error))
             return false;
+        if (b->n_padded < -1) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "batch %" G_GINT64_FORMAT ": n_padded is %" G_GINT64_FORMAT,
+                        b->batch, b->n_padded);
+            return false;
+        }
         if (b->batch != batch_of(o, page->batch + i)->batch || b->t0_ns < earliest || b->t1_ns > g->t1_ns) {
             g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
                         "batch %" G_GINT64_FORMAT ": out of order, or its window overlaps the one before or leaves "

@@ -116,6 +116,17 @@ static void set_distribution(const struct sink *to, const GArray *values, struct
         set(to, rows.max, stats_quantile(v, n, 1));
 }
 
+static void set_padded(const struct sink *to, const struct engine_generation *g)
+{
+    int64_t padded = 0;
+    for (size_t i = 0; i < g->n_batches && padded >= 0; i++)
+        padded = g->batches[i].n_padded < 0 ? -1 : padded + g->batches[i].n_padded;
+    if (padded >= 0)
+        set(to, METRIC_TOKENS_PADDED, (double)padded);
+    else
+        absent(to, METRIC_TOKENS_PADDED, "the engine does not say what it pads");
+}
+
 static void set_tokens(const struct sink *to, const struct engine_generation *g, int64_t pause_ns)
 {
     int64_t in = 0, cached = 0, out = 0;
@@ -130,6 +141,7 @@ static void set_tokens(const struct sink *to, const struct engine_generation *g,
     set(to, METRIC_TOKENS_IN_CACHED, (double)cached);
     set(to, METRIC_TOKENS_IN_COMPUTED, (double)(in - cached));
     set(to, METRIC_TOKENS_OUT, (double)out);
+    set_padded(to, g);
     set(to, METRIC_WINDOW, window);
     set(to, METRIC_OUTPUT_RATE, (double)out / window);
     set(to, METRIC_TOTAL_RATE, (double)(in + out) / window);

@@ -40,6 +40,8 @@
     X(TOKENS_IN, "tokens_in", "tokens", "token", "input tokens of all requests, after truncation")                     \
     X(TOKENS_IN_CACHED, "tokens_in_cached", "tokens", "token", "input tokens served from a prefix cache")              \
     X(TOKENS_IN_COMPUTED, "tokens_in_computed", "tokens", "token", "input tokens computed: input less cached")         \
+    X(TOKENS_PADDED, "tokens_padded", "tokens", "token",                                                               \
+      "positions computed for no token: padding before shorter prompts of a batch, and after the last token of a request") \
     X(TOKENS_OUT, "tokens_out", "tokens", "token", "output tokens, counted as token ids")                              \
     X(TTFT_MEAN, "ttft_mean_s", "latency", "s",                                                                        \
       "time to first token: the request handed over to its first token, waiting for others included")                  \

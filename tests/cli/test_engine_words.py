@@ -1,5 +1,5 @@
-"""What an engine says of its requests and processes is held to what else it said: the adapter of the documentation, with a
-line of it changed."""
+"""What an engine says of its requests and processes is held to what else it said: an adapter with the protocol
+written out, with a line of it changed."""
 
 import json
 
@@ -20,9 +20,9 @@ def study(llem):
     """study(old, new, status): of a run of the adapter in which `new` stands for `old`."""
 
     def go(old, new, status, more=("", "")):
-        text = toy.block("python").replace(*more)
+        text = toy.raw().replace(*more)
         assert text.count(old) == 1
-        toy.install(llem, program=text.replace(old, new).replace("import json, os", "import json, signal, subprocess, os", 1))
+        toy.install(llem, program=text.replace(old, new).replace("import json\n", "import json\nimport signal\nimport subprocess\n", 1))
         done = llem.run("run", write(llem.folder / "s.yaml", WORK), "-o", llem.folder / "results")
         assert done.returncode == status, (done.stdout, done.stderr)
         return the_study(llem.folder / "results")

@@ -141,7 +141,7 @@ Burner(socket.socket(fileno=fd)).serve()
 @pytest.mark.parametrize("phase", ["before", "after", "never"])
 def test_an_engine_that_burns_cpu_time_in_one_guard(run, llem, phase):
     """The example adapter of the documentation, an engine of its own, made to spin after prepare or after generate."""
-    example = toy.block("python").partition("if __name__")[0]
+    example = toy.raw().partition("if __name__")[0]
     toy.install(llem, "burner", f"{example}{ENGINE_THAT_BURNS.format(phase=phase)}")
     record = run([board()], {"backend": "burner", "burner.token_us": 43000})
     before, after = record["machine"]["guard_cores_pre"], record["machine"]["guard_cores_post"]

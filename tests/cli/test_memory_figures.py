@@ -24,7 +24,7 @@ def record(llem, tmp_path):
     """record(pairs, fields): of a run of the documentation's adapter with these replacements in it."""
 
     def go(*pairs, **fields):
-        toy.install(llem, program=replaced(toy.block("python"), *pairs))
+        toy.install(llem, program=replaced(toy.raw(), *pairs))
         fields = {"backend": "toy", "n": 2, "max_output_tokens": 3, "energy.modelled": False, **fields}
         path = write(tmp_path / "s.yaml", fields, execution={"n_cycles": 1})
         llem.ok("run", path, "-o", tmp_path / "results")

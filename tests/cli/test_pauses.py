@@ -139,7 +139,7 @@ if __name__ == "__main__":
 ])
 def test_a_prompt_that_joins_is_no_pause(llem, joined_ms, started_ms, paused):
     """Requests under way wait while the prompt of another is computed."""
-    text = toy.block("python").partition("if __name__")[0]
+    text = toy.raw().partition("if __name__")[0]
     toy.install(llem, program=text + f"JOINED, STARTED = {joined_ms}_000_000, {started_ms}_000_000\n" + JOINS)
     work = {k: v for k, v in WORK.items() if not k.startswith("sim.")}
     work |= {"backend": "toy", "n": 2, "max_output_tokens": 20, "toy.token_us": 60000}

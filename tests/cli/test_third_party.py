@@ -31,7 +31,9 @@ def test_it_is_listed(llem, folder):
     assert str(folder) in json.dumps(rows["toy"])
 
 
-def test_it_is_checked(llem, folder):
+@pytest.mark.parametrize("program", [toy.block("python"), toy.raw()], ids=["package", "by hand"])
+def test_it_is_checked(llem, program):
+    toy.install(llem, program=program)
     done = llem.run("engine", "check", "toy", timeout=120)
     assert done.returncode == 0, done.stdout
     lines = {line.split()[1]: line for line in done.stdout.splitlines()[:-1]}
@@ -67,7 +69,7 @@ def test_what_the_engine_has_beyond_is_listed(llem):
 @pytest.mark.parametrize("devices", ['["npu"]', '["gpu", "cpu"]', '"cpu"'])
 def test_kinds_of_devices_that_are_not_known_or_not_its_own_are_refused(llem, devices):
     """What such an engine works on nobody would measure; the second says nothing of a GPU in `device`."""
-    toy.install(llem, program=toy.block("python").replace('"device": "cpu"', f'"device": "cpu", "devices": {devices}'))
+    toy.install(llem, program=toy.block("python").replace('device="cpu"', f'device="cpu", devices={devices}'))
     done = llem.run("run", write(llem.folder / "s.yaml", TOY), "-o", llem.folder / "results", timeout=120)
     assert done.returncode == 1
     assert "devices" in the_study(llem.folder / "results").error()["message"]
@@ -120,10 +122,11 @@ def test_its_default_is_sent_and_not_hashed(llem, folder):
 def test_what_is_passed_through_reaches_it(llem):
     """In the section where it would be an option, and it is hashed where it is handed on."""
     takes = toy.block("python")
+    more = ', Option("deep.depth", "integer"), Option("deep.extra", "list")]'
     for old, new in (
-        ("- set(options))]", '- set(options) - {"deep"})]'),
-        ("if value is not None}", 'if name != "deep"}'),
-        ("        for f in SCHEMA:", '        print("GIVEN", json.dumps(config["options"]), flush=True)\n        for f in SCHEMA:'),
+        ('help="time of one token")]', 'help="time of one token")' + more),
+        ("        self.token_us =", '        print("GIVEN", json.dumps(load.options), flush=True)\n        self.token_us ='),
+        ("import resource\n", "import json\nimport resource\n"),
     ):
         assert old in takes
         takes = takes.replace(old, new)
@@ -132,7 +135,7 @@ def test_what_is_passed_through_reaches_it(llem):
         pass_through={"section": "deep"}))
     study = run(llem, {"toy.deep.depth": 2, "passthrough_kwargs": {"extra": [1, "x"]}})
     given = next(line for line in (study.runs[0] / "engine.log").read_text().splitlines() if line.startswith("GIVEN"))
-    assert json.loads(given[6:]) == {"token_us": 1000, "deep": {"depth": 2, "extra": [1, "x"]}}
+    assert json.loads(given[6:]) == {"token_us": 1000, "deep.depth": 2, "deep.extra": [1, "x"]}
     hashed = json.loads((study.runs[0] / "config.json").read_text())["hashed"]["fields"]
     assert (hashed["toy.deep.depth"], hashed["toy.deep.extra"]) == (2, [1, "x"])
 
@@ -172,7 +175,7 @@ def test_a_descriptor_that_is_not_in_order_is_located(llem):
 
 def test_a_variable_names_another_program(llem, folder):
     other = llem.folder / "other"
-    other.write_text("#!/usr/bin/env python3\n" + toy.block("python").replace('"engine_version": "1"', '"engine_version": "2"'))
+    other.write_text("#!/usr/bin/env python3\n" + toy.block("python").replace('engine_version="1"', 'engine_version="2"'))
     other.chmod(0o755)
     llem.env["LLEM_ENGINE_TOY"] = str(other)
     assert run(llem, {}).result()["engine"]["version"] == "2"

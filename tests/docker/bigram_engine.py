@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import toy
-
 STUDY = {
     "backend": "bigram",
     "model": "none",
@@ -22,7 +20,6 @@ def install(llem):
     """The engine's folder. `corpus.txt` lies beside the study."""
     folder = llem.folder / "engines" / "bigram"
     shutil.copytree(Path(__file__).resolve().parent / "bigram", folder)
-    (folder / "toy_adapter.py").write_text(toy.block("python"))
     llem.env["LLEM_ENGINES_PATH"] = str(folder.parent)
     (llem.folder / "corpus.txt").write_text(TEXT)
     return folder

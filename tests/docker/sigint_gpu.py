@@ -73,7 +73,7 @@ Adapter = Holder
 def engine_folder(parent):
     folder = parent / "gpuhold"
     folder.mkdir(parents=True)
-    head, mark, tail = toy.block("python").partition('if __name__ == "__main__":')
+    head, mark, tail = toy.raw().partition('if __name__ == "__main__":')
     (folder / "toy_adapter.py").write_text(head + ENGINE + "\n" + mark + tail)
     tree = json.loads(toy.block("json"))
     tree |= {"name": "gpuhold", "summary": "holds memory of a GPU", "gpu": "always",

@@ -63,11 +63,12 @@ class Batch:
     in_flight: int | None = None                   # how many at once; None: they begin together
     t0_ns: int = 0                                 # work released
     t1_ns: int = 0                                 # last token of the last request out
-    n_padded: int = 0                              # positions that were computed for no token
+    n_padded: int | None = None                    # positions that were computed for no token, where that is known
     work: Any = None                               # what the engine made of it in prepare
 
     def window(self) -> dict[str, int]:
-        return {"batch": self.number, "t0_ns": self.t0_ns, "t1_ns": self.t1_ns}
+        row = {"batch": self.number, "t0_ns": self.t0_ns, "t1_ns": self.t1_ns}
+        return row if self.n_padded is None else {**row, "n_padded": self.n_padded}
 
 
 def read_request(row: Json) -> Request:

@@ -1,65 +1,67 @@
 #!/usr/bin/env python3
-"""An engine of a user's own, in Python with nothing but its standard library: several files, a model that it reads, a
-cache, a process beside its own. The protocol is that of the adapter which docs/engine-protocol.md prints."""
+"""An engine of a user's own, in Python with nothing but its standard library and the package that comes with llem: several
+files, a model that it reads, a cache, a process beside its own."""
 
 import multiprocessing
 import os
-import socket
+import resource
 import sys
 import time
 
+from llem_adapter import Adapter, Loaded, Option, Refused, now_ns, serve
+
 import pairs
-import toy_adapter
-from toy_adapter import Refused, now
-
-toy_adapter.SCHEMA = [
-    {"name": "text", "type": "string", "default": None, "help": "what the pairs are counted in"},
-    {"name": "say", "type": "string", "default": None, "help": "a line for the log"},
-    {"name": "fail", "type": "string", "default": None, "help": "how loading fails"},
-    {"name": "sleep_s", "type": "number", "default": 0, "min": 0, "max": 3600, "unit": "s", "help": "silence before a batch"},
-    {"name": "wall_us", "type": "number", "default": 0, "min": 0, "max": 1000000, "unit": "µs", "help": "time of a token"},
-]
 
 
-class Bigrams(toy_adapter.Adapter):
-    def on_hello(self, protocol):
-        return {**super().on_hello(protocol), "adapter": "bigram-adapter", "engine": "bigram", "engine_version": sys.version.split()[0]}
+class Bigrams(Adapter):
+    name, version, engine = "bigram-adapter", "1", "bigram"
+    options = [
+        Option("text", "string", help="what the pairs are counted in"),
+        Option("say", "string", help="a line for the log"),
+        Option("fail", "string", help="how loading fails"),
+        Option("sleep_s", "number", 0, low=0, high=3600, unit="s", help="silence before a batch"),
+        Option("wall_us", "number", 0, low=0, high=1000000, unit="µs", help="time of a token"),
+    ]
 
-    def on_load(self, config, allow_substitution=False):
-        t0, options = now(), {f["name"]: f["default"] for f in toy_adapter.SCHEMA}
-        self.refuse([*(set(config) - toy_adapter.CONFIG), *(set(config.get("options") or {}) - set(options))])
-        options.update({name: value for name, value in (config.get("options") or {}).items() if value is not None})
-        if options["say"]:
-            print(options["say"], file=sys.stderr, flush=True)
-        if (options["fail"] or "").startswith("crash:"):
-            print(options["fail"][6:], file=sys.stderr, flush=True)
+    def hello(self):
+        return {"engine_version": sys.version.split()[0]}
+
+    def load(self, load):
+        self.given = load.options
+        if self.given["say"]:
+            print(self.given["say"], file=sys.stderr, flush=True)
+        if (self.given["fail"] or "").startswith("crash:"):
+            print(self.given["fail"][6:], file=sys.stderr, flush=True)
             os._exit(1)
-        if options["fail"]:
-            raise Refused("LoadFailed", options["fail"])
-        if not options["text"]:
+        if self.given["fail"]:
+            raise Refused("LoadFailed", self.given["fail"])
+        if not self.given["text"]:
             raise Refused("BadValue", "text must name a file")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            self.followers, warm = pool.apply(pairs.learn, (options["text"],))
-        self.options, self.batches, self.done = options, {}, {}
+            self.followers, warm = pool.apply(pairs.learn, (self.given["text"],))
         facts = {"cache": "warm" if warm else "cold", "python": sys.version.split()[0], "uid": os.getuid(), "cwd": os.getcwd(),
-                 "text": options["text"], "smoothing": os.environ.get("BIGRAM_SMOOTHING"), "environment": dict(os.environ)}
-        return {"resolved": options, "engine_version": facts["python"], "pids": [os.getpid()], "device": "cpu",
-                "weights_bytes": 256, "substitutions": [], "memory": self.on_memory()["figures"], "t0_ns": t0, "t1_ns": now(),
-                "quiescent": True, "facts": facts}
+                 "text": self.given["text"], "smoothing": os.environ.get("BIGRAM_SMOOTHING"), "environment": dict(os.environ)}
+        return Loaded(self.given, engine_version=facts["python"], device="cpu", weights_bytes=256, facts=facts)
 
-    def on_generate(self, batches, in_flight=None):
-        time.sleep(self.options["sleep_s"])
-        return super().on_generate(batches, in_flight)
+    def tokenize(self, text, add_special, parse_special):
+        return list(text.encode())
 
-    def next_token(self, last):
-        time.sleep(self.options["wall_us"] / 1e6)
-        return self.followers[last]
+    def generate(self, batch):
+        time.sleep(self.given["sleep_s"])
+        batch.t0_ns = now_ns()
+        for request in batch.requests:
+            token = request.token_ids[-1]
+            while len(request.out_ids) < request.max_tokens:
+                batch.check_stop()
+                time.sleep(self.given["wall_us"] / 1e6)
+                token = self.followers[token]
+                request.token(token, now_ns())
+        batch.t1_ns = now_ns()
 
-    def first_token(self, prompt):
-        return self.next_token(prompt[-1])
+    def memory(self):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {"rss_peak_bytes": peak, "device_bytes": "no device is used"}
 
 
 if __name__ == "__main__":
-    fd = int(os.environ.pop("LLEM_ENGINE_FD"))
-    os.set_inheritable(fd, False)
-    Bigrams(socket.socket(fileno=fd)).serve()
+    serve(Bigrams())

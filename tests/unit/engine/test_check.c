@@ -74,6 +74,14 @@ static char *documented_adapter(void)
     return g_strndup(start, (gsize)(end - start + 1));
 }
 
+/* The same engine with the protocol written out. */
+static char *adapter_by_hand(void)
+{
+    char *text = file_read(LLEM_SOURCE_DIR "/examples/raw_adapter.py", 1 << 20, NULL, NULL);
+    g_assert_nonnull(text);
+    return text;
+}
+
 static struct outcome check_python(const char *text, const char *only)
 {
     g_autofree char *python = g_find_program_in_path("python3");
@@ -86,14 +94,19 @@ static struct outcome check_python(const char *text, const char *only)
 
 static void test_documentation(void)
 {
-    g_autofree char *text = documented_adapter();
-    struct outcome o = check_python(text, NULL);
-    g_assert_null(o.first);
-    g_assert_cmpint(o.passed, >=, n_cases() - 2); /* it never merges chunks, and knows no control tokens */
-    g_hash_table_unref(o.failed);
+    g_setenv("PYTHONPATH", LLEM_SOURCE_DIR "/engines/python", TRUE); /* {engines}/python, where there is a descriptor */
+    g_setenv("PYTHONDONTWRITEBYTECODE", "1", TRUE);
+    g_autofree char *page = documented_adapter(), *by_hand = adapter_by_hand();
+    const char *const texts[] = {page, by_hand};
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        struct outcome o = check_python(texts[i], NULL);
+        g_assert_null(o.first);
+        g_assert_cmpint(o.passed, >=, n_cases() - 2); /* it never merges chunks, and knows no control tokens */
+        g_hash_table_unref(o.failed);
+    }
 }
 
-/* The same adapter with one word changed, and what the case then says. */
+/* The one by hand with one word changed, and what the case then says. */
 static const struct {
     const char *name, *from, *to, *only, *says;
 } changed[] = {
@@ -115,7 +128,7 @@ static const struct {
 static void test_changed(gconstpointer data)
 {
     size_t i = (size_t)(uintptr_t)data;
-    g_autofree char *text = documented_adapter();
+    g_autofree char *text = adapter_by_hand();
     g_auto(GStrv) parts = g_strsplit(text, changed[i].from, 2);
     g_assert_cmpuint(g_strv_length(parts), ==, 2);
     g_autofree char *other = g_strjoin(changed[i].to, parts[0], parts[1], NULL);

@@ -17,7 +17,7 @@ static struct engine_generation generation_of(const struct scripted *requests, s
     struct engine_generation g = {.t0_ns = 1000 * MS, .t1_ns = (1000 + t1_ms) * MS, .n_requests = n, .n_batches = 1};
     g.requests = g_new0(struct engine_request, n);
     g.batches = g_new0(struct engine_batch_times, 1);
-    g.batches[0] = (struct engine_batch_times){1, g.t0_ns, g.t1_ns};
+    g.batches[0] = (struct engine_batch_times){1, g.t0_ns, g.t1_ns, n == 2 ? 7 : -1};
     for (size_t i = 0; i < n; i++) {
         struct engine_request *q = &g.requests[i];
         q->id = g_strdup_printf("r%zu", i);
@@ -76,6 +76,7 @@ static const struct {
      140,
      {{METRIC_TOKENS_IN_COMPUTED, 90},
       {METRIC_TOKENS_IN_CACHED, 10},
+      {METRIC_TOKENS_PADDED, 7},
       {METRIC_PREFILL_RATE, 90 / 0.1},
       {METRIC_DECODE_RATE, 4 / 0.04},
       {METRIC_TOTAL_RATE, 106 / 0.14},
