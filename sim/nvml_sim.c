@@ -51,6 +51,7 @@ static nvml_return enter(const char *call)
         unsigned count = GPOINTER_TO_UINT(g_hash_table_lookup(calls, call));
         g_hash_table_insert(calls, (gpointer)(uintptr_t)call, GUINT_TO_POINTER(count + 1));
         sim_script_wait(script);
+        fputs(script->prints_always, stdout);
         code = fault_of(call, -1, -2);
     }
     if (code != NVML_OK)

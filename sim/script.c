@@ -582,7 +582,8 @@ static void read_script(struct reader *reader, json_t *tree)
 {
     struct sim_script *script = reader->script;
     check_keys(reader, tree, "the script", KEYS("driver_version", "nvml_version", "cuda_version", "clock", "epoch_ns",
-                                                "latency", "devices", "packages", "faults", "prints"));
+                                                "latency", "devices", "packages", "faults", "prints",
+                                                "prints_always"));
     const char *clock = text(reader, tree, "clock", NULL);
     if (clock)
         map_clock(reader, clock);
@@ -593,6 +594,7 @@ static void read_script(struct reader *reader, json_t *tree)
     script->driver_version = g_strdup(text(reader, tree, "driver_version", "580.65.06"));
     script->nvml_version = g_strdup(text(reader, tree, "nvml_version", "13.580.65.06"));
     script->prints = g_strdup(text(reader, tree, "prints", ""));
+    script->prints_always = g_strdup(text(reader, tree, "prints_always", ""));
     script->cuda_version = (int)real(reader, tree, "cuda_version", 13000);
     json_t *latency = json_object_get(tree, "latency"), *item;
     check_keys(reader, latency, "latency",
@@ -648,5 +650,6 @@ void sim_script_free(struct sim_script *script)
     g_free(script->driver_version);
     g_free(script->nvml_version);
     g_free(script->prints);
+    g_free(script->prints_always);
     g_free(script);
 }

@@ -81,7 +81,8 @@ struct sim_fault {
 
 struct sim_script {
     char *driver_version, *nvml_version;
-    char *prints; /* on standard output, when it is started */
+    char *prints;        /* on standard output, when it is started */
+    char *prints_always; /* the same, in every call */
     int cuda_version;
     volatile _Atomic int64_t *clock; /* NULL: CLOCK_MONOTONIC */
     int64_t epoch_ns;

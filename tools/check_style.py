@@ -33,6 +33,13 @@ LINE_RULES = [
         "use base/spawn.h, whose errors name the step that failed",
     ),
     (
+        "standard output",
+        r"^src/.*\.c$",
+        r"^src/(base/output|base/spawn|cli/output|container/command|meter/nvml_api|worker/\w+)\.c$",
+        r"(?<![\w.>])(v?printf|puts|putchar)\s*\(|[(,] ?stdout[,)]|STDOUT_FILENO",
+        "libraries print there too: cli_print() and cli_out() of the command line, output_take() elsewhere",
+    ),
+    (
         "number parsing",
         OURS + r".*" + C,
         r"^src/base/",

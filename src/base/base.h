@@ -47,6 +47,7 @@
 #include "base/members.h"
 #include "base/num.h"
 #include "base/oom.h"
+#include "base/output.h"
 #include "base/proc.h"
 #include "base/quantity.h"
 #include "base/sources.h"

@@ -81,6 +81,12 @@ json_t *cli_describe(void);
 
 /* --- Output ------------------------------------------------------------------------------------------------------- */
 
+/* Standard output is ours alone from here on: what a library prints there goes to stderr (base/output.h). */
+void cli_take_stdout(void);
+/* Where results go: never the C library's stdout, which is everybody's. */
+FILE *cli_out(void);
+/* Prints on it. */
+void cli_print(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* Prints a tree on stdout, indented, and lets go of it. Returns CLI_OK. */
 int cli_print_json(json_t *tree);
 /* Prints a tree in one line, with texts of a longer document before and behind it, and lets go of it. */

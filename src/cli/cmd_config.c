@@ -31,13 +31,13 @@ static int check(int argc, char **argv)
     g_autoptr(owned_plan) plan = cli_plan_load(argv, NULL, &study);
     if (!plan)
         return CLI_USAGE;
-    cli_plan_print(study, plan, true, stdout);
+    cli_plan_print(study, plan, true, cli_out());
     cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autofree char *results = cli_plan_results(plan);
     g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(study));
     if (!dispatch)
         return CLI_USAGE;
-    cli_dispatch_print(dispatch, stdout);
+    cli_dispatch_print(dispatch, cli_out());
     cli_flush_stdout();
     const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
     return cli_plan_preflight(plan, &how, NULL) ? CLI_OK : CLI_USAGE;
@@ -56,7 +56,7 @@ static void print_origins(const struct config *config)
             continue;
         g_autofree char *value = jsonx_dump(json, JSONX_COMPACT);
         g_autofree char *origin = config_origin_at(config, fields[i].path);
-        printf("%-*s  %-24s  # %s\n", (int)width, fields[i].path, value, origin);
+        cli_print("%-*s  %-24s  # %s\n", (int)width, fields[i].path, value, origin);
     }
 }
 
@@ -72,7 +72,8 @@ static void show_cell(const struct plan *plan, size_t cell, json_t *list)
         return;
     }
     g_autofree char *label = plan_cell_label(plan, cell);
-    printf("%s# cell %zu, hash %s%s%s\n", cell ? "\n" : "", cell + 1, config_hash(config), *label ? ": " : "", label);
+    cli_print("%s# cell %zu, hash %s%s%s\n", cell ? "\n" : "", cell + 1, config_hash(config),
+              *label ? ": " : "", label);
     print_origins(config);
 }
 
@@ -101,15 +102,15 @@ static void print_field(const struct config_field *row, bool whole)
     g_autofree char *expects = config_field_expects(row);
     /* in the list of all, rows that every engine has stand once */
     g_autofree char *path = row->runner && !whole ? config_runner_path("ENGINE", row->runner) : g_strdup(row->path);
-    printf("%s: %s", path, expects);
+    cli_print("%s: %s", path, expects);
     if (row->unit)
-        printf(" (%s)", row->unit);
-    printf("%s%s\n", row->initial ? ", default " : (row->flags & CONFIG_REQUIRED) ? ", required" : "",
-           row->initial ? row->initial : "");
-    printf("    %s\n", row->help);
+        cli_print(" (%s)", row->unit);
+    cli_print("%s%s\n", row->initial ? ", default " : (row->flags & CONFIG_REQUIRED) ? ", required" : "",
+              row->initial ? row->initial : "");
+    cli_print("    %s\n", row->help);
     for (const struct backend_choice *c = row->choices; whole && c && c->name; c++)
         if (c->help)
-            printf("    %-14s %s\n", c->name, c->help);
+            cli_print("    %-14s %s\n", c->name, c->help);
 }
 
 /* names: of engines, NULL-terminated; NULL: all there are. *ret_good, which may be NULL: every descriptor is in
@@ -164,7 +165,7 @@ static int fields(int argc, char **argv)
     if (few && print_below(few, prefix, &suggest))
         return CLI_OK;
     if (one[0] && !strcmp(prefix, one[0])) {
-        printf("%s has no options of its own\n", prefix);
+        cli_print("%s has no options of its own\n", prefix);
         return CLI_OK;
     }
     g_autoptr(owned_config_table) all = open_table(NULL, NULL);
@@ -189,7 +190,7 @@ static int reference(int argc, char **argv)
     bool good;
     g_autoptr(owned_config_table) table = open_table(NULL, &good);
     g_autofree char *text = config_reference(table);
-    fputs(text, stdout);
+    cli_print("%s", text);
     return good ? CLI_OK : CLI_USAGE;
 }
 

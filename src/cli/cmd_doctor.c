@@ -44,13 +44,14 @@ static void print_remedies(const struct preflight *p, const struct preflight_fin
         if (preflight_severity(p, findings[i]) < 0)
             continue;
         if (last && strcmp(remedy_of(last), remedy_of(findings[i])) != 0)
-            printf("      %s\n", remedy_of(last));
+            cli_print("      %s\n", remedy_of(last));
         last = findings[i];
         number++;
-        printf("%s  %d. %s (%s): %s\n", number == 1 ? "\nWhat to do:\n" : "", number, last->id, last->about, last->why);
+        cli_print("%s  %d. %s (%s): %s\n", number == 1 ? "\nWhat to do:\n" : "", number, last->id, last->about,
+                  last->why);
     }
     if (last)
-        printf("      %s\n", remedy_of(last));
+        cli_print("      %s\n", remedy_of(last));
 }
 
 static void print_sum(const struct preflight *p, const struct preflight_finding *const *findings, size_t n)
@@ -64,7 +65,7 @@ static void print_sum(const struct preflight *p, const struct preflight_finding 
         if (count)
             g_string_append_printf(text, "%s%zu %s", text->len ? ", " : "", count, name);
     }
-    printf("\n%zu check%s: %s\n", n, n == 1 ? "" : "s", text->str);
+    cli_print("\n%zu check%s: %s\n", n, n == 1 ? "" : "s", text->str);
 }
 
 static int report(const struct preflight *p)
@@ -119,7 +120,7 @@ static int look(const struct plan *plan, const char *results, const struct dispa
 static int print_reference(void)
 {
     g_autofree char *text = preflight_reference();
-    fputs(text, stdout);
+    cli_print("%s", text);
     return CLI_OK;
 }
 

@@ -103,21 +103,21 @@ static void print_below_row(const char *text)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line; line++)
-        printf("%16s%s\n", "", *line);
+        cli_print("%16s%s\n", "", *line);
 }
 
 static void row_print(const struct row *row)
 {
     const char *summary = row->backend ? backend_summary(row->backend) : "its engine.json is not in order";
     if (row->error)
-        printf("%-9s  no   %s\n", row->found->name, summary);
+        cli_print("%-9s  no   %s\n", row->found->name, summary);
     else
-        printf("%-9s  yes  %s: %s\n", row->found->name, summary, row->version);
+        cli_print("%-9s  yes  %s: %s\n", row->found->name, summary, row->version);
     print_below_row(row->error ? row->error->message : row->command[0]);
     if (!row->command || !g_str_has_prefix(row->command[0], row->found->folder))
-        printf("%16sin %s\n", "", row->found->folder);
+        cli_print("%16sin %s\n", "", row->found->folder);
     for (char **folder = row->found->hides; *folder; folder++)
-        printf("%16shides %s\n", "", *folder);
+        cli_print("%16shides %s\n", "", *folder);
 }
 
 static int list(int argc, char **argv)
@@ -157,9 +157,9 @@ static void report(const struct engine_check_case *row, enum engine_check_status
                  [ENGINE_CHECK_FAIL] = {"FAIL", "\033[31m"},
                  [ENGINE_CHECK_SKIP] = {"skip", "\033[33m"}};
     struct tally *tally = data;
-    bool colour = cli_colour(STDOUT_FILENO);
-    printf("%s%s%s  %-15s  %s\n", colour ? looks[status].colour : "", looks[status].word, colour ? "\033[0m" : "",
-           row->name, message ? message : row->summary);
+    bool colour = cli_colour(fileno(cli_out()));
+    cli_print("%s%s%s  %-15s  %s\n", colour ? looks[status].colour : "", looks[status].word, colour ? "\033[0m" : "",
+              row->name, message ? message : row->summary);
     cli_flush_stdout(); /* the next case may take minutes */
     tally->passed += status == ENGINE_CHECK_PASS;
     tally->failed += status == ENGINE_CHECK_FAIL;
@@ -231,8 +231,8 @@ static int check(int argc, char **argv)
     struct tally tally = {0};
     proc_become_subreaper(); /* so that what an adapter leaves behind is seen, and ended */
     engine_check(&suite, report, &tally);
-    printf("%s: %d passed, %d failed, %d skipped\n", backend ? backend_name(backend) : program[0], tally.passed,
-           tally.failed, tally.skipped);
+    cli_print("%s: %d passed, %d failed, %d skipped\n", backend ? backend_name(backend) : program[0], tally.passed,
+              tally.failed, tally.skipped);
     cli_flush_stdout();
     if (tally.load_failed && !option_model)
         fprintf(stderr, "llem: no model was given; an engine that loads a file needs one:  llem engine check --model PATH %s\n",
@@ -287,7 +287,7 @@ static int pull(int argc, char **argv)
         return cli_fail(error);
     g_autofree char *made = backend_environment(backend);
     if (made)
-        puts(made);
+        cli_print("%s\n", made);
     return CLI_OK;
 }
 

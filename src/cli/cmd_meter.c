@@ -158,9 +158,9 @@ static void print_channels(struct meter *meter)
                   (const char *const[]){c->id, c->scope, quantity_status_name(c->status), now, refresh, window,
                                         c->reason});
     }
-    puts("");
+    cli_print("\n");
     cli_columns_print(table);
-    puts("\nREFRESH and WINDOW are assumed from the architecture; 'llem meter characterise' measures the refresh.");
+    cli_print("\nREFRESH and WINDOW are assumed from the architecture; 'llem meter characterise' measures the refresh.\n");
 }
 
 /* --- characterise ------------------------------------------------------------------------------------------------- */
@@ -265,8 +265,8 @@ static void watch_table(struct sampler *sampler, struct meter *meter, int64_t no
                   (const char *const[]){c->id, c->scope, quantity_status_name(q.status), number,
                                         q.status == QUANTITY_ABSENT ? q.reason : shown_unit(c)});
     }
-    if (isatty(STDOUT_FILENO))
-        fputs("\033[H\033[J", stdout);
+    if (isatty(fileno(cli_out())))
+        fputs("\033[H\033[J", cli_out());
     cli_columns_print(table);
     cli_flush_stdout();
 }
@@ -301,7 +301,7 @@ static int watch_with(struct meter *meter)
             watch_json(sampler, meter, clock_mono_ns());
         else
             watch_table(sampler, meter, clock_mono_ns());
-        if (ferror(stdout)) /* nobody reads on */
+        if (ferror(cli_out())) /* nobody reads on */
             return CLI_FAILED;
     }
     watched_end(watched);
@@ -342,9 +342,9 @@ static void selftest_table(json_t *tree)
     }
     cli_columns_print(table);
     if (json_is_false(json_object_get(tree, "quiet")))
-        printf("\nThe machine was busy: the load got %.0f %% of a CPU. Repeat it when nothing else runs.\n",
-               100 * json_number_value(json_object_get(tree, "load_cpu_share")));
-    puts("\nThis shows consistency, not accuracy: only an external meter shows the gain and offset of a sensor.");
+        cli_print("\nThe machine was busy: the load got %.0f %% of a CPU. Repeat it when nothing else runs.\n",
+                  100 * json_number_value(json_object_get(tree, "load_cpu_share")));
+    cli_print("\nThis shows consistency, not accuracy: only an external meter shows the gain and offset of a sensor.\n");
 }
 
 static bool has_failed(const json_t *tree)

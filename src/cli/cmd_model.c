@@ -69,19 +69,19 @@ static void print_form(const struct workload_model *model, const struct workload
     g_autofree char *picked = picked_by(form), *size = num_format_bytes(form->bytes);
     g_autofree char *where = workload_form_present(model, form) ? workload_form_path(model, form)
                                                                 : pull_command(model, form);
-    printf("  %-6s  %-28s  %9s  %-4s  %s\n", form->name, picked, size,
-           workload_form_present(model, form) ? "yes" : "no", where);
+    cli_print("  %-6s  %-28s  %9s  %-4s  %s\n", form->name, picked, size,
+              workload_form_present(model, form) ? "yes" : "no", where);
 }
 
 static void print_model(const struct workload_model *model)
 {
-    printf("%s\n  %s\n  Licence %s. Elsewhere known as %s.\n", model->name, model->summary,
-           model->licence, model->hub_id);
-    printf("  %-6s  %-28s  %9s  %-4s  %s\n", "form", "picked by", "size", "here",
-           "path, or the command that gets it");
+    cli_print("%s\n  %s\n  Licence %s. Elsewhere known as %s.\n", model->name, model->summary,
+              model->licence, model->hub_id);
+    cli_print("  %-6s  %-28s  %9s  %-4s  %s\n", "form", "picked by", "size", "here",
+              "path, or the command that gets it");
     for (size_t i = 0; i < model->n_forms; i++)
         print_form(model, &model->forms[i]);
-    printf("  %s\n", model->note);
+    cli_print("  %s\n", model->note);
 }
 
 static json_t *form_json(const struct workload_model *model, const struct workload_form *form)
@@ -128,10 +128,10 @@ static int list(int argc, char **argv)
     }
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
-            putchar('\n');
+            cli_print("\n");
         print_model(&models[i]);
     }
-    puts("\nThe path of a GGUF file of your own works as `model:` too.");
+    cli_print("\nThe path of a GGUF file of your own works as `model:` too.\n");
     return CLI_OK;
 }
 
@@ -161,7 +161,7 @@ static bool pull_form(const struct workload_model *model, const struct workload_
     if (!workload_model_pull(model, form, maker, &voice, error))
         return false;
     g_autofree char *path = workload_form_path(model, form);
-    puts(path);
+    cli_print("%s\n", path);
     return true;
 }
 

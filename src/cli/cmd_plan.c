@@ -37,14 +37,14 @@ static int run(int argc, char **argv)
         return CLI_USAGE;
     g_autofree char *results = cli_plan_target(plan, &target);
     if (!as_json)
-        cli_plan_print(file, plan, true, stdout);
+        cli_plan_print(file, plan, true, cli_out());
     cli_flush_stdout(); /* what is missing comes after the plan, whatever stdout is */
     g_autoptr(owned_dispatch) dispatch = cli_dispatch_new(plan, config_file_name(file));
     if (as_json)
         return run_json(file, plan, results, dispatch);
     if (!dispatch)
         return CLI_USAGE;
-    cli_dispatch_print(dispatch, stdout);
+    cli_dispatch_print(dispatch, cli_out());
     cli_flush_stdout();
     const struct preflight_options how = {.results_dir = results, .dispatch = dispatch};
     return cli_plan_preflight(plan, &how, NULL) ? CLI_OK : CLI_USAGE;

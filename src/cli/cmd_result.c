@@ -23,7 +23,7 @@ static int metrics(int argc, char **argv)
     (void)argc, (void)argv;
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct result_metric_row *row = result_metric_row(i);
-        printf("%-28s %-8s %s\n", row->id, row->unit, row->help);
+        cli_print("%-28s %-8s %s\n", row->id, row->unit, row->help);
     }
     return CLI_OK;
 }
@@ -34,7 +34,7 @@ static int reference(int argc, char **argv)
     g_autofree char *text = result_reference(), *columns = report_reference(), *compared = frame_reference();
     g_autoptr(GString) states = g_string_new("\n## States of a run\n\n");
     store_describe_states(states);
-    printf("%s%s%s%s", text, states->str, columns, compared);
+    cli_print("%s%s%s%s", text, states->str, columns, compared);
     return CLI_OK;
 }
 

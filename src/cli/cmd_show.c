@@ -85,7 +85,7 @@ static int show_run(const char *folder)
         add_configuration(record, folder);
     g_autofree char *absolute = g_canonicalize_filename(folder, NULL), *name = g_path_get_basename(absolute);
     g_autofree char *text = report_record(name, record, cli_terminal_width());
-    fputs(text, stdout);
+    cli_print("%s", text);
     return CLI_OK;
 }
 
@@ -131,7 +131,7 @@ static void print_study_json(const struct store *store)
     cli_print_json_line("{\"study\": ", store_describe(store), ",\n\"runs\": [");
     for (size_t i = 0; i < store_runs(store); i++)
         cli_print_json_line("", run_json(store, i), i + 1 < store_runs(store) ? "," : "");
-    puts("]}");
+    cli_print("]}\n");
     cli_print_doubts(store);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/columns.h"
 
+#include "cli/cli.h"
 #include "cli/table.h"
 
 #include <glib.h>
@@ -78,7 +79,11 @@ static void add_column(struct libscols_table *out, const struct cli_column *colu
 void cli_columns_print(struct cli_columns *table)
 {
     struct libscols_table *out = scols_new_table();
-    size_t room = room_for_words(table);
+    size_t room = room_for_words(table), width = cli_terminal_width();
+    scols_table_set_stream(out, cli_out());
+    scols_table_set_termforce(out, width ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+    if (width)
+        scols_table_set_termwidth(out, width);
     for (size_t i = 0; i < table->n; i++)
         add_column(out, &table->columns[i]);
     for (size_t i = 0; i < table->cells->len; i++) {

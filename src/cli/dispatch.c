@@ -299,7 +299,7 @@ static int run_action(const struct cli_command *command, const struct cli_action
     set_name(command, action);
     for (int i = 0; words[i] && strcmp(words[i], "--"); i++)
         if (is_help(words[i])) {
-            cli_help_action(command, action, stdout);
+            cli_help_action(command, action, cli_out());
             return CLI_OK;
         }
     int code = check_options(command, action, words);
@@ -337,7 +337,7 @@ static int dispatch_group(const struct cli_command *command, char *const *words)
     const struct cli_action *action = at ? find_action(command, words[at]) : NULL;
     set_name(command, NULL);
     if (!at && (find_word(words, "--help") || find_word(words, "-h"))) {
-        cli_help_command(command, stdout);
+        cli_help_command(command, cli_out());
         return CLI_OK;
     }
     if (!action)
@@ -400,7 +400,7 @@ static int dispatch_help(int argc, char **argv)
         return cli_print_json(cli_describe());
     if (argc > 0 && !is_option(argv[0]))
         return dispatch((char *const[]){argv[0], argc > 1 ? argv[1] : option, argc > 1 ? option : NULL, NULL});
-    cli_help(stdout);
+    cli_help(cli_out());
     return CLI_OK;
 }
 
@@ -414,7 +414,7 @@ int cli_dispatch(int argc, char **argv)
     if (!strcmp(argv[0], "--version")) {
         if (argc > 1)
             return cli_misuse("too many arguments: '%s'\nUsage: llem --version", argv[1]);
-        puts("llem " LLEM_VERSION);
+        cli_print("llem " LLEM_VERSION "\n");
         return CLI_OK;
     }
     if (!strcmp(argv[0], "help") || is_help(argv[0]))

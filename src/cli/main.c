@@ -17,6 +17,7 @@ int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
     fill_closed_descriptors();
+    cli_take_stdout();
     int code = cli_dispatch(argc - 1, argv + 1);
     int lost = cli_close_stdout();
     return code ? code : lost;

@@ -5,6 +5,26 @@
 #include <errno.h>
 #include <unistd.h>
 
+static FILE *out; /* NULL: stdout, where nobody took it (tests) */
+
+void cli_take_stdout(void)
+{
+    out = output_take();
+}
+
+FILE *cli_out(void)
+{
+    return out ? out : stdout;
+}
+
+void cli_print(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(cli_out(), format, arguments);
+    va_end(arguments);
+}
+
 bool cli_colour(int fd)
 {
     const char *no = g_getenv("NO_COLOR");
@@ -14,7 +34,7 @@ bool cli_colour(int fd)
 int cli_print_json(json_t *tree)
 {
     g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
-    fputs(text, stdout);
+    cli_print("%s", text);
     json_decref(tree);
     return CLI_OK;
 }
@@ -22,7 +42,7 @@ int cli_print_json(json_t *tree)
 void cli_print_json_line(const char *before, json_t *tree, const char *behind)
 {
     g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
-    printf("%s%s%s\n", before, text, behind);
+    cli_print("%s%s%s\n", before, text, behind);
     json_decref(tree);
 }
 
@@ -47,14 +67,14 @@ static int lost_errno; /* of the first flush that failed: later calls have error
 
 void cli_flush_stdout(void)
 {
-    if (fflush(stdout) != 0 && !lost_errno)
+    if (fflush(cli_out()) != 0 && !lost_errno)
         lost_errno = errno;
 }
 
 int cli_close_stdout(void)
 {
     cli_flush_stdout();
-    if (!lost_errno && !ferror(stdout))
+    if (!lost_errno && !ferror(cli_out()))
         return CLI_OK;
     int cause = lost_errno ? lost_errno : errno;
     if (cause != EPIPE)

@@ -11,7 +11,7 @@
 size_t cli_terminal_width(void)
 {
     struct winsize size;
-    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    return isatty(fileno(cli_out())) && ioctl(fileno(cli_out()), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 static bool holds(const char *folder, const char *name)
@@ -75,6 +75,6 @@ void cli_print_study(const struct store *store, const struct cli_table_options *
         add_run(frame, store, i);
     struct report_options report = report_options_of(options);
     g_autofree char *text = report_table(frame, &report);
-    fputs(text, stdout);
+    cli_print("%s", text);
     cli_print_doubts(store);
 }

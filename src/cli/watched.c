@@ -203,7 +203,7 @@ static void print_flags(const struct answer *a)
     uint32_t flags = modelled ? 0 : a->sum.flags & ~ENERGY_FLAG(UNCALIBRATED);
     for (int i = 0; i < ENERGY_FLAG_COUNT; i++)
         if (flags & (UINT32_C(1) << i))
-            printf("%s: %s: %s\n", a->name, energy_flag_name(i), energy_flag_meaning(i));
+            cli_print("%s: %s: %s\n", a->name, energy_flag_name(i), energy_flag_meaning(i));
 }
 
 static void print_warnings(const struct watched *watched)
@@ -220,20 +220,20 @@ void watched_print_table(const struct watched *watched)
     g_autofree char *seconds = num_format_3(clock_seconds(watched->t1_ns - watched->t0_ns));
     print_warnings(watched);
     if (watched->answers->len == 0) {
-        printf("\nNo sensor that was watched gives the energy of the %s s.\n", seconds);
+        cli_print("\nNo sensor that was watched gives the energy of the %s s.\n", seconds);
         return;
     }
-    printf("\nEnergy of the %s s that were watched:\n\n", seconds);
+    cli_print("\nEnergy of the %s s that were watched:\n\n", seconds);
     struct cli_columns *table = cli_columns_new(columns, G_N_ELEMENTS(columns));
     for (guint i = 0; i < watched->answers->len; i++)
         add_answer(table, &g_array_index(watched->answers, struct answer, i));
     cli_columns_print(table);
-    puts("\nAn interval is one of 95 %, of a modelled value the range that was stated for it.");
+    cli_print("\nAn interval is one of 95 %%, of a modelled value the range that was stated for it.\n");
     for (guint i = 0; i < watched->answers->len; i++) {
         const struct answer *a = &g_array_index(watched->answers, struct answer, i);
         const char *outside = meter_scope_find(a->name)->outside;
         if (outside && a->sum.joules.status != QUANTITY_ABSENT)
-            printf("%s: not in it: %s\n", a->name, outside);
+            cli_print("%s: not in it: %s\n", a->name, outside);
         print_flags(a);
     }
 }
@@ -258,5 +258,5 @@ void watched_print_json(const struct watched *watched)
         json_array_append_new(list, answer_json(&g_array_index(watched->answers, struct answer, i)));
     g_autoptr(json_t) tree = json_pack("{s:o}", "scopes", list);
     g_autofree char *text = jsonx_dump(tree, JSONX_COMPACT);
-    puts(text);
+    cli_print("%s\n", text);
 }

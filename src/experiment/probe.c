@@ -240,13 +240,14 @@ void experiment_probe_cuda(void)
     cuda_call *init;
     cuda_ask *get_version;
     int version = 0;
+    FILE *out = output_take();
     void *library = dlopen("libcuda.so.1", RTLD_NOW);
     if (!library || !find(library, "cuInit", &init, sizeof init) ||
         !find(library, "cuDriverGetVersion", &get_version, sizeof get_version))
         return;
     get_version(&version);
-    printf("%d %d\n", init(0), version);
-    fflush(stdout);
+    fprintf(out, "%d %d\n", init(0), version);
+    fflush(out);
 }
 
 /* Asked in a process of its own: a driver that is not in order may end or hold whoever calls it. */
@@ -291,6 +292,7 @@ static bool add_all(struct probe *p, int interrupt_fd, GError **error)
 bool experiment_probe(const char *config_path, int interrupt_fd, GError **error)
 {
     g_auto(owned_exchange) x = {0};
+    FILE *out = output_take();
     if (config_path && !exchange_read(config_path, &x, error))
         return false;
     g_autofree char *folder = config_path ? g_path_get_dirname(config_path) : NULL;
@@ -299,6 +301,6 @@ bool experiment_probe(const char *config_path, int interrupt_fd, GError **error)
     struct probe p = {.answer = answer, .x = config_path ? &x : NULL, .path = path};
     bool ok = add_all(&p, interrupt_fd, error);
     g_autofree char *text = jsonx_dump(answer, JSONX_PRETTY);
-    fputs(text, stdout);
-    return ok;
+    fputs(text, out);
+    return fflush(out) == 0 && ok;
 }

@@ -101,6 +101,7 @@ static void add_figures(GString *out, const json_t *record, size_t width)
     } columns[] = {{"FIGURE", 0}, {"VALUE", SCOLS_FL_RIGHT}, {"INTERVAL", 0},
                    {"UNIT", 0},   {"STATUS", 0},             {"HOW", SCOLS_FL_TRUNC}};
     struct libscols_table *table = scols_new_table();
+    scols_table_set_termforce(table, width ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
     if (width)
         scols_table_set_termwidth(table, width);
     for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)

@@ -20,10 +20,10 @@ static struct libscols_table *table_new(size_t width)
 {
     struct libscols_table *table = scols_new_table();
     scols_table_set_column_separator(table, "  ");
+    /* The library would look at descriptor 1, which need not be where the text goes. */
+    scols_table_set_termforce(table, width ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
     if (width)
         scols_table_set_termwidth(table, width);
-    else
-        scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
     return table;
 }
 

@@ -54,6 +54,22 @@ def test_packages_and_dies_are_named_by_the_kernel_s_names(llem, tmp_path):
         "package-1-die-0", "dram-1-die-0", "package-1-die-1", "package-0-die-0", "psys"}
 
 
+@pytest.mark.parametrize("action", [
+    ["list"], ["characterise", "--duration", "0.3"], ["watch", "--count", "2"],
+])
+def test_what_a_library_prints_in_any_call_is_not_in_our_output(sim, tmp_path, action):
+    """Every line of standard output is ours: the library speaks on loading, in each call and from the sampler's threads."""
+    (tmp_path / "speaks.json").write_text(json.dumps({**SCRIPT, "prints": "hello\n", "prints_always": "a library speaks\n"}))
+    done = sim.run("meter", *action, "--json", "--sysroot", tmp_path, "-s", "nvml", env={"LLEM_NVML_SIM": str(tmp_path / "speaks.json")})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("a library speaks") > 10 and "speaks" not in done.stdout
+    decoder, text, trees = json.JSONDecoder(), done.stdout.strip(), []
+    while text:
+        tree, end = decoder.raw_decode(text)
+        trees, text = [*trees, tree], text[end:].lstrip()
+    assert len(trees) == (3 if action[0] == "watch" else 1) and all(isinstance(t, dict) for t in trees)
+
+
 STUB_SAYS = "WARNING:\n\nYou should always run with libnvidia-ml.so that is installed with your\nNVIDIA Display Driver.\n"
 
 
