@@ -29,6 +29,7 @@ struct frame_row {
     uint64_t flags; /* bit i: frame->flags[i] */
     double statistical, systematic;
     uint32_t systematic_source, outside, sources;
+    uint32_t beside; /* scopes that have joules although none is the run's */
     uint32_t state, message, warnings;
     uint32_t cell;
     int group; /* -1: it has no record */

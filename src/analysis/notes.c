@@ -92,10 +92,18 @@ static void note_parts(const struct frame *frame, GPtrArray *notes)
     }
 }
 
-/* Why no sensor measured it, by the first record: a source or channel each. */
+/* Why no sensor measured it, by the first record: a source or channel each. Where sensors did, and none of their scopes
+ * is the run's, those are named; "Energy:" says why. */
 static void note_sources(const struct frame *frame, size_t run, GPtrArray *notes)
 {
     const char *sources = texts_at(&frame->texts, frame_row(frame, run)->sources);
+    const char *beside = texts_at(&frame->texts, frame_row(frame, run)->beside);
+    if (beside) {
+        note_add(notes, "beside",
+                 g_strdup_printf("Sensors measured, and none of their scopes is the run's energy: %s. 'llem show' of a run's "
+                                 "folder has the joules of each.", beside));
+        return;
+    }
     if (!sources)
         return;
     note_add(notes, "unmeasured",

@@ -85,6 +85,25 @@ static char *sources_text(const json_t *record)
     return g_string_free(text, FALSE);
 }
 
+/* "GPU board, GPU module": scopes of sensors that gave joules where none of them is the run's energy. NULL: none did,
+ * or one is. New string. */
+static char *beside_text(const json_t *record)
+{
+    const json_t *scopes = jsonx_at(record, "energy.scopes");
+    if (json_is_string(jsonx_at(record, "energy.scope")))
+        return NULL;
+    GString *text = g_string_new(NULL);
+    for (size_t i = 0; i < json_array_size(scopes); i++) {
+        const json_t *scope = json_array_get(scopes, i);
+        const char *status = json_string_value(jsonx_at(scope, "joules.status"));
+        if (!g_strcmp0(status, quantity_status_name(QUANTITY_MEASURED)) ||
+            !g_strcmp0(status, quantity_status_name(QUANTITY_SIMULATED)))
+            g_string_append_printf(text, "%s%s", text->len ? ", " : "",
+                                   json_string_value(json_object_get(scope, "scope")));
+    }
+    return g_string_free(text, text->len == 0);
+}
+
 /* --- Doubts ------------------------------------------------------------------------------------------------------------ */
 
 static void take_flags(struct frame *frame, struct frame_row *row, const json_t *record)
@@ -160,8 +179,10 @@ static void take_levels(struct frame *frame, struct frame_row *row, const json_t
 static void take_record(struct frame *frame, struct frame_row *row, const json_t *record)
 {
     g_autofree char *sources = sources_text(record), *warnings = warnings_text(record);
+    g_autofree char *beside = beside_text(record);
     row->has_record = true;
     row->sources = texts_number(&frame->texts, sources);
+    row->beside = texts_number(&frame->texts, beside);
     row->warnings = texts_number(&frame->texts, warnings);
     for (int i = 0; i < FRAME_KEY_COUNT; i++) {
         g_autofree char *text = key_text(record, i);

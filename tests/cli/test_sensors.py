@@ -315,6 +315,8 @@ def test_of_board_and_module_neither_counts_before_the_other(boards, fields, sco
     if scope is None:
         assert energy["value"] is None and "energy.scope: board or module" in energy["reason"]
         assert "energy.scope: board or module" in done.stdout
+        assert "No sensor measured" not in done.stdout
+        assert "none of their scopes is the run's energy: GPU module, GPU board." in " ".join(done.stdout.split())
         assert "an energy of its board and one of its module" in done.stderr  # said before the run, too
     else:
         assert (energy["value"], energy["method"]) == (by_scope[scope]["joules"]["value"], method)
