@@ -79,6 +79,7 @@ struct frame *frame_new(void)
     frame->axes = g_ptr_array_new_with_free_func(g_free);
     frame->cells = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     frame->cell_runs = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+    frame->answers = g_ptr_array_new_with_free_func(g_free);
     frame->groups = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     frame->flags = g_ptr_array_new_with_free_func(g_free);
     frame->flag_words = g_ptr_array_new_with_free_func(g_free);
@@ -98,6 +99,7 @@ void frame_free(struct frame *frame)
     g_ptr_array_unref(frame->flags);
     g_ptr_array_unref(frame->flag_words);
     g_hash_table_unref(frame->groups);
+    g_ptr_array_unref(frame->answers);
     texts_close(&frame->texts);
     g_free(frame);
 }

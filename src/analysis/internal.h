@@ -30,6 +30,7 @@ struct frame_row {
     double statistical, systematic;
     uint32_t systematic_source, outside, sources;
     uint32_t beside; /* scopes that have joules although none is the run's */
+    int32_t differs_at; /* first position at which its answers are not those of the first of its group; -1: none */
     uint32_t state, message, warnings;
     uint32_t cell;
     int group; /* -1: it has no record */
@@ -50,6 +51,7 @@ struct frame {
     GPtrArray *flags;      /* char *, at most FRAME_FLAGS_MAX */
     GPtrArray *flag_words; /* char *, their meanings */
     GHashTable *groups;    /* GBytes of the keys → number + 1 */
+    GPtrArray *answers;    /* char *, by group: output_columns of its first run that has them; NULL: none has */
 };
 
 /* Of which metrics the intervals are. */

@@ -280,6 +280,33 @@ static void note_key(const struct frame *frame, enum frame_key key, GPtrArray *n
                     key, row->words, warn ? row->why : REFUSAL);
 }
 
+/* The first position, from 0, at which any run answers otherwise than the first of its group; -1: none is known. */
+static int32_t first_difference(const struct frame *frame)
+{
+    int32_t first = G_MAXINT32;
+    for (size_t i = 0; i < frame_count(frame); i++)
+        if (frame_row(frame, i)->differs_at >= 0)
+            first = MIN(first, frame_row(frame, i)->differs_at);
+    return first == G_MAXINT32 ? -1 : first;
+}
+
+/* Where answers begin to differ tells arithmetic that is less exact from an engine that does something else. */
+static void note_answers(const struct frame *frame, GPtrArray *notes)
+{
+    guint before = notes->len;
+    note_key(frame, FRAME_KEY_ANSWER, notes);
+    if (notes->len == before)
+        return;
+    struct frame_note *note = g_ptr_array_index(notes, before);
+    int32_t first = first_difference(frame);
+    g_autofree char *where =
+        first < 0 ? g_strdup_printf("not among the first %d tokens", RESULT_COLUMNS)
+                  : g_strdup_printf("the first that differs is token %d of an answer", first + 1);
+    char *text = g_strdup_printf("%.*s; %s.", (int)strlen(note->text) - 1, note->text, where);
+    g_free(note->text);
+    note->text = text;
+}
+
 /* The keys that no other note speaks of. */
 static void note_keys(const struct frame *frame, GPtrArray *notes)
 {
@@ -290,6 +317,9 @@ static void note_keys(const struct frame *frame, GPtrArray *notes)
         case FRAME_KEY_INPUT:
         case FRAME_KEY_OUTPUT:
         case FRAME_KEY_COMPUTED: /* note_work() */
+            break;
+        case FRAME_KEY_ANSWER:
+            note_answers(frame, notes);
             break;
         default:
             note_key(frame, key, notes);

@@ -192,6 +192,27 @@ static void take_record(struct frame *frame, struct frame_row *row, const json_t
     take_flags(frame, row, record);
 }
 
+/* Where its answers begin to differ from those of its group: a study has as many answers as runs, so that only one a
+ * group is kept. */
+static void take_answers(struct frame *frame, struct frame_row *row, const json_t *record)
+{
+    const char *own = json_string_value(jsonx_at(record, "workload.output_columns"));
+    size_t at = 0;
+    if (!own || row->group < 0)
+        return;
+    while (frame->answers->len <= (guint)row->group)
+        g_ptr_array_add(frame->answers, NULL);
+    const char *first = frame->answers->pdata[row->group];
+    if (!first) {
+        frame->answers->pdata[row->group] = g_strdup(own);
+        return;
+    }
+    while (own[at] && own[at] == first[at])
+        at++;
+    if (own[at] || first[at])
+        row->differs_at = (int32_t)(at / RESULT_COLUMN_DIGITS);
+}
+
 void frame_add(struct frame *frame, const struct frame_run *run, const json_t *record)
 {
     add_axes(frame, run->levels);
@@ -203,10 +224,12 @@ void frame_add(struct frame *frame, const struct frame_run *run, const json_t *r
     row->state = texts_number(&frame->texts, run->state);
     row->message = texts_number(&frame->texts, run->message);
     row->statistical = row->systematic = NAN;
+    row->differs_at = -1;
     take_levels(frame, row, run->levels);
     take_metrics(frame, row, record);
     if (record)
         take_record(frame, row, record);
     g_ptr_array_add(frame->rows, row);
     row->group = record ? groups_add(frame, frame_count(frame) - 1) : -1;
+    take_answers(frame, row, record);
 }

@@ -59,12 +59,18 @@ void report_engine(const struct experiment *x, struct result *r)
 
 /* --- work -------------------------------------------------------------------------------------------------------- */
 
-static char *outputs_sha256(const struct engine_generation *g, size_t n)
+static void put_answers(const struct engine_generation *g, size_t n, struct result *r)
 {
-    g_autofree struct engine_tokens *outputs = g_new0(struct engine_tokens, n + 1);
-    for (size_t i = 0; i < n; i++)
-        outputs[i] = (struct engine_tokens){.ids = g->requests[i].token_ids, .n = g->requests[i].n_out};
-    return session_tokens_sha256(outputs, n);
+    g_autofree const int32_t **ids = g_new0(const int32_t *, n + 1);
+    g_autofree size_t *lengths = g_new0(size_t, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = g->requests[i].token_ids;
+        lengths[i] = g->requests[i].n_out;
+    }
+    g_autofree char *digest = workload_ids_sha256(ids, lengths, n);
+    g_autofree char *columns = workload_ids_columns(ids, lengths, n, RESULT_COLUMNS, RESULT_COLUMN_DIGITS);
+    result_put_text(r, PART_WORKLOAD_OUTPUT_IDS_SHA256, digest);
+    result_put_text(r, PART_WORKLOAD_OUTPUT_COLUMNS, columns);
 }
 
 /* Repeats must compute the same: the same number of input tokens not served from a cache, the same output counts. */
@@ -118,7 +124,6 @@ static void put_workload(const struct experiment *x, size_t n, struct result *r)
 {
     const struct engine_generation *g = &x->block.generation;
     g_autofree char *input = session_tokens_sha256(x->session.tokens, x->session.n_prompts);
-    g_autofree char *output = outputs_sha256(g, n);
     json_t *in = json_array(), *out = json_array();
     for (size_t i = 0; i < n; i++) {
         json_array_append_new(in, json_integer(g->requests[i].n_in));
@@ -130,7 +135,7 @@ static void put_workload(const struct experiment *x, size_t n, struct result *r)
     result_put_int(r, PART_WORKLOAD_PROMPTS, (int64_t)x->session.n_prompts);
     result_put_int(r, PART_WORKLOAD_PROMPTS_TRUNCATED, (int64_t)x->session.n_truncated);
     result_put_text(r, PART_WORKLOAD_INPUT_IDS_SHA256, input);
-    result_put_text(r, PART_WORKLOAD_OUTPUT_IDS_SHA256, output);
+    put_answers(g, n, r);
     result_put_json(r, PART_WORKLOAD_INPUT_TOKENS, in);
     result_put_json(r, PART_WORKLOAD_OUTPUT_TOKENS, out);
     result_put_int(r, PART_WORKLOAD_REPEATS, repeats);

@@ -25,6 +25,10 @@
 #include "base/base.h"
 #include "exchange/exchange.h"
 
+/* Of workload.output_columns: positions at most, and digits of each. */
+#define RESULT_COLUMNS       2048
+#define RESULT_COLUMN_DIGITS 8
+
 #define RESULT_SCHEMA       "llem-result/1"
 #define RESULT_ERROR_SCHEMA "llem-error/1"
 #define RESULT_HOST_SCHEMA  "llem-host-energy/1"

@@ -241,6 +241,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_prompts, workload_prompts_clear)
  * little-endian. Independent of machine, engine and how requests were batched. New string. */
 char *workload_ids_sha256(const int32_t *const *ids, const size_t *n_ids, size_t n);
 
+/* What was said at each of the first `most` positions, so that answers can be compared without the ids: per position
+ * `digits` (hex) of the SHA-256 over the id there of every sequence in order (i32, little-endian; -1 where one has
+ * ended). New string. */
+char *workload_ids_columns(const int32_t *const *ids, const size_t *n_ids, size_t n, size_t most, size_t digits);
+
 /* The same ids, begun `by` places later (modulo n): as long, as costly, and another beginning, so that a prefix cache
  * that knows the first does not serve it. ret: n places. */
 void workload_ids_turn(const int32_t *ids, size_t n, size_t by, int32_t *ret);

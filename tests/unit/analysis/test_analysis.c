@@ -386,7 +386,9 @@ static json_t *whole_record(int seed)
         json_object_set_new(metrics, result_metric_row(i)->id, quantity_json(&q));
     }
     g_autofree char *answer = g_strdup_printf("%032d%032d", seed, 0);
+    g_autofree char *columns = g_strnfill(1024 * RESULT_COLUMN_DIGITS, (char)('a' + seed % 6));
     jsonx_set_at(record, "workload.output_ids_sha256", json_string(answer));
+    jsonx_set_at(record, "workload.output_columns", json_string(columns));
     jsonx_set_at(record, "engine.resolved", options_of(seed));
     return record;
 }
@@ -408,6 +410,33 @@ static void test_a_run_is_small(void)
     g_assert_cmpuint(kept, >, 100 * RUNS);
     g_assert_cmpuint(kept / RUNS, <, 2560);
 #endif
+}
+
+/* Where answers begin to differ, of those that are compared. */
+static void test_answers(void)
+{
+    static const struct {
+        const char *second, *said; /* columns of the second run, NULL: it has none; of the first: aaaaaaaabbbbbbbb */
+    } cases[] = {
+        {"aaaaaaaabbbbbbbc", "; the first that differs is token 2 of an answer."},
+        {"xaaaaaaabbbbbbbb", "; the first that differs is token 1 of an answer."},
+        {"aaaaaaaa", "; the first that differs is token 2 of an answer."},
+        {"aaaaaaaabbbbbbbbcccccccc", "; the first that differs is token 3 of an answer."},
+        {"aaaaaaaabbbbbbbb", "; not among the first 2048 tokens."},
+        {NULL, "; not among the first 2048 tokens."},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(owned_frame) frame = frame_new();
+        add(frame, 1, 1, "{'workload': {'output_columns': 'aaaaaaaabbbbbbbb'}}");
+        const char *own = cases[i].second;
+        g_autofree char *columns = own ? g_strdup_printf(", 'output_columns': '%s'", own) : g_strdup("");
+        g_autofree char *record = g_strdup_printf("{'workload': {'output_ids_sha256': 'other'%s}}", columns);
+        add(frame, 2, 2, record);
+        g_autoptr(GPtrArray) notes = frame_notes(frame);
+        const struct frame_note *note = note_of(notes, "compare_with_care", "output_ids");
+        if (!note || !g_str_has_suffix(note->text, cases[i].said))
+            g_error("case %zu: %s", i, note ? note->text : "no note");
+    }
 }
 
 static void test_notes_name_their_runs(void)
@@ -439,6 +468,7 @@ int main(int argc, char **argv)
     g_test_add_func("/analysis/axes", test_axes_have_the_order_of_the_plan);
     g_test_add_func("/analysis/figures", test_figures);
     g_test_add_func("/analysis/size", test_a_run_is_small);
+    g_test_add_func("/analysis/answers", test_answers);
     g_test_add_func("/analysis/notes", test_notes_name_their_runs);
     return g_test_run();
 }
