@@ -13,6 +13,7 @@
  *   num.h       strict, whole-string, locale-free numbers; sizes and durations as people write them
  *   oom.h       whether the kernel took a child for its memory
  *   proc.h      descendants, subreaper, leftovers: nothing is left running
+ *   shm.h       shared memory that the killed leave
  *   spawn.h     starting a process, with the step named that failed
  *   suspend.h   Ctrl-Z, for a program whose children are in groups of their own
  *   quantity.h  a number or a reason: value, status, method, sensor
@@ -53,6 +54,7 @@
 #include "base/sources.h"
 #include "base/random.h"
 #include "base/schema.h"
+#include "base/shm.h"
 #include "base/spawn.h"
 #include "base/suspend.h"
 #include "base/timebase.h"

@@ -3,6 +3,7 @@
 #include "engine/private.h"
 
 #include "backend/backend.h"
+#include "base/shm.h"
 
 #include <string.h>
 
@@ -220,6 +221,8 @@ bool engine_load(struct engine *engine, const json_t *config, bool allow_substit
         ok = wire_broken(engine, "load", error,
                          "its t0_ns and t1_ns (%.3f s apart) do not lie, in this order, between request and reply",
                          clock_seconds(ret->t1_ns - ret->t0_ns));
+    for (size_t i = 0; ok && i < ret->n_pids; i++) /* now: they may be killed by somebody else */
+        shm_note(engine->shm, (pid_t)ret->pids[i]);
     engine->prefix_cache = ok && ret->prefix_cache;
     engine->cold = true;
     if (ok && !allow_substitution && json_array_size(ret->substitutions) > 0)

@@ -43,6 +43,7 @@ struct engine {
 
     GArray *bystanders; /* pid_t: children of this process from before, or NULL when it is no subreaper */
     GArray *seen;       /* struct engine_process: descendants of the adapter seen so far */
+    GHashTable *shm;    /* shared memory that they had */
 
     GHashTable *prepared; /* batch number (int64) → struct prepared */
     GPtrArray *generated; /* struct outcome: what generate has answered and nobody has collected yet */

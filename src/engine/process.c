@@ -3,6 +3,7 @@
 #include "engine/private.h"
 
 #include "base/proc.h"
+#include "base/shm.h"
 #include "base/spawn.h"
 
 #include <errno.h>
@@ -110,6 +111,7 @@ struct engine *engine_start(const struct engine_options *options, GError **error
     engine->name = g_path_get_basename(options->argv[0]);
     engine->oom_before = oom_count();
     engine->bystanders = find_bystanders();
+    engine->shm = shm_new();
     engine->seen = g_array_new(FALSE, FALSE, sizeof(struct engine_process));
     engine->prepared = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, prepared_free);
     engine->generated = g_ptr_array_new_with_free_func(outcome_free);
@@ -134,6 +136,7 @@ void process_free(struct engine *engine)
     g_hash_table_unref(engine->prepared);
     g_ptr_array_unref(engine->generated);
     g_array_unref(engine->seen);
+    g_hash_table_unref(engine->shm);
     g_clear_pointer(&engine->bystanders, g_array_unref);
     g_free(engine->failure_class);
     g_free(engine->failure_message);

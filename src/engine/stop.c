@@ -3,6 +3,7 @@
 #include "engine/private.h"
 
 #include "base/proc.h"
+#include "base/shm.h"
 
 #include <signal.h>
 #include <string.h>
@@ -96,6 +97,14 @@ static bool wait_none_left(struct engine *engine, int64_t wait_ns)
     return true;
 }
 
+/* Before SIGKILL: what is killed cannot remove its shared memory any more. */
+static void note_shm(struct engine *engine)
+{
+    shm_note(engine->shm, engine->pid);
+    for (guint i = 0; i < engine->seen->len; i++)
+        shm_note(engine->shm, (pid_t)g_array_index(engine->seen, struct engine_process, i).pid);
+}
+
 static void kill_each(struct engine *engine)
 {
     for (guint i = 0; i < engine->seen->len; i++)
@@ -137,6 +146,7 @@ static enum engine_stop_stage end_adapter(struct engine *engine, const struct en
     if (wait_ended(engine, w->term_ns))
         return ENGINE_STOP_TERM;
     look_around(engine);
+    note_shm(engine);
     kill(-engine->pid, SIGKILL);
     wait_ended(engine, w->kill_ns);
     return ENGINE_STOP_KILL;
@@ -154,6 +164,7 @@ static enum engine_stop_stage end_rest(struct engine *engine, const struct engin
     }
     if (stage < ENGINE_STOP_KILL) {
         stage = ENGINE_STOP_KILL;
+        note_shm(engine);
         kill(-engine->pid, SIGKILL);
         if (wait_none_left(engine, MIN(w->kill_ns, GRACE_NS)))
             return stage;
@@ -202,6 +213,7 @@ bool engine_stop(struct engine *engine, const struct engine_stop_waits *waits, s
             done.stage = end_rest(engine, &w, done.stage);
         }
         ok = process_ended(engine, 0) && (engine->seen->len == 0 || count_left(engine) == 0);
+        shm_sweep(engine->shm);
         process_read_status(engine, 0);
         if (ok && waitpid(engine->pid, NULL, WNOHANG) >= -1)
             engine->stopped = true;

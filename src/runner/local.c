@@ -144,7 +144,11 @@ static void worker_sweep(void *run, int64_t deadline_ns, struct runner_leftovers
 {
     const struct worker *worker = run;
     g_autoptr(GArray) left = proc_leftovers(worker->bystanders);
+    g_autoptr(GHashTable) shm = shm_new();
+    for (guint i = 0; i < left->len; i++)
+        shm_note(shm, g_array_index(left, pid_t, i));
     g_autoptr(GArray) survivors = proc_kill_leftovers(worker->bystanders, deadline_ns);
+    shm_sweep(shm);
     *ret = (struct runner_leftovers){.n = (int)left->len, .survivors = join_pids(survivors)};
 }
 
