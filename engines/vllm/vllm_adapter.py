@@ -15,17 +15,15 @@ import signal
 import sys
 import threading
 import time
-from importlib import metadata
 from typing import Any
 from collections.abc import Callable, Coroutine, Sequence
 
-# Before anything is imported: nothing is fetched, nobody is told, stdout is left alone, children are spawned.
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1",
-                  VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_STREAM="ext://sys.stderr", VLLM_WORKER_MULTIPROC_METHOD="spawn",
-                  VLLM_ENGINE_READY_TIMEOUT_S=str(7 * 86400))
+from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, builds, now_ns, serve, versions
+from vllm_options import Parameters, plain
 
-from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, now_ns, serve  # noqa: E402
-from vllm_options import Parameters, plain  # noqa: E402
+# Before vLLM is imported: nobody is told, the log is no stdout, children are spawned, and no silence is an error.
+os.environ.update(VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_STREAM="ext://sys.stderr", VLLM_WORKER_MULTIPROC_METHOD="spawn",
+                  VLLM_ENGINE_READY_TIMEOUT_S=str(7 * 86400))
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DESCRIPTOR = os.path.join(HERE, "engine.json")
@@ -62,16 +60,6 @@ def at(thing: Any, path: str) -> Any:
     for name in path.split("."):
         thing = getattr(thing, name, None)
     return thing
-
-
-def installed(names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
-    return found
 
 
 # --- the engine's processes
@@ -239,7 +227,7 @@ class VLLM(Adapter):
         self.known: Parameters | None = None
 
     def hello(self) -> dict[str, Any]:
-        found = installed(LIBRARIES)
+        found = versions(LIBRARIES)
         return {"engine_version": next((found[name] for name in ENGINE_WHEELS if name in found), None), "libraries": found}
 
     def parameters(self) -> Parameters:
@@ -271,9 +259,10 @@ class VLLM(Adapter):
         self.config, self.SamplingParams = config, vllm.SamplingParams
         self.ranks = self._ask("llem_memory")
         self._check_attention(load, resolved)
-        weights = sum(rank["weights"] for rank in self.ranks)
-        facts = {"usage_context": context.value, "threads": self.ranks[0]["threads"],
-                 "parameters": sum(rank["parameters"] for rank in self.ranks), "ranks": len(self.ranks),
+        weights, parameters = (None if self.on_cpu else sum(rank[name] for rank in self.ranks) for name in ("weights", "parameters"))
+        facts = {"usage_context": context.value, "threads": self.ranks[0]["threads"], "parameters": parameters,
+                 "ranks": len(self.ranks),
+                 "builds": builds(ENGINE_WHEELS),
                  "num_gpu_blocks": at(config, "cache_config.num_gpu_blocks"),
                  "compilation_mode": plain(at(config, "compilation_config.mode")),
                  "cudagraph_mode": plain(at(config, "compilation_config.cudagraph_mode"))}
@@ -493,14 +482,14 @@ class VLLM(Adapter):
     def memory(self) -> dict[str, Any]:
         ranks = self._ask("llem_memory")
         figures: dict[str, Any] = dict(resident([os.getpid(), *self.pids]))
-        figures["weights_bytes"] = sum(rank["weights"] for rank in ranks)
         cache = [rank["kv_cache"] for rank in ranks if rank["kv_cache"]]
         figures["kv_cache_bytes"] = sum(cache) if cache else "this version of vLLM does not say"
         if self.on_cpu:
             why = "PyTorch keeps no account of its memory on the CPU"
-            return {**figures, "peak_bytes": why, "reserved_peak_bytes": why, "device_bytes": "the model is on the CPU"}
-        return {**figures, "peak_bytes": max(rank["peak"] for rank in ranks), "device_bytes": sum(rank["device"] for rank in ranks),
-                "reserved_peak_bytes": max(rank["reserved"] for rank in ranks)}
+            return {**figures, "peak_bytes": why, "reserved_peak_bytes": why, "device_bytes": "the model is on the CPU",
+                    "weights_bytes": "vLLM packs the weights for the CPU where PyTorch does not count them"}
+        return {**figures, "weights_bytes": sum(rank["weights"] for rank in ranks), "device_bytes": sum(rank["device"] for rank in ranks),
+                "peak_bytes": max(rank["peak"] for rank in ranks), "reserved_peak_bytes": max(rank["reserved"] for rank in ranks)}
 
     def close(self) -> None:
         """The engine's own way out first; what is alive after it is killed."""

@@ -1,0 +1,185 @@
+"""vLLM's adapter on a stand-in for vLLM: every option reaches the engine or is refused, and what comes back is believed only
+where the engine's own count agrees."""
+
+import json
+
+import fake_torch
+import fake_vllm
+import pytest
+from studies import metric
+from test_options_act import QUICK, REFUSED, Runs, judge, options_of, prompts
+
+WARM = {"decoder.temperature": 0.5}
+TEXTS = ["a b", "c d e", "f g h i", "j"]
+
+
+@pytest.fixture
+def runs(llem, tmp_path):
+    """Runs of four prompts on the stand-in."""
+    llem.env["LLEM_VLLM_PYTHON"] = str(fake_vllm.python(tmp_path))
+    fields = {**QUICK, "backend": "vllm", "model": str(fake_vllm.model(tmp_path)), "precision": "fp32", **prompts(tmp_path, *TEXTS)}
+    return Runs(llem, tmp_path, fields)
+
+
+@pytest.fixture
+def noted(runs, tmp_path):
+    """noted(fields): what vLLM was given, name → list of values, or REFUSED and the words."""
+
+    def go(fields):
+        calls = tmp_path / f"calls{runs.n}"
+        calls.mkdir()
+        done, study = runs.one(fields, env={"LLEM_TEST_RECORDING": str(calls)})
+        if done.returncode:
+            assert done.returncode == 2 or study.states() == ["failed"], done.stderr
+            return {REFUSED: [study.error()["message"] if study and study.runs else done.stderr]}
+        return fake_torch.noted(calls)
+
+    return go
+
+
+SPECIAL = {
+    "usage": (["server", "offline"], "usage_context", {}, []),
+    "sampling.n": ([1, 2], "sampling.n", {}, [2]),
+    "engine.attention_backend": (["CPU_ATTN", "no_such"], "engine.attention_backend", {}, ["no_such"]),
+    "engine.speculative_config": ([{"method": "suffix"}, {"method": "ngram"}], "engine.speculative_config", {}, [{"method": "ngram"}]),
+    "engine.kv_cache_dtype": (["auto", "fp8", "nvfp4"], "engine.kv_cache_dtype", {"precision": "bf16"}, []),
+    "engine.max_model_len": ([64, 128], "engine.max_model_len", {}, []),
+}
+
+
+def case_of(option):
+    """Values by the type of the row; what they come to bears the option's name."""
+    low = (option.get("range") or [0, None])[0] or 0
+    values = {"boolean": [False, True], "integer": [low, low + 1], "number": [low, low + 0.5], "string": ["one", "two"],
+              "mapping": [{"a": 1}, {"b": 2}], "integers": [[1], [2, 4]]}.get(option["type"])
+    if option["type"] == "choice":
+        values = [c if isinstance(c, str) else c["name"] for c in option["choices"]]
+        values = values[:2] + values[2:][-1:]
+    return values, option["name"], {}, []
+
+
+def test_every_option_has_a_case(build_dir):
+    names = {option["name"] for option in options_of(build_dir, "vllm")}
+    assert set(SPECIAL) <= names
+    assert all(name == "usage" or name.split(".")[0] in ("engine", "sampling") for name in names)
+
+
+def pytest_generate_tests(metafunc):
+    if "option" in metafunc.fixturenames:
+        from support import ROOT
+
+        rows = json.loads((ROOT / "engines" / "vllm" / "engine.json").read_text())["options"]
+        metafunc.parametrize("option", rows, ids=[row["name"] for row in rows])
+
+
+def test_an_option_reaches_the_engine(noted, option):
+    judge(noted, f"vllm.{option['name']}", SPECIAL.get(option["name"]) or case_of(option))
+
+
+GENERAL = {
+    "precision": (["fp32", "fp16", "bf16"], "engine.dtype", {}, []),
+    "max_input_tokens": ([4, 400], "reach", {}, []),
+    "max_output_tokens": ([3, 5], "sampling.max_tokens", {}, []),
+    "random_seed": ([1, 2], "engine.seed", {}, []),
+    "decoder.preset": (["deterministic", "standard", "creative", "factual"], "sampling.temperature", {}, []),
+    "decoder.temperature": ([0, 0.5, 0.7], "sampling.temperature", {}, []),
+    "decoder.do_sample": ([False, True], "sampling.seed", WARM, [False]),
+    "decoder.top_k": ([0, 10, 20], "sampling.top_k", WARM, []),
+    "decoder.top_p": ([1, 0.5, 0.7], "sampling.top_p", WARM, []),
+    "decoder.min_p": ([0, 0.1, 0.2], "sampling.min_p", WARM, []),
+    "decoder.repetition_penalty": ([1, 1.1, 1.2], "sampling.repetition_penalty", {}, []),
+    "decoder.ignore_eos": ([True, False], "sampling.ignore_eos", {}, []),
+    "decoder.min_new_tokens": ([0, 2], "sampling.min_tokens", {"decoder.ignore_eos": False}, []),
+}
+
+
+def test_every_general_field_has_a_case(llem):
+    decoder = json.loads(llem.ok("config", "schema"))["properties"]["decoder"]["properties"]
+    assert {f"decoder.{name}" for name in decoder} == {name for name in GENERAL if name.startswith("decoder.")}
+
+
+@pytest.mark.parametrize("field", [name for name in GENERAL if name != "max_input_tokens"])
+def test_a_general_field_reaches_the_engine(noted, field):
+    judge(noted, field, GENERAL[field])
+
+
+def test_the_longest_input_bounds_the_prompts(runs):
+    short, long = (runs.one({"max_input_tokens": most})[1].result()["workload"]["input_tokens"] for most in (2, 8))
+    assert (max(short), max(long)) == (2, 4)
+
+
+# --- What comes back ------------------------------------------------------------------------------------------------------
+
+
+def faked(runs, words, fields=None):
+    return runs.one(fields or {}, env={"LLEM_FAKE_VLLM": words})
+
+
+def test_chunks_of_several_tokens_are_counted_by_their_tokens(runs):
+    done, study = faked(runs, "merged", {"max_output_tokens": 9})
+    assert done.returncode == 0, done.stderr
+    record = study.result()
+    assert metric(record, "tokens_out")["value"] == 4 * 9
+    assert any(flag.startswith("merged") for flag in record["flags"])
+
+
+def test_a_count_that_is_not_the_engines_is_an_error(runs):
+    done, study = faked(runs, "miscounts")
+    assert done.returncode == 1
+    assert "3 tokens came out, the engine counted 4" in study.error()["message"]
+
+
+def test_an_engine_without_statistics_still_runs(runs):
+    done, study = faked(runs, "no_stats")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_engine_says_when_it_began(runs):
+    done, study = faked(runs, "")
+    assert done.returncode == 0, done.stderr
+    assert metric(study.result(), "prefill_latency_mean_s")["status"] == "measured"
+
+
+def test_memory_is_the_most_of_any_rank(runs, build_dir):
+    runs.llem.env["LLEM_NVML_LIBRARY"] = str(build_dir / "lib" / "libllem-nvml-sim.so")
+    done, study = faked(runs, "gpu")
+    assert done.returncode == 0, done.stderr
+    record = study.result()
+    assert metric(record, "peak_memory_mb")["value"] == 0.005
+    assert metric(record, "weights_mb")["value"] == 0.002
+
+
+def test_memory_of_the_cpu_is_absent_with_the_reason(runs):
+    record = faked(runs, "")[1].result()
+    peak = metric(record, "peak_memory_mb")
+    assert peak["status"] == "absent" and "no account of its memory on the CPU" in peak["reason"]
+
+
+def test_what_the_engine_makes_otherwise_is_a_substitution(runs):
+    fields = {"vllm.engine.async_scheduling": True}
+    done, study = faked(runs, "synchronous", fields)
+    assert done.returncode == 1
+    assert "async_scheduling: 'True' was asked for, 'False' would be used" in study.error()["message"]
+    done, study = faked(runs, "synchronous", {**fields, "allow_substitution": True})
+    assert done.returncode == 0, done.stderr
+    done, study = faked(runs, "float32", {"precision": "bf16"})
+    assert done.returncode == 1
+    assert "precision: 'bfloat16' was asked for, 'float32' would be used" in study.error()["message"]
+
+
+def test_tokens_from_the_cache_are_counted(runs, tmp_path):
+    fields = {"vllm.engine.enable_prefix_caching": True, **prompts(tmp_path, "a b c", "d", "a b c")}
+    done, study = faked(runs, "", fields)
+    assert done.returncode == 0, done.stderr
+    assert metric(study.result(), "tokens_in_cached")["value"] == 1
+
+
+def test_a_start_that_fails_says_so(runs):
+    done, study = faked(runs, "fails")
+    assert done.returncode == 1 and "Engine core initialization failed" in study.error()["message"]
+
+
+@pytest.mark.parametrize(("name", "instead"), [("swap_space", "cpu_offload_gb"), ("speculative_model", "speculative_config")])
+def test_what_vllm_no_longer_has_is_refused_with_what_to_write(runs, name, instead):
+    done, _ = runs.one({f"vllm.engine.{name}": 4})
+    assert done.returncode == 2 and name in done.stderr and instead in done.stderr

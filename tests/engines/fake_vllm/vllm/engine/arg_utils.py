@@ -1,0 +1,62 @@
+"""AsyncEngineArgs with the fields that engine.json speaks of, as vLLM types them, and some that it types otherwise."""
+
+import dataclasses
+import enum
+import json
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from ..noting import has, note
+
+DESCRIPTOR = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "engine.json")
+TYPES = {"boolean": bool, "integer": int, "number": float, "string": str, "mapping": dict, "integers": list}
+
+
+class AttentionBackendEnum(enum.Enum):
+    CPU_ATTN = "vllm.cpu"
+    FLASH_ATTN = "vllm.flash"
+
+
+class OptimizationLevel(enum.IntEnum):
+    O0 = 0
+    O1 = 1
+    O2 = 2
+    O3 = 3
+
+
+ODD = {"attention_backend": (AttentionBackendEnum | None, None), "optimization_level": (OptimizationLevel, OptimizationLevel.O2),
+       "quantization_config": (dict | SimpleNamespace | None, None), "offload_params": (set, dataclasses.field(default_factory=set)),
+       "speculative_config": (dict | None, None), "spec_method": (str | None, None)}
+
+
+def fields():
+    with open(DESCRIPTOR, encoding="utf-8") as file:
+        descriptor = json.load(file)
+    made = {row["name"]: (Any, None) for row in [*descriptor["owned"], *descriptor["pass_through"].get("arguments", [])]}
+    for row in descriptor["options"]:
+        section, _, name = row["name"].rpartition(".")
+        choices = [choice if isinstance(choice, str) else choice["name"] for choice in row.get("choices", [])]
+        kind = Literal[tuple(choices)] if choices else TYPES.get(row["type"])
+        if section == "engine":
+            made[name] = (kind | None, None)
+    return {**made, **ODD}
+
+
+def create_engine_config(self, context):
+    for field in dataclasses.fields(self):
+        note(f"engine.{field.name}", getattr(self, field.name))
+    note("usage_context", context.value)
+    scheduler = SimpleNamespace(max_num_seqs=self.max_num_seqs or 256, max_num_batched_tokens=self.max_num_batched_tokens or 2048,
+                                async_scheduling=False if has("synchronous") else self.async_scheduling)
+    model = SimpleNamespace(dtype=f"torch.{'float32' if self.dtype == 'auto' or has('float32') else self.dtype}",
+                            max_model_len=self.max_model_len or 8192, skip_tokenizer_init=bool(self.skip_tokenizer_init),
+                            get_vocab_size=lambda: 512)
+    cache = SimpleNamespace(enable_prefix_caching=self.enable_prefix_caching, kv_cache_memory_bytes=self.kv_cache_memory_bytes)
+    return SimpleNamespace(scheduler_config=scheduler, model_config=model, cache_config=cache)
+
+
+AsyncEngineArgs = dataclasses.make_dataclass("AsyncEngineArgs", [(name, kind, default) for name, (kind, default) in fields().items()],
+                                             namespace={"create_engine_config": create_engine_config})
+AsyncEngineArgs.__module__ = __name__

@@ -1,0 +1,61 @@
+"""The next token follows from the number of those before it."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+from ...noting import has, note
+
+
+class AsyncLLM:
+    @classmethod
+    def from_vllm_config(cls, config, usage_context, enable_log_requests, disable_log_stats):
+        self = cls()
+        self.config, self.seen = config, set()
+        if has("hangs"):
+            time.sleep(3600)
+        if has("fails"):
+            raise RuntimeError("Engine core initialization failed.")
+        return self
+
+    def get_tokenizer(self):
+        return lambda text, add_special_tokens, split_special_tokens: {"input_ids": [ord(c) % 512 for c in text if c != " "]}
+
+    async def collective_rpc(self, method):
+        note("rpc", method)
+        rank = {"pid": 0, "weights": 1000, "kv_cache": 500, "attention": "CPU_ATTN", "threads": 2, "parameters": 250}
+        told = [{**rank, "peak": peak, "reserved": peak + 7, "device": peak + 9} for peak in (3000, 5000)]
+        ranks = told if has("gpu") else [rank]
+        return [True] * len(ranks) if method == "llem_reset_peak" else ranks
+
+    async def reset_prefix_cache(self):
+        note("reset_prefix_cache", True)
+        self.seen.clear()
+        return True
+
+    async def generate(self, prompt, params, request_id):
+        assert params.output_kind.name == "DELTA" and params.n == 1
+        ids = prompt["prompt_token_ids"]
+        stats = SimpleNamespace(queued_ts=time.monotonic(), num_generation_tokens=0)
+        cached = 1 if tuple(ids) in self.seen and self.config.cache_config.enable_prefix_caching else 0
+        self.seen.add(tuple(ids))
+        stats.scheduled_ts = time.monotonic()
+        end = params.max_tokens if params.ignore_eos else max(2, params.min_tokens)
+        sizes = [1, 3] if has("merged") else [1]
+        out = 0
+        while out < end:
+            await asyncio.sleep(0.002)
+            now = time.monotonic()
+            stats.first_token_ts = getattr(stats, "first_token_ts", now)
+            stats.last_token_ts = now
+            n = min(sizes[min(out, len(sizes) - 1)], end - out)
+            out += n
+            stats.num_generation_tokens = out + (1 if has("miscounts") else 0)
+            done = out == end
+            reason = ("length" if out == params.max_tokens else "stop") if done else None
+            token = (len(ids) + out + (params.seed or 0)) % 512
+            yield SimpleNamespace(outputs=[SimpleNamespace(token_ids=[token] * n, finish_reason=reason)], finished=done,
+                                  num_cached_tokens=cached, metrics=None if has("no_stats") else stats)
+
+    def shutdown(self):
+        note("shutdown", True)
