@@ -3,7 +3,8 @@
 
 The table "Rooms" is the one statement of the order and of who may include whom. Checked against it: the quoted
 #includes of src/, engines/ and sim/; the DEPS of llem_room() in src/*/CMakeLists.txt; the order of src/CMakeLists.txt;
-and the table itself (a room may name only rooms above it).
+and the table itself (a room may name only rooms above it). And the judge of accuracy: what draws boards and sensors
+(tests/accuracy/nature.*) sees nothing of the estimators it judges, but for what a meter tells them.
 """
 
 import re
@@ -16,6 +17,9 @@ PROGRAMS = {"src/worker": {"base", "experiment"}, "engines": {"base", "engine", 
 EXTRA_PUBLIC = {"energy": {"scopes.h"}, "meter": {"channel.h", "sampler.h", "nvml_abi.h"}}
 # Headers made by the build.
 GENERATED = {"version.h"}
+# What the judge's nature may include, and what it may not name: the estimators' own.
+NATURE = {"accuracy/nature.h", "meter/channel.h", "sim/model.h"}
+ESTIMATORS = re.compile(r"\b(?:ENERGY|energy)_\w+")
 
 
 def read_table(text):
@@ -91,6 +95,18 @@ def dep_errors(root, rooms):
                     yield f"src/{room}/CMakeLists.txt: depends on {dep}, which its row does not allow"
 
 
+def nature_errors(root):
+    """Constants in common with the estimators would prove nothing of them."""
+    for path in sorted((root / "tests/accuracy").glob("nature.*")):
+        where = path.relative_to(root)
+        for number, name in includes(path):
+            if name not in NATURE:
+                yield f'{where}:{number}: includes "{name}"; the judge may include only {", ".join(sorted(NATURE))}'
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for name in ESTIMATORS.findall(line):
+                yield f"{where}:{number}: names {name}, which is the estimators'"
+
+
 def check(root):
     """Every violation under the checkout `root`, as text."""
     rooms = read_table((root / "docs/architecture.md").read_text())
@@ -104,7 +120,7 @@ def check(root):
     for folder, allowed in PROGRAMS.items():
         for path in sources(root / folder):
             errors += include_errors(root, path, folder, allowed, rooms)
-    return errors
+    return errors + list(nature_errors(root))
 
 
 def main():

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "accuracy/nature.h"
 
-#include "meter/sampler.h"
-
 #include <math.h>
 
 #define MS NS_PER_MS

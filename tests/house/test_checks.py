@@ -143,6 +143,8 @@ def test_layers_accept_a_clean_tree(tree):
         ("engines/sim/e.c", '#include "config/config.h"\n', "goes sideways"),
         ("src/top/CMakeLists.txt", "llem_room(top SOURCES t.c DEPS config)\n", "depends on config"),
         ("src/CMakeLists.txt", "add_subdirectory(config)\nadd_subdirectory(base)\n", "the order is not"),
+        ("tests/accuracy/nature.c", '#include "energy/energy.h"\n', "the judge may include only"),
+        ("tests/accuracy/nature.c", "int64_t d = ENERGY_DELAY_HI_NS;\n", "names ENERGY_DELAY_HI_NS"),
         ("docs/architecture.md", ARCHITECTURE.replace("| tables | base |", "| tables | meter |"), "not stand above"),
     ],
 )
