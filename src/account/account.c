@@ -183,6 +183,7 @@ static void set_stretch(const struct setting *s, const struct energy_scope *scop
     g_auto(owned_estimate) e = {0};
     energy_scope_estimate(same_scope(scopes, scope), &window, &options, &e, NULL);
     result_set(s->r, metric, e.joules);
+    raise_sensor_flag(s->r, ENERGY_FLAG_PHASE_UNTOLD, e.flags & ENERGY_FLAG(PHASE_UNTOLD));
 }
 
 static void report_primary(const struct setting *s, const struct energy_scope *scope,

@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define ENERGY_DRAWS             20000 /* of a Monte-Carlo combination: its interval then scatters by about 1 % */
-#define ENERGY_ESTIMATOR_VERSION 3     /* changes when the same points would give another number */
+#define ENERGY_ESTIMATOR_VERSION 4     /* changes when the same points would give another number */
 
 /* --- flags: doubts about a number; each row is documented in docs/methodology.md --------------------------------- */
 #define ENERGY_FLAG_ROWS(X)                                                                                          \
@@ -57,7 +57,11 @@
     X(WORK_AFTER_WINDOW, "work_after_window",                                                                        \
       "after the last token the board drew nearly as much as in the work: is the answer finished?")                    \
     X(SELFTEST_FAILED, "selftest_failed",                                                                            \
-      "a self-test found a fault of this sensor: coverage.verdict says which; it is taken to see the least there is")
+      "a self-test found a fault of this sensor: coverage.verdict says which; it is taken to see the least there is") \
+    X(LIMIT_UNKNOWN, "limit_unknown",                                                                                \
+      "steps beat with the sensor and the board's power limit is unknown: the interval reaches to the highest there is")  \
+    X(PHASE_UNTOLD, "phase_untold",                                                                                  \
+      "no step stamps: a pattern in step with a sensor that sees part of the time would not be told")
 
 enum energy_flag {
 #define X(flag, name, meaning) ENERGY_FLAG_##flag,

@@ -101,13 +101,18 @@ static void take_pauses_out(const struct energy_board *board, const struct energ
 
 /* --- phase lock -------------------------------------------------------------------------------------------------- */
 
-static double board_limit(const struct energy_board *board, const struct answer *a)
+/* The highest limit that a data sheet gives a board (NVIDIA GB300: 1.4 kW): nobody knows the limit of this one, and
+ * readings that lock may show the least of what it draws. */
+#define LIMIT_HIGHEST_W 1400
+
+static double board_limit(const struct energy_board *board, struct answer *a)
 {
     if (isfinite(board->limit_w) && board->limit_w > 0)
         return board->limit_w;
     if (a->channel->info->max_power_w > 0)
         return a->channel->info->max_power_w / METER_PLAUSIBLE_SHARE;
-    return isfinite(a->peak) ? 1.5 * a->peak : NAN;
+    a->flags |= ENERGY_FLAG(LIMIT_UNKNOWN);
+    return fmax(LIMIT_HIGHEST_W, 1.5 * a->peak);
 }
 
 /* What the readings show of a pattern that they met at like phases is its scatter about them, which is the smaller the
@@ -119,8 +124,11 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
     struct sensor s = sensor_seen(a->channel, edges);
     double idle = a->pre.known ? a->pre.watts : board->idle_w, d = ret->duration_s;
     ret->phase = phase_check(options, window, &s, edges);
-    if (ret->phase.miss2 > CLEAR2 * s.period / d)
-        answer_add_shared(a, STATS_NORMAL, ret->phase.u_w * d);
+    if (!(ret->phase.step_s > 0) && s.unseen > 0 && !s.sees_all && !s.modelled)
+        a->flags |= ENERGY_FLAG(PHASE_UNTOLD);
+    double pattern = ret->phase.u_w * d, scatter = ret->phase.miss2 > CLEAR2 * s.period / d ? 0 : a->duty_u;
+    if (pattern > scatter) /* what the scatter of the readings stands for already is not counted twice */
+        answer_add_shared(a, STATS_NORMAL, sqrt(pattern * pattern - scatter * scatter));
     if (!ret->phase.locked)
         return;
     a->flags |= ENERGY_FLAG(PHASE_LOCKED);

@@ -200,7 +200,8 @@ double level_noise(const struct level *level, double s_ref)
 {
     struct level quiet = *level;
     quiet.s = s_ref;
-    return sqrt(stretch_variance(&quiet, NEAR_S) + stretch_variance(&quiet, 2 * NEAR_S));
+    double length = level->near_s > 0 ? level->near_s : NEAR_S;
+    return sqrt(stretch_variance(&quiet, length) + stretch_variance(&quiet, 2 * length));
 }
 
 bool level_unsettled(const struct level *level, double s_ref)

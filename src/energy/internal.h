@@ -15,6 +15,7 @@ struct edge {
     double poll;   /* distance of the two readings it was seen between */
     double c;      /* J: cumulative energy from t on */
     double p;      /* W: power series only, the reading that holds from t on */
+    double index;  /* counters: refreshes since the first edge, where the grid was told; else 0 */
 };
 
 struct edges {
@@ -128,6 +129,11 @@ struct answer {
 
 /* A part that boards have in common. */
 void answer_add_shared(struct answer *answer, enum stats_shape shape, double scale);
+
+/* What a sensor that sees W of T did not see of a window of d seconds: flag, peak, and a part for each way it may miss.
+ * step_w: how much power changes at its ends. */
+void answer_add_duty(struct answer *answer, const struct edges *edges, const struct sensor *sensor, double d,
+                     double step_w);
 
 /* The unit of the readings, over a window and the quiet that is taken off it (s). */
 void answer_add_unit(struct answer *answer, double duration, double lever);

@@ -2,8 +2,9 @@
 /*
  * The lag of a sensor, by the steps of power at the ends of windows with quiet around them. A step up tells when
  * readings begin to show it: no later than the first increment that is above the quiet before, and no earlier than
- * that increment's power allows. A step down tells when the last of it has been shown. What a board goes on drawing
- * after its work makes the second bound longer than the sensor's own, never shorter.
+ * that increment's power allows. A step down tells when the last of it has been shown, to a refresh: of several steps
+ * the one whose refresh came first tells most. What a board goes on drawing after its work makes that bound longer than
+ * the sensor's own, never shorter.
  */
 #include "energy/internal.h"
 
@@ -17,7 +18,10 @@
 #define SWING_HIGH  1.6
 #define DELAY_MAX   (1e-9 * (double)ENERGY_DELAY_HI_NS)
 #define EXTENT_MAX  1.5  /* of what is taken for a lag: the rest is what the board draws after its work */
-#define REST        1.45 /* from SHOWS to a hundredth of it, where a reading rises exponentially: ln(0.005)/ln(0.03) */
+#define FALLS       0.01 /* of the step: increments that fall by less have stopped falling */
+/* Where a reading rises exponentially, with a quarter of T to T, 3.5 % of the step may be left when increments have
+ * stopped falling by FALLS of it (they are means over T); REST goes on to half a percent: ln(0.005)/ln(0.035). */
+#define REST        1.58
 
 struct quiet {
     double watts, noise; /* noise: sd of an increment */
@@ -71,15 +75,15 @@ static void step_up(const struct edges *e, const struct quiet *quiet, double ste
 static void step_down(const struct edges *e, const struct quiet *quiet, double step_w, double end,
                       struct meter_lag *lag)
 {
-    double least = MAX(SHOWS * step_w, 5 * quiet->noise);
+    double least = MAX(FALLS * step_w, 3 * quiet->noise);
     size_t k = edges_first_after(e, end);
     while (k + 2 < e->n && (power_of(e, k) - power_of(e, k + 1) > least || power_of(e, k) - quiet->watts > step_w / 2))
         k++;
     if (k + 2 >= e->n)
         return;
     double shown = e->at[k].hi - end, period = e->at[k + 1].t - e->at[k].t;
-    double whole = shown + (REST - 1) * MAX(0, shown - lag->delay_lo_s) + 2 * SHOWS * period;
-    lag->extent_s = MAX(lag->extent_s, MIN(whole, EXTENT_MAX));
+    double whole = shown + (REST - 1) * MAX(0, shown - lag->delay_lo_s) + 2 * FALLS * period;
+    lag->extent_s = lag->downs ? MIN(lag->extent_s, whole) : MIN(whole, EXTENT_MAX);
     lag->downs++;
 }
 

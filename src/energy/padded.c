@@ -63,7 +63,9 @@ static void collect_readings(const struct edges *e, double from, double to, stru
 {
     *ret = (struct readings){.p = g_new(double, e->n + 1), .peak = NAN};
     for (size_t i = edges_first_after(e, from); i + 1 < e->n && e->at[i + 1].hi <= to; i++) {
-        double p = (e->at[i + 1].c - e->at[i].c) / on_grid(e->at[i + 1].t - e->at[i].t, e->period);
+        double n = e->at[i + 1].index - e->at[i].index;
+        double length = n > 0 ? n * e->period : on_grid(e->at[i + 1].t - e->at[i].t, e->period);
+        double p = (e->at[i + 1].c - e->at[i].c) / length;
         ret->peak = ret->n ? MAX(ret->peak, p) : p;
         ret->p[ret->n++] = p;
     }
@@ -110,14 +112,16 @@ static double reading_scatter(const struct readings *r)
 }
 
 /* Readings that glide: a pattern of the load that nearly keeps step with the sensor swings slowly through them, and
- * neighbours hardly differ. Their mean is then worth as many readings as there are swings, at least one. */
+ * neighbours hardly differ. A sine of CYCLE·swing/scatter readings a cycle has just such neighbours (√2·π); whole
+ * cycles of it cancel, so that its mean is off by the last one at most, and where there is less than one, by all. */
 #define GLIDES 2.0
+#define CYCLE  4.4
 
 static double glide_u(const struct readings *r, double scatter, double swing)
 {
     if (r->n < 4 || swing < GLIDES * scatter)
         return 0;
-    return swing * MIN(1, swing / (scatter * sqrt((double)r->n)));
+    return swing * MIN(1, CYCLE * swing / (scatter * (double)r->n));
 }
 
 /* A reading sees W of T: its sampling error has the variance of readings times the unseen share. Few readings: the
@@ -125,7 +129,7 @@ static double glide_u(const struct readings *r, double scatter, double swing)
 #define DUTY_PRIOR_SHARE 0.3
 #define DUTY_PRIOR_N     1.0
 
-static void add_duty(struct answer *ret, const struct edges *e, const struct sensor *sensor, double d, double step_w)
+void answer_add_duty(struct answer *ret, const struct edges *e, const struct sensor *sensor, double d, double step_w)
 {
     double count = d / sensor->period, s_prior = DUTY_PRIOR_SHARE * step_w;
     struct readings readings;
@@ -170,25 +174,44 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
         ret->post = level_measure(e, sensor, e1, (size_t)last, LEVEL_AFTER_WORK);
 }
 
-/* Still changing after the work: what came between t1 and the guard is judged by how power went on. Returns the half-
- * width (J) of that judgement. */
-/* Shares of the step that may have been drawn after the work and be over when the guard begins (shelves of 15 to 26 W
- * for 1.8 s behind steps of some 250 W, recorded on GeForce and RTX boards): an average hides them all, other sensors
- * those that end between the delay and the first refresh behind it. */
-#define BEHIND_AVERAGE 0.17
-#define BEHIND         0.06
-#define BEHIND_FROM_S  0.45
-#define SLOPE          1.2 /* from the difference of two stretches of 0.2 s to the lever before them */
-#define HIDDEN         6.0 /* a decay of which so little is left was that much higher on the way */
+/* What may have been drawn after the work and be over when the guard begins, so that no level shows it.
+ * BEHIND: shelves and clocks that stay up, as a share of the step (15 to 40 W behind steps of some 250 W; recorded
+ * shelves: 15 to 26 W for 1.8 s on GeForce and RTX boards). An average hides them all; other sensors those that end
+ * between the delay and the first refresh behind it, where that is BEHIND_FROM_S and more; and where the lag is known,
+ * those alone that end within it: the steps of earlier windows would have shown later ones.
+ * FADED: the mean over FADED_S of the fast part of a recorded board's cooling (2 to 7 W with 0.05 to 0.6 s); less of it
+ * fits into a shorter time.
+ * What is left of a decay with a third of the lever was HIDDEN times that on the way (e³/3, of a mean over 0.2 s). Only
+ * what lies above the later levels is left of one. */
+#define BEHIND        0.17
+#define BEHIND_FROM_S 0.45
+#define FADED         0.004
+#define FADED_S       0.5
+#define HIDDEN        8.0
+#define LEFT          0.4 /* of the noise, that chance leaves as well */
+#define SLOPE         1.2 /* from the difference of two stretches of 0.2 s to the lever before them */
+
+/* Shelves, as a mean over the lever. */
+static double behind_share(const struct sensor *sensor, double lever)
+{
+    double unseen = sensor->lag_known ? MIN(lever, sensor->delay_hi - sensor->delay_mid) : lever;
+    if (sensor->average > 0)
+        return BEHIND;
+    if (unseen <= BEHIND_FROM_S)
+        return 0;
+    return BEHIND * MIN(2 * (1 - BEHIND_FROM_S / unseen), 1) * unseen / lever;
+}
 
 static double hidden_w(const struct answer *a, const struct sensor *sensor, double lever, double step_w, double s_ref)
 {
-    double left = fmax(fabs(a->post.near - a->post.far), fabs(a->post.near - a->post.next));
-    double most = sensor->average > 0 || !isfinite(s_ref) ? BEHIND_AVERAGE : BEHIND;
-    double share = sensor->average > 0 ? most : most * CLAMP(2 * (1 - BEHIND_FROM_S / lever), 0, 1);
-    return HIDDEN * MAX(0, left - level_noise(&a->post, s_ref) * 0.7) + share * step_w;
+    double left = MAX(a->post.near - a->post.far, a->post.near - a->post.next);
+    double faded = sensor->average > 0 ? 0 : FADED * MIN(lever / FADED_S, 1);
+    double decay_w = HIDDEN * MAX(0, left - level_noise(&a->post, s_ref) * LEFT);
+    return decay_w + (behind_share(sensor, lever) + faded) * step_w;
 }
 
+/* Still changing after the work: what came between t1 and the guard is judged by how power went on. Returns the half-
+ * width (J) of that judgement. */
 static double settle(struct answer *ret, const struct sensor *sensor, double after, double step_w)
 {
     double s_ref = ret->pre.known ? ret->pre.s : ret->post.s, lever = after - sensor->delay_mid;
@@ -271,7 +294,7 @@ static void pad(const struct edges *e, const struct sensor *sensor, const struct
     answer_add_shared(ret, STATS_RECTANGULAR, unsettled);
     if (!sensor->counter)
         parts_add(&ret->parts, STATS_RECTANGULAR, e->spread * gap / 2, 0);
-    add_duty(ret, e, sensor, d, fabs(ret->joules / d - ret->pre.watts));
+    answer_add_duty(ret, e, sensor, d, fabs(ret->joules / d - ret->pre.watts));
     double lag = level_step(&ret->pre, &ret->post) * sensor->delay_half;
     follow_tail(e, sensor, window, ends, sqrt((unsettled * unsettled + lag * lag) / 3), ret); /* both rectangular */
 }

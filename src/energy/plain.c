@@ -24,6 +24,14 @@ static double range_near(const struct edges *e, double t, double reach)
     return high >= low ? high - low : 0;
 }
 
+/* By the same budget as with guards; the step of power at the ends is the range of what was read around the work. */
+static void add_unseen(struct answer *ret, const struct edges *e, const struct sensor *sensor, double d)
+{
+    double reach = 2 * sensor->period + sensor->delay_hi + sensor->average;
+    if (sensor->unseen > 0)
+        answer_add_duty(ret, e, sensor, d, range_near(e, d / 2, d / 2 + reach));
+}
+
 static double peak_of(const struct edges *e, double d)
 {
     double peak = NAN;
@@ -88,10 +96,7 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
     ret->joules = edges_at(edges, d + shift) - edges_at(edges, shift);
     answer_add_unit(ret, d, 0);
     add_ends(ret, edges, &sensor, d, 0.25);
-    if (sensor.unseen > 0) {
-        ret->flags |= ENERGY_FLAG(PARTIAL_COVERAGE);
-        parts_add(&ret->parts, STATS_RECTANGULAR, sensor.unseen * sensor.period * range_near(edges, d / 2, d), 0);
-    }
+    add_unseen(ret, edges, &sensor, d);
     ret->peak = peak_of(edges, d);
 }
 
@@ -120,10 +125,9 @@ void trapezoid_estimate(const struct energy_channel *channel, const struct edges
     if (before_t < d)
         sum += before_p * (d - MAX(before_t, 0));
     ret->joules = sum;
-    if (sensor.unseen > 0)
-        ret->flags |= ENERGY_FLAG(PARTIAL_COVERAGE);
     answer_add_unit(ret, d, 0);
     add_ends(ret, edges, &sensor, d, 0.5);
+    add_unseen(ret, edges, &sensor, d);
     parts_add(&ret->parts, STATS_RECTANGULAR, edges->spread * MIN(edges->gap, d) / 2, 0);
     ret->peak = peak_of(edges, d);
 }

@@ -65,13 +65,21 @@ static void set_average(const struct energy_channel *channel, struct sensor *s)
         s->average = AVERAGE_S; /* it rises as long as averages do */
 }
 
+/* A reading that rises at once and then ever more slowly, or evenly, has its centre no later than half-way between
+ * where it begins and where it has shown all. */
+static double latest_centre(const struct meter_lag *lag)
+{
+    return lag->ups ? (MAX(lag->delay_lo_s, lag->delay_hi_s) + lag->extent_s) / 2 : lag->extent_s;
+}
+
 static void set_lag(const struct energy_channel *channel, struct sensor *s)
 {
     const struct meter_lag *lag = &channel->lag;
+    double latest = latest_centre(lag);
     s->lag_known = lag_is_known(lag);
     s->delay_hi = s->lag_known ? lag->extent_s : clock_seconds(ENERGY_DELAY_HI_NS);
-    s->delay_mid = s->lag_known ? (lag->delay_lo_s + lag->extent_s) / 2 : USUAL_DELAY_S;
-    s->delay_half = s->lag_known ? (lag->extent_s - lag->delay_lo_s) / 2 : s->delay_hi - USUAL_DELAY_S;
+    s->delay_mid = s->lag_known ? (lag->delay_lo_s + latest) / 2 : USUAL_DELAY_S;
+    s->delay_half = s->lag_known ? (latest - lag->delay_lo_s) / 2 : s->delay_hi - USUAL_DELAY_S;
     if (s->sees_all || s->modelled) { /* registers are updated about every ms and hold what was used until then */
         s->delay_hi = s->period;
         s->delay_mid = s->delay_half = s->delay_hi / 2;

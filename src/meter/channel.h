@@ -131,7 +131,7 @@ static inline bool meter_channel_of_board(const struct meter_channel *channel)
 struct meter_lag {
     int64_t ups, downs;            /* steps of power that said something */
     double delay_lo_s, delay_hi_s; /* until a reading begins to show a step */
-    double extent_s;               /* until it shows all of it: the longest of the steps */
+    double extent_s;               /* until it shows all of it, by the step that told most */
 };
 
 /* Names of checks that others speak of. */
