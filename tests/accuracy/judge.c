@@ -14,10 +14,12 @@
 #define SIGMAS      3.9
 #define ALARMS_MOST 0.01
 
-/* What a board draws after its work and is over before a sensor's lag ends cannot be told from work that the sensor
- * shows late: no interval that stays sharp where there is no such tail covers all of them. */
-#define TAILS 0.80
-/* Nor can a pattern that beats once or less in the work, where nothing but the readings tells of it. */
+#define LEAST  0.925
+#define MOST   0.985
+#define LEAST_POOLED 0.93
+#define MOST_POOLED  0.97
+/* A pattern within 5 % of the sensor's period beats once or less in the work, where nothing but ten readings tells of
+ * it. */
 #define NEARLY 0.85
 
 struct band {
@@ -43,11 +45,26 @@ static bool in_pool(const struct stratum *s)
     return is_sharp(s) && !s->sensor->partial && s->sensor->widest <= 0;
 }
 
+enum judge_class judge_class_of(const struct stratum *s)
+{
+    if (stratum_is_tail(s))
+        return s->sensor->known ? CLASS_TAIL_KNOWN : CLASS_TAIL;
+    if (s->sensor->partial && s->load >= NATURE_LOAD_LOCKED)
+        return CLASS_BEAT;
+    if (!s->sensor->known)
+        return CLASS_UNKNOWN;
+    return s->sensor->partial ? CLASS_PART : CLASS_FULL;
+}
+
+double judge_widest(const struct stratum *s)
+{
+    return !is_sharp(s) ? NAN : s->sensor->widest > 0 ? s->sensor->widest : s->sensor->partial ? 2.0 : 1.5;
+}
+
 static struct band band_of(const struct stratum *s, const struct tally *t, bool widen)
 {
-    bool two_sided = in_pool(s);
-    bool nearly = s->sensor->partial && s->load == NATURE_LOAD_BEAT;
-    struct band band = {stratum_is_tail(s) ? TAILS : nearly ? NEARLY : 0.925, two_sided ? 0.99 : 1};
+    bool two_sided = is_sharp(s) && s->sensor->widest <= 0;
+    struct band band = {LEAST, two_sided ? MOST : 1};
     band.low -= slack(band.low, t->n, widen);
     if (two_sided)
         band.high += slack(band.high, t->n, widen);
@@ -72,8 +89,8 @@ static void judge_coverage(const struct stratum *s, struct tally *t, bool widen,
     /* T2 and T3 are bands of the pool: a single load may sit anywhere in the wider band of a stratum */
     if (!(share >= band.low && share <= band.high))
         miss(v, t, s, "covered", share, band.low, band.high);
-    double widest = (s->sensor->widest > 0 ? s->sensor->widest : s->sensor->partial ? 2.0 : 1.5) * p95_slack;
-    if (s->test == TEST_STATISTICAL && is_sharp(s) && !(t->half <= widest * t->p95))
+    double widest = judge_widest(s) * p95_slack;
+    if (s->test == TEST_STATISTICAL && isfinite(widest) && !(t->half <= widest * t->p95))
         miss(v, t, s, "half-width / p95", t->half / t->p95, 0, widest);
     if (!in_pool(s))
         return;
@@ -132,25 +149,20 @@ static void judge_flags(const struct stratum *s, struct tally *t, struct verdict
 }
 
 /* Four phases of a pattern do not show how far the mean of four may be off. */
-#define FOUR_PHASES 0.65
-/* Two stretches of 15 s and a straight line between them do not show all of how an idle board wanders. */
-#define NET 0.90
-/* Jitter of steps of about half of T makes the phase wander from reading to reading: readings a few steps apart are
- * alike, so that their mean settles more slowly than the scatter of neighbours promises. */
-#define WANDERING 0.70
+#define FOUR_PHASES 0.80
 
 double judge_figure_least(const struct stratum *s, enum figure f)
 {
     bool locked = s->load == NATURE_LOAD_LOCKED, in_step = locked && s->shape == SHAPE_REPEATS;
     switch (f) {
     case FIGURE_ENERGY:
-        return stratum_is_tail(s) ? TAILS : in_step ? FOUR_PHASES : 0.925;
+        return in_step ? FOUR_PHASES : LEAST;
     case FIGURE_NET: /* idle levels behind a warm-up hold what is left of its tail */
-        return stratum_is_tail(s) ? NAN : in_step ? FOUR_PHASES : NET;
+        return stratum_is_tail(s) ? NAN : in_step ? FOUR_PHASES : LEAST;
     case FIGURE_TAIL: /* a shelf that is longer than the guard looks like a board that has settled */
         return NAN;
     default: /* no stamps tell of steps there */
-        return locked ? NAN : 0.925;
+        return locked ? NAN : LEAST;
     }
 }
 
@@ -171,9 +183,8 @@ static void judge_run(const struct stratum *s, struct tally *t, struct verdict *
 
 static void judge_steps(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
 {
-    bool near = s->run.step.low < 1 && s->run.step.high > 1;
-    bool wandering = s->run.step.low < 0.5 && s->run.step.high > 0.5 && s->run.jitter > 0.02;
-    double low = near ? NEARLY : wandering ? WANDERING : 0.925;
+    bool near = s->run.step.low < 1 && s->run.step.high > 1 && s->duration_s < 5;
+    double low = near ? NEARLY : LEAST;
     double found = (double)t->covered / (double)MAX(1, t->answered);
     g_autofree char *what = g_strdup_printf("steps of %g to %g T, jitter %g: covered", s->run.step.low,
                                             s->run.step.high, s->run.jitter);
@@ -184,8 +195,7 @@ static void judge_steps(const struct stratum *s, struct tally *t, bool widen, st
 
 static void judge_pool(enum test test, bool widen, struct verdict *v)
 {
-    double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]), low = 0.93;
-    double high = test == TEST_STATISTICAL ? 0.99 : 0.97; /* short guards tell little of how idle power scatters */
+    double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]), low = LEAST_POOLED, high = MOST_POOLED;
     v->pooled[test] = share;
     if (test == TEST_FLAGS || v->pooled_n[test] == 0)
         return;

@@ -55,11 +55,11 @@ const struct nature_kind nature_kinds[] = {
     {.name = "counter-500", .words = "counter, 500 ms, sees everything, lag measured", .kind = METER_ENERGY,
      .period_ms = {500, 500}, .delay_ms = {15, 100}, .rise_ms = {0, 30}, .jitter = 0.004, .quantum = 1e-3,
      .told_class = "nvidia.geforce", .told_refresh_ns = 500 * MS, .told_window_ns = 500 * MS, .earlier = 4,
-     .known = true, .widest = 3.5},
+     .known = true},
     {.name = "counter-20/10", .words = "counter, 20 ms, sees 10 of 20 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {20, 20}, .window_ms = {9, 11}, .delay_ms = {15, 100}, .rise_ms = {0, 30},
      .told_refresh_ns = 20 * MS, .told_window_ns = 10 * MS, .earlier = 4, .known = true, .partial = true,
-     .locks = 0.7, .widest = 9, MODERN},
+     .locks = 0.7, .widest = 4, MODERN},
     {.name = "counter-100/25", .words = "counter, 100 ms, sees 25 of 100 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {100, 100}, .window_ms = {21, 29}, .delay_ms = {0, 100},
      .rise_ms = {0, 30}, .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .earlier = 4, .known = true,
@@ -116,6 +116,8 @@ static uint64_t draw_seed(struct nature *n)
 
 /* --- what the board draws ---------------------------------------------------------------------------------------- */
 
+#define IDLE_MOST_W 140
+
 /* Drawn once a board, so that its windows are alike. */
 struct habit {
     enum nature_load load;
@@ -126,6 +128,7 @@ struct habit {
     double prefill_w, prefill_gap_s;
     double square_s;                  /* of the locked and the beating load */
     double tail_w, tail_s, fast_w, fast_s, slow_w, slow_s;
+    double most_w;                    /* over idle, that the board's ceiling allows */
 };
 
 static struct habit draw_habit(struct nature *n, enum nature_load load, enum nature_after after)
@@ -153,6 +156,7 @@ static struct habit draw_habit(struct nature *n, enum nature_load load, enum nat
                                             : log_uniform(n, 0.05, 20);
     h.fast_w = uniform(n, 0, 7);
     h.fast_s = uniform(n, 0.15, 0.6);
+    h.most_w = n->ceiling_w - IDLE_MOST_W;
     h.slow_w = uniform(n, 1, 3);
     h.slow_s = uniform(n, 0.7, 3);
     return h;
@@ -163,9 +167,9 @@ static void fill_to(struct sim_trace *trace, int64_t t_ns)
     sim_trace_append(trace, t_ns - sim_trace_end_ns(trace), 0);
 }
 
-static void append(struct sim_trace *trace, double seconds, double watts, int64_t until_ns)
+static void append(const struct habit *h, struct sim_trace *trace, double seconds, double watts, int64_t until_ns)
 {
-    sim_trace_append(trace, MIN(llround(seconds * 1e9), until_ns - sim_trace_end_ns(trace)), watts);
+    sim_trace_append(trace, MIN(llround(seconds * 1e9), until_ns - sim_trace_end_ns(trace)), MIN(watts, h->most_w));
 }
 
 /* Decode steps, with a prefill before some of them; stamps: ends of the steps, or NULL. */
@@ -179,10 +183,10 @@ static void append_steps(struct nature *n, const struct habit *h, const struct n
         double step_s = h->step_s * (1 + h->drift * into) * (1 + h->jitter * sim_rng_normal(&n->rng) / 2);
         double sign = k / h->alternate % 2 ? -1 : 1;
         if (sim_trace_end_ns(trace) >= prefill_ns) {
-            append(trace, uniform(n, 0.02, 0.12), h->prefill_w, w->t1_ns);
+            append(h, trace, uniform(n, 0.02, 0.12), h->prefill_w, w->t1_ns);
             prefill_ns = sim_trace_end_ns(trace) + llround(sim_rng_exponential(&n->rng, h->prefill_gap_s) * 1e9);
         }
-        append(trace, MAX(step_s, h->step_s / 2), h->level_w * (1 + sign * h->swing), w->t1_ns);
+        append(h, trace, MAX(step_s, h->step_s / 2), h->level_w * (1 + sign * h->swing), w->t1_ns);
         int64_t end_ns = sim_trace_end_ns(trace);
         if (stamps)
             g_array_append_val(stamps, end_ns);
@@ -196,8 +200,8 @@ static void append_square(struct nature *n, const struct habit *h, const struct 
         double step_s = h->square_s;
         if (h->load == NATURE_LOAD_STEP)
             step_s *= MAX(0.5, 1 + h->jitter * sim_rng_normal(&n->rng));
-        append(trace, step_s * h->duty, 1.5 * h->level_w, w->t1_ns);
-        append(trace, step_s * (1 - h->duty), 0.5 * h->level_w, w->t1_ns);
+        append(h, trace, step_s * h->duty, 1.5 * h->level_w, w->t1_ns);
+        append(h, trace, step_s * (1 - h->duty), 0.5 * h->level_w, w->t1_ns);
         int64_t end_ns = sim_trace_end_ns(trace);
         if (stamps)
             g_array_append_val(stamps, end_ns);
@@ -211,7 +215,7 @@ static void append_window(struct nature *n, const struct habit *h, const struct 
     if (h->load >= NATURE_LOAD_LOCKED) {
         append_square(n, h, w, trace, stamps);
     } else if (h->load == NATURE_LOAD_STEADY) {
-        append(trace, 1e6, h->level_w, w->t1_ns);
+        append(h, trace, 1e6, h->level_w, w->t1_ns);
         for (int64_t t = w->t0_ns; stamps && (t += llround(h->step_s * 1e9)) <= w->t1_ns;)
             g_array_append_val(stamps, t);
     } else {
@@ -259,7 +263,7 @@ static void add_idle(struct nature *n, struct sim_board *board, int64_t end_ns)
 {
     struct sim_trace *level = sim_trace_new(n->from_ns), *drift = sim_trace_new(n->from_ns);
     double sd_w = log_uniform(n, 0.1, 2), memory_s = uniform(n, 0.05, 0.5), slope_w_s = uniform(n, -0.1, 0.1);
-    sim_trace_append(level, NS_PER_S, uniform(n, 50, 140));
+    sim_trace_append(level, NS_PER_S, uniform(n, 50, IDLE_MOST_W));
     sim_board_add(board, level);
     sim_board_add(board, sim_wander_new(n->from_ns, 10 * MS, sd_w, llround(memory_s * 1e9), draw_seed(n)));
     while (sim_trace_end_ns(drift) < end_ns)
@@ -329,7 +333,7 @@ static void tell(struct nature *n)
         .rate = k->poll_ns ? METER_SLOW : METER_FAST,
         .scale = k->quantum,
         .raw_unit = "1",
-        .max_power_w = METER_PLAUSIBLE_SHARE * n->limit_w,
+        .max_power_w = n->limit_told ? METER_PLAUSIBLE_SHARE * n->limit_w : 0,
         .refresh_ns = k->told_refresh_ns,
         .window_ns = k->told_window_ns,
         .part_ns = k->told_part_ns,
@@ -387,9 +391,24 @@ static void draw_idle(struct nature *n, bool apart)
     add_idle(n, n->board, END_NS);
 }
 
+/* Limits of boards as data sheets give them, and what they draw beyond them all the same: short of the driver's own
+ * sampling a limit does not act. By a stream of its own. */
+static void draw_limit(struct nature *n, uint64_t seed)
+{
+    struct sim_rng rng = n->rng;
+    n->rng = (struct sim_rng){seed ^ UINT64_C(0x94d049bb133111eb)};
+    n->limit_w = log_uniform(n, 350, 1400);
+    n->ceiling_w = n->limit_w * uniform(n, 1, 1.3);
+    n->limit_told = uniform(n, 0, 1) < 2.0 / 3;
+    n->rng = rng;
+}
+
 /* Boards of one make: readings of both are as late, rise as quickly and see as much. */
 static void be_like(struct nature *n, const struct nature *other)
 {
+    n->limit_w = other->limit_w;
+    n->ceiling_w = other->ceiling_w;
+    n->limit_told = other->limit_told;
     n->sensor.delay_ns = other->sensor.delay_ns;
     n->sensor.rise_ns = other->sensor.rise_ns;
     n->sensor.window_ns = other->sensor.window_ns;
@@ -402,9 +421,10 @@ void nature_draw(const struct nature_kind *kind, enum nature_load load, enum nat
 {
     const struct nature *beside = run ? run->beside : NULL;
     *ret = (struct nature){
-        .kind = kind, .rng = {seed}, .from_ns = BEGIN_NS - (run && run->whole ? LONG_NS : 0), .limit_w = 700};
+        .kind = kind, .rng = {seed}, .from_ns = BEGIN_NS - (run && run->whole ? LONG_NS : 0)};
     ret->board = sim_board_new(ret->from_ns);
     ret->stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    draw_limit(ret, seed);
     draw_sensor(ret, gain, offset_w);
     if (beside)
         be_like(ret, beside);

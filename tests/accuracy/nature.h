@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nature: the boards, sensors and loads that the judge draws. It knows nothing of the estimators, and they may not
- * include it: its ranges are those that publications and recordings report (docs/accuracy.md names them), not what the
- * estimators assume. Only what a meter would publish of a sensor is told to them (nature_kind.told_…).
+ * nature: the boards, sensors and loads that the judge draws. It knows nothing of the estimators (tools/check_layers.py
+ * holds it to that), and they may not include it: its ranges are those that publications and recordings report
+ * (docs/accuracy.md names them), not what the estimators assume. Only what a meter would publish of a sensor is told to
+ * them (nature_kind.told_…), and of the board its power limit, in some trials.
  *
  *   nature_draw() → a board with its truth, a sensor that looks at it, the windows in which it works
  *   nature_read() → what the sensor shows;  nature_truth_j() → what was drawn
@@ -117,7 +118,9 @@ struct nature {
     struct sim_counting *counting;
     struct sim_rng rng;
     int64_t from_ns; /* the board rests until the first window begins */
-    double limit_w;
+    double limit_w;   /* of the board */
+    double ceiling_w; /* and what it may draw all the same: limits act on means over milliseconds */
+    bool limit_told;
     struct sim_rng habit_rng, work_rng; /* for a board beside it: before habits and windows, before work were drawn */
     double square_s;
 };

@@ -89,6 +89,24 @@ struct verdict {
     int64_t healthy, alarmed; /* trials of healthy strata, and of them those with an alarm */
     double alarmed_most;      /* share of the worst stratum */
 };
+/* What rows of T1 have in common, and is asked of them. */
+#define JUDGE_CLASS_ROWS(X)                                                                                           \
+    X(FULL, "sees everything; T, W and lag known or measured", "92.5 to 98.5")                                       \
+    X(PART, "W < T; T, W and lag known or measured", "92.5 to 98.5")                                                 \
+    X(UNKNOWN, "T, W or lag unknown", "at least 92.5")                                                               \
+    X(BEAT, "W < T, in step or nearly", "at least 92.5")                                                             \
+    X(TAIL_KNOWN, "tail, shelf or drop; T, W and lag known or measured", "at least 92.5")                            \
+    X(TAIL, "tail, shelf or drop; T, W or lag unknown", "at least 92.5")
+enum judge_class {
+#define X(id, words, band) CLASS_##id,
+    JUDGE_CLASS_ROWS(X)
+#undef X
+        CLASS_COUNT
+};
+enum judge_class judge_class_of(const struct stratum *stratum);
+/* The most that the median half-width may be over the p95 of the errors; NaN: no band. */
+double judge_widest(const struct stratum *stratum);
+
 /* Trials a stratum that the bands of the method are meant for. */
 #define BANDS_N 1000
 /* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see judge.c). */
