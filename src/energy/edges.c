@@ -116,6 +116,12 @@ static double period_of(const struct edges *e)
     return sxy / sxx;
 }
 
+static void forget_count(struct edges *e)
+{
+    for (size_t i = 0; i < e->n; i++)
+        e->at[i].index = 0;
+}
+
 static void count_on_grid(struct edges *e, const struct sensor *sensor)
 {
     bool alike = fabs(e->period / sensor->period - 1) < GRID_ALIKE;
@@ -123,7 +129,11 @@ static void count_on_grid(struct edges *e, const struct sensor *sensor)
         sensor->period < GRID_TOLD * e->step)
         return;
     count_refreshes(e, sensor->period);
-    e->period = period_of(e);
+    double period = period_of(e);
+    if (fabs(period / sensor->period - 1) < GRID_JITTER)
+        e->period = period;
+    else
+        forget_count(e); /* the trace has another grid than the one that was told */
 }
 
 /* Straight line through the midpoints of the brackets around edge i, over counted periods; its value at i. */

@@ -181,14 +181,17 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
  * those alone that end within it: the steps of earlier windows would have shown later ones.
  * FADED: the mean over FADED_S of the fast part of a recorded board's cooling (2 to 7 W with 0.05 to 0.6 s); less of it
  * fits into a shorter time.
- * What is left of a decay with a third of the lever was HIDDEN times that on the way (e³/3, of a mean over 0.2 s). Only
- * what lies above the later levels is left of one. */
+ * What is left of a decay with a third of the lever was HIDDEN times that on the way (e³/3, of a mean over 0.2 s); over
+ * levers far below HIDDEN_S it is HIDDEN_SHORT, for no recorded decay is faster than 0.05 s. Only what lies above the
+ * later levels is left of one. */
 #define BEHIND        0.17
 #define BEHIND_FROM_S 0.45
-#define FADED         0.004
+#define FADED         0.005
 #define FADED_S       0.5
 #define HIDDEN        8.0
-#define LEFT          0.4 /* of the noise, that chance leaves as well */
+#define HIDDEN_SHORT  4.0
+#define HIDDEN_S      0.12
+#define LEFT          0.3 /* of the noise, that chance leaves as well */
 #define SLOPE         1.2 /* from the difference of two stretches of 0.2 s to the lever before them */
 
 /* Shelves, as a mean over the lever. */
@@ -204,9 +207,10 @@ static double behind_share(const struct sensor *sensor, double lever)
 
 static double hidden_w(const struct answer *a, const struct sensor *sensor, double lever, double step_w, double s_ref)
 {
-    double left = MAX(a->post.near - a->post.far, a->post.near - a->post.next);
+    double left = a->post.near - (a->post.next + a->post.far) / 2;
     double faded = sensor->average > 0 ? 0 : FADED * MIN(lever / FADED_S, 1);
-    double decay_w = HIDDEN * MAX(0, left - level_noise(&a->post, s_ref) * LEFT);
+    double times = HIDDEN_SHORT + (HIDDEN - HIDDEN_SHORT) * MIN(lever / HIDDEN_S, 1);
+    double decay_w = times * MAX(0, left - level_noise(&a->post, s_ref) * LEFT);
     return decay_w + (behind_share(sensor, lever) + faded) * step_w;
 }
 
