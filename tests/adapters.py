@@ -33,7 +33,7 @@ class Spoken:
     def reply(self, timeout=60):
         """The next line; None at the end of the socket."""
         while b"\n" not in self.buffer:
-            assert select.select([self.sock], [], [], timeout)[0], f"no answer in {timeout} s: {self.said()}"
+            assert select.select([self.sock], [], [], timeout)[0], f"no answer in {timeout} s: {self.lately()}"
             data = self.sock.recv(1 << 16)
             if not data:
                 return None
@@ -44,12 +44,12 @@ class Spoken:
     def ask(self, name, timeout=60, **members):
         number = self.send(name, **members)
         answer = self.reply(timeout)
-        assert answer and answer["id"] == number, (answer, self.said())
+        assert answer and answer["id"] == number, (answer, self.lately())
         return answer
 
     def ok(self, name, **members):
         answer = self.ask(name, **members)
-        assert answer["type"] == name, (answer, self.said())
+        assert answer["type"] == name, (answer, self.lately())
         return answer
 
     def load(self, model, allow_substitution=False, options=None, **config):
@@ -57,16 +57,19 @@ class Spoken:
         config = {"model_path": str(model), "options": options or {}, **config}
         return self.ask("load", config=config, allow_substitution=allow_substitution)
 
-    def work(self, batch, *requests):
+    def work(self, batch, *requests, timeout=60):
         """Prepares, generates and collects a batch of (token ids, max_tokens, ignore_eos)."""
         rows = [{"id": f"{batch}.{i}", "token_ids": ids, "max_tokens": n, "ignore_eos": ignore}
                 for i, (ids, n, ignore) in enumerate(requests)]
         self.ok("prepare", batch=batch, requests=rows)
-        self.ok("generate", batches=[batch])
+        self.ok("generate", batches=[batch], timeout=timeout)
         return self.ok("collect", batches=[batch])
 
     def said(self):
         return self.out.read_text(errors="replace") + self.err.read_text(errors="replace")
+
+    def lately(self):
+        return self.said()[-2000:]
 
     def end(self, timeout=10):
         """The status after shutdown."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import random
 import resource
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llem_adapter import Adapter, Batch, Load, Loaded, Refused, Request, Stopped, builds, now_ns, options_of, serve, versions
-from ranks import Flag, Ranks, follow, is_follower
+from ranks import Flag, Ranks, follow, is_follower, nothing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -117,6 +118,7 @@ class PyTorch(Adapter):
     options = options_of(os.path.join(HERE, "engine.json"))
 
     def __init__(self) -> None:
+        self.torch: Any = None
         self.model: Any = None
         self.assistant: Any = None
         self.ranks: Ranks | None = None
@@ -141,15 +143,19 @@ class PyTorch(Adapter):
         unknown = set(load.decoder) - DECODER
         if unknown:
             raise Refused("UnknownKey", f"load: decoder: there is no {', '.join(sorted(unknown))}", unknown=sorted(unknown))
-        if load.options["tp_plan"]:
-            if not load.options["tp_size"]:
-                raise Refused("BadValue", "load: 'tp_plan' needs 'tp_size', the number of ranks")
-            self.ranks = Ranks(load.options["tp_size"], os.path.abspath(__file__))
-            self.flag = self.ranks.flag
-            self.ranks.tell("load", load)
-        weights = self.load_here(load)
-        weights += sum(self.ranks.answers()) if self.ranks else 0
-        return self._loaded(load, weights)
+        try:
+            return self._loaded(load, self._load_ranks(load) if load.options["tp_plan"] else self.load_here(load))
+        except Exception:
+            self.close()  # nothing half loaded stays, and no rank waits for this one
+            raise
+
+    def _load_ranks(self, load: Load) -> int:
+        if not load.options["tp_size"]:
+            raise Refused("BadValue", "load: 'tp_plan' needs 'tp_size', the number of ranks")
+        self.ranks = Ranks(load.options["tp_size"], os.path.abspath(__file__))
+        self.flag = self.ranks.flag
+        self.ranks.tell("load", dataclasses.replace(load, check_stop=nothing))
+        return self.load_here(load) + sum(self.ranks.answers())
 
     def _loaded(self, load: Load, weights: int) -> Loaded:
         torch, o = self.torch, load.options
@@ -176,6 +182,7 @@ class PyTorch(Adapter):
             torch.set_num_threads(load.options["n_threads"])
         self._sow()
         self.asked = self._device(load)
+        self._check_cache(load.options)
         dtype = getattr(torch, DTYPES[load.precision or "fp32"])
         self.model = self._model(load, load.model_path, dtype, self._placement(load))
         self.device = next(self.model.parameters()).device
@@ -189,6 +196,14 @@ class PyTorch(Adapter):
             self.model.forward = torch.compile(self.model.forward, mode=load.options["torch_compile_mode"],
                                                backend=load.options["torch_compile_backend"])
         return sum(p.numel() * p.element_size() for m in (self.model, self.assistant) if m for p in m.parameters())
+
+    def _check_cache(self, o: Any) -> None:
+        kind = o["cache_implementation"] if o["use_cache"] else None
+        if kind in ("offloaded", "offloaded_static") and self.asked.type != "cuda":
+            raise Refused("NotSupported", f"load: 'cache_implementation' {kind} moves the cache between a GPU and the CPU; there is no GPU")
+        library = {"hqq": "hqq"}.get(o["cache_backend"], "optimum-quanto")
+        if kind == "quantized" and not versions([library]):
+            raise Refused("NotSupported", f"load: 'cache_implementation' quantized needs the package {library}")
 
     def _sow(self) -> None:
         random.seed(self.seed)
@@ -453,7 +468,7 @@ class PyTorch(Adapter):
         if self.ranks:
             self.ranks.close()
             self.ranks = None
-            if self.torch.distributed.is_initialized():
+            if self.torch and self.torch.distributed.is_initialized():
                 self.torch.distributed.destroy_process_group()
 
 
