@@ -47,6 +47,7 @@ LIST_OF(options, backend_option, options)
 LIST_OF(rules, backend_rule, rules)
 LIST_OF(cannot, backend_cannot, cannot)
 LIST_OF(retired_rows, backend_retired, retired)
+LIST_OF(unheeded, backend_unheeded, unheeded)
 LIST_OF(owned, backend_argument, owned)
 LIST_OF(passed, backend_argument, passed)
 
@@ -58,6 +59,12 @@ const struct backend_option *backend_option(const struct backend *b, const char 
     if (!index && path) /* an option whose name begins as the engine's */
         index = GPOINTER_TO_UINT(g_hash_table_lookup(b->by_name, name));
     return index ? &g_array_index(b->options, struct backend_option, index - 1) : NULL;
+}
+
+bool backend_option_is_in(const struct backend_option *option, const char *version)
+{
+    return !version || ((!option->since || strverscmp(version, option->since) >= 0) &&
+                        (!option->until || strverscmp(version, option->until) <= 0));
 }
 
 const struct backend_retired *backend_retired(const struct backend *b, const char *path, const char *value)
@@ -99,6 +106,14 @@ const struct backend_argument *backend_owned_find(const struct backend *b, const
     return argument_of(b->owned, name);
 }
 
+const struct backend_argument *backend_owned_option(const struct backend *b, const char *name)
+{
+    size_t n = strlen(b->passed_section);
+    bool inside = n && !strncmp(name, b->passed_section, n) && name[n] == '.';
+    const struct backend_argument *found = inside ? argument_of(b->owned, name + n + 1) : NULL;
+    return found ? found : argument_of(b->owned, name);
+}
+
 const struct backend_argument *backend_passed_find(const struct backend *b, const char *name)
 {
     return argument_of(b->passed, name);
@@ -123,4 +138,9 @@ const struct backend_model *backend_model(const struct backend *b)
 const struct backend_python *backend_python(const struct backend *b)
 {
     return b->has_python ? &b->python : NULL;
+}
+
+const struct backend_schema *backend_schema_of(const struct backend *b)
+{
+    return b->schema;
 }

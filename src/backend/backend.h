@@ -42,13 +42,16 @@ enum backend_type {
     BACKEND_INTS,   /* "integers": a list */
     BACKEND_REALS,  /* "numbers": a number, or a list of numbers */
     BACKEND_MAP,    /* "mapping": handed on as it is */
+    BACKEND_LIST,   /* "list": likewise */
+    BACKEND_ANY,    /* "any": likewise, whatever it is */
 };
 /* "integer", …: as engine.json has it. */
 const char *backend_type_name(enum backend_type type);
 
 struct backend_choice {
     const char *name;
-    const char *help; /* NULL: the name says it */
+    const char *help;  /* NULL: the name says it */
+    const char *means; /* value of the shared field that the option replaces, of the same meaning; or NULL */
 };
 
 /* What a text option names on this machine, if anything: it is made absolute, hashed by content, seen by containers. */
@@ -73,6 +76,7 @@ struct backend_option {
     const char *engine_default;
     double min, max;                      /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
     const struct backend_choice *choices; /* BACKEND_CHOICE: rows ended by {0}; else NULL */
+    const json_t *allowed;                /* of another type: the list of its values; NULL: any of the type */
     enum backend_path path_kind;
     const char *help;
     const struct backend_condition *when; /* it has a meaning only while all of these hold */
@@ -81,6 +85,7 @@ struct backend_option {
     const char *replaces; /* the shared field that has no meaning while this option is set, or NULL: where both are
                              written the higher layer stands, and on the same layer they exclude each other */
     const char *since, *until; /* first and last version of the engine that has it, or NULL */
+    bool installed;            /* no row of engine.json: the installed engine says that it takes it */
     struct diag_span at;       /* in engine.json */
 };
 
@@ -112,6 +117,12 @@ struct backend_retired {
     const char *value; /* NULL: the name itself */
     const char *text;  /* what to write instead; NULL: alias is given */
     const char *alias; /* taken in its place, with a word of warning; NULL: text is given */
+    const char *since; /* version of the engine that has it no more; or NULL */
+};
+
+/* A variable of the environment that the engine heeds no more: what to write instead. */
+struct backend_unheeded {
+    const char *name, *since, *text; /* since: or NULL */
 };
 
 /* A shared field the engine has no way to honour. */
@@ -146,12 +157,15 @@ const char *backend_audited(const struct backend *backend);
 size_t backend_options(const struct backend *backend, const struct backend_option **ret);
 /* By name ("n_threads") or by path ("llamacpp.n_threads"); NULL: there is none. */
 const struct backend_option *backend_option(const struct backend *backend, const char *name);
+/* True if a version of the engine has the option; NULL: one that is not known. */
+bool backend_option_is_in(const struct backend_option *option, const char *version);
 size_t backend_rules(const struct backend *backend, const struct backend_rule **ret);
 size_t backend_cannot(const struct backend *backend, const struct backend_cannot **ret);
 /* What to say of a name (value NULL) or of a value of an option, by path; NULL: nothing is known. Values are compared
  * without case. */
 const struct backend_retired *backend_retired(const struct backend *backend, const char *path, const char *value);
 size_t backend_retired_rows(const struct backend *backend, const struct backend_retired **ret);
+size_t backend_unheeded(const struct backend *backend, const struct backend_unheeded **ret);
 
 /* True if further arguments may be handed on as they are. *ret_section: below which section they would be options (""
  * or "engine": passed "foo" is hashed as "vllm.engine.foo"). */
@@ -160,6 +174,8 @@ bool backend_passes_through(const struct backend *backend, const char **ret_sect
 size_t backend_passed(const struct backend *backend, const struct backend_argument **ret);
 size_t backend_owned(const struct backend *backend, const struct backend_argument **ret);
 const struct backend_argument *backend_owned_find(const struct backend *backend, const char *name);
+/* The same for an argument by the name of an option ("engine.seed"), in its section or as it is written. */
+const struct backend_argument *backend_owned_option(const struct backend *backend, const char *name);
 const struct backend_argument *backend_passed_find(const struct backend *backend, const char *name);
 
 /* --- What generic rooms ask -------------------------------------------------------------------------------------- */
@@ -243,6 +259,69 @@ const char *const *backend_files(const struct backend *backend);      /* what a 
 enum backend_gpu { BACKEND_GPU_MAY, BACKEND_GPU_NEVER, BACKEND_GPU_ALWAYS, BACKEND_GPU_WHEN };
 enum backend_gpu backend_gpu(const struct backend *backend, const struct backend_condition **ret_when, size_t *ret_n);
 
+/* --- What the installed engine takes ----------------------------------------------------------------------------- */
+
+enum backend_reported_type {
+    REPORTED_INTEGER,
+    REPORTED_NUMBER,
+    REPORTED_NUMBERS, /* a number, or a list of numbers */
+    REPORTED_BOOLEAN,
+    REPORTED_STRING,
+    REPORTED_LIST,
+    REPORTED_MAPPING,
+    REPORTED_ANY,
+    REPORTED_COUNT
+};
+const char *backend_reported_type_name(enum backend_reported_type type); /* "integer" */
+
+/* An option the installed engine takes. */
+struct backend_reported {
+    const char *name; /* dotted where load nests it: "cache.blocks" */
+    enum backend_reported_type type;
+    const json_t *initial; /* the default; json null is one */
+    double min, max;       /* of numbers, inclusive; -INFINITY, INFINITY: no bound */
+    const json_t *choices; /* NULL, or a list of the values allowed */
+    const char *unit, *help; /* or NULL */
+};
+/* Reads the `fields` of a reply to schema, each held to itself: a known type, a default that its own range and choices
+ * allow. New array of *ret_n, borrowed from `fields`. Error: DATA. */
+struct backend_reported *backend_reported_read(const json_t *fields, size_t *ret_n, GError **error);
+const struct backend_reported *backend_reported_find(const struct backend_reported *rows, size_t n, const char *name);
+
+/* What an engine said once, as it is kept in ~/.cache/llem/schemas: for as long as the engine is the same. */
+struct backend_schema {
+    json_t *tree;        /* everything below is borrowed from it */
+    const char *backend; /* "vllm" */
+    const char *version; /* of the engine; NULL: it did not say */
+    const char *image;   /* ID of the image it was asked in; NULL: on this machine */
+    const json_t *fields;
+    struct backend_reported *rows;
+    size_t n;
+};
+/* The file for the engine as it is now: its descriptor, its adapter, and what these run on. runner NULL: this machine's
+ * interpreter and its packages; else where its runs go ("docker:IMAGE"). New string; NULL: it cannot be told, for there
+ * is no such engine here. */
+char *backend_schema_path(const struct backend *backend, const char *runner);
+/* Errors: LIMIT, IO. */
+bool backend_schema_save(const char *path, const struct backend *backend, const char *version, const char *image,
+                         const json_t *fields, GError **error);
+/* Errors: IO, LIMIT, DATA (torn, changed, or of another form). `name` is what messages call it. */
+struct backend_schema *backend_schema_load(const char *path, GError **error);
+struct backend_schema *backend_schema_parse(const char *name, const char *text, size_t length, GError **error);
+void backend_schema_free(struct backend_schema *schema);
+typedef struct backend_schema owned_backend_schema; /* for g_autoptr(owned_backend_schema) alone */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_backend_schema, backend_schema_free)
+
+/* The same engine with an option more for everything in a schema that its descriptor does not speak of: neither as an
+ * option nor as what llem sets itself nor as a retired name. Takes the schema over; `backend` must outlive it. Free it
+ * with backend_free(). */
+struct backend *backend_extend(const struct backend *backend, struct backend_schema *schema);
+/* The same by what is kept of the installed engine, and kept for the process: `backend` itself where it passes nothing
+ * through, or nothing is known. NULL: what is kept is damaged; the error says what to do. */
+const struct backend *backend_installed(const struct backend *backend, const char *runner, GError **error);
+/* What such an engine was extended by; NULL: by nothing. */
+const struct backend_schema *backend_schema_of(const struct backend *backend);
+
 /* --- Its program -------------------------------------------------------------------------------------------------- */
 
 /* "LLEM_ENGINE_LLAMACPP": names a program that takes the place of its command. Borrowed. */
@@ -298,6 +377,8 @@ struct backend_shared_field {
     bool needed; /* by every run: no option can replace it */
 };
 extern const struct backend_shared_field backend_shared[]; /* ended by {0} */
+/* The values of a shared field that options may mean by values of their own (`means`); NULL: of none. */
+const char *const *backend_shared_values(const char *path);
 
 /* True for what every configuration has ("decoder", "energy", "n"): no engine can be called so. */
 bool backend_name_is_reserved(const char *name);

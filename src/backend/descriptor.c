@@ -151,6 +151,7 @@ static const struct member members[] = {
     {"owned", false, read_owned, 0, NULL},
     {"rules", false, read_rules, 0, NULL},
     {"retired", false, read_retired, 0, NULL},
+    {"unheeded_env", false, read_unheeded, 0, NULL},
     {0},
 };
 
@@ -169,6 +170,7 @@ static struct backend *backend_new(const char *file, const char *folder)
     b->retired = g_array_new(FALSE, FALSE, sizeof(struct backend_retired));
     b->owned = g_array_new(FALSE, FALSE, sizeof(struct backend_argument));
     b->passed = g_array_new(FALSE, FALSE, sizeof(struct backend_argument));
+    b->unheeded = g_array_new(FALSE, FALSE, sizeof(struct backend_unheeded));
     b->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     b->sections = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autofree char *name = g_path_get_basename(folder);
@@ -190,13 +192,14 @@ void backend_free(struct backend *b)
 {
     if (!b)
         return;
-    GArray *lists[] = {b->options, b->rules, b->cannot, b->retired, b->owned, b->passed};
+    GArray *lists[] = {b->options, b->rules, b->cannot, b->retired, b->owned, b->passed, b->unheeded};
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
         g_array_unref(lists[i]);
     g_hash_table_unref(b->by_name);
     g_hash_table_unref(b->sections);
     g_ptr_array_unref(b->blocks);
     g_string_chunk_free(b->strings);
+    backend_schema_free(b->schema);
     g_free(b);
 }
 

@@ -30,6 +30,13 @@ static const char *const reserved[] = {
     "passthrough_kwargs", "precision", "random_seed", "runners", "sweep", "warmup", NULL,
 };
 
+static const char *const precisions[] = {"fp32", "fp16", "bf16", NULL};
+
+const char *const *backend_shared_values(const char *path)
+{
+    return strcmp(path, "precision") ? NULL : precisions;
+}
+
 bool backend_name_is_reserved(const char *name)
 {
     return g_strv_contains(reserved, name);
@@ -107,6 +114,8 @@ static const char *const type_words[] = {
     [BACKEND_INTS] = "a list of integers",
     [BACKEND_REALS] = "a number, or a list of numbers",
     [BACKEND_MAP] = "a mapping",
+    [BACKEND_LIST] = "a list",
+    [BACKEND_ANY] = "a value",
 };
 
 static bool in_range(const struct backend_option *row, const json_t *json)
@@ -167,6 +176,10 @@ static json_t *typed(json_t *json, enum backend_type type, const struct backend_
         return list_of(json, true, row);
     case BACKEND_MAP:
         return json_is_object(json) ? json_incref(json) : NULL;
+    case BACKEND_LIST:
+        return json_is_array(json) ? json_incref(json) : NULL;
+    case BACKEND_ANY:
+        return json_is_null(json) ? NULL : json_incref(json);
     }
     return NULL;
 }
@@ -207,7 +220,7 @@ static const char *condition_value(struct reading *r, const struct doc_node *nod
 
 static bool is_list_type(enum backend_type type)
 {
-    return type == BACKEND_SPAN || type == BACKEND_INTS || type == BACKEND_REALS;
+    return type == BACKEND_SPAN || type == BACKEND_INTS || type == BACKEND_REALS || type == BACKEND_LIST;
 }
 
 bool read_condition(struct reading *r, const struct doc_node *node, const char *what, const struct field_ref *field,

@@ -20,6 +20,7 @@ struct backend {
     GArray *cannot;  /* struct backend_cannot */
     GArray *retired; /* struct backend_retired */
     GArray *owned, *passed; /* struct backend_argument */
+    GArray *unheeded;       /* struct backend_unheeded */
     bool passes_through;
     const char *passed_section;
 
@@ -43,6 +44,7 @@ struct backend {
     GHashTable *sections;   /* "engine": proper prefixes of the options' names */
     GStringChunk *strings;
     GPtrArray *blocks;      /* other memory */
+    struct backend_schema *schema; /* what it was extended by, or NULL */
 };
 
 /* --- Reading (read.c) -------------------------------------------------------------------------------------------- */
@@ -124,6 +126,7 @@ void read_roles(struct reading *r, const struct doc_node *node, const struct mem
 void read_cannot(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_owned(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_pass_through(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
+void read_unheeded(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_retired(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 
 /* --- Commands (command.c) ------------------------------------------------------------------------------------------ */

@@ -233,7 +233,7 @@ void read_pass_through(struct reading *r, const struct doc_node *node, const str
 
 struct raw_retired {
     const struct doc_node *name, *option, *alias;
-    const char *value, *text;
+    const char *value, *text, *since;
 };
 
 static const struct member retired_members[] = {
@@ -242,6 +242,7 @@ static const struct member retired_members[] = {
     {"value", false, read_text, offsetof(struct raw_retired, value), NULL},
     {"text", false, read_text, offsetof(struct raw_retired, text), NULL},
     {"alias", false, read_node, offsetof(struct raw_retired, alias), NULL},
+    {"since", false, read_text, offsetof(struct raw_retired, since), NULL},
     {0},
 };
 
@@ -296,7 +297,7 @@ static void read_retired_row(struct reading *r, const struct doc_node *node)
         read_error(r, node, NULL, "retired: 'name', or 'option' and 'value'; and with it 'text' or 'alias'");
         return;
     }
-    struct backend_retired row = {.text = raw.text};
+    struct backend_retired row = {.text = raw.text, .since = raw.since};
     if (name ? take_retired_name(r, &raw, &row) : take_retired_value(r, &raw, &row))
         g_array_append_val(r->backend->retired, row);
 }
@@ -305,4 +306,26 @@ void read_retired(struct reading *r, const struct doc_node *node, const struct m
 {
     (void)into;
     read_each(r, node, member->name, read_retired_row);
+}
+
+/* --- Variables that are heeded no more ------------------------------------------------------------------------------------ */
+
+static const struct member unheeded_members[] = {
+    {"name", true, read_text, offsetof(struct backend_unheeded, name), NULL},
+    {"since", false, read_text, offsetof(struct backend_unheeded, since), NULL},
+    {"text", true, read_text, offsetof(struct backend_unheeded, text), NULL},
+    {0},
+};
+
+static void read_unheeded_row(struct reading *r, const struct doc_node *node)
+{
+    struct backend_unheeded row = {0};
+    if (read_members(r, node, "unheeded_env", unheeded_members, &row) && row.name && row.text)
+        g_array_append_val(r->backend->unheeded, row);
+}
+
+void read_unheeded(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
+{
+    (void)into;
+    read_each(r, node, member->name, read_unheeded_row);
 }

@@ -15,6 +15,8 @@ static const char *const type_names[] = {
     [BACKEND_INTS] = "integers",
     [BACKEND_REALS] = "numbers",
     [BACKEND_MAP] = "mapping",
+    [BACKEND_LIST] = "list",
+    [BACKEND_ANY] = "any",
     NULL,
 };
 
@@ -89,6 +91,7 @@ static void read_range(struct reading *r, const struct doc_node *node, struct ra
 static const struct member choice_members[] = {
     {"name", true, read_text, offsetof(struct backend_choice, name), NULL},
     {"help", false, read_text, offsetof(struct backend_choice, help), NULL},
+    {"means", false, read_text, offsetof(struct backend_choice, means), NULL},
     {0},
 };
 
@@ -184,7 +187,7 @@ static void take_default(struct reading *r, struct raw *raw)
 
 static void take_sweepable(struct reading *r, struct raw *raw)
 {
-    raw->row.sweepable = raw->row.type != BACKEND_MAP;
+    raw->row.sweepable = raw->row.type != BACKEND_MAP && raw->row.type != BACKEND_ANY;
     if (raw->sweepable && json_is_boolean(raw->sweepable->json))
         raw->row.sweepable = json_is_true(raw->sweepable->json);
     else if (raw->sweepable)
@@ -271,6 +274,19 @@ static void link_replaces(struct reading *r, const struct doc_node *node, struct
     option->replaces = shared ? shared->path : NULL;
 }
 
+/* What a choice means is a value of the shared field that its option replaces. */
+static void check_meanings(struct reading *r, const struct doc_node *node, const struct backend_option *option)
+{
+    for (const struct backend_choice *c = option->choices; c && c->name; c++) {
+        if (!c->means)
+            continue;
+        const char *const *values = option->replaces ? backend_shared_values(option->replaces) : NULL;
+        if (!values || !g_strv_contains(values, c->means))
+            read_error(r, member_of(node, "choices"), NULL,
+                       "means: '%s' is no value of a field that %s replaces", c->means, option->name);
+    }
+}
+
 static void read_links(struct reading *r)
 {
     for (unsigned i = 0; i < r->option_nodes->len; i++) {
@@ -284,6 +300,7 @@ static void read_links(struct reading *r)
             link_follows(r, follows, option);
         if (replaces)
             link_replaces(r, replaces, option);
+        check_meanings(r, node, option);
     }
     refuse_circles(r);
 }

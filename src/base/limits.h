@@ -10,6 +10,7 @@
 #define LIMIT_BACKEND_ROWS     2000       /* rows of one list of an engine.json; engines in one folder */
 #define LIMIT_BACKEND_NAME     32         /* bytes of an engine's name */
 #define LIMIT_BACKEND_OPTION   128        /* bytes of an option's name, sections included */
+#define LIMIT_SCHEMA_BYTES     (8 << 20)  /* what an engine said that it takes, as it is kept */
 #define LIMIT_EXCHANGE_BYTES   (1 << 30)  /* of what a worker is told: a whole data set, escaped */
 #define LIMIT_CELLS_BYTES      (512 << 20) /* cells.jsonl of a study */
 #define LIMIT_JOURNAL_LINE     (4 << 20)  /* bytes of a line of a study's journal */

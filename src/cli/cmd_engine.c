@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* llem engine: which adapters there are, and whether a program keeps the engine protocol. */
+/* llem engine: which adapters there are, whether a program keeps the engine protocol, what an engine takes. */
 #include "cli/cli.h"
 
 #include "backend/backend.h"
 #include "base/proc.h"
+#include "cli/engine_schema.h"
 #include "cli/settings.h"
 #include "engine/engine.h"
 
@@ -332,11 +333,24 @@ static const struct cli_action actions[] = {
         .options = check_options,
         .run = check,
     },
+    {
+        .name = "schema",
+        .arguments = "NAME",
+        .summary = "List the parameters of the installed engine, with type and default, and what llem does with each",
+        .details = "The engine is started and asked; its answer is kept in ~/.cache/llem/schemas for as long as the engine\n"
+                   "is the same, so that a configuration may hold any of its parameters, checked by name, type and\n"
+                   "choices (docs/backends.md). --compare: what is new, gone or otherwise than its engine.json says.",
+        .missing = "which engine? 'llem engine list' shows those that are here",
+        .min = 1,
+        .max = 1,
+        .options = cli_schema_options,
+        .run = cli_engine_schema,
+    },
     {0},
 };
 
 const struct cli_command cli_engine = {
     .name = "engine",
-    .summary = "List the engine adapters, or hold one to the protocol",
+    .summary = "List the engine adapters, hold one to the protocol, or ask one for its parameters",
     .actions = actions,
 };

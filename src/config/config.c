@@ -95,13 +95,23 @@ json_t *config_digests(const struct config *config)
     return digests;
 }
 
+/* Of what only the installed engine knows nobody can tell what it means: a path that leads somewhere may be one. */
+static bool may_name_file(const struct config_field *row, const struct config_value *value)
+{
+    const char *text = json_string_value(value->json);
+    bool whole = text && g_path_is_absolute(text) && g_file_test(text, G_FILE_TEST_EXISTS);
+    bool within = json_is_object(value->json) || json_is_array(value->json);
+    return row->option && row->option->installed && (whole || within);
+}
+
 char **config_files(const struct config *config)
 {
     if (!config->table)
         return config->carried.files ? g_strdupv(config->carried.files) : g_new0(char *, 1);
     GPtrArray *paths = g_ptr_array_new();
     for (size_t i = 0; i < config->table->n; i++)
-        if (config->applies[i] && (config->values[i]->file || config->table->rows[i].flags & CONFIG_PASSED))
+        if (config->applies[i] &&
+            (config->values[i]->file || may_name_file(&config->table->rows[i], config->values[i])))
             g_ptr_array_add(paths, g_strdup(config->table->rows[i].path));
     g_ptr_array_add(paths, NULL);
     return (char **)g_ptr_array_free(paths, FALSE);

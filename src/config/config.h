@@ -17,8 +17,8 @@
  *   {"backend": {"hash_version": 1, "name": "…"}, "fields": {"path": value, …}, "hash_version": 1, "schema": 2}
  * The fields are those that are hashed, apply, and differ from their row's default; so a field, an option or an engine
  * more changes no hash. The data set is always there, by its prompts and sources; a model by its content (a file or
- * folder, or the pin of the catalogue), else by its name; what is passed through by the path it would have as an
- * option. The two numbers are raised when a default or a meaning changes, of an engine's options or of the shared
+ * folder, or the pin of the catalogue), else by its name; what only the installed engine knows by the path of the
+ * option it is. The two numbers are raised when a default or a meaning changes, of an engine's options or of the shared
  * fields.
  *
  * Calling sequence:
@@ -83,7 +83,9 @@ enum config_type {
     CONFIG_INTS = BACKEND_INTS,     /* a list of integers */
     CONFIG_REALS = BACKEND_REALS,   /* a number, or a list of numbers */
     CONFIG_MAP = BACKEND_MAP,       /* a mapping that is handed on as it is */
-    CONFIG_TEXTS = BACKEND_MAP + 1, /* a text, or a list of texts: kept as a list */
+    CONFIG_LIST = BACKEND_LIST,     /* a list that is handed on as it is */
+    CONFIG_ANY = BACKEND_ANY,       /* any value, handed on as it is */
+    CONFIG_TEXTS = BACKEND_ANY + 1, /* a text, or a list of texts: kept as a list */
 };
 
 enum config_flags {

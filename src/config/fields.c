@@ -11,26 +11,26 @@
 #define ANY -INFINITY, INFINITY
 
 static const struct backend_choice datasets[] = {
-    {"aienergyscore", NULL},
+    {.name = "aienergyscore", .help = NULL},
     {0},
 };
 
 static const struct backend_choice orders[] = {
-    {"interleaved", "as the file has them, evenly spread over its sources"},
-    {"grouped", "by source, one after the other"},
-    {"shuffled", "a permutation seeded by random_seed"},
+    {.name = "interleaved", .help = "as the file has them, evenly spread over its sources"},
+    {.name = "grouped", .help = "by source, one after the other"},
+    {.name = "shuffled", .help = "a permutation seeded by random_seed"},
     {0},
 };
 
 static const struct backend_choice precisions[] = {
-    {"fp32", "32-bit floats"},
-    {"fp16", "IEEE half floats"},
-    {"bf16", "bfloat16"},
+    {.name = "fp32", .help = "32-bit floats"},
+    {.name = "fp16", .help = "IEEE half floats"},
+    {.name = "bf16", .help = "bfloat16"},
     {0},
 };
 
 static const struct backend_choice load_modes[] = {
-#define X(code, name, help) {name, help},
+#define X(code, word, meaning) {.name = word, .help = meaning},
     CONFIG_LOAD_ROWS(X)
 #undef X
     {0},
@@ -50,39 +50,39 @@ enum config_load config_load_from_name(const char *name)
 }
 
 static const struct backend_choice presets[] = {
-    {"deterministic", "greedy: temperature 0, do_sample false"},
-    {"standard", "temperature 1, do_sample true, top_p 0.95"},
-    {"creative", "temperature 0.8, do_sample true, top_p 0.9, repetition_penalty 1.1"},
-    {"factual", "temperature 0.3, do_sample true"},
+    {.name = "deterministic", .help = "greedy: temperature 0, do_sample false"},
+    {.name = "standard", .help = "temperature 1, do_sample true, top_p 0.95"},
+    {.name = "creative", .help = "temperature 0.8, do_sample true, top_p 0.9, repetition_penalty 1.1"},
+    {.name = "factual", .help = "temperature 0.3, do_sample true"},
     {0},
 };
 
 static const struct backend_choice energy_backends[] = {
-    {SOURCE_AUTO, "the best source this machine has"},
-#define X(name, flags, summary, choice) {#name, choice},
+    {.name = SOURCE_AUTO, .help = "the best source this machine has"},
+#define X(id, flags, summary, choice) {.name = #id, .help = choice},
     SOURCE_SENSOR_ROWS(X)
 #undef X
-    {SOURCE_NONE, "energy is not measured; every joule is absent"},
+    {.name = SOURCE_NONE, .help = "energy is not measured; every joule is absent"},
     {0},
 };
 
 static const struct backend_choice energy_scopes[] = {
-    {"auto", "the one there is; absent where there are both"},
-    {"board", "of the GPU board"},
-    {"module", "of the module: GPU, CPU and memory"},
+    {.name = "auto", .help = "the one there is; absent where there are both"},
+    {.name = "board", .help = "of the GPU board"},
+    {.name = "module", .help = "of the module: GPU, CPU and memory"},
     {0},
 };
 
 static const struct backend_choice gate_actions[] = {
-    {"warn", "the run is done, and its record says so"},
-    {"refuse", "the run is not begun"},
+    {.name = "warn", .help = "the run is done, and its record says so"},
+    {.name = "refuse", .help = "the run is not begun"},
     {0},
 };
 
 static const struct backend_choice cycle_orders[] = {
-    {"shuffled", "a fresh permutation of the cells in every cycle"},
-    {"interleaved", "A B C A B C"},
-    {"sequential", "A A B B C C: drift cannot be told from the factor"},
+    {.name = "shuffled", .help = "a fresh permutation of the cells in every cycle"},
+    {.name = "interleaved", .help = "A B C A B C"},
+    {.name = "sequential", .help = "A A B B C C: drift cannot be told from the factor"},
     {0},
 };
 
@@ -95,9 +95,9 @@ const struct config_field config_shared_rows[CONFIG_SHARED_FIELDS] = {
 /* --- Who runs the runs -------------------------------------------------------------------------------------------- */
 
 static const struct backend_choice pulls[] = {
-    {"missing", "where it is not here"},
-    {"never", "it must be here"},
-    {"always", "whatever is here"},
+    {.name = "missing", .help = "where it is not here"},
+    {.name = "never", .help = "it must be here"},
+    {.name = "always", .help = "whatever is here"},
     {0},
 };
 

@@ -149,6 +149,8 @@ static void read_override(struct config_file *file, const struct override *o, st
         index = layers_find_short(file->table, o->field, o->node);
     context.layer = LAYER_COMMAND;
     context.at = &at;
+    context.written_as = strcmp(o->field, index < 0 ? o->field : file->table->rows[index].path) &&
+                         retired_name_alias(file->table, o->field) ? o->field : NULL;
     if (index < 0) {
         layers_unknown(file->table, context.diag, &at, o->field);
     } else if (o->sweep && !(file->table->rows[index].flags & CONFIG_SWEEP)) {
@@ -156,6 +158,8 @@ static void read_override(struct config_file *file, const struct override *o, st
     } else if (o->sweep) {
         file->is_study = true;
         layers_put_axis(&file->layers, (size_t)index, o->node, &at, &context);
+    } else if ((file->table->rows[index].flags & CONFIG_PASSED) && o->node->kind == DOC_MAP) {
+        layers_read_passed(&file->layers, o->node, &context);
     } else {
         struct config_value *value = value_read(&context, &file->table->rows[index], o->node);
         if (!value)
@@ -211,11 +215,7 @@ static char *engines_words(const GPtrArray *used)
 
 static bool has_use_for(const GPtrArray *used, const struct config_field *row)
 {
-    const char *unused;
-    bool passes = !(row->flags & CONFIG_PASSED);
-    for (unsigned i = 0; i < used->len && !passes; i++)
-        passes = backend_passes_through(used->pdata[i], &unused);
-    return row->engine ? g_ptr_array_find((GPtrArray *)(uintptr_t)used, row->engine, NULL) : passes;
+    return !row->engine || g_ptr_array_find((GPtrArray *)(uintptr_t)used, row->engine, NULL);
 }
 
 /* A field or axis of an engine that no cell uses: most likely `backend:` was forgotten. */
@@ -226,8 +226,7 @@ static void refuse_foreign(const struct config_field *row, const struct diag_spa
         return;
     g_autofree char *words = engines_words(used);
     diag_add(diag, DIAG_ERROR, at, "%s does not apply to backend %s", row->path, words);
-    if (row->engine)
-        diag_hint(diag, "write  backend: %s  if that is meant", backend_name(row->engine));
+    diag_hint(diag, "write  backend: %s  if that is meant", backend_name(row->engine));
 }
 
 static void check_foreign(const struct config_file *file, struct diag *diag)
@@ -337,7 +336,7 @@ static struct config_file *read_file(struct doc *doc, const char *name, const ch
     static const struct config_file_options none = {0};
     const struct config_file_options *o = options ? options : &none;
     struct config_file *file = file_new();
-    struct sources sources = {.root = doc_root(doc)};
+    struct sources sources = {.root = doc_root(doc), .environment = o->environment};
     g_ptr_array_add(file->docs, doc);
     if (!root_is_map(sources.root, "the file names at least a model, as in  model: smollm2-135m-instruct", diag)) {
         config_file_free(file);

@@ -29,20 +29,6 @@ static bool is_hashed(const struct config *config, size_t i)
     return (row->flags & CONFIG_DATA) || strcmp(config->values[i]->canonical, unwritten_value(config, i)->canonical);
 }
 
-/* Further arguments enter by the paths they would have as options. Rare, so the text becomes a tree and a text
- * again. */
-static char *with_arguments(const struct config *config, const char *text)
-{
-    g_autoptr(json_t) root = jsonx_parse(text, -1, "hashed", NULL);
-    json_t *fields = json_object_get(root, "fields"), *value;
-    const char *name;
-    json_object_foreach(config->values[FIELD_PASSTHROUGH_KWARGS]->json, name, value) {
-        g_autofree char *path = field_passed_path(config->engine, name);
-        json_object_set(fields, path, value);
-    }
-    return jsonx_dump(root, JSONX_CANONICAL);
-}
-
 /* The canonical JSON of what is hashed, put together from the values' own canonical texts: a plan asks for every cell.
  * NULL when a file was not looked at. New string. */
 static char *canonical_text(const struct config *config)
@@ -54,7 +40,7 @@ static char *canonical_text(const struct config *config)
     bool first = true;
     for (size_t s = 0; s < table->n_sorted; s++) {
         size_t i = table->sorted[s];
-        if (!is_hashed(config, i) || i == FIELD_PASSTHROUGH_KWARGS)
+        if (!is_hashed(config, i))
             continue;
         if (config->values[i]->unknown)
             return NULL;
@@ -62,8 +48,7 @@ static char *canonical_text(const struct config *config)
         first = false;
     }
     g_string_append_printf(out, "},\"hash_version\":%d,\"schema\":%d}", CONFIG_HASH_VERSION, CONFIG_HASH_SCHEMA);
-    bool passed = config->applies[FIELD_PASSTHROUGH_KWARGS];
-    return passed ? with_arguments(config, out->str) : g_strdup(out->str);
+    return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
 void config_compute_hash(struct config *config)

@@ -122,7 +122,7 @@ const struct config_form *field_form(const struct config_field *row);
 bool config_condition_holds(const struct backend_condition *condition, const char *canonical);
 /* "n_threads" of "llamacpp.n_threads". Borrowed. */
 const char *field_last_part(const char *path);
-/* The path a further argument would have as an option of an engine; NULL: it takes none. New string. */
+/* The path a further argument has as an option of an engine, in its section; NULL: it takes none. New string. */
 char *field_passed_path(const struct backend *engine, const char *name);
 /* JSON text as it is read: without quotes. New string. */
 char *config_plain_words(const char *json);
@@ -176,6 +176,7 @@ struct config_value {
     enum config_layer layer;
     struct diag_span at;  /* source borrowed from the documents of the file */
     const char *note;     /* origin in words where there is no position; borrowed */
+    char *written_as;     /* the name or value that was written, where another is taken in its place; or NULL */
 };
 
 /* Lower-case hex SHA-256 of a file, or of a folder: of the list of its files with their digests (digest.c). Digests of
@@ -191,6 +192,7 @@ struct value_context {
     const char *folder;          /* relative paths of data and models are relative to it */
     const struct diag_span *at;  /* stands for the nodes' own positions (command line, environment); or NULL */
     bool skip_digests;
+    const char *written_as;      /* the name that was written, where it is not the row's own; or NULL */
     struct diag *diag;
 };
 
@@ -251,6 +253,7 @@ struct sources {
     const struct doc_node *root;
     const struct doc_node *user; /* of the user's own file, or NULL */
     GArray *overrides;           /* struct override */
+    bool environment;            /* variables count */
 };
 
 /* "key=value" of the command line. */
@@ -287,6 +290,8 @@ void layers_put_axis(struct layers *layers, size_t index, const struct doc_node 
 /* Takes an axis out. */
 void layers_drop_axis(struct layers *layers, size_t index);
 struct config_axis *layers_axis(const struct layers *layers, const struct config_field *row);
+/* Reads the arguments of passthrough_kwargs, each as the option of the engines that take it. */
+void layers_read_passed(struct layers *layers, const struct doc_node *node, const struct value_context *context);
 /* The index of the field a path names; a retired one is found by what it is called now, with a word of warning. -1:
  * none. */
 int layers_find(const struct config_table *table, struct diag *diag, const struct diag_span *at, const char *path);

@@ -61,20 +61,27 @@ static char *elsewhere(const struct config_table *table, const char *name)
 }
 
 /* An argument of the engine that is no option of it. */
-static bool hint_argument(const struct config_table *table, struct diag *diag, const char *path)
+static bool hint_owned(const struct backend *engine, struct diag *diag, const char *path)
 {
-    const struct backend *engine = table_section_engine(table, path);
-    const char *name = field_last_part(path);
-    const struct backend_argument *owned = engine ? backend_owned_find(engine, name) : NULL;
-    const char *version = engine ? backend_audited(engine) : NULL;
+    const struct backend_argument *owned = backend_owned_option(engine, path + strlen(backend_name(engine)) + 1);
     if (owned)
         diag_hint(diag, "llem sets this argument of %s itself (%s)", backend_title(engine), owned->note);
-    else if (engine && backend_passed_find(engine, name))
-        diag_hint(diag, "%s%s%s has this argument: put it under passthrough_kwargs", backend_title(engine),
-                  version ? " " : "", version ? version : "");
+    return owned != NULL;
+}
+
+/* What the installed engine takes besides: whether anybody has asked it, and what it said. */
+static void hint_installed(const struct backend *engine, struct diag *diag, const char *path)
+{
+    const char *name = backend_name(engine), *title = backend_title(engine), *version = backend_audited(engine);
+    const struct backend_schema *schema = backend_schema_of(engine);
+    bool known = backend_passed_find(engine, field_last_part(path)) != NULL;
+    if (schema)
+        diag_hint(diag, "the installed %s%s%s has no such parameter; `llem engine schema %s` lists those it has", title,
+                  schema->version ? " " : "", schema->version ? schema->version : "", name);
     else
-        return false;
-    return true;
+        diag_hint(diag, "%s%s%s%s`llem engine schema %s` asks the installed %s for its parameters, which can then be written",
+                  known ? title : "", known && version ? " " : "", known && version ? version : "",
+                  known ? " has this parameter: " : "", name, title);
 }
 
 static void hint_near(const struct config_table *table, struct diag *diag, const char *path)
@@ -85,13 +92,17 @@ static void hint_near(const struct config_table *table, struct diag *diag, const
     GStringChunk *keep = g_string_chunk_new(1024);
     suggest_sibling(table, &suggest, section, keep);
     g_autofree char *other = suggest.best ? NULL : elsewhere(table, name);
+    const struct backend *engine = table_section_engine(table, path);
+    bool passes = engine && strchr(path, '.') && backend_passes_through(engine, &(const char *){NULL});
     if (suggest.best)
         diag_hint(diag, "did you mean '%s%s'?", section, suggest.best);
     else if (other)
         diag_hint(diag, "did you mean '%s'?", other);
-    else
+    else if (!passes)
         diag_hint(diag, "`llem config fields%s%.*s` lists the fields", *section ? " " : "",
                   (int)(*section ? strlen(section) - 1 : 0), section);
+    if (passes && !(suggest.best && backend_schema_of(engine)))
+        hint_installed(engine, diag, path);
     g_string_chunk_free(keep);
 }
 
@@ -119,6 +130,7 @@ void layers_unknown(const struct config_table *table, struct diag *diag, const s
 {
     if (refuse_runner(table, diag, at, path))
         return;
+    const struct backend *engine = table_section_engine(table, path);
     g_autofree char *retired = retired_name_message(table, path);
     if (retired_is_section(path))
         diag_add(diag, DIAG_ERROR, at, "the section '%s' is not in this version", path);
@@ -126,7 +138,7 @@ void layers_unknown(const struct config_table *table, struct diag *diag, const s
         diag_add(diag, DIAG_ERROR, at, "unknown field '%s'", path);
     if (retired)
         diag_hint(diag, "%s", retired);
-    else if (!hint_argument(table, diag, path))
+    else if (!engine || !strchr(path, '.') || !hint_owned(engine, diag, path))
         hint_near(table, diag, path);
 }
 
@@ -181,15 +193,28 @@ struct walk {
     bool axes;
 };
 
-static void take_entry(const struct walk *walk, size_t index, const struct doc_entry *entry)
+/* The name that was written, where it is not the row's own, and no short form of it. */
+static const char *other_name(const struct config_table *table, const char *path)
 {
+    return table_index(table, path) < 0 ? retired_name_alias(table, path) ? path : NULL : NULL;
+}
+
+static void take_entry(const struct walk *walk, size_t index, const struct doc_entry *entry, const char *path)
+{
+    const struct config_field *row = &walk->layers->table->rows[index];
+    struct value_context context = *walk->context;
+    context.written_as = other_name(walk->layers->table, path);
     if (walk->axes) {
-        layers_put_axis(walk->layers, index, entry->value, &entry->key_at, walk->context);
+        layers_put_axis(walk->layers, index, entry->value, &entry->key_at, &context);
         return;
     }
-    struct config_value *value = value_read(walk->context, &walk->layers->table->rows[index], entry->value);
+    if ((row->flags & CONFIG_PASSED) && entry->value->kind == DOC_MAP) {
+        layers_read_passed(walk->layers, entry->value, &context);
+        return;
+    }
+    struct config_value *value = value_read(&context, row, entry->value);
     if (value)
-        layers_put(walk->layers, index, value, walk->context->diag);
+        layers_put(walk->layers, index, value, context.diag);
 }
 
 static bool allowed(const struct walk *walk, const struct config_field *row, const struct doc_entry *entry)
@@ -230,7 +255,7 @@ static void walk_entry(const struct walk *walk, const struct doc_entry *entry, c
         index = layers_find_short(table, path, entry->value);
     if (index >= 0) {
         if (allowed(walk, &table->rows[index], entry))
-            take_entry(walk, (size_t)index, entry);
+            take_entry(walk, (size_t)index, entry, path);
     } else if (is_of_another_study(table, walk->context, path)) {
         return;
     } else if (!table_is_section(table, path)) {
@@ -256,6 +281,71 @@ void layers_read(struct layers *layers, const struct doc_node *root, const struc
 {
     const struct walk walk = {.layers = layers, .context = context, .need = need};
     walk_map(&walk, root, "");
+}
+
+/* --- Further arguments -------------------------------------------------------------------------------------------- */
+
+/* Where an argument is an option of an engine: in the section of further arguments, or as it is written. -1:
+ * nowhere. */
+static int find_passed(const struct config_table *table, const struct backend *engine, const char *name,
+                       const struct diag_span *at, struct diag *diag)
+{
+    g_autofree char *inside = field_passed_path(engine, name);
+    g_autofree char *whole = g_strconcat(backend_name(engine), ".", name, NULL);
+    bool as_written = table_index(table, inside) < 0 && table_index(table, whole) >= 0;
+    return layers_find(table, diag, at, as_written ? whole : inside);
+}
+
+/* False after an error: what every engine has is no argument of one. */
+static bool is_argument(const struct config_table *table, const char *name, const struct diag_span *at,
+                        struct diag *diag)
+{
+    const char *row = config_shared_rows[FIELD_PASSTHROUGH_KWARGS].path;
+    if (!config_table_field(table, name) && !table_is_section(table, name))
+        return true;
+    diag_add(diag, DIAG_ERROR, at, "%s: '%s' has a field of its own", row, name);
+    diag_hint(diag, "write %s", name);
+    return false;
+}
+
+static void take_passed(struct layers *layers, const struct doc_entry *entry, const struct value_context *context)
+{
+    const struct config_table *table = layers->table;
+    const struct diag_span *at = context->at ? context->at : &entry->key_at;
+    const struct backend *first = NULL;
+    bool taken = false;
+    if (!is_argument(table, entry->key, at, context->diag))
+        return;
+    for (unsigned e = 0; e < table->engines->len; e++) {
+        const struct backend *engine = table->engines->pdata[e];
+        if (!backend_passes_through(engine, &(const char *){NULL}))
+            continue;
+        first = first ? first : engine;
+        int index = find_passed(table, engine, entry->key, at, context->diag);
+        if (index < 0)
+            continue;
+        taken = true;
+        struct config_value *value = value_read(context, &table->rows[index], entry->value);
+        if (value)
+            layers_put(layers, (size_t)index, value, context->diag);
+    }
+    g_autofree char *path = first ? field_passed_path(first, entry->key) : NULL;
+    if (!taken && path)
+        layers_unknown(table, context->diag, at, path);
+    else if (!taken)
+        diag_add(context->diag, DIAG_ERROR, at, "%s: no engine here takes further arguments",
+                 config_shared_rows[FIELD_PASSTHROUGH_KWARGS].path);
+}
+
+void layers_read_passed(struct layers *layers, const struct doc_node *node, const struct value_context *context)
+{
+    struct value_context passed = *context;
+    for (size_t i = 0; i < node->n; i++) {
+        g_autofree char *name = g_strdup_printf("%s.%s", config_shared_rows[FIELD_PASSTHROUGH_KWARGS].path,
+                                                node->entries[i].key);
+        passed.written_as = name;
+        take_passed(layers, &node->entries[i], &passed);
+    }
 }
 
 /* --- Axes --------------------------------------------------------------------------------------------------------- */

@@ -87,7 +87,7 @@ static const char introduction[] =
     "  of their sources where some have one.\n"
     "- `model` is `{\"sha256\": …}` of a local file (of a folder: over the list of its files), `{\"pin\": …}` where an engine\n"
     "  that reads GGUF files takes a model of the catalogue, else its name; a revision is an option of the engine.\n"
-    "- What `passthrough_kwargs` hands on stands as it is written under the path it would have as an option.\n"
+    "- A parameter that only the installed engine knows stands by its path and value, like an option of `engine.json`.\n"
     "\n"
     "The runner, images and versions are not part of it. A run is named by (configuration hash, cycle).\n"
     "\n";
@@ -230,7 +230,9 @@ static void append_arguments(GString *out, const struct backend *engine)
         g_string_append(out, " These llem sets itself:\n\n| argument | from |\n|---|---|\n");
     for (size_t i = 0; i < n; i++)
         g_string_append_printf(out, "| `%s` | %s |\n", owned[i].name, owned[i].note);
-    g_string_append(out, m ? "\nThe others can be given in `passthrough_kwargs`:\n" : "\n");
+    static const char others[] =
+        "\nThe others are known by what the installed engine says of itself (`llem engine schema`):\n";
+    g_string_append(out, m ? others : "\n");
     for (size_t i = 0; i < m; i++)
         g_string_append_printf(out, "`%s`%s", passed[i].name, i + 1 < m ? ", " : ".\n");
 }

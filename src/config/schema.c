@@ -58,6 +58,10 @@ static json_t *bare(const struct config_field *row)
         return schema_any_of(number(row, false), schema_list_of(number(row, false), 1, 0));
     case CONFIG_MAP:
         return schema_typed("object", false);
+    case CONFIG_LIST:
+        return schema_typed("array", false);
+    case CONFIG_ANY:
+        return json_object();
     case CONFIG_TEXTS:
         return schema_any_of(text(), schema_list_of(text(), 1, 0));
     case CONFIG_TEXT:

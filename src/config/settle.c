@@ -56,9 +56,38 @@ static bool names_the_file(const struct config *config, size_t option)
     return quantization && !strcmp(quantization, config->table->rows[option].path);
 }
 
+/* The value of the replaced field that means the same as the option's, or NULL. */
+static const char *meaning_of(const struct config *config, size_t option)
+{
+    const char *text = json_string_value(config->values[option]->json);
+    for (const struct backend_choice *c = config->table->rows[option].choices; text && c && c->name; c++)
+        if (!strcmp(c->name, text))
+            return c->means;
+    return NULL;
+}
+
+/* The engine's own word for a value of the shared field is that value: two spellings of one experiment. */
+static void translate(struct config *config, size_t option, size_t field, const char *means)
+{
+    const struct config_value *chosen = config->values[option];
+    struct config_value *value = value_make(json_string(means), chosen->layer, chosen->note);
+    const char *path = config->table->rows[option].path;
+    value->at = chosen->at;
+    value->written_as = g_strdup_printf("%s: %s", path, json_string_value(chosen->json));
+    config->values[field] = value;
+    config_derive(config, option, json_null(), config->table->rows[field].path);
+    g_ptr_array_add(config->derived, value);
+}
+
 static bool settle_pair(struct config *config, size_t option, size_t field, struct diag *diag)
 {
     const struct config_value *chosen = config->values[option], *replaced = config->values[field];
+    const char *means = meaning_of(config, option);
+    bool same = means && !g_strcmp0(means, json_string_value(replaced->json));
+    if (means && (same || replaced->layer <= LAYER_DERIVED || replaced->layer < chosen->layer)) {
+        translate(config, option, field, means);
+        return true;
+    }
     if (!value_is_set(chosen) || replaced->layer <= LAYER_DERIVED || replaced->layer < chosen->layer)
         return true;
     const struct config_field *rows = config->table->rows;
@@ -110,8 +139,6 @@ static bool applies(const struct config *config, size_t i)
 {
     const struct config_field *row = &config->table->rows[i];
     if (row->engine ? row->engine != config->engine : (row->flags & CONFIG_STUDY) != 0)
-        return false;
-    if ((row->flags & CONFIG_PASSED) && !backend_passes_through(config->engine, &(const char *){NULL}))
         return false;
     return value_is_set(config->values[i]) && gates_open(config, &config->table->info[i]) &&
            !is_of_the_file(config, i);

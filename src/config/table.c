@@ -120,8 +120,21 @@ static char *choices_text(const struct config_field *row)
     return g_string_free(out, FALSE);
 }
 
+/* The values of a row that has some though it is no choice. */
+static char *allowed_text(const json_t *allowed)
+{
+    GString *out = g_string_new(json_array_size(allowed) > 1 ? "one of " : "");
+    for (size_t i = 0; i < json_array_size(allowed); i++) {
+        g_autofree char *value = jsonx_dump(json_array_get(allowed, i), JSONX_COMPACT);
+        g_string_append_printf(out, "%s%s", i ? ", " : "", value);
+    }
+    return g_string_free(out, FALSE);
+}
+
 char *config_field_expects(const struct config_field *row)
 {
+    if (row->option && row->option->allowed)
+        return allowed_text(row->option->allowed);
     g_autofree char *range = range_text(row);
     const char *form = field_form(row) ? field_form(row)->expects : "a text";
     switch (row->type) {
@@ -143,6 +156,10 @@ char *config_field_expects(const struct config_field *row)
         return g_strdup_printf("%s, or a list of such", form);
     case CONFIG_MAP:
         return g_strdup("a mapping");
+    case CONFIG_LIST:
+        return g_strdup("a list");
+    case CONFIG_ANY:
+        return g_strdup("a value");
     case CONFIG_CHOICE:
         break;
     }

@@ -279,7 +279,8 @@ static void name_engines(struct config_table *table)
     table->names = g_new0(struct backend_choice, n + 1);
     for (size_t i = 0; i < n; i++) {
         const struct backend *engine = table_engine(table, table->found[i]);
-        table->names[i] = (struct backend_choice){table->found[i], engine ? backend_summary(engine) : NULL};
+        const char *summary = engine ? backend_summary(engine) : NULL;
+        table->names[i] = (struct backend_choice){.name = table->found[i], .help = summary};
     }
 }
 

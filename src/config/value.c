@@ -18,6 +18,7 @@ void value_free(void *data)
     g_free(value->pin);
     g_free(value->digest);
     g_free(value->file);
+    g_free(value->written_as);
     g_free(value);
 }
 
@@ -43,9 +44,11 @@ const struct diag_span *value_place(const struct config_value *value)
 
 char *value_origin(const struct config_value *value)
 {
-    if (value->at.source && value->at.line > 0)
-        return g_strdup_printf("%s:%d:%d", value->at.source, value->at.line, value->at.column);
-    return g_strdup(value->note ? value->note : value->at.source);
+    const char *as = value->written_as, *source = value->at.source;
+    g_autofree char *place = source && value->at.line > 0
+                             ? g_strdup_printf("%s:%d:%d", source, value->at.line, value->at.column)
+                             : g_strdup(value->note ? value->note : source);
+    return as ? g_strdup_printf("%s, written as %s", place, as) : g_steal_pointer(&place);
 }
 
 bool value_is_path(const char *text)
@@ -269,58 +272,39 @@ static json_t *read_texts(const struct reading *r)
     return g_steal_pointer(&list);
 }
 
-/* The path of the field of its own that a further argument has, or NULL: by the name that is written, or as an option
- * of an engine that takes further arguments. New string. */
-static char *field_of_argument(const struct config_table *table, const char *name)
-{
-    if (config_table_field(table, name) || table_is_section(table, name))
-        return g_strdup(name);
-    for (unsigned i = 0; i < table->engines->len; i++) {
-        g_autofree char *path = field_passed_path(table->engines->pdata[i], name);
-        if (path && config_table_field(table, path))
-            return g_steal_pointer(&path);
-    }
-    return NULL;
-}
-
-/* What an argument is set from, where llem sets it itself, or NULL. */
-static const struct backend_argument *owned_argument(const struct config_table *table, const char *name)
-{
-    const struct backend_argument *found = NULL;
-    for (unsigned i = 0; i < table->engines->len && !found; i++)
-        found = backend_owned_find(table->engines->pdata[i], name);
-    return found;
-}
-
-static bool argument_ok(const struct reading *r, const char *name, const struct diag_span *at)
-{
-    const struct diag_span *shown = r->context->at ? r->context->at : at;
-    g_autofree char *field = field_of_argument(r->context->table, name);
-    const struct backend_argument *owned = field ? NULL : owned_argument(r->context->table, name);
-    if (field) {
-        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' has a field of its own", r->row->path, name);
-        diag_hint(r->context->diag, "write %s", field);
-    } else if (owned) {
-        diag_add(r->context->diag, DIAG_ERROR, shown, "%s: '%s' is set by llem (%s)", r->row->path, name, owned->note);
-    }
-    return !field && !owned;
-}
-
 static json_t *read_map(const struct reading *r)
 {
-    if (r->node->kind != DOC_MAP)
-        return refuse(r);
-    bool ok = true;
-    for (size_t i = 0; (r->row->flags & CONFIG_PASSED) && i < r->node->n; i++)
-        ok = argument_ok(r, r->node->entries[i].key, &r->node->entries[i].key_at) && ok;
-    return ok ? json_deep_copy(r->node->json) : NULL;
+    return r->node->kind == DOC_MAP ? json_deep_copy(r->node->json) : refuse(r);
+}
+
+static json_t *read_any_list(const struct reading *r)
+{
+    return r->node->kind == DOC_LIST ? json_deep_copy(r->node->json) : refuse(r);
+}
+
+static json_t *read_any(const struct reading *r)
+{
+    return json_deep_copy(r->node->json);
+}
+
+/* True if a value is one of those that its row allows, where it allows some and no others. */
+static bool is_allowed(const struct config_field *row, const json_t *json)
+{
+    const json_t *allowed = row->option ? row->option->allowed : NULL;
+    for (size_t i = 0; i < json_array_size(allowed); i++) {
+        const json_t *one = json_array_get(allowed, i);
+        bool numbers = json_is_number(one) && json_is_number(json);
+        if (numbers ? json_number_value(one) == json_number_value(json) : json_equal(one, json))
+            return true;
+    }
+    return !allowed;
 }
 
 static json_t *(*const readers[])(const struct reading *) = {
     [CONFIG_BOOL] = read_bool, [CONFIG_INT] = read_int,       [CONFIG_REAL] = read_real,
     [CONFIG_TEXT] = read_text, [CONFIG_CHOICE] = read_choice, [CONFIG_SPAN] = read_span,
     [CONFIG_INTS] = read_ints, [CONFIG_REALS] = read_reals,   [CONFIG_MAP] = read_map,
-    [CONFIG_TEXTS] = read_texts,
+    [CONFIG_TEXTS] = read_texts, [CONFIG_LIST] = read_any_list, [CONFIG_ANY] = read_any,
 };
 
 /* --- Files ------------------------------------------------------------------------------------------------------ */
@@ -419,10 +403,17 @@ struct config_value *value_read(const struct value_context *context, const struc
         json = json_null();
     else
         json = readers[row->type](&r);
+    if (json && !json_is_null(json) && !is_allowed(row, json)) {
+        json_decref(json);
+        json = refuse(&r);
+    }
     if (!json)
         return NULL;
     struct config_value *value = value_make(json, context->layer, NULL);
     value->at = *place(&r);
+    bool renamed = row->type == CONFIG_CHOICE && json_is_string(json) &&
+                   retired_value_alias(context->table, row->path, node->raw);
+    value->written_as = g_strdup(renamed ? node->raw : context->written_as);
     if (row->flags & CONFIG_BOARDS) /* how many they are is what stands in the hash */
         value->content = g_strdup_printf("%zu", json_array_size(json));
     if (take_path(&r, value) && take_content(&r, value))

@@ -30,7 +30,9 @@ static bool is_of_type(const struct config_field *row, const json_t *json)
     case CONFIG_MAP:
         return json_is_object(json);
     case CONFIG_TEXTS:
+    case CONFIG_LIST:
         return json_is_array(json);
+    case CONFIG_ANY:
     case CONFIG_INTS:
     case CONFIG_REALS:
         break;

@@ -107,20 +107,20 @@ static enum engine_check_status check_unknown_keys(struct suite *s)
 }
 
 /* A value the row does not allow, with words for it; NULL: every value is one. */
-static json_t *value_outside(const struct engine_option *o, const char **ret_what)
+static json_t *value_outside(const struct backend_reported *o, const char **ret_what)
 {
-    bool numbers = o->type == ENGINE_INTEGER || o->type == ENGINE_NUMBER || o->type == ENGINE_NUMBERS;
+    bool numbers = o->type == REPORTED_INTEGER || o->type == REPORTED_NUMBER || o->type == REPORTED_NUMBERS;
     if (o->choices) {
         *ret_what = "a value that is no choice of";
         return json_string("no such choice");
     }
     if (numbers && isfinite(o->max) && o->max < 1e15) {
         *ret_what = "a number above the range of";
-        return o->type == ENGINE_INTEGER ? json_integer((json_int_t)o->max + 1) : json_real(o->max * 2 + 1);
+        return o->type == REPORTED_INTEGER ? json_integer((json_int_t)o->max + 1) : json_real(o->max * 2 + 1);
     }
     if (numbers && isfinite(o->min) && o->min > -1e15) {
         *ret_what = "a number below the range of";
-        return o->type == ENGINE_INTEGER ? json_integer((json_int_t)o->min - 1) : json_real(-1 - 2 * fabs(o->min));
+        return o->type == REPORTED_INTEGER ? json_integer((json_int_t)o->min - 1) : json_real(-1 - 2 * fabs(o->min));
     }
     return NULL;
 }
@@ -146,11 +146,11 @@ static enum engine_check_status refuse_option(struct suite *s, const char *name,
 static enum engine_check_status refuse_values(struct suite *s, const struct engine_schema *schema, size_t *ret_tried)
 {
     for (size_t i = 0; i < schema->n; i++) {
-        const struct engine_option *o = &schema->options[i];
+        const struct backend_reported *o = &schema->options[i];
         const char *what = NULL;
         json_t *outside = value_outside(o, &what);
         enum engine_check_status status = outside ? refuse_option(s, o->name, outside, what) : PASS;
-        bool texts = o->type == ENGINE_STRING || o->type == ENGINE_ANY;
+        bool texts = o->type == REPORTED_STRING || o->type == REPORTED_ANY;
         if (status == PASS && !texts)
             status = refuse_option(s, o->name, json_string("a text"), "a text for");
         if (status != PASS)

@@ -7,16 +7,16 @@
 
 /* --- One statement in the terms of the other -------------------------------------------------------------------- */
 
-static const enum engine_type types[] = {
-    [BACKEND_BOOL] = ENGINE_BOOLEAN, [BACKEND_INT] = ENGINE_INTEGER,   [BACKEND_REAL] = ENGINE_NUMBER,
-    [BACKEND_TEXT] = ENGINE_STRING,  [BACKEND_CHOICE] = ENGINE_STRING, [BACKEND_SPAN] = ENGINE_LIST,
-    [BACKEND_INTS] = ENGINE_LIST,    [BACKEND_REALS] = ENGINE_NUMBERS, [BACKEND_MAP] = ENGINE_MAPPING,
+static const enum backend_reported_type types[] = {
+    [BACKEND_BOOL] = REPORTED_BOOLEAN, [BACKEND_INT] = REPORTED_INTEGER,   [BACKEND_REAL] = REPORTED_NUMBER,
+    [BACKEND_TEXT] = REPORTED_STRING,  [BACKEND_CHOICE] = REPORTED_STRING, [BACKEND_SPAN] = REPORTED_LIST,
+    [BACKEND_INTS] = REPORTED_LIST,    [BACKEND_REALS] = REPORTED_NUMBERS, [BACKEND_MAP] = REPORTED_MAPPING,
 };
 
 /* The row of engine.json as an adapter would put it. Its trees are in *keep (new reference). */
-static struct engine_option as_schema(const struct backend_option *row, json_t **keep)
+static struct backend_reported as_schema(const struct backend_option *row, json_t **keep)
 {
-    struct engine_option o = {
+    struct backend_reported o = {
         .name = row->name,
         .type = types[row->type],
         .min = row->type == BACKEND_INTS ? -INFINITY : row->min, /* a schema has no range of a list's members */
@@ -39,7 +39,7 @@ static struct engine_option as_schema(const struct backend_option *row, json_t *
 
 /* --- Words ------------------------------------------------------------------------------------------------------ */
 
-static void append_bounds(GString *out, const struct engine_option *o)
+static void append_bounds(GString *out, const struct backend_reported *o)
 {
     if (isfinite(o->min) && isfinite(o->max))
         g_string_append_printf(out, " from %.15g to %.15g", o->min, o->max);
@@ -50,9 +50,9 @@ static void append_bounds(GString *out, const struct engine_option *o)
 }
 
 /* "integer from 1 to 512", "string, one of \"q8_0\", \"q4_0\"". New string. */
-static char *describe(const struct engine_option *o)
+static char *describe(const struct backend_reported *o)
 {
-    GString *out = g_string_new(engine_type_name(o->type));
+    GString *out = g_string_new(backend_reported_type_name(o->type));
     append_bounds(out, o);
     for (size_t i = 0; i < json_array_size(o->choices); i++) {
         g_autofree char *choice = jsonx_dump(json_array_get(o->choices, i), JSONX_COMPACT);
@@ -63,7 +63,7 @@ static char *describe(const struct engine_option *o)
     return g_string_free(out, FALSE);
 }
 
-static char *describe_default(const struct engine_option *o)
+static char *describe_default(const struct backend_reported *o)
 {
     g_autofree char *value = jsonx_dump(o->initial, JSONX_COMPACT);
     return g_strdup_printf("default %s", value);
@@ -86,16 +86,17 @@ static bool same_choices(const json_t *a, const json_t *b)
 }
 
 /* The schema of an engine that takes anything for an option says nothing of what is sensible. */
-static bool same_values(const struct engine_option *a, const struct engine_option *b)
+static bool same_values(const struct backend_reported *a, const struct backend_reported *b)
 {
-    if (b->type == ENGINE_ANY)
+    if (b->type == REPORTED_ANY)
         return true;
     bool same_unit = !a->unit || !b->unit || !strcmp(a->unit, b->unit);
     return a->type == b->type && a->min <= b->min && a->min >= b->min && a->max <= b->max && a->max >= b->max &&
            same_choices(a->choices, b->choices) && same_unit;
 }
 
-static bool same_default(const struct backend_option *row, const struct engine_option *a, const struct engine_option *b)
+static bool same_default(const struct backend_option *row, const struct backend_reported *a,
+                         const struct backend_reported *b)
 {
     if (!row->initial && row->engine_default) /* the engine's own, whatever it is now: shown, never sent */
         return true;
@@ -105,72 +106,110 @@ static bool same_default(const struct backend_option *row, const struct engine_o
     return json_equal(a->initial, b->initial);
 }
 
-/* "\n  engine.json:15:5: 'n_threads': engine.json says …, the adapter …" */
-static void append_difference(GString *out, const struct backend_option *row, const char *ours, const char *theirs)
+static void difference_free(void *data)
 {
-    g_string_append_printf(out, "\n      %s:%d:%d: option '%s': engine.json says %s, the adapter %s", row->at.source,
-                           row->at.line, row->at.column, row->name, ours, theirs);
+    struct engine_difference *difference = data;
+    g_free(difference->ours);
+    g_free(difference->theirs);
+    g_free(difference);
 }
 
-static void compare(GString *out, const struct backend_option *row, const struct engine_option *installed)
+static void add(GPtrArray *all, const struct engine_difference *difference)
+{
+    g_ptr_array_add(all, g_memdup2(difference, sizeof *difference));
+}
+
+static void compare(GPtrArray *all, const struct backend_option *row, const struct backend_reported *installed)
 {
     g_autoptr(json_t) keep = NULL;
-    struct engine_option stated = as_schema(row, &keep);
-    g_autofree char *ours = describe(&stated);
+    struct backend_reported stated = as_schema(row, &keep);
     if (!installed) {
-        append_difference(out, row, ours, "has no such option");
+        add(all, &(struct engine_difference){
+                     ENGINE_GONE, row->name, row, describe(&stated), g_strdup("has no such option")});
         return;
     }
-    g_autofree char *theirs = describe(installed);
     if (!same_values(&stated, installed))
-        append_difference(out, row, ours, theirs);
-    if (same_default(row, &stated, installed))
-        return;
-    g_autofree char *our_default = describe_default(&stated);
-    g_autofree char *their_default = describe_default(installed);
-    append_difference(out, row, our_default, their_default);
+        add(all, &(struct engine_difference){ENGINE_OTHER, row->name, row, describe(&stated), describe(installed)});
+    if (!same_default(row, &stated, installed))
+        add(all, &(struct engine_difference){
+                     ENGINE_OTHER, row->name, row, describe_default(&stated), describe_default(installed)});
 }
 
 /* True if engine.json says anything of the installed engine's option, be it that llem sets it itself. */
 static bool is_stated(const struct backend *backend, const char *name)
 {
-    const char *section = "";
-    const char *short_name = name;
+    const char *section = "", *short_name = name;
     if (backend_passes_through(backend, &section) && *section && g_str_has_prefix(name, section) &&
         name[strlen(section)] == '.')
         short_name = name + strlen(section) + 1;
-    return backend_option(backend, name) || backend_owned_find(backend, short_name) ||
-           backend_passed_find(backend, short_name);
+    g_autofree char *path = g_strdup_printf("%s.%s", backend_name(backend), name);
+    return backend_option(backend, name) || backend_owned_option(backend, name) ||
+           backend_retired(backend, path, NULL) || backend_passed_find(backend, short_name);
 }
 
-/* The names of options that engine.json does not mention, or NULL. New string. */
-static char *list_beyond(const struct backend *backend, const struct engine_schema *schema)
+/* Arguments that are known to be handed on, and are not there any more. Of those that llem sets itself an adapter need
+ * not speak. */
+static void compare_passed(GPtrArray *all, const struct backend *backend, const struct engine_schema *schema)
 {
-    g_autoptr(GString) names = g_string_new(NULL);
+    const struct backend_argument *rows;
+    const char *section = "";
+    size_t n = backend_passes_through(backend, &section) ? backend_passed(backend, &rows) : 0;
+    for (size_t i = 0; i < n; i++) {
+        g_autofree char *inside = g_strdup_printf("%s.%s", section, rows[i].name);
+        if (!engine_schema_find(schema, *section ? inside : rows[i].name))
+            add(all, &(struct engine_difference){ENGINE_GONE, rows[i].name, NULL,
+                                                 g_strdup(rows[i].type ? rows[i].type : "any"),
+                                                 g_strdup("has no such parameter")});
+    }
+}
+
+GPtrArray *engine_compare(const struct backend *backend, const struct engine_schema *schema, const char *version)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(difference_free);
+    const struct backend_option *rows;
+    size_t n = backend_options(backend, &rows);
+    for (size_t i = 0; i < n; i++)
+        if (backend_option_is_in(&rows[i], version))
+            compare(all, &rows[i], engine_schema_find(schema, rows[i].name));
+    compare_passed(all, backend, schema);
     for (size_t i = 0; i < schema->n; i++)
         if (!is_stated(backend, schema->options[i].name))
-            g_string_append_printf(names, "%s%s", names->len ? ", " : "", schema->options[i].name);
-    return names->len ? g_string_free(g_steal_pointer(&names), FALSE) : NULL;
+            add(all, &(struct engine_difference){ENGINE_NEW, schema->options[i].name, NULL, NULL,
+                                                 describe(&schema->options[i])});
+    return all;
+}
+
+/* "\n  engine.json:15:5: 'n_threads': engine.json says …, the adapter …" */
+static void append_difference(GString *out, const struct engine_difference *d)
+{
+    const struct diag_span *at = &d->option->at;
+    g_string_append_printf(out, "\n      %s:%d:%d: option '%s': engine.json says %s, the adapter %s", at->source,
+                           at->line, at->column, d->name, d->ours, d->theirs);
 }
 
 static enum engine_check_status compare_all(struct suite *s, const struct engine_schema *schema)
 {
     const struct backend *backend = s->options->backend;
-    const struct backend_option *rows;
+    const struct backend_option *rows, *last = NULL;
     size_t n = backend_options(backend, &rows), n_different = 0;
-    g_autoptr(GString) differences = g_string_new(NULL);
-    for (size_t i = 0; i < n; i++) {
-        gsize before = differences->len;
-        if (suite_is_installed(s, &rows[i]))
-            compare(differences, &rows[i], engine_schema_find(schema, rows[i].name));
-        n_different += differences->len > before;
+    g_autoptr(GPtrArray) all = engine_compare(backend, schema, s->engine_version);
+    g_autoptr(GString) differences = g_string_new(NULL), beyond = g_string_new(NULL);
+    for (unsigned i = 0; i < all->len; i++) {
+        const struct engine_difference *d = all->pdata[i];
+        if (d->kind == ENGINE_NEW)
+            g_string_append_printf(beyond, "%s%s", beyond->len ? ", " : "", d->name);
+        if (!d->option)
+            continue;
+        n_different += d->option != last;
+        last = d->option;
+        append_difference(differences, d);
     }
     if (n_different > 0)
         return suite_say(s, ENGINE_CHECK_FAIL, "%zu of %zu options differ between engine.json and the adapter:%s",
                          n_different, n, differences->str);
-    g_autofree char *beyond = list_beyond(backend, schema);
-    return beyond ? suite_say(s, ENGINE_CHECK_PASS, "the engine also takes what engine.json does not have: %s", beyond)
-                  : ENGINE_CHECK_PASS;
+    return beyond->len ? suite_say(s, ENGINE_CHECK_PASS, "the engine also takes what engine.json does not have: %s",
+                                   beyond->str)
+                       : ENGINE_CHECK_PASS;
 }
 
 enum engine_check_status check_options(struct suite *s)

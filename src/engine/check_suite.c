@@ -102,17 +102,10 @@ static json_t *load_options(const struct suite *s)
     const struct backend_option *rows = NULL;
     size_t n = s->options->backend ? backend_options(s->options->backend, &rows) : 0;
     for (size_t i = 0; i < n; i++)
-        if (suite_is_installed(s, &rows[i]))
+        if (backend_option_is_in(&rows[i], s->engine_version))
             set_default(options, &rows[i]);
     merge(options, s->options->options);
     return options;
-}
-
-bool suite_is_installed(const struct suite *s, const struct backend_option *row)
-{
-    const char *version = s->engine_version;
-    return !version || ((!row->since || strverscmp(version, row->since) >= 0) &&
-                        (!row->until || strverscmp(version, row->until) <= 0));
 }
 
 json_t *suite_load_config(const struct suite *s)

@@ -44,8 +44,6 @@ void suite_drop_engine(struct suite *s);
 bool suite_start(struct suite *s, GError **error);
 /* The same, and it has answered hello. */
 bool suite_greet(struct suite *s, GError **error);
-/* True if the installed version is one that has the option of engine.json, or if it is not known. */
-bool suite_is_installed(const struct suite *s, const struct backend_option *row);
 /* What every load asks for. New reference. */
 json_t *suite_load_config(const struct suite *s);
 bool suite_load_with(struct suite *s, const json_t *config, struct engine_loaded *ret, GError **error);

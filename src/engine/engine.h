@@ -34,6 +34,7 @@
  */
 #pragma once
 
+#include "backend/backend.h"
 #include "base/base.h"
 
 #include <sys/types.h>
@@ -115,38 +116,32 @@ struct engine_identity {
 bool engine_hello(struct engine *engine, int64_t deadline_ns, struct engine_identity *ret, GError **error);
 void engine_identity_clear(struct engine_identity *identity);
 
-enum engine_type {
-    ENGINE_INTEGER,
-    ENGINE_NUMBER,
-    ENGINE_NUMBERS, /* a number, or a list of numbers */
-    ENGINE_BOOLEAN,
-    ENGINE_STRING,
-    ENGINE_LIST,
-    ENGINE_MAPPING,
-    ENGINE_ANY,
-    ENGINE_TYPE_COUNT
-};
-const char *engine_type_name(enum engine_type type); /* "integer" */
-
-/* An option the installed engine takes. */
-struct engine_option {
-    const char *name; /* dotted where load nests it: "cache.blocks" */
-    enum engine_type type;
-    const json_t *initial; /* the default; json null is one */
-    double min, max;       /* of numbers, inclusive; -INFINITY, INFINITY: no bound */
-    const json_t *choices; /* NULL, or a list of the values allowed */
-    const char *unit, *help; /* or NULL */
-};
 struct engine_schema {
     json_t *reply; /* everything in the options is borrowed from it */
-    struct engine_option *options;
+    json_t *fields;
+    struct backend_reported *options;
     size_t n;
 };
-/* Every row is held to itself: a known type, a default that its own range and choices allow. */
+/* Every row is held to itself, as room backend reads it. */
 bool engine_schema(struct engine *engine, int64_t deadline_ns, struct engine_schema *ret, GError **error);
 void engine_schema_clear(struct engine_schema *schema);
 /* The row of that name, or NULL. */
-const struct engine_option *engine_schema_find(const struct engine_schema *schema, const char *name);
+const struct backend_reported *engine_schema_find(const struct engine_schema *schema, const char *name);
+
+/* Where engine.json and the installed engine speak of different parameters, or differently of one. */
+enum engine_difference_kind {
+    ENGINE_NEW,   /* the installed engine has it, and engine.json says nothing of it */
+    ENGINE_GONE,  /* engine.json speaks of it, and the installed engine does not have it */
+    ENGINE_OTHER, /* another type, range, choices, unit or default */
+};
+struct engine_difference {
+    enum engine_difference_kind kind;
+    const char *name;                    /* borrowed from the descriptor, or the schema */
+    const struct backend_option *option; /* NULL: no option, an argument that would be handed on */
+    char *ours, *theirs;                 /* in words; NULL: has none */
+};
+/* version: of the installed engine, or NULL. New array of struct engine_difference *. */
+GPtrArray *engine_compare(const struct backend *backend, const struct engine_schema *schema, const char *version);
 
 struct engine_loaded {
     json_t *reply;               /* everything below is borrowed from it */

@@ -45,13 +45,11 @@ enum exchange_flags {
     X(OBJECT, origins, "origins", EXCHANGE_REQUIRED, "config", "where each value came from, by field")                 \
     X(OBJECT, digests, "digests", EXCHANGE_OPTIONAL, "config", "SHA-256 of local files, by the field that names them") \
     X(STRINGS, files, "files", EXCHANGE_OPTIONAL, "config",                                                            \
-      "fields of config that name a file or folder of the host, or hold arguments that may")                           \
+      "fields of config that name a file or folder of the host, or that may")                           \
     X(OBJECT, roles, "roles", EXCHANGE_OPTIONAL, "config", "what the engine's options come to: batch, in_flight, …")   \
     X(STRINGS, command, "engine.command", EXCHANGE_REQUIRED | EXCHANGE_PATH, "backend",                                \
       "the adapter program and its arguments")                                                                         \
     X(OBJECT, environment, "engine.environment", EXCHANGE_GUESSES, "backend", "variables that the adapter is given")   \
-    X(OBJECT, arguments, "engine.arguments", EXCHANGE_GUESSES, "backend",                                              \
-      "what passthrough_kwargs adds to its options, in the sections that they have there")                             \
     X(STRINGS, record_env, "engine.record_env", EXCHANGE_OPTIONAL, "backend",                                          \
       "names of variables that change its work; the worker records their values")                                      \
     X(STRING, descriptor_sha256, "engine.descriptor_sha256", EXCHANGE_OPTIONAL, "backend", "SHA-256 of its engine.json") \
@@ -148,8 +146,8 @@ struct exchange_map {
     size_t n;
 };
 /* Puts the paths that hold inside in place of those of the host, in every member that is one. A path that no row of the
- * map covers is an error: it would not be there; what only may be a path (variables, arguments handed on) then stays as
- * it is. map NULL: nothing to do. */
+ * map covers is an error: it would not be there; what only may be a path (variables, texts within mappings) then stays
+ * as it is. map NULL: nothing to do. */
 bool exchange_map_paths(struct exchange *x, const struct exchange_map *map, GError **error);
 
 /* A new folder below parent for one run, with the file in it; x is as it was. New string. */

@@ -70,7 +70,7 @@ static json_t *map_guesses(const struct exchange_map *map, json_t *value)
     return inside ? json_string(inside) : json_incref(value);
 }
 
-/* A field that is no text may hold some: arguments that are handed on as they are. */
+/* A field that is no text may hold some: mappings that are handed on as they are. */
 static bool map_field(const struct exchange_map *map, json_t *fields, const char *file, const char *place,
                       GError **error)
 {

@@ -45,27 +45,11 @@ static void copy_member(json_t *to, const json_t *tree, const char *key)
         json_object_set(to, key, value);
 }
 
-/* Below what is there already: sections are filled, not put in each other's place. */
-static void merge(json_t *into, json_t *from)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(from, key, value) {
-        json_t *section = json_object_get(into, key);
-        if (json_is_object(section) && json_is_object(value))
-            merge(section, value);
-        else
-            json_object_set(into, key, value);
-    }
-}
-
-/* The section of the backend, and what is handed on besides. New reference. */
+/* The section of the backend. New reference. */
 static json_t *load_options(const struct inputs *in, const json_t *tree)
 {
     const json_t *section = json_object_get(tree, config_string(in->config, FIELD_BACKEND));
-    json_t *options = section ? json_deep_copy(section) : json_object();
-    merge(options, in->exchange.arguments);
-    return options;
+    return section ? json_deep_copy(section) : json_object();
 }
 
 /* What `load` hands to the adapter: the work's own fields and the engine's options. */

@@ -118,6 +118,42 @@ static void probe_python(const struct preflight_question *q, struct preflight_fi
         preflight_find(ret, q->config ? PREFLIGHT_REFUSES : PREFLIGHT_ABSENT, at, "%s", error->message);
 }
 
+/* --- The environment ------------------------------------------------------------------------------------------------- */
+
+/* The nth variable that is set here and that the engine of a cell heeds no more. */
+static const struct backend_unheeded *unheeded_of(struct preflight *p, const struct config *config, size_t nth)
+{
+    const struct backend *backend = config && !place_container(p, config) ? preflight_backend(config) : NULL;
+    const struct backend_unheeded *rows;
+    size_t n = backend ? backend_unheeded(backend, &rows) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *value = g_getenv(rows[i].name);
+        if (value && *value && nth-- == 0)
+            return &rows[i];
+    }
+    return NULL;
+}
+
+static char *environment_key(struct preflight *p, const struct config *config, size_t nth)
+{
+    const struct backend_unheeded *row = unheeded_of(p, config, nth);
+    return row ? g_strdup_printf("%s for %s", row->name, backend_name(preflight_backend(config))) : NULL;
+}
+
+static void probe_environment(const struct preflight_question *q, struct preflight_finding *ret)
+{
+    const struct backend *backend = preflight_backend(q->config);
+    const struct backend_unheeded *row;
+    for (size_t i = 0; (row = unheeded_of(q->preflight, q->config, i)); i++) {
+        if (!g_str_has_prefix(q->about, row->name) || q->about[strlen(row->name)] != ' ')
+            continue;
+        preflight_find(ret, PREFLIGHT_LACKS, NULL, "%s is set, and %s%s%s does not look at it", row->name,
+                       backend_title(backend), row->since ? " since " : "", row->since ? row->since : "");
+        ret->hint = g_strdup(row->text);
+        return;
+    }
+}
+
 /* --- Models ---------------------------------------------------------------------------------------------------------- */
 
 static char *model_key(struct preflight *p, const struct config *config, size_t nth)
@@ -277,6 +313,11 @@ const struct preflight_check preflight_engine_rows[] = {
      .thorough = true,
      .key = start_key,
      .probe = probe_start},
+    {.id = "engine.environment",
+     .why = "a variable that an engine no longer looks at changes nothing, whoever relies on it",
+     .remedy = "write what took its place",
+     .key = environment_key,
+     .probe = probe_environment},
     {.id = "engine.model",
      .why = "an engine loads what the model's name comes to",
      .remedy = "`llem model list` shows the models llem knows",

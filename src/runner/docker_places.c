@@ -308,7 +308,7 @@ static bool add_fields(struct docker_places *p, const struct exchange *x, GError
         if (text ? !add_needed(p, text, error) : !add_guesses(p, value, error))
             return false;
     }
-    return add_guesses(p, x->arguments, error) && (!x->model_path || add_needed(p, x->model_path, error));
+    return !x->model_path || add_needed(p, x->model_path, error);
 }
 
 /* A variable whose value is nobody's business is not recorded either. */

@@ -38,16 +38,6 @@ static void add_config(const struct config *config, struct exchange *x)
     x->files = config_files(config);
 }
 
-/* Further arguments, in the section where they would be options; NULL: there are none. New reference. */
-static json_t *further_arguments(const struct config *config, const struct backend *backend)
-{
-    const char *section;
-    json_t *given = config_value_at(config, "passthrough_kwargs");
-    if (!given || !backend_passes_through(backend, &section))
-        return NULL;
-    return *section ? json_pack("{s:O}", section, given) : json_incref(given);
-}
-
 /* Where the worker is elsewhere, an interpreter is what is called so there. */
 static char **command_of(const struct backend *backend, const struct dispatch *dispatch, GError **error)
 {
@@ -70,7 +60,6 @@ static bool add_engine(const struct config *config, const struct dispatch *dispa
         g_auto(GStrv) parts = g_strsplit(*row, "=", 2);
         json_object_set_new(x->environment, parts[0], json_string(parts[1]));
     }
-    x->arguments = further_arguments(config, backend);
     x->record_env = g_strdupv((char **)(uintptr_t)backend_record_env(backend));
     x->descriptor_sha256 = g_strdup(backend_digest(backend));
     x->program_sha256 = file_sha256_cached(backend_program(backend, (const char *const *)x->command), error);

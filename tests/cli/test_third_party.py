@@ -119,27 +119,6 @@ def test_its_default_is_sent_and_not_hashed(llem, folder):
     assert hash_of({"toy.token_us": 1001}) != record["identity"]["config_hash"]
 
 
-def test_what_is_passed_through_reaches_it(llem):
-    """In the section where it would be an option, and it is hashed where it is handed on."""
-    takes = toy.block("python")
-    more = ', Option("deep.depth", "integer"), Option("deep.extra", "list")]'
-    for old, new in (
-        ('help="time of one token")]', 'help="time of one token")' + more),
-        ("        self.token_us =", '        print("GIVEN", json.dumps(load.options), flush=True)\n        self.token_us ='),
-        ("import resource\n", "import json\nimport resource\n"),
-    ):
-        assert old in takes
-        takes = takes.replace(old, new)
-    toy.install(llem, program=takes, descriptor=lambda tree: tree.update(
-        options=[*tree["options"], {"name": "deep.depth", "type": "integer", "help": "Depth."}],
-        pass_through={"section": "deep"}))
-    study = run(llem, {"toy.deep.depth": 2, "passthrough_kwargs": {"extra": [1, "x"]}})
-    given = next(line for line in (study.runs[0] / "engine.log").read_text().splitlines() if line.startswith("GIVEN"))
-    assert json.loads(given[6:]) == {"token_us": 1000, "deep.depth": 2, "deep.extra": [1, "x"]}
-    hashed = json.loads((study.runs[0] / "config.json").read_text())["hashed"]["fields"]
-    assert (hashed["toy.deep.depth"], hashed["toy.deep.extra"]) == (2, [1, "x"])
-
-
 def test_a_stranger_changes_no_hash_of_ours(llem):
     path = write(llem.folder / "c.yaml", {"sim.token_us": 5})
     before = llem.ok("config", "show", "--json", path)

@@ -255,7 +255,8 @@ static const struct {
     {"option-member", ROWS(OPTION ", \"hlep\": 1}"), "engine.json:3:60: error: option: there is no member 'hlep'"},
     {"option-lacks", ROWS("{\"name\": \"n\", \"type\": \"integer\"}"), "engine.json:3:14: error: option: 'help' is missing"},
     {"option-type", ROWS("{\"name\": \"n\", \"type\": \"int\", \"help\": \"h\"}"),
-     "engine.json:3:36: error: type: 'int' is none of boolean, integer, number, string, choice, span, integers, numbers, mapping"},
+     "engine.json:3:36: error: type: 'int' is none of boolean, integer, number, string, choice, span, integers, "
+     "numbers, mapping, list, any"},
     {"option-name", ROWS("{\"name\": \"a b\", \"type\": \"integer\", \"help\": \"h\"}"),
      "engine.json:3:23: error: name: 'a b' is not made of letters, digits and '_', in parts separated by dots"},
     {"option-twice", ROWS(OPTION "},\n" OPTION "}"),

@@ -184,7 +184,7 @@ static const struct {
     {"decoder: {preset: standard, top_p: 0.5}", "decoder.top_p", "0.5"},
     {"decoder: {preset: deterministic}", "decoder.top_p", NULL},
     {"decoder: {temperature: 0.7}", "decoder.do_sample", "true"},
-    {"passthrough_kwargs: {foo: [1, {a: yes}]}", "passthrough_kwargs", "{\"foo\":[1,{\"a\":\"yes\"}]}"},
+    {"backend: vllm\npassthrough_kwargs: {hf_overrides: {a: yes}}", "vllm.engine.hf_overrides", "{\"a\":\"yes\"}"},
 };
 
 static void test_typed_by_field(void)
@@ -294,7 +294,8 @@ static const char *const exchanged[] = {
     "model: m\nbackend: vllm\nvllm: {engine: {max_num_seqs: 4, compilation_config: {mode: 3}}}\n",
     "model: m\nbackend: sim\nsim: {token_us: [1, 2]}\ndecoder: {preset: creative}\n",
     "model: m\nenergy: {backend: none}\nwarmup: {enabled: no}\nbaseline: {enabled: no}\n",
-    "model: m\ndecoder: {ignore_eos: false, min_new_tokens: 3, temperature: 0.1}\npassthrough_kwargs: {a: {b: [1]}}\n",
+    "model: m\ndecoder: {ignore_eos: false, min_new_tokens: 3, temperature: 0.1}\nbackend: vllm\n"
+    "passthrough_kwargs: {hf_overrides: {b: [1]}}\n",
 };
 
 static void test_exchange(void)

@@ -36,8 +36,10 @@ static const struct {
     {"toy: {colour: green}\n", "toy.colour: expected one of red, blue, found \"green\""},
     {"toy: {rows: 2, deep: {columns: 3}}\n", "toy.rows must be at least toy.deep.columns; they are 2 and 3"},
     {"decoder: {min_p: 0.1, temperature: 1}\n", "decoder.min_p: 0.1 needs backend to be other than toy; it is toy"},
-    {"toy: {deep: {known: 1}}\n", "= toy has this argument: put it under passthrough_kwargs"},
-    {"passthrough_kwargs: {columns: 1}\n", "write toy.deep.columns"},
+    {"toy: {deep: {known: 1}}\n", "= toy has this parameter: `llem engine schema toy` asks the installed toy for its parameters"},
+    {"passthrough_kwargs: {columns: 10}\n", "toy.deep.columns: expected an integer from 1 to 9, found 10"},
+    {"passthrough_kwargs: {known: 1}\n", "unknown field 'toy.deep.known'"},
+    {"passthrough_kwargs: {columns: 1}\ntoy.deep.columns: 1\n", "toy.deep.columns is given twice"},
     {"sim: {threads: 2}\n", "sim.threads does not apply to backend toy"},
     {"sweep: {toy.rows: [2, 3, ten]}\n", "toy.rows: expected an integer from 1 to 9, found \"ten\""},
 };

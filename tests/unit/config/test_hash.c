@@ -102,6 +102,8 @@ static char *other_value(const struct config_field *row)
     case CONFIG_SPAN:
         return g_strdup("[1, 2]");
     case CONFIG_INTS:
+    case CONFIG_LIST:
+    case CONFIG_ANY:
         return g_strdup("[3]");
     case CONFIG_TEXTS:
         return g_strdup("[another]");
@@ -124,11 +126,11 @@ static char *base_hash(const char *engine, const char *path)
 }
 
 /* do_sample follows from the temperature, backend is the context of every other line, of gpus their number counts, and
- * modes of load need a size or exclude one (pairs). */
+ * modes of load need a size or exclude one (pairs), and what is in passthrough_kwargs are options. */
 static bool is_special(const char *path)
 {
     static const char *const paths[] = {"backend", "decoder.do_sample", "decoder.preset", "gpus",
-                                        "load.mode", "load.size", NULL};
+                                        "load.mode", "load.size", "passthrough_kwargs", NULL};
     return g_strv_contains(paths, path);
 }
 
@@ -247,12 +249,10 @@ static const struct {
     {false, "model: m\ndataset: DATA/one-two\n", "model: m\ndataset: DATA/two-one\n"},
     {false, "model: m\ndataset: DATA/one-two\n", "model: m\ndataset: DATA/sources\n"},
     /* What is handed on is what it is, wherever it is known from. */
-    {true, "model: m\nbackend: vllm\npassthrough_kwargs: {foo: 1, bar: x}\n",
-     "model: m\nbackend: vllm\npassthrough_kwargs: {bar: x, foo: 1}\n"},
+    {true, "model: m\nbackend: vllm\npassthrough_kwargs: {block_size: 16, max_num_seqs: 4}\n",
+     "model: m\nbackend: vllm\nvllm: {engine: {max_num_seqs: 4, block_size: 16}}\n"},
     {true, "model: m\nbackend: vllm\npassthrough_kwargs: {}\n", "model: m\nbackend: vllm\n"},
-    {false, "model: m\nbackend: vllm\npassthrough_kwargs: {foo: 1}\n", "model: m\nbackend: vllm\n"},
-    {false, "model: m\nbackend: vllm\npassthrough_kwargs: {foo: 1}\n",
-     "model: m\nbackend: vllm\npassthrough_kwargs: {foo: '1'}\n"},
+    {false, "model: m\nbackend: vllm\npassthrough_kwargs: {block_size: 16}\n", "model: m\nbackend: vllm\n"},
 };
 
 static const struct {
@@ -311,8 +311,8 @@ static void test_definition(void)
         const char *text, *engine, *fields;
     } rows[] = {
         {"model: m\nbackend: sim\nsim: {jitter: 0.1, threads: 1}\n", "sim", "\"model\":\"m\",\"sim.jitter\":0.1"},
-        {"model: m\nbackend: vllm\npassthrough_kwargs: {a b: [1], zz: null}\n", "vllm",
-         "\"model\":\"m\",\"vllm.engine.a b\":[1],\"vllm.engine.zz\":null"},
+        {"model: m\nbackend: vllm\npassthrough_kwargs: {compilation_config: {a b: [1]}, block_size: null}\n", "vllm",
+         "\"model\":\"m\",\"vllm.engine.compilation_config\":{\"a b\":[1]}"},
         {"model: smollm2-135m-instruct\nbackend: llamacpp\n", "llamacpp",
          "\"model\":{\"pin\":\"b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53\"}"},
     };
@@ -359,8 +359,8 @@ static void test_more_is_known(void)
     g_assert_cmpstr(before, ==, unset);
     g_assert_cmpstr(before, ==, follows);
     g_assert_cmpstr(before, !=, raised);
-    /* What was handed on is hashed by the path that it has as an option. */
-    g_autofree char *passed = hash_with_engine(1, "", "model: m\nbackend: toy\npassthrough_kwargs: {extra: 5}\n");
+    /* What is handed on is hashed by the path that it has as an option. */
+    g_autofree char *passed = hash_with_engine(1, without, "model: m\nbackend: toy\npassthrough_kwargs: {extra: 5}\n");
     g_autofree char *known = hash_with_engine(1, without, "model: m\nbackend: toy\ntoy: {extra: 5}\n");
     g_assert_cmpstr(passed, ==, known);
     /* Another engine is nobody's business. */

@@ -104,8 +104,8 @@ static void test_whole_life(void)
     engine_schema(engine, in_s(10), &schema, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(schema.n, >, 10);
-    const struct engine_option *threads = engine_schema_find(&schema, "threads");
-    g_assert_cmpint(threads->type, ==, ENGINE_INTEGER);
+    const struct backend_reported *threads = engine_schema_find(&schema, "threads");
+    g_assert_cmpint(threads->type, ==, REPORTED_INTEGER);
     g_assert_cmpfloat(threads->max, ==, 256);
     g_assert_cmpstr(threads->unit, ==, "threads");
     g_assert_cmpuint(json_array_size(engine_schema_find(&schema, "device")->choices), ==, 3);

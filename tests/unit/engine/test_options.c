@@ -27,20 +27,20 @@ static bool load(struct engine *engine, const char *options, struct engine_loade
 
 static const struct {
     const char *name;
-    enum engine_type type;
+    enum backend_reported_type type;
     double min, max;
     size_t n_choices;
     const char *unit, *initial;
 } rows[] = {
-    {"cache.blocks", ENGINE_INTEGER, 1, 64, 0, "blocks", "null"},
-    {"cache.share", ENGINE_NUMBER, 0, 1, 0, NULL, "0.5"},
-    {"steps", ENGINE_NUMBERS, 0, INFINITY, 0, "ms", "1"},
-    {"sink", ENGINE_BOOLEAN, -INFINITY, INFINITY, 0, NULL, "false"},
-    {"kind", ENGINE_STRING, -INFINITY, INFINITY, 2, NULL, "\"fast\""},
-    {"name", ENGINE_STRING, -INFINITY, INFINITY, 0, NULL, "null"},
-    {"list", ENGINE_LIST, -INFINITY, INFINITY, 0, NULL, "[]"},
-    {"mapping", ENGINE_MAPPING, -INFINITY, INFINITY, 0, NULL, "{}"},
-    {"any", ENGINE_ANY, -INFINITY, INFINITY, 0, NULL, "null"},
+    {"cache.blocks", REPORTED_INTEGER, 1, 64, 0, "blocks", "null"},
+    {"cache.share", REPORTED_NUMBER, 0, 1, 0, NULL, "0.5"},
+    {"steps", REPORTED_NUMBERS, 0, INFINITY, 0, "ms", "1"},
+    {"sink", REPORTED_BOOLEAN, -INFINITY, INFINITY, 0, NULL, "false"},
+    {"kind", REPORTED_STRING, -INFINITY, INFINITY, 2, NULL, "\"fast\""},
+    {"name", REPORTED_STRING, -INFINITY, INFINITY, 0, NULL, "null"},
+    {"list", REPORTED_LIST, -INFINITY, INFINITY, 0, NULL, "[]"},
+    {"mapping", REPORTED_MAPPING, -INFINITY, INFINITY, 0, NULL, "{}"},
+    {"any", REPORTED_ANY, -INFINITY, INFINITY, 0, NULL, "null"},
 };
 
 static void test_schema(void)
@@ -52,10 +52,10 @@ static void test_schema(void)
     g_assert_no_error(error);
     g_assert_cmpuint(schema.n, ==, G_N_ELEMENTS(rows));
     for (size_t i = 0; i < schema.n; i++) {
-        const struct engine_option *o = &schema.options[i];
+        const struct backend_reported *o = &schema.options[i];
         g_autofree char *initial = jsonx_dump(o->initial, JSONX_COMPACT);
         g_assert_cmpstr(o->name, ==, rows[i].name);
-        g_assert_cmpstr(engine_type_name(o->type), ==, engine_type_name(rows[i].type));
+        g_assert_cmpstr(backend_reported_type_name(o->type), ==, backend_reported_type_name(rows[i].type));
         g_assert_cmpfloat(o->min, ==, rows[i].min);
         g_assert_cmpfloat(o->max, ==, rows[i].max);
         g_assert_cmpuint(json_array_size(o->choices), ==, rows[i].n_choices);

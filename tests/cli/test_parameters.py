@@ -1,0 +1,201 @@
+"""Parameters of an engine that its engine.json does not have: they are those that the installed engine reports, and are
+checked by name, type and choices before anything starts."""
+
+import json
+import re
+
+import pytest
+
+import toy
+from studies import check_records, the_study, write
+
+TOY = {"backend": "toy", "model": "none", "n": 1, "max_input_tokens": 1000}
+FURTHER = [
+    {"name": "kind", "type": "string", "default": "fast", "choices": ["fast", "slow"], "help": "how"},
+    {"name": "level", "type": "integer", "default": 3, "min": 1, "max": 9},
+    {"name": "block", "type": "integer", "default": None, "choices": [8, 16, 32]},
+    {"name": "share", "type": "number", "default": 0.5, "min": 0, "max": 1},
+    {"name": "compile", "type": "mapping", "default": {}},
+    {"name": "sizes", "type": "list", "default": []},
+    {"name": "whatever", "type": "any", "default": None},
+    {"name": "seed", "type": "integer", "default": 0},
+    {"name": "deep.level", "type": "integer", "default": 1},
+]
+
+
+def adapter(further=FURTHER, version="1"):
+    """The adapter of the page, whose schema has more; what it is given stands in its log."""
+    program = toy.block("python")
+    words = {"min": "low", "max": "high"}
+    rows = [{words.get(key, key): value for key, value in row.items()} for row in further]
+    for old, new in (
+        ('help="time of one token")]', f'help="time of one token"), *(Option(**row) for row in {rows!r})]'),
+        ('"engine_version": "1"', f'"engine_version": "{version}"'),
+        ("        self.token_us =", '        print("GIVEN", json.dumps(load.options), flush=True)\n        self.token_us ='),
+        ("import resource\n", "import json\nimport resource\n"),
+    ):
+        assert old in program, old
+        program = program.replace(old, new)
+    return program
+
+
+def install(llem, *, further=FURTHER, version="1", **members):
+    def change(tree):
+        tree |= {"title": "Toy", "pass_through": {}, "owned": [{"name": "seed", "note": "random_seed"}], **members}
+
+    return toy.install(llem, program=adapter(further, version), descriptor=change)
+
+
+def check(llem, fields, *overrides):
+    return llem.run("config", "check", write(llem.folder / "c.yaml", {**TOY, **fields}), *overrides)
+
+
+def test_without_its_schema_they_are_errors_that_say_how_to_get_it(llem):
+    install(llem)
+    done = check(llem, {"toy.kind": "slow"})
+    assert done.returncode == 2
+    assert re.search(r"c\.yaml:\d+:\d+: error: unknown field 'toy\.kind'", done.stderr)
+    assert "`llem engine schema toy` asks the installed Toy for its parameters" in done.stderr
+    shown = llem.ok("engine", "schema", "toy")
+    assert re.search(r'^kind +passed on +"fast" +string "fast"\|"slow"', shown, re.M)
+    assert re.search(r"^seed .*set by llem: random_seed", shown, re.M)
+    assert check(llem, {"toy.kind": "slow"}).returncode == 0
+
+
+@pytest.mark.parametrize("fields, says", [
+    ({"toy.kynd": "slow"}, "unknown field 'toy.kynd'.*did you mean 'toy.kind'"),
+    ({"toy.zzzzzzzz": 1}, "unknown field 'toy.zzzzzzzz'.*the installed Toy 1 has no such parameter"),
+    ({"toy.kind": "quick"}, 'toy.kind: expected one of fast, slow, found "quick"'),
+    ({"toy.level": 10}, "toy.level: expected an integer from 1 to 9, found 10"),
+    ({"toy.level": "high"}, 'toy.level: expected an integer from 1 to 9, found "high"'),
+    ({"toy.block": 12}, "toy.block: expected one of 8, 16, 32, found 12"),
+    ({"toy.compile": 3}, "toy.compile: expected a mapping, found 3"),
+    ({"toy.sizes": 3}, "toy.sizes: expected a list, found 3"),
+    ({"toy.seed": 3}, r"unknown field 'toy.seed'.*llem sets this argument of Toy itself \(random_seed\)"),
+    ({"toy.deep.lvl": 3}, "unknown field 'toy.deep.lvl'.*did you mean 'toy.deep.level'"),
+    ({"passthrough_kwargs": {"levl": 3}}, "unknown field 'toy.levl'.*did you mean 'toy.level'"),
+    ({"passthrough_kwargs": {"level": 10}}, "toy.level: expected an integer from 1 to 9, found 10"),
+    ({"passthrough_kwargs": {"level": 3}, "toy.level": 4}, "toy.level is given twice"),
+    ({"passthrough_kwargs": {"n": 3}}, "passthrough_kwargs: 'n' has a field of its own"),
+])
+def test_what_is_wrong_is_said_where_it_stands(llem, fields, says):
+    install(llem)
+    llem.ok("engine", "schema", "toy")
+    done = check(llem, fields)
+    assert done.returncode == 2 and re.search(says, done.stderr, re.S), done.stderr
+    assert re.search(r"c\.yaml:\d+:\d+: error: ", done.stderr)
+
+
+def test_they_reach_the_engine_and_the_hash(llem):
+    """A plan asks nobody; what is given is in the result with the rest of what the engine resolved."""
+    install(llem)
+    llem.ok("engine", "schema", "toy")
+    fields = {"toy.kind": "slow", "toy.compile": {"mode": 3}, "passthrough_kwargs": {"sizes": [1, 2], "whatever": "x"}}
+    llem.ok("run", write(llem.folder / "s.yaml", {**TOY, **fields}), "-o", llem.folder / "results", timeout=120)
+    study = the_study(llem.folder / "results")
+    check_records(llem, study)
+    given = next(line for line in (study.runs[0] / "engine.log").read_text().splitlines() if line.startswith("GIVEN"))
+    options = {"kind": "slow", "compile": {"mode": 3}, "sizes": [1, 2], "whatever": "x"}
+    assert options.items() <= json.loads(given[6:]).items()
+    record = study.result()
+    assert record["config"]["toy"] == {"token_us": 1000, **options}
+    assert {name: record["engine"]["resolved"][name] for name in (*options, "level")} == {**options, "level": 3}
+    assert record["origins"]["toy.sizes"].endswith(", written as passthrough_kwargs.sizes")
+    hashed = json.loads((study.runs[0] / "config.json").read_text())["hashed"]["fields"]
+    assert {name: value for name, value in hashed.items() if name.startswith("toy.")} == {
+        f"toy.{name}": value for name, value in options.items()}
+
+    def hash_of(**more):
+        (cell,) = json.loads(llem.ok("config", "show", "--json", write(llem.folder / "c.yaml", {**TOY, **more})))
+        return cell["config_hash"]
+
+    assert hash_of(**{"toy.level": 4}) == hash_of(passthrough_kwargs={"level": 4}) != hash_of(**{"toy.level": 5})
+    assert hash_of() != hash_of(**{"toy.level": 3})  # whether that is its default only the installed engine knows
+
+
+def test_they_are_axes(llem):
+    install(llem)
+    llem.ok("engine", "schema", "toy")
+    cells = json.loads(llem.ok("config", "show", "--json", write(
+        llem.folder / "c.yaml", {**TOY, "sweep": {"toy.level": [1, 2], "toy.kind": ["fast", "slow"]}})))
+    assert sorted((cell["config"]["toy"]["level"], cell["config"]["toy"]["kind"]) for cell in cells) == [
+        (1, "fast"), (1, "slow"), (2, "fast"), (2, "slow")]
+
+
+def test_another_engine_of_the_name_is_asked_anew(llem):
+    """What was said holds for the same program, descriptor and packages alone."""
+    install(llem)
+    llem.ok("engine", "schema", "toy")
+    assert check(llem, {"toy.kind": "slow"}).returncode == 0
+    install(llem, further=[], version="2")
+    done = check(llem, {"toy.kind": "slow"})
+    assert done.returncode == 2 and "llem engine schema toy" in done.stderr
+    llem.ok("engine", "schema", "toy")
+    assert "the installed Toy 2 has no such parameter" in check(llem, {"toy.kind": "slow"}).stderr
+
+
+def test_a_study_that_starts_the_engine_makes_them_known(llem):
+    """The engine is started before a study anyway, and asked by the same message."""
+    install(llem)
+    llem.ok("run", write(llem.folder / "s.yaml", TOY), "-o", llem.folder / "results", timeout=120)
+    assert check(llem, {"toy.kind": "slow"}).returncode == 0
+
+
+@pytest.mark.parametrize("damage", [
+    lambda text: text[: len(text) // 2],
+    lambda text: text.replace('"fast"', '"past"'),
+    lambda text: text.replace('"format":1', '"format":2'),
+    lambda text: "",
+])
+def test_a_damaged_schema_is_none(llem, damage):
+    install(llem)
+    llem.ok("engine", "schema", "toy")
+    (kept,) = (llem.folder / "cache" / "llem" / "schemas").iterdir()
+    kept.write_text(damage(kept.read_text()))
+    done = check(llem, {"toy.kind": "slow"})
+    assert done.returncode == 2
+    assert "what Toy said that it takes cannot be read" in done.stderr and "unknown field 'toy.kind'" in done.stderr
+    llem.ok("engine", "schema", "toy")
+    assert check(llem, {"toy.kind": "slow"}).returncode == 0
+
+
+def test_an_engine_whose_options_are_all_in_engine_json_takes_no_other(llem):
+    toy.install(llem, program=adapter())
+    shown = llem.ok("engine", "schema", "toy")
+    assert re.search(r"^kind +not taken", shown, re.M)
+    done = check(llem, {"toy.kind": "slow"})
+    assert done.returncode == 2 and "unknown field 'toy.kind'" in done.stderr and "engine schema" not in done.stderr
+    done = check(llem, {"passthrough_kwargs": {"kind": "slow"}})
+    assert done.returncode == 2 and "no engine here takes further arguments" in done.stderr
+
+
+def test_the_report_says_what_is_new_and_gone(llem):
+    install(llem, pass_through={"arguments": [{"name": "kind"}, {"name": "left", "type": "int"}]})
+    report = json.loads(llem.ok("engine", "schema", "toy", "--compare", "--json"))
+    assert [row["name"] for row in report["gone"]] == ["left"]
+    assert {row["name"] for row in report["new"]} == {row["name"] for row in FURTHER} - {"kind", "seed"}
+    assert report["other"] == []
+    text = llem.ok("engine", "schema", "toy", "--compare")
+    assert "  left: int\n" in text and "  block: integer, one of 8, 16, 32\n" in text
+    install(llem, further=[])
+    assert "Nothing is new or gone." in llem.ok("engine", "schema", "toy", "--compare")
+
+
+def test_schema_as_json(llem):
+    install(llem)
+    said = json.loads(llem.ok("engine", "schema", "toy", "--json"))
+    rows = {row["name"]: row for row in said["fields"]}
+    assert (said["backend"], said["version"]) == ("toy", "1")
+    assert (rows["token_us"]["in_llem"], rows["level"]["in_llem"], rows["seed"]["in_llem"]) == (
+        "option", "passed on", "set by llem")
+    assert (rows["level"]["min"], rows["level"]["max"], rows["level"]["default"]) == (1, 9, 3)
+
+
+def test_a_variable_that_is_heeded_no_more_is_warned_of(llem):
+    install(llem, unheeded_env=[{"name": "TOY_KERNEL", "since": "0.9", "text": "write toy.kernel"}])
+    assert "TOY_KERNEL" not in check(llem, {}).stderr
+    llem.env["TOY_KERNEL"] = "fast"
+    done = check(llem, {})
+    assert done.returncode == 0
+    assert "warning: TOY_KERNEL is set, and Toy since 0.9 does not look at it" in done.stderr
+    assert "= write toy.kernel" in done.stderr
