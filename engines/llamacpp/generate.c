@@ -161,6 +161,16 @@ static bool is_done(const struct adapter_request *r)
     return (int64_t)r->n_out >= r->max_tokens || r->finish[0] == 's';
 }
 
+/* Positions that requests under way hold. */
+static void note_use(struct llamacpp *l, const struct slots *slots)
+{
+    int64_t used = 0;
+    for (size_t s = 0; s < slots->n; s++)
+        if (slots->at[s])
+            used += (int64_t)(slots->at[s]->n_in + slots->at[s]->n_out) - 1;
+    l->used_peak = MAX(l->used_peak, used);
+}
+
 /* Runs the call that is being filled; takes the token of every position whose logits were asked for. */
 static bool call(struct adapter *a, struct llamacpp *l, const struct slots *slots)
 {
@@ -172,6 +182,7 @@ static bool call(struct adapter *a, struct llamacpp *l, const struct slots *slot
             return false;
     }
     l->batch.n_tokens = 0;
+    note_use(l, slots);
     return true;
 }
 

@@ -43,7 +43,8 @@ struct llamacpp {
     /* read back from the context */
     int64_t n_ctx, n_ctx_seq, n_batch, n_seq_max;
     bool kv_unified;
-    int64_t kv_bytes; /* -1: not known */
+    int64_t kv_bytes;  /* -1: not known */
+    int64_t used_peak; /* most positions of the cache that requests under way held at once */
     char type_k[16], type_v[16];
     int64_t device_free_bytes; /* of all GPUs before loading; -1: there is none in use */
 

@@ -277,17 +277,18 @@ static void add_figure(json_t *figures, const char *name, int64_t bytes, const c
 void llamacpp_add_figures(const struct llamacpp *l, json_t *figures)
 {
     int64_t on_device = l->device_free_bytes >= 0 ? library_gpu_used_bytes() : -1;
-    int64_t peak = status_bytes("VmHWM:");
+    double used = l->kv_bytes < 0 ? -1 : (double)l->kv_bytes * (double)l->used_peak / (double)l->n_ctx;
     add_figure(figures, "weights_bytes", (int64_t)llama_model_size(l->model), NULL);
     add_figure(figures, "kv_cache_bytes", l->kv_bytes,
                l->facts.kv_reason ? l->facts.kv_reason : "not every layer of this model caches every position");
+    add_figure(figures, "kv_used_peak_bytes", (int64_t)used,
+               l->facts.kv_reason ? l->facts.kv_reason : "not every layer of this model caches every position");
     add_figure(figures, "rss_bytes", status_bytes("VmRSS:"), "/proc/self/status does not tell");
-    add_figure(figures, "rss_peak_bytes", peak, "/proc/self/status does not tell");
+    add_figure(figures, "rss_peak_bytes", status_bytes("VmHWM:"), "/proc/self/status does not tell");
     add_figure(figures, "device_bytes", on_device, "nothing is on a GPU");
-    /* Everything llama.cpp allocates on a CPU is in the process; on a GPU its interface does not tell a peak. */
-    add_figure(figures, "peak_bytes", l->device_free_bytes < 0 ? peak : -1,
-               "llama.cpp does not tell the peak of its GPU allocations; device_bytes is what is "
-               "in use now");
+    add_figure(figures, "peak_bytes", -1,
+               "llama.cpp keeps no account of what it allocates; host_peak_memory_mb is that of its process, with the pages "
+               "of a mapped model file");
 }
 
 void llamacpp_unload(struct llamacpp *l)

@@ -37,6 +37,8 @@ static bool on_reset(struct adapter *a, void *state, bool *prefix_cache, bool *p
     if (*prefix_cache) /* whoever begins starts from an empty sequence anyway */
         llama_memory_clear(llama_get_memory(l->context), false);
     if (*peak_memory)
+        l->used_peak = 0;
+    if (*peak_memory)
         *peak_memory = l->device_free_bytes < 0 && restart_peak();
     return true;
 }
@@ -55,7 +57,7 @@ static void on_close(struct adapter *a, void *state)
 }
 
 /* By the shapes that the file tells: libllama's interface does not say how large a cache is. */
-static const char *const computed[] = {"kv_cache_bytes", NULL};
+static const char *const computed[] = {"kv_cache_bytes", "kv_used_peak_bytes", NULL};
 
 static const struct adapter_ops ops = {
     .adapter = "llem-engine-llamacpp",

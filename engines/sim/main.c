@@ -132,6 +132,7 @@ static void add_figures(const struct sim *sim, json_t *figures)
     json_object_set_new(figures, "kv_cache_bytes", json_integer(sim->kv_bytes));
     json_object_set_new(figures, "peak_bytes",
                         json_integer((json_int_t)sim->memory_bytes + sim->peak_kv_bytes));
+    json_object_set_new(figures, "kv_used_peak_bytes", json_integer(sim->peak_kv_bytes));
     json_object_set_new(figures, "rss_peak_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
     json_object_set_new(figures, "device_bytes", json_string("the simulated engine uses no device"));
 }

@@ -83,6 +83,7 @@ static bool take_idle_after(struct experiment *x, GError **error)
 
 static bool ask_memory(struct experiment *x, GError **error)
 {
+    x->session.resident = resident_take(&x->session.loaded);
     return engine_memory(x->session.engine, x->pace.deadline_ns, &x->session.memory, error);
 }
 

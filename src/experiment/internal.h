@@ -21,6 +21,7 @@
 #include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "experiment/experiment.h"
+#include "experiment/resident.h"
 #include "experiment/steady.h"
 #include "meter/meter.h"
 #include "result/result.h"
@@ -126,6 +127,7 @@ struct session {
     struct engine_identity identity;
     struct engine_loaded loaded;
     struct engine_memory memory;
+    struct resident resident_loaded, resident; /* after loading, after the work */
     struct engine_stop_report stopped;
     struct stretch load;
     struct engine_tokens *tokens, *warm_tokens; /* of the exchange's prompts, truncated */
@@ -215,6 +217,7 @@ struct block {
     bool guard_gave_up;
     bool not_quiescent;  /* the engine worked while it had no requests */
     bool peak_restarted; /* its peaks of memory are of this block */
+    bool resident_restarted; /* and so are those of its processes, as the kernel counts them */
     bool cache_kept;     /* the engine has a prefix cache and did not empty it before the work */
     bool period_changed; /* a sensor was slower than known, and there was no second block with guards to match */
 };

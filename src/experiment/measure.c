@@ -302,6 +302,7 @@ static bool measure_once(const struct setting *s, const struct block_plan *plan,
     if (!batches || !warm_again(s, last_work_ns, ret, error) ||
         !engine_reset(s->session->engine, true, true, s->pace->deadline_ns, &emptied, &ret->peak_restarted, error))
         return false;
+    ret->resident_restarted = resident_restart_peaks(&s->session->loaded);
     ret->cache_kept = s->session->loaded.prefix_cache && !emptied;
     machine_see_strangers(machine, s->sensors->meter, &s->session->loaded);
     if (!work_between_guards(s, batches, ret, error) ||

@@ -203,7 +203,7 @@ static const struct {
 } memory_rows[] = {
     {"peak_bytes", METRIC_PEAK_MEMORY},       {"reserved_peak_bytes", METRIC_RESERVED_MEMORY},
     {"weights_bytes", METRIC_WEIGHTS_MEMORY}, {"kv_cache_bytes", METRIC_KV_MEMORY},
-    {"rss_peak_bytes", METRIC_HOST_MEMORY},   {"device_bytes", METRIC_DEVICE_IN_USE},
+    {"kv_used_peak_bytes", METRIC_KV_USED},   {"device_bytes", METRIC_DEVICE_IN_USE},
 };
 #define NOT_RESTARTED "of the engine's whole life: the adapter could not restart its peak before the work"
 
@@ -232,6 +232,34 @@ static struct quantity memory_of(const struct session *session, const char *name
         return quantity_absent(f->reason ? f->reason : "the adapter does not report it");
     }
     return quantity_absent("the adapter does not report it");
+}
+
+/* --- of its processes -------------------------------------------------------------------------------------------- */
+
+#define NOT_READ "the kernel does not tell it of every process of the engine (/proc/PID/status, /proc/PID/smaps_rollup)"
+#define NOT_RESTARTED_BY_KERNEL "of the processes' whole life: the kernel did not restart their peaks before the work"
+
+static void set_resident(const struct session *session, int64_t bytes, const char *remark, enum result_metric metric,
+                         struct result *r)
+{
+    g_autofree char *several = g_strdup_printf("proc, sum over %zu processes", session->loaded.n_pids);
+    const char *method = session->loaded.n_pids > 1 ? several : "proc";
+    result_set(r, metric, bytes >= 0 ? quantity_remarked(QUANTITY_MEASURED, (double)bytes / MB, method, remark)
+                                     : quantity_absent(NOT_READ));
+}
+
+static void report_resident(const struct experiment *x, struct result *r)
+{
+    const struct session *session = &x->session;
+    set_resident(session, session->resident_loaded.rss_bytes, NULL, METRIC_HOST_LOAD, r);
+    set_resident(session, session->resident.rss_bytes, NULL, METRIC_HOST_RSS, r);
+    set_resident(session, session->resident.pss_bytes, NULL, METRIC_HOST_PSS, r);
+    struct quantity told = memory_of(session, "rss_peak_bytes", x->block.peak_restarted);
+    if (told.status != QUANTITY_ABSENT) /* the adapter knows best which processes are its engine's */
+        result_set(r, METRIC_HOST_MEMORY, told);
+    else
+        set_resident(session, session->resident.peak_bytes,
+                     x->block.resident_restarted ? NULL : NOT_RESTARTED_BY_KERNEL, METRIC_HOST_MEMORY, r);
 }
 
 static struct quantity device_peak(const struct experiment *x)
@@ -270,10 +298,14 @@ void report_memory(const struct experiment *x, struct result *r)
     for (size_t i = 0; i < G_N_ELEMENTS(memory_rows); i++)
         result_set(r, memory_rows[i].metric, memory_of(session, memory_rows[i].figure, x->block.peak_restarted));
     int64_t loaded = -1;
+    const json_t *at_load = json_object_get(session->loaded.memory, "peak_bytes");
     bool known = jsonx_get_int(session->loaded.memory, "peak_bytes", false, &loaded, NULL) && loaded >= 0;
+    const char *why = json_is_string(at_load) ? json_string_value(at_load)
+                                              : "the adapter does not report its memory after loading";
     result_set(r, METRIC_LOAD_MEMORY,
                known ? quantity_of(session_status(session), (double)loaded / MB, "engine", NULL)
-                     : quantity_absent("the adapter does not report its memory after loading"));
+                     : quantity_absent(why));
+    report_resident(x, r);
     result_set(r, METRIC_DEVICE_MEMORY, device_peak(x));
     result_put_json(r, PART_MEMORY, memory_json(x));
 }

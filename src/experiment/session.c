@@ -80,6 +80,19 @@ static void name_processes(const struct session *session, const struct sensors *
     meter_set_engine_pids(sensors->meter, pids, MIN(loaded->n_pids, METER_ENGINE_PIDS_MAX));
 }
 
+/* Where load.size goes beyond what the engine computes at once, requests would wait that are taken for under way. */
+static bool check_load(const struct inputs *in, const struct engine_loaded *loaded, GError **error)
+{
+    int64_t asked = (int64_t)inputs_in_flight(in);
+    if (loaded->in_flight == 0 || asked <= loaded->in_flight)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                "load.size is %" G_GINT64_FORMAT ", and %s as it is loaded computes %" G_GINT64_FORMAT
+                " requests at once: raise its limit, or lower load.size", asked,
+                config_string(in->config, FIELD_BACKEND), loaded->in_flight);
+    return false;
+}
+
 bool session_load(const struct inputs *in, const struct pace *pace, const struct sensors *sensors,
                   struct session *session, GError **error)
 {
@@ -94,7 +107,8 @@ bool session_load(const struct inputs *in, const struct pace *pace, const struct
     sensors_mark(sensors, "load.begin", session->load.t0_ns);
     sensors_mark(sensors, "load.end", session->load.t1_ns);
     name_processes(session, sensors);
-    return true;
+    session->resident_loaded = resident_take(&session->loaded);
+    return check_load(in, &session->loaded, error);
 }
 
 enum quantity_status session_status(const struct session *session)

@@ -22,6 +22,7 @@ static const struct {
     {FIGURE("ttft_ms", "TTFT ms", TTFT_MEAN, 1e3), true, "`ttft_mean_s`"},
     {FIGURE("tpot_ms", "TPOT ms", TPOT_MEAN, 1e3), true, "`tpot_mean_s`"},
     {FIGURE("peak_mb", "peak MB", PEAK_MEMORY, 1), true, "`peak_memory_mb`"},
+    {FIGURE("host_peak_mb", "peak MB (process)", HOST_MEMORY, 1), true, "`host_peak_memory_mb`; usual where an engine has no `peak_memory_mb`"},
     {FIGURE("cpu_s_token", "CPU s/token", CPU_OUTPUT, 1), true, "`cpu_s_per_output_token`; usual without a sensor"},
     {{.id = "j_token", .header = "J/token", .kind = COLUMN_ENERGY, .metric = METRIC_J_OUTPUT}, true, "`joules_per_output_token`"},
     {{.id = "readout", .header = "read-out 95%", .kind = COLUMN_STATISTICAL}, true, "what the readings of the one window left open; usual with a sensor"},
@@ -136,6 +137,33 @@ static bool has_cycles(const struct frame *frame)
     return false;
 }
 
+static bool has(const struct frame *frame, size_t run, enum result_metric metric)
+{
+    return metric != METRIC_COUNT && frame_has_record(frame, run) &&
+           frame_metric(frame, run, metric).status != QUANTITY_ABSENT;
+}
+
+/* True if some run has a figure, and not another one (METRIC_COUNT: whatever it has). */
+static bool some_has(const struct frame *frame, enum result_metric metric, enum result_metric lacking)
+{
+    for (size_t i = 0; i < frame_count(frame); i++)
+        if (has(frame, i, metric) && !has(frame, i, lacking))
+            return true;
+    return false;
+}
+
+/* Memory of an engine that keeps no account of it is that of its processes, in a column of its own. */
+static bool figure_is_of_use(const struct column *column, const struct frame *frame, bool sensors)
+{
+    bool of_processes = some_has(frame, METRIC_HOST_MEMORY, METRIC_PEAK_MEMORY);
+    switch (column->metric) {
+    case METRIC_CPU_OUTPUT: return !sensors;
+    case METRIC_HOST_MEMORY: return of_processes;
+    case METRIC_PEAK_MEMORY: return !of_processes || some_has(frame, METRIC_PEAK_MEMORY, METRIC_COUNT);
+    default: return true;
+    }
+}
+
 /* True if a usual column says something of these runs. */
 static bool is_of_use(const struct column *column, const struct frame *frame, bool sensors)
 {
@@ -143,7 +171,7 @@ static bool is_of_use(const struct column *column, const struct frame *frame, bo
     case COLUMN_CYCLE: return has_cycles(frame);
     case COLUMN_STATISTICAL:
     case COLUMN_SYSTEMATIC: return sensors;
-    case COLUMN_FIGURE: return column->metric != METRIC_CPU_OUTPUT || !sensors;
+    case COLUMN_FIGURE: return figure_is_of_use(column, frame, sensors);
     default: return true;
     }
 }

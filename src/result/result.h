@@ -105,9 +105,14 @@
     X(RESERVED_MEMORY, "reserved_memory_mb", "memory", "MB", "most memory the engine's allocator held reserved")         \
     X(WEIGHTS_MEMORY, "weights_mb", "memory", "MB", "size of the weights as loaded")                                   \
     X(KV_MEMORY, "kv_cache_mb", "memory", "MB", "size of the KV cache; modelled where the engine does not tell it")    \
+    X(KV_USED, "kv_cache_used_mb", "memory", "MB", "most of the KV cache that requests under way held at once in the window") \
     X(DEVICE_MEMORY, "device_peak_memory_mb", "memory", "MB", "highest device memory sample in the window, all tenants") \
     X(DEVICE_IN_USE, "device_memory_mb", "memory", "MB", "device memory in use after the work, all tenants, by the engine's word") \
     X(HOST_MEMORY, "host_peak_memory_mb", "memory", "MB", "peak resident memory of the engine's processes")            \
+    X(HOST_LOAD, "host_load_memory_mb", "memory", "MB", "resident memory of the engine's processes after loading")     \
+    X(HOST_RSS, "host_rss_mb", "memory", "MB",                                                                         \
+      "resident memory of the engine's processes after the work: a page that several share counts in each")           \
+    X(HOST_PSS, "host_pss_mb", "memory", "MB", "the same, where a page that several share counts once in all (PSS)")   \
     X(WINDOW, "window_s", "time", "s",                                                                                 \
       "length of the measured window: work released to last token of the last request, without the meter's own pauses")\
     X(LOAD_TIME, "load_s", "time", "s", "time to load the model")                                                      \

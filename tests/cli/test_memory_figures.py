@@ -82,6 +82,72 @@ def test_llama_cpp_on_a_system_without_clear_refs(llem, build_dir, tmp_path, the
     llem.ok("run", path, "-o", tmp_path / "results")
     r = Study(next((tmp_path / "results").glob("*/study.json")).parent).result()
     assert r["memory"]["peak_restarted"] is there
-    for row in ("peak_memory_mb", "host_peak_memory_mb"):
-        assert metric(r, row)["status"] == "measured"
-        assert ("could not restart its peak" in metric(r, row).get("reason", "")) == (not there)
+    peak = metric(r, "host_peak_memory_mb")
+    assert peak["status"] == "measured"
+    assert ("could not restart its peak" in peak.get("reason", "")) == (not there)
+    for row in ("peak_memory_mb", "load_memory_mb"):
+        assert metric(r, row)["status"] == "absent"
+        assert "keeps no account of what it allocates" in metric(r, row)["reason"]
+
+
+# --- known amounts, found again: MB are 10^6 bytes
+
+MB = 1_000_000
+ALLOCATES = (("self.options, self.batches, self.done = options, {}, {}", f'self.held = b"w" * {40 * MB}; '
+              "self.options, self.batches, self.done = options, {}, {}"),
+             ("t0, rows = now(), []", f't0, rows, scratch = now(), [], b"s" * {60 * MB}'))  # fmt: skip
+SILENT = ('{"rss_peak_bytes": peak, "device_bytes": "the toy engine uses no device"}', '{"peak_bytes": "it keeps no account"}')
+
+
+def test_what_the_simulated_engine_says_of_known_amounts(llem, tmp_path):
+    fields = {"sim.memory_mib": 30, "sim.kv_bytes_per_token": 5000, "sim.batch_size": 2, "n": 2, "max_output_tokens": 4}
+    llem.ok("run", write(tmp_path / "s.yaml", fields, execution={"n_cycles": 1}), "-o", tmp_path / "results")
+    r = Study(next((tmp_path / "results").glob("*/study.json")).parent).result()
+    weights, cache = 30 * 1048576 / MB, 5000 * (sum(r["workload"]["input_tokens"]) + 8) / MB
+    for row, value in {"weights_mb": weights, "load_memory_mb": weights, "kv_cache_used_mb": cache,
+                       "peak_memory_mb": weights + cache}.items():  # fmt: skip
+        assert metric(r, row)["value"] == pytest.approx(value, rel=1e-9), row
+    for row in ("host_load_memory_mb", "host_rss_mb", "host_pss_mb", "host_peak_memory_mb"):
+        assert weights < metric(r, row)["value"] < weights + 15, row
+
+
+def test_what_a_process_really_allocates(record):
+    """40 MB at load for good, 60 MB while it works; by the kernel's count, since the adapter says nothing."""
+    r = record(*ALLOCATES, SILENT)
+    load, after, peak = (metric(r, row)["value"] for row in ("host_load_memory_mb", "host_rss_mb", "host_peak_memory_mb"))
+    assert 40 < load < 70
+    assert after == pytest.approx(load, abs=4)
+    assert peak == pytest.approx(after + 60, abs=4)
+    assert metric(r, "host_pss_mb")["value"] <= after
+    assert metric(r, "host_peak_memory_mb")["method"] == "proc"
+    assert "reason" not in metric(r, "host_peak_memory_mb")
+    assert metric(r, "peak_memory_mb")["reason"] == metric(r, "load_memory_mb")["reason"] == "it keeps no account"
+
+
+def test_all_processes_of_an_engine_count(record):
+    """Two that share 40 MB: resident in both, once in their proportional shares."""
+    child = ('"pids": [os.getpid()]', '"pids": [os.getpid(), self.child]')
+    fork = (f'self.held = b"w" * {40 * MB}; ', f'self.held = b"w" * {40 * MB}; self.child = os.fork() or self.wait(); ')
+    wait = ("    def on_shutdown(self):\n        return {}", "    def on_shutdown(self):\n        os.kill(self.child, 9)\n        "
+            "return {}\n\n    def wait(self):\n        self.sock.close()\n        time.sleep(600)\n        os._exit(0)")  # fmt: skip
+    r = record(ALLOCATES[0], SILENT, child, fork, wait)
+    rss, pss = metric(r, "host_rss_mb"), metric(r, "host_pss_mb")
+    assert rss["method"] == "proc, sum over 2 processes"
+    assert rss["value"] > 80 and 40 < pss["value"] < rss["value"] - 38
+
+
+def test_the_table_has_the_memory_that_there_is(llem, record, tmp_path):
+    record(SILENT)
+    run = next((tmp_path / "results").glob("*/study.json")).parent
+    shown = llem.ok("show", run)
+    assert "peak MB (process)" in shown and shown.count("peak MB") == 1
+    toy.install(llem, program=replaced(toy.block("python"), SILENT))
+    path = tmp_path / "both.yaml"
+    write(path, {"n": 1, "max_output_tokens": 2}, sweep={"backend": ["toy", "sim"]}, execution={"n_cycles": 1})
+    text = path.read_text().replace('"backend": "sim",', "")
+    path.write_text(text)
+    shown = llem.ok("run", path, "-o", tmp_path / "both")
+    assert "peak MB  peak MB (process)" in shown
+    write(path, {"n": 1, "max_output_tokens": 2}, execution={"n_cycles": 1})
+    shown = llem.ok("run", path, "-o", tmp_path / "one")
+    assert "peak MB" in shown and "(process)" not in shown

@@ -42,7 +42,7 @@ def test_a_sweep_of_the_real_engine(real):
         assert metric(record, "tokens_out")["value"] == 18
         assert metric(record, "energy_j")["status"] == "modelled"
         assert metric(record, "ttft_mean_s")["status"] == "measured"
-        assert metric(record, "peak_memory_mb")["value"] > 90
+        assert metric(record, "host_peak_memory_mb")["value"] > 90
         assert metric(record, "flops")["value"] > 18 * 2 * 100e6
         assert record["engine"]["facts"]["model_sha256"]
         assert record["environment"]["engine"]["version"]

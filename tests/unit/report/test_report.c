@@ -212,7 +212,7 @@ static void test_options_are_checked(void)
         {"run,", NULL, "--columns: no column ''"},
         {"run,readot", NULL, "did you mean 'readout'?"},
         {NULL, "levels", "--sort: nothing is sorted by 'levels'"},
-        {NULL, "group", "there are: run, tokens_per_s, ttft_ms, tpot_ms, peak_mb, cpu_s_token, j_token, and"},
+        {NULL, "group", "there are: run, tokens_per_s, ttft_ms, tpot_ms, peak_mb, host_peak_mb, cpu_s_token, j_token, and"},
         {NULL, "j_tokens", "did you mean 'j_token'?"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
