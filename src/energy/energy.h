@@ -104,7 +104,7 @@ struct energy_channel {
     bool follows_average; /* a counter found to follow the 1-s average power (characterisation) */
     struct meter_lag lag;
     struct meter_proof proof; /* what a self-test said of it */
-    /* Fast counters: meter_read_tick() last before t0, and the second one after t1 (so that a whole period has
+    /* Fast counters: sampler_ticks() last before t0, and the second one after t1 (so that a whole period has
      * passed); NULL when not taken. */
     const struct meter_reading *tick0, *tick1;
 };

@@ -183,20 +183,29 @@ GArray *sensors_channels(const struct sensors *sensors)
     return list;
 }
 
+/* A model has a value at any time; other counters only where they tick fast. */
+static bool is_ticked(const struct meter_channel *c)
+{
+    bool fast = c->status == QUANTITY_MODELLED || (c->refresh_ns > 0 && c->refresh_ns <= FAST_PERIOD_NS);
+    return c->kind == METER_ENERGY && c->status != QUANTITY_ABSENT && fast;
+}
+
 struct meter_reading *sensors_ticks(const struct sensors *sensors, int n)
 {
-    size_t count = sensors->own.energy.channel_count;
-    struct meter_reading *ticks = g_new0(struct meter_reading, count + 1);
+    size_t count = sensors->own.energy.channel_count, wanted = 0;
+    struct meter_reading *readings = g_new0(struct meter_reading, count + 1);
+    g_autofree struct sampler_tick *ticks = g_new0(struct sampler_tick, count + 1);
     for (size_t i = 0; i < count; i++) {
         const struct meter_channel *c = sensors->own.channels[i];
-        bool modelled = c->status == QUANTITY_MODELLED;
-        bool fast = modelled || (c->refresh_ns > 0 && c->refresh_ns <= FAST_PERIOD_NS);
-        if (c->kind != METER_ENERGY || c->status == QUANTITY_ABSENT || !fast)
-            continue;
-        for (int k = 0; k < (modelled ? 1 : n); k++)
-            meter_read_tick(sensors->meter, i, modelled ? 0 : TICK_TIMEOUT_NS, &ticks[i]);
+        if (is_ticked(c))
+            ticks[wanted++] = (struct sampler_tick){
+                .channel = i, .changes = c->status == QUANTITY_MODELLED ? 0 : n, .timeout_ns = TICK_TIMEOUT_NS};
     }
-    return ticks;
+    if (wanted)
+        sampler_ticks(sensors->sampler, ticks, wanted);
+    for (size_t i = 0; i < wanted; i++)
+        readings[ticks[i].channel] = ticks[i].reading;
+    return readings;
 }
 
 GArray *sensors_series(const struct sensors *sensors, size_t index, enum meter_kind kind, int64_t from_ns,

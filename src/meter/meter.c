@@ -266,20 +266,13 @@ void meter_read(struct meter *meter, unsigned rates, struct meter_reading *readi
             meter->open[i]->ops->read(meter->open[i], rates, readings + meter->offset[i]);
 }
 
-bool meter_read_tick(struct meter *meter, size_t channel, int64_t timeout_ns, struct meter_reading *ret)
+void meter_read_one(struct meter *meter, size_t channel, struct meter_reading *ret)
 {
     size_t at = source_of(meter, channel), own = channel - meter->offset[at];
     struct meter_source *source = meter->open[at];
     *ret = (struct meter_reading){0};
-    if (source_channel(source, own)->status == QUANTITY_ABSENT)
-        return false;
-    source->ops->read_one(source, own, ret);
-    int64_t first = ret->raw, end_ns = clock_mono_ns() + timeout_ns;
-    while (ret->status == METER_READ_OK && ret->raw == first && clock_mono_ns() < end_ns) {
-        *ret = (struct meter_reading){0};
+    if (source_channel(source, own)->status != QUANTITY_ABSENT)
         source->ops->read_one(source, own, ret);
-    }
-    return ret->status == METER_READ_OK && ret->raw != first;
 }
 
 void meter_set_engine_pids(struct meter *meter, const pid_t *pids, size_t count)

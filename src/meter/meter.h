@@ -19,7 +19,8 @@
  *
  * Ownership: everything reached through a struct meter belongs to it and lives until meter_close(). Threading: open and
  * close from one thread; meter_read() with disjoint rates may run in two threads at once (the sampler does that);
- * meter_read_tick(), meter_set_engine_pids() and meter_gpu_memory() from any thread at any time.
+ * meter_read_one(), meter_set_engine_pids() and meter_gpu_memory() from any thread at any time. While a sampler runs,
+ * who wants a reading of a moment asks it (sampler_ticks()).
  * Errors: METER, CONFIG (bad option), DATA (trace).
  */
 #pragma once
@@ -83,10 +84,8 @@ ssize_t meter_channel_find(const struct meter *meter, const char *id);
 
 /* Reads the channels of the rates given, into readings[meter_channel_count()]; others become NONE. No allocation. */
 void meter_read(struct meter *meter, unsigned rates, struct meter_reading *readings);
-/* Reads one counter alone until its value changes: the reading lies within one read of the sensor's own tick. For
- * sensors that tick about every ms. Returns false with the last reading when nothing changed for timeout_ns. Any
- * thread, also while others read the same channel. No allocation. */
-bool meter_read_tick(struct meter *meter, size_t channel, int64_t timeout_ns, struct meter_reading *ret);
+/* Reads one channel alone. Any thread, also while others read the same one. No allocation. */
+void meter_read_one(struct meter *meter, size_t channel, struct meter_reading *ret);
 /* Names processes of the engine, whose CPU time a model counts from now on. Those named before keep counting, with
  * what they had used when they ended. More than the maximum: every later reading is an ERROR, not a sum too small. */
 #define METER_ENGINE_PIDS_MAX 256

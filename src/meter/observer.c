@@ -21,7 +21,7 @@ static void wait_for_edges(struct meter *meter, const size_t *counters, size_t c
 {
     g_autofree struct meter_reading *first = g_new0(struct meter_reading, count);
     for (size_t i = 0; i < count; i++) {
-        meter_read_tick(meter, counters[i], 0, &first[i]);
+        meter_read_one(meter, counters[i], &first[i]);
         ret[i] = first[i];
     }
     int64_t end_ns = clock_mono_ns() + EDGE_WAIT_NS;
@@ -32,7 +32,7 @@ static void wait_for_edges(struct meter *meter, const size_t *counters, size_t c
             bool modelled = meter_channel_at(meter, counters[i])->status == QUANTITY_MODELLED;
             if (modelled || ret[i].status != METER_READ_OK || ret[i].raw != first[i].raw)
                 continue;
-            meter_read_tick(meter, counters[i], 0, &ret[i]);
+            meter_read_one(meter, counters[i], &ret[i]);
             left++;
         }
     }
@@ -67,7 +67,7 @@ static bool work(struct meter *meter, struct meter_load *load, int state, int64_
     for (size_t i = 0; state == OFF && i < meter_channel_count(meter); i++) {
         struct meter_reading ignored;
         if (meter_channel_at(meter, i)->kind == METER_ENERGY)
-            meter_read_tick(meter, i, 0, &ignored);
+            meter_read_one(meter, i, &ignored);
     }
     clock_sleep_until_ns(t1_ns + wait_ns);
     return (!sampler || sampler_stop(sampler, ok ? error : NULL)) && ok;

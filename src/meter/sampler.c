@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The sampler: two ticking threads fill rings, a writer drains them into series and the trace. */
+#include "meter/errand.h"
 #include "meter/ring.h"
 #include "meter/series.h"
 #include "meter/trace.h"
@@ -30,8 +31,9 @@ struct ticker {
     bool started;
     struct meter_reading *readings;
     struct ring ring;
+    struct errand errand;
     /* Written by the ticking thread, read by anyone. */
-    atomic_llong ticks, missed, late_max_ns, tick_max_ns, cpu_ns;
+    atomic_llong ticks, missed, late_max_ns, tick_max_ns, wake_max_ns, cpu_ns;
     atomic_uint late[LATE_BINS];
     atomic_bool realtime, locked, ready;
 };
@@ -97,6 +99,12 @@ static unsigned rates_of(const struct ticker *ticker, int64_t tick)
     return tick % MEDIUM_EVERY ? METER_FAST : METER_FAST | METER_MEDIUM;
 }
 
+static void put(struct ticker *ticker, size_t channel, const struct meter_reading *r)
+{
+    ring_put(&ticker->ring, &(struct record){.before_ns = r->before_ns, .after_ns = r->after_ns, .raw = r->raw,
+                                             .channel = (uint32_t)channel, .status = r->status});
+}
+
 /* One tick: read, push. Nothing here allocates, locks, logs or waits. */
 static void tick(struct ticker *ticker, int64_t deadline_ns)
 {
@@ -106,15 +114,12 @@ static void tick(struct ticker *ticker, int64_t deadline_ns)
     meter_read(sampler->meter, rates_of(ticker, done), ticker->readings);
     bool virtual_time = sampler->options.clock != NULL;
     for (size_t i = 0; i < sampler->channel_count; i++) {
-        const struct meter_reading *r = &ticker->readings[i];
+        struct meter_reading *r = &ticker->readings[i];
         if (r->status == METER_READ_NONE)
             continue;
-        struct record record = {
-            .before_ns = virtual_time ? begun_ns : r->before_ns,
-            .after_ns = virtual_time ? begun_ns : r->after_ns,
-            .raw = r->raw, .channel = (uint32_t)i, .status = r->status,
-        };
-        ring_put(&ticker->ring, &record);
+        if (virtual_time)
+            r->before_ns = r->after_ns = begun_ns;
+        put(ticker, i, r);
     }
     int64_t late_ns = MAX(0, begun_ns - deadline_ns);
     atomic_fetch_add_explicit(&ticker->late[late_bin(late_ns)], 1, memory_order_relaxed);
@@ -133,6 +138,55 @@ static void advance(struct ticker *ticker, int64_t now)
     int64_t skipped = behind / ticker->step_ns;
     ticker->next_ns += skipped * ticker->step_ns;
     atomic_fetch_add_explicit(&ticker->missed, skipped, memory_order_relaxed);
+}
+
+/* The tick that fell due, if one did. */
+static bool tick_if_due(struct ticker *ticker)
+{
+    if (clock_mono_ns() < ticker->next_ns)
+        return false;
+    tick(ticker, ticker->next_ns);
+    advance(ticker, clock_mono_ns());
+    return true;
+}
+
+/* Of a channel that the other thread reads as well the series is that one's: two rings have no common order. */
+static void put_own(struct ticker *ticker, size_t channel, const struct meter_reading *r)
+{
+    if ((ticker->sampler->channels[channel]->rate == METER_SLOW) == ticker->slow)
+        put(ticker, channel, r);
+}
+
+/* Reads a counter until it has changed as often as is wanted. */
+static void read_ticks(struct ticker *ticker, struct sampler_tick *want)
+{
+    struct meter *meter = ticker->sampler->meter;
+    struct meter_reading last, *now = &want->reading;
+    meter_read_one(meter, want->channel, now);
+    put_own(ticker, want->channel, now);
+    int64_t end_ns = clock_mono_ns() + want->timeout_ns;
+    for (int left = want->changes; left > 0 && now->status == METER_READ_OK && clock_mono_ns() < end_ns;) {
+        bool told = tick_if_due(ticker); /* of this counter, too: what was read before is then no news */
+        last = *now;
+        meter_read_one(meter, want->channel, now);
+        if (now->status != METER_READ_OK || now->raw == last.raw)
+            continue;
+        if (!told)
+            put_own(ticker, want->channel, &last);
+        put_own(ticker, want->channel, now);
+        end_ns = clock_mono_ns() + want->timeout_ns;
+        if (--left == 0)
+            now->before_ns = last.before_ns;
+    }
+}
+
+static void run_errand(struct ticker *ticker)
+{
+    struct errand *errand = &ticker->errand;
+    raise_to(&ticker->wake_max_ns, clock_mono_ns() - errand->asked_ns);
+    for (size_t i = 0; i < errand->count; i++)
+        read_ticks(ticker, &errand->ticks[i]);
+    errand_done(errand);
 }
 
 /* Touches and locks the part of the stack that ticks will use. */
@@ -163,9 +217,10 @@ static void *ticker_main(void *data)
     pthread_setname_np(pthread_self(), ticker->name);
     become_punctual(ticker);
     while (!atomic_load_explicit(&sampler->stopping, memory_order_relaxed)) {
-        clock_sleep_until_ns(ticker->next_ns);
-        tick(ticker, ticker->next_ns);
-        advance(ticker, clock_mono_ns());
+        if (errand_wait(&ticker->errand, ticker->next_ns))
+            run_errand(ticker);
+        if (!tick_if_due(ticker))
+            continue;
         atomic_store_explicit(&ticker->cpu_ns, clock_thread_cpu_ns(), memory_order_relaxed);
         atomic_store_explicit(&ticker->ready, true, memory_order_release);
     }
@@ -273,12 +328,14 @@ static bool ticker_init(struct ticker *ticker, struct sampler *sampler, bool slo
     ticker->name = slow ? "llem-slow" : "llem-sampler";
     ticker->step_ns = slow ? sampler->options.slow_step_ns : sampler->options.step_ns;
     ticker->readings = g_new0(struct meter_reading, sampler->channel_count + 1);
+    errand_init(&ticker->errand);
     return ring_init(&ticker->ring, ring_size(sampler, slow, ticker->step_ns), error);
 }
 
 static void ticker_clear(struct ticker *ticker)
 {
     ring_clear(&ticker->ring);
+    errand_clear(&ticker->errand);
     g_free(ticker->readings);
 }
 
@@ -482,6 +539,12 @@ struct sampler_mark sampler_mark_at(struct sampler *sampler, size_t index)
     return mark;
 }
 
+void sampler_ticks(struct sampler *sampler, struct sampler_tick *ticks, size_t count)
+{
+    g_return_if_fail(sampler->running && !sampler->options.clock);
+    errand_ask(&sampler->fast.errand, ticks, count);
+}
+
 GArray *sampler_series(struct sampler *sampler, size_t channel, int64_t from_ns, int64_t to_ns)
 {
     pthread_mutex_lock(&sampler->lock);
@@ -515,6 +578,7 @@ void sampler_stats(struct sampler *sampler, struct sampler_stats *ret)
         .late_p99_ns = late_quantile_ns(fast, 0.99),
         .late_max_ns = atomic_load(&fast->late_max_ns),
         .tick_max_ns = atomic_load(&fast->tick_max_ns),
+        .mark_wake_max_ns = atomic_load(&fast->wake_max_ns),
         .cpu_ns = atomic_load(&fast->cpu_ns),
         .slow_cpu_ns = atomic_load(&slow->cpu_ns),
         .writer_cpu_ns = atomic_load(&sampler->writer_cpu_ns),
@@ -536,6 +600,7 @@ json_t *sampler_stats_json(struct sampler *sampler)
         MEMBER(struct sampler_stats, late_p99_ns, "late_p99_ns", MEMBER_REQUIRED),
         MEMBER(struct sampler_stats, late_max_ns, "late_max_ns", MEMBER_REQUIRED),
         MEMBER(struct sampler_stats, tick_max_ns, "tick_max_ns", MEMBER_REQUIRED),
+        MEMBER(struct sampler_stats, mark_wake_max_ns, "mark_wake_max_ns", MEMBER_REQUIRED),
         MEMBER(struct sampler_stats, cpu_ns, "cpu_ns", MEMBER_REQUIRED),
         MEMBER(struct sampler_stats, slow_cpu_ns, "slow_cpu_ns", MEMBER_REQUIRED),
         MEMBER(struct sampler_stats, writer_cpu_ns, "writer_cpu_ns", MEMBER_REQUIRED),

@@ -8,7 +8,11 @@
  * own. A second thread reads the slow channels into a ring of its own. A writer thread drains both into the series and
  * into trace.csv.gz. Ticks that came too late are skipped and counted: missed ticks are data.
  *
- * sampler_mark(), sampler_series(), sampler_stats() may be called from any thread while it runs and after it stopped.
+ * At a mark (an end of the work) fast counters are read at their own ticks, by the ticking thread too: it is woken at
+ * once, whatever else the machine does, and a fast counter is never read by two threads.
+ *
+ * sampler_mark(), sampler_series(), sampler_stats() may be called from any thread while it runs and after it stopped,
+ * sampler_ticks() while it runs.
  */
 #pragma once
 
@@ -39,6 +43,7 @@ struct sampler_stats {
     int64_t tick_max_ns;          /* longest tick: a driver that stalled shows here */
     int64_t cpu_ns;               /* CPU time of the ticking thread */
     int64_t slow_cpu_ns, writer_cpu_ns;
+    int64_t mark_wake_max_ns;     /* longest from asking for a reading at a mark to its beginning */
     int64_t elapsed_ns;           /* from start to stop (or now) */
     bool realtime, locked;        /* SCHED_FIFO granted; memory locked */
     const char *notice;           /* NULL, or what was not granted and what it costs. Borrowed from the sampler */
@@ -66,6 +71,20 @@ void sampler_advance(struct sampler *sampler, int64_t until_ns);
 void sampler_mark(struct sampler *sampler, const char *name, int64_t t_ns);
 size_t sampler_mark_count(struct sampler *sampler);
 struct sampler_mark sampler_mark_at(struct sampler *sampler, size_t index);
+
+/* A counter that is to be read at a mark. */
+struct sampler_tick {
+    size_t channel;
+    int changes;        /* its own ticks waited for; 0: read once */
+    int64_t timeout_ns; /* how long for each of them */
+    /* Filled. Behind a tick the bracket is from the last reading before it to the first after it, so that the tick lies
+     * in it; a counter that stood still has its last reading. */
+    struct meter_reading reading;
+};
+/* Has the ticking thread read these counters now, in their order, and waits for it. What it saw last and first around
+ * each tick is in series and trace as well, but for channels that the slow thread reads; readings that fall due
+ * meanwhile are taken as ever. */
+void sampler_ticks(struct sampler *sampler, struct sampler_tick *ticks, size_t count);
 
 /* The points (struct meter_point, in order) seen so far that say something about [from_ns, to_ns]: the run that held
  * at from_ns, all that began inside, and the first that began after to_ns. New array, empty for an absent channel. */

@@ -2,6 +2,7 @@
 vanishes or may not be read."""
 
 import ctypes
+import gzip
 import itertools
 import json
 import os
@@ -493,6 +494,27 @@ def test_powercap_counts_all_the_time(llem, tmp_path, powercap, model, sensor_cl
     prior = record["energy"]["scopes"][0]["systematic"]
     assert prior["class"] == sensor_class and prior["model_based"] == (sensor_class != "rapl.intel")
     assert not {"phase_locked", "partial_coverage", "gap", "below_resolution"} & set(record["flags"]), record["flags"]
+
+
+def test_the_sampler_reads_at_the_ends_of_the_work(llem, build_dir, tmp_path, powercap):
+    """Its thread is woken for them, though its next reading is half a second away and a driver it asks takes 20 ms a call: a
+    reading lies right before the work and one right after it, and no energy goes to what reading costs."""
+    processor(powercap, 85)
+    (tmp_path / "boards.json").write_text(json.dumps({"devices": [board()], "latency": {"base_us": 20000}}))
+    llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(tmp_path / "boards.json")}
+    fields = {**WORK, "sim.device": "cpu", "max_output_tokens": 30, "energy.modelled": True, "energy.sample_period_ms": 500}
+    llem.ok("run", write(tmp_path / "s.yaml", fields), "-o", tmp_path / "results", env={"LLEM_SYSROOT": str(powercap)}, timeout=150)
+    study = the_study(tmp_path / "results")
+    record = study.result()
+    energy, window = metric(record, "energy_j"), record["timing"]["window"]
+    assert energy["method"] == "direct_difference" and "rapl" in energy["sensor"], energy
+    assert energy["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
+    assert 0 < record["sampler"]["mark_wake_max_ns"] < 1e9
+    with gzip.open(study.runs[0] / "trace.csv.gz", "rt") as file:
+        rows = [line.split(",") for line in file if ",modelled:engine:energy," in line]
+    times = [int(row[0]) for row in rows]
+    before, after = max(t for t in times if t <= window["t0_ns"]), min(t for t in times if t >= window["t1_ns"])
+    assert window["t0_ns"] - before < 0.1e9 and after - window["t1_ns"] < 0.1e9
 
 
 def test_a_model_divided_over_gpu_and_cpu(llem, build_dir, tmp_path, powercap):

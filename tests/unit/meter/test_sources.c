@@ -143,10 +143,9 @@ static void check_ticks(struct meter *meter)
         const struct meter_channel *c = meter_channel_at(meter, i);
         struct meter_reading one = {.raw = -1};
         int64_t before_ns = clock_mono_ns();
-        bool moved = meter_read_tick(meter, i, 0, &one);
+        meter_read_one(meter, i, &one);
         g_test_message("%s", c->id);
         if (c->status == QUANTITY_ABSENT) {
-            g_assert_false(moved);
             g_assert_cmpint(one.status, ==, METER_READ_NONE);
             continue;
         }
@@ -168,7 +167,7 @@ static void check_ticks_beside_sampler(struct meter *meter)
     for (int64_t end_ns = clock_mono_ns() + 40 * MS; clock_mono_ns() < end_ns;)
         for (size_t i = 0; i < meter_channel_count(meter); i++) {
             struct meter_reading one;
-            meter_read_tick(meter, i, 0, &one);
+            meter_read_one(meter, i, &one);
         }
     g_assert_true(sampler_stop(sampler, &error));
     struct sampler_stats stats;
@@ -311,6 +310,36 @@ static void test_asked(void)
 
 static const char *const rapl_only[] = {"rapl", NULL};
 
+/* The sampler's thread waits for the ticks asked for: the bracket of the last holds it. One that stands
+ * still has its last reading when the time is over. */
+static void check_ticks_at_mark(struct meter *meter, struct mover *mover)
+{
+    g_autoptr(GError) error = NULL;
+    struct sampler *sampler = sampler_new(meter, NULL, &error);
+    size_t package = fixture_channel(meter, "rapl:package-0:energy");
+    struct sampler_tick ticks[] = {{.channel = package},
+                                   {.channel = package, .changes = 2, .timeout_ns = 500 * MS}};
+    g_assert_true(sampler && sampler_start(sampler, &error));
+    int64_t asked_ns = clock_mono_ns();
+    sampler_ticks(sampler, ticks, G_N_ELEMENTS(ticks));
+    const struct meter_reading *first = &ticks[0].reading, *second = &ticks[1].reading;
+    g_assert_cmpint(first->status, ==, METER_READ_OK);
+    g_assert_cmpint(first->before_ns, >=, asked_ns);
+    g_assert_cmpint(second->status, ==, METER_READ_OK);
+    g_assert_cmpint(second->raw, >, first->raw);
+    g_assert_cmpint(second->before_ns, >=, first->after_ns);
+    mover_stop(mover);
+    struct sampler_tick still = {.channel = package, .changes = 1, .timeout_ns = 30 * MS};
+    sampler_ticks(sampler, &still, 1);
+    g_assert_cmpint(still.reading.status, ==, METER_READ_OK);
+    struct sampler_stats stats;
+    sampler_stats(sampler, &stats);
+    g_assert_cmpint(stats.mark_wake_max_ns, >, 0);
+    g_assert_cmpint(stats.ticks, >=, 3); /* those that fell due in 30 ms were not held up */
+    g_assert_true(sampler_stop(sampler, &error));
+    sampler_free(sampler);
+}
+
 static void test_powercap(void)
 {
     struct fixture f;
@@ -328,11 +357,7 @@ static void test_powercap(void)
     g_assert_cmpstr(dram->scope, ==, METER_SCOPE_DRAM);
     g_assert_cmpint(package->status, ==, QUANTITY_MEASURED);
     g_assert_cmpint(package->wrap, ==, INT64_C(65532610987));
-    struct meter_reading tick;
-    g_assert_true(meter_read_tick(meter, fixture_channel(meter, "rapl:package-0:energy"), 500 * MS, &tick));
-    g_assert_cmpint(tick.status, ==, METER_READ_OK);
-    mover_stop(&mover);
-    g_assert_false(meter_read_tick(meter, fixture_channel(meter, "rapl:package-0:energy"), 5 * MS, &tick));
+    check_ticks_at_mark(meter, &mover);
     /* The file vanishes, or holds nonsense, in mid-run: said, and never a number. */
     g_autofree char *path = fixture_path(&f, PACKAGE "energy_uj");
     fixture_write(&f, PACKAGE "energy_uj", "12 apples\n");
