@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from llem_adapter import Adapter, Batch, Load, Loaded, Refused, Request, Stopped, builds, now_ns, options_of, serve, versions
+from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, Stopped, builds, now_ns, options_of, serve, versions
 from ranks import Flag, Ranks, follow, is_follower, nothing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,6 +23,18 @@ BNB = ("load_in_4bit", "load_in_8bit", "bnb_4bit_compute_dtype", "bnb_4bit_quant
        "llm_int8_threshold")
 GENERATION = ("num_beams", "early_stopping", "length_penalty", "no_repeat_ngram_size", "prompt_lookup_num_tokens",
               "max_matching_ngram_size", "cache_implementation", "use_cache")
+# Fields of GenerationConfig that are not handed on: what llem sets, what would make other work of it, what only models with an
+# encoder or code from a hub heed, and what the assistant alone reads.
+NOT_PASSED = {
+    "max_length", "max_new_tokens", "min_length", "min_new_tokens", "max_time", "stop_strings", "do_sample", "temperature", "top_k",
+    "top_p", "min_p", "repetition_penalty", "cache_config", "num_return_sequences", "output_attentions", "output_hidden_states",
+    "output_scores", "output_logits", "return_dict_in_generate", "pad_token_id", "bos_token_id", "eos_token_id", "forced_bos_token_id",
+    "forced_eos_token_id", "exponential_decay_length_penalty", "token_healing", "encoder_repetition_penalty",
+    "encoder_no_repeat_ngram_size", "decoder_start_token_id", "is_assistant", "num_assistant_tokens_schedule", "assistant_early_exit",
+    "assistant_lookbehind", "target_lookbehind", "compile_config", "disable_compile", "continuous_batching_config", "low_memory",
+    "penalty_alpha", "dola_layers", "diversity_penalty", "num_beam_groups", "constraints", "force_words_ids", "transformers_version"}
+OF_SAMPLING = {"top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"}
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 NO_SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": None}  # transformers' own top_k would be 50
 DECODER = {*NO_SAMPLING, "do_sample", "repetition_penalty", "min_new_tokens"}
 
@@ -129,10 +141,16 @@ class PyTorch(Adapter):
         return {"engine_version": found.get("transformers"), "libraries": found}
 
     def schema(self) -> Any:
+        """Ours, and what else the installed transformers takes to generate."""
         import torch  # noqa: F401
-        import transformers  # noqa: F401
+        from transformers import GenerationConfig
 
-        return self.options
+        config = GenerationConfig()
+        defaults = config._get_default_generation_params()
+        known = NOT_PASSED | {row.name for row in self.options}
+        names = [name for name in vars(config) if not name.startswith("_") and name not in known]
+        kinds = {name: TYPES.get(type(defaults.get(name)), "any") for name in names}
+        return [*self.options, *(Option(name, kinds[name], defaults.get(name)) for name in names)]
 
     # --- load
 
@@ -159,7 +177,8 @@ class PyTorch(Adapter):
 
     def _loaded(self, load: Load, weights: int) -> Loaded:
         torch, o = self.torch, load.options
-        resolved = {**o, "precision": load.precision or "fp32", "dtype": self.dtype, "random_seed": self.seed,
+        said = {name: value for name, value in o.items() if value is not None}
+        resolved = {**said, "precision": load.precision or "fp32", "dtype": self.dtype, "random_seed": self.seed,
                     "attn_implementation": self.model.config._attn_implementation, "device": str(self.device),
                     "cache_implementation": (o["cache_implementation"] or "dynamic") if o["use_cache"] else None}
         facts = {"threads": torch.get_num_threads(), "parameters": sum(p.numel() for p in self.model.parameters()),
@@ -177,6 +196,7 @@ class PyTorch(Adapter):
 
         self.torch, self.transformers, self.load_options, self.decoder = torch, transformers, load.options, load.decoder
         self.max_input = load.max_input_tokens
+        self.further = self._further(load)
         self.seed = load.random_seed or 0
         if load.options["n_threads"]:
             torch.set_num_threads(load.options["n_threads"])
@@ -196,6 +216,21 @@ class PyTorch(Adapter):
             self.model.forward = torch.compile(self.model.forward, mode=load.options["torch_compile_mode"],
                                                backend=load.options["torch_compile_backend"])
         return sum(p.numel() * p.element_size() for m in (self.model, self.assistant) if m for p in m.parameters())
+
+    def _further(self, load: Load) -> dict[str, Any]:
+        """Those of transformers' own that are written and change something."""
+        ours, defaults = {row.name for row in self.options}, self.transformers.GenerationConfig()._get_default_generation_params()
+        given = {name: value for name, value in load.options.items() if name not in ours and value != defaults.get(name)}
+        idle = sorted(OF_SAMPLING & set(given)) if not self._samples() else []
+        if "max_cache_len" in given and load.options["cache_implementation"] not in ("static", "offloaded_static"):
+            idle.append("max_cache_len")
+        if idle:
+            raise Refused("BadValue", f"load: '{idle[0]}' does nothing here: it is of "
+                          + ("sampling" if idle[0] in OF_SAMPLING else "a static cache"))
+        return given
+
+    def _samples(self) -> bool:
+        return bool(self.decoder.get("do_sample", self.decoder.get("temperature", 0)))
 
     def _check_cache(self, o: Any) -> None:
         kind = o["cache_implementation"] if o["use_cache"] else None
@@ -347,18 +382,17 @@ class PyTorch(Adapter):
 
     def _generation(self, part: Part) -> Any:
         o, d = self.load_options, self.decoder
-        given = {name: o[name] for name in GENERATION if o[name] is not None}
+        given = {**self.further, **{name: o[name] for name in GENERATION if o[name] is not None}}
         if o["cache_implementation"] == "quantized":
             given["cache_config"] = {"backend": o["cache_backend"] or "quanto", "nbits": o["cache_nbits"] or 4}
             if o["cache_backend"] == "hqq":
                 given["cache_config"].update(axis_key=1, axis_value=1)
-        sample = bool(d.get("do_sample", d.get("temperature", 0)))
-        if sample:
+        if self._samples():
             given.update({name: default if d.get(name) is None else d[name] for name, default in NO_SAMPLING.items()})
         # End-of-sequence tokens are the stopping criterion's matter: requests of a batch may differ in what they do at one.
         # transformers would compile by itself for a static cache.
         return self.transformers.GenerationConfig(
-            max_new_tokens=max(r.max_tokens for r in part.requests), do_sample=sample, eos_token_id=None,
+            max_new_tokens=max(r.max_tokens for r in part.requests), do_sample=self._samples(), eos_token_id=None,
             pad_token_id=min(self.eos, default=0), disable_compile=True, **given)
 
     def _processors(self, part: Part) -> list[Any]:

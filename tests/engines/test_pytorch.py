@@ -179,6 +179,28 @@ def test_no_value_of_the_model_s_folder_or_of_transformers_fills_a_gap(pytorch, 
     assert (given["disable_compile"], given["eos_token_id"]) == ("True", "None")
 
 
+@pytest.mark.parametrize("options, config, answer", [
+    ({"prefill_chunk_size": 16}, {}, {"prefill_chunk_size": "16"}),
+    ({"typical_p": 0.5}, {"decoder": {"temperature": 1.0, "do_sample": True}}, {"typical_p": "0.5"}),
+    ({"typical_p": 0.5}, {}, "'typical_p' does nothing here: it is of sampling"),
+    ({"max_cache_len": 64}, {}, "'max_cache_len' does nothing here: it is of a static cache"),
+    ({"typical_p": "much"}, {}, "'typical_p' must be a number, not a string"),
+    ({"num_return_sequences": 2}, {}, "there is no 'num_return_sequences'"),
+    ({"prefil_chunk_size": 16}, {}, "there is no 'prefil_chunk_size'"),
+])
+def test_other_parameters_of_the_installed_engine_reach_it_or_are_refused(pytorch, model, options, config, answer):
+    """Its own schema has them; what would make other work, such as several answers to a prompt, is not among them."""
+    spoken = pytorch()
+    reply = spoken.load(model, options=options, **config)
+    if isinstance(answer, str):
+        assert reply["type"] == "error" and answer in reply["message"], reply
+        return
+    assert reply["resolved"].items() >= options.items()
+    spoken.work(1, *PROMPTS)
+    noted = pytorch.noted()
+    assert {name: noted[f"generation.{name}"][-1] for name in answer} == answer
+
+
 # --- memory, builds ------------------------------------------------------------------------------------------------------
 
 

@@ -158,7 +158,8 @@ class Server:
 
     def on_load(self, config: dict[str, Json], allow_substitution: bool = False) -> dict[str, Json]:
         members = check_members(config, CONFIG, "load: config")
-        options = resolve(self.adapter.options, members.get("options", {}))
+        t0_ns = now_ns()  # whatever is imported is part of it
+        options = resolve(self.adapter.schema(), members.get("options", {}))
         for name in ("max_input_tokens", "max_output_tokens"):
             if not 0 <= members.get(name, 0) <= 1 << 20:
                 raise Refused("BadValue", f"load: '{name}' must lie between 1 and {1 << 20}")
@@ -170,7 +171,6 @@ class Server:
                     allow_substitution, check_stop=self.check_stop)
         self.shelf.clear()
         self.loaded = False
-        t0_ns = now_ns()
         loaded = self.adapter.load(load)
         t1_ns = now_ns()
         self.loaded = True

@@ -14,8 +14,13 @@ WEIGHTS = 1000
 class GenerationConfig:
     def __init__(self, **options):
         self.eos_token_id = END
+        self.typical_p = self.prefill_chunk_size = self.max_cache_len = self.num_return_sequences = None
         self.__dict__.update(options)
         self.given = options
+
+
+    def _get_default_generation_params(self):
+        return {"typical_p": 1.0, "top_k": 50, "num_return_sequences": 1}
 
 
 class BitsAndBytesConfig:
