@@ -2,13 +2,20 @@
 where the engine's own count agrees."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 
+import adapters
 import fake_torch
 import fake_vllm
 import pytest
 from studies import metric
+from support import ROOT
 from test_options_act import QUICK, REFUSED, Runs, judge, options_of, prompts
 
+FOLDER = ROOT / "engines" / "vllm"
 WARM = {"decoder.temperature": 0.5}
 TEXTS = ["a b", "c d e", "f g h i", "j"]
 
@@ -66,8 +73,6 @@ def test_every_option_has_a_case(build_dir):
 
 def pytest_generate_tests(metafunc):
     if "option" in metafunc.fixturenames:
-        from support import ROOT
-
         rows = json.loads((ROOT / "engines" / "vllm" / "engine.json").read_text())["options"]
         metafunc.parametrize("option", rows, ids=[row["name"] for row in rows])
 
@@ -183,3 +188,47 @@ def test_a_start_that_fails_says_so(runs):
 def test_what_vllm_no_longer_has_is_refused_with_what_to_write(runs, name, instead):
     done, _ = runs.one({f"vllm.engine.{name}": 4})
     assert done.returncode == 2 and name in done.stderr and instead in done.stderr
+
+
+# --- A start that takes long ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def starting(llem, tmp_path):
+    """An adapter whose engine never comes up, with the load under way."""
+    env = {"LLEM_FAKE_VLLM": "hangs"}
+    adapter = adapters.Spoken([fake_vllm.python(tmp_path), FOLDER / "vllm_adapter.py"], tmp_path, env=env, path=[FOLDER])
+    adapter.ok("hello", protocol=1)
+    adapter.send("load", config={"model_path": str(fake_vllm.model(tmp_path))})
+    time.sleep(1)
+    yield adapter
+    adapter.close()
+
+
+def test_a_start_can_be_aborted(starting):
+    starting.send("abort")
+    assert starting.reply(1)["class"] == "Aborted" and starting.reply(1)["type"] == "abort"
+    assert starting.end() == 0
+
+
+@pytest.mark.parametrize("end", [lambda adapter: adapter.process.terminate(), lambda adapter: adapter.sock.close()], ids=["term", "eof"])
+def test_a_start_can_be_ended(starting, end):
+    end(starting)
+    assert starting.process.wait(10) == 0
+
+
+def test_a_start_is_judged_by_what_its_processes_do():
+    """Not by what they say: one that computes may take its time, one that sleeps may not."""
+    code = ("import subprocess, sys, time, vllm_adapter as a\n"
+            "a.STUCK_S = 0.5\n"
+            "for words in (['while True: pass'], ['import time; time.sleep(60)']):\n"
+            "    child = subprocess.Popen([sys.executable, '-c', *words])\n"
+            "    time.sleep(0.5)\n"
+            "    watch = a.Watch(lambda: [child.pid])\n"
+            "    time.sleep(1)\n"
+            "    try:\n        watch.look(); print('goes on')\n"
+            "    except a.Refused as error:\n        print(error.kind)\n"
+            "    child.kill()\n")
+    env = {**os.environ, "PYTHONPATH": f"{FOLDER}:{adapters.PACKAGE}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["goes on", "LoadFailed"]
