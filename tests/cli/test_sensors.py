@@ -86,6 +86,7 @@ def test_a_sensor_that_sees_a_part_is_told_without_guards_too(boards, architectu
     record, _ = boards([seen], {"energy.guard_ms": 0})
     assert metric(record, "energy_j")["method"] == "edge_counter" and "guard_short" in record["flags"]
     assert ("partial_coverage" in record["flags"]) == part, record["flags"]
+    assert ("phase_untold" in record["flags"]) == part, record["flags"]  # loading and warm-up stamp no steps
 
 
 def test_net_of_idle(boards):
