@@ -428,7 +428,11 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
                           "  that.\n"
                           "- An interval that is right for a board that idles at once is too narrow for one that cools within "
                           "the sensor's lag, and\n"
-                          "  nothing tells the two apart: what is allowed for the second is what the first covers above 95 %.\n\n");
+                          "  nothing tells the two apart. What is allowed for the second is what the first covers above 95 %; "
+                          "the rows `tail` of\n"
+                          "  slow refreshes lie below 92.5 % all the same, by less than the bands are widened for N. So does "
+                          "`beat` in one second,\n"
+                          "  of which ten readings show less than a swing.\n\n");
     summary(page, strata, tallies, count);
     grid(page, strata, tallies, count, coverage_cell);
     g_string_append(page, "## Phase lock: `phase_locked` in % of the trials, of sensors that see a part of the time\n\n"
