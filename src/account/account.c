@@ -195,6 +195,7 @@ static void report_primary(const struct setting *s, const struct energy_scope *s
     result_set(s->r, METRIC_J_OUTPUT_NET, per_work(s, net, value_of(s->r, METRIC_TOKENS_OUT), "no output tokens"));
     set_net(e, &cold, METRIC_IDLE_COLD, METRIC_NET_COLD, s->r);
     set_stretch(s, scope, &s->run->load, METRIC_LOAD_ENERGY, NULL);
+    set_stretch(s, scope, &s->run->compile, METRIC_COMPILE_ENERGY, s->run->compile.reason);
     set_stretch(s, scope, &s->run->warmup, METRIC_WARMUP_ENERGY, NULL);
     set_stretch(s, scope, &s->run->steady, METRIC_STEADY_ENERGY, s->run->steady.reason);
     result_set(s->r, METRIC_STEADY_J_OUTPUT,

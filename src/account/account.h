@@ -86,7 +86,7 @@ struct account_run {
     struct energy_window window;
     struct energy_ticks ticks;     /* of the window */
     struct energy_options options; /* of its energy: the resolution asked for, the stamps of its steps */
-    struct account_stretch load, warmup, steady, idle_cold, idle_context, idle_after;
+    struct account_stretch load, compile, warmup, steady, idle_cold, idle_context, idle_after;
     const char *rival;   /* the scope that is the energy already, unless one here counts before it; NULL: none */
     bool on_boards;      /* the engine works on accelerators */
     bool divided;        /* a part of the model is computed on the CPU beside them */

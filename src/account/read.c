@@ -87,6 +87,7 @@ bool account_run_read(const json_t *record, struct account_run *ret, GArray **re
         const char *name;
         struct account_stretch *at;
     } stretches[] = {{"load", &ret->load},
+                     {"compile", &ret->compile},
                      {"warmup", &ret->warmup},
                      {"steady", &ret->steady},
                      {"idle_cold", &ret->idle_cold},

@@ -159,6 +159,7 @@ struct engine_loaded {
     bool on_cpu;            /* some of it on the CPU: all, or beside a GPU */
     bool prefix_cache;      /* prompts that begin like an earlier one may be served from a cache */
     int64_t t0_ns, t1_ns;   /* loading, by the adapter's stamps */
+    int64_t compile_t0_ns, compile_t1_ns; /* of it, compiling; both 0: it does not say */
     bool quiescent;
 };
 /*

@@ -164,6 +164,22 @@ static bool read_count(const json_t *reply, const char *name, int64_t *ret, GErr
     return false;
 }
 
+static bool read_compile(const json_t *reply, struct engine_loaded *ret, GError **error)
+{
+    json_t *compile = NULL;
+    if (!jsonx_get_object(reply, "compile", false, &compile, error))
+        return false;
+    if (!compile)
+        return true;
+    if (!jsonx_get_int(compile, "t0_ns", true, &ret->compile_t0_ns, error) ||
+        !jsonx_get_int(compile, "t1_ns", true, &ret->compile_t1_ns, error))
+        return false;
+    if (ret->t0_ns <= ret->compile_t0_ns && ret->compile_t0_ns < ret->compile_t1_ns && ret->compile_t1_ns <= ret->t1_ns)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "'compile' does not lie within loading");
+    return false;
+}
+
 static bool read_loaded(struct engine_loaded *ret, GError **error)
 {
     const json_t *reply = ret->reply;
@@ -181,7 +197,7 @@ static bool read_loaded(struct engine_loaded *ret, GError **error)
         !jsonx_get_bool(reply, "quiescent", true, &ret->quiescent, error) ||
         !jsonx_get_bool(reply, "prefix_cache", false, &ret->prefix_cache, error) ||
         !read_count(reply, "batch", &ret->batch, error) || !read_count(reply, "in_flight", &ret->in_flight, error) ||
-        !read_device(reply, ret, error))
+        !read_device(reply, ret, error) || !read_compile(reply, ret, error))
         return false;
     ret->resolved = resolved;
     ret->facts = facts;

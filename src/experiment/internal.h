@@ -256,5 +256,6 @@ void report_work(const struct experiment *x, struct result *r);
 void report_memory(const struct experiment *x, struct result *r);
 void report_energy(const struct experiment *x, struct result *r);
 void report_timing(const struct experiment *x, struct result *r);
+#define NOT_SAID_WHEN_COMPILED "the adapter does not say when it compiled: what it did is in loading or in the warm-up"
 /* The repeats of the block differ in what was computed or put out: no energy per token. */
 bool report_work_is_unequal(const struct session *session, const struct block *block);

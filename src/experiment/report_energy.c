@@ -22,6 +22,8 @@ static struct account_run run_of(const struct experiment *x)
         .ticks = {block->at.tick0, block->at.tick1},
         .options = block_options(&x->inputs, block),
         .load = stretch_of(&x->session.load, NULL),
+        .compile = {.t0_ns = x->session.loaded.compile_t0_ns, .t1_ns = x->session.loaded.compile_t1_ns,
+                    .reason = NOT_SAID_WHEN_COMPILED},
         .warmup = stretch_of(&x->warmup.at, NULL),
         .steady = {.t0_ns = x->steady.t0_ns, .t1_ns = x->steady.t1_ns, .reason = x->steady.reason},
         .idle_cold = stretch_of(&x->idle_cold.at, x->idle_cold.reason),

@@ -59,6 +59,8 @@ void report_timing(const struct experiment *x, struct result *r)
     const struct stretch *warmup = &x->warmup.at;
     put_window(&x->block, r);
     put_stretch(r, PART_TIMING_LOAD, &session->load, "the adapter gave no times");
+    result_put_stretch(r, PART_TIMING_COMPILE, session->loaded.compile_t0_ns, session->loaded.compile_t1_ns,
+                       NOT_SAID_WHEN_COMPILED);
     put_stretch(r, PART_TIMING_WARMUP, warmup, NO_WARMUP);
     result_put_stretch(r, PART_TIMING_STEADY, x->steady.t0_ns, x->steady.t1_ns, x->steady.reason);
     put_stretch(r, PART_TIMING_IDLE_COLD, &x->idle_cold.at, x->idle_cold.reason);
@@ -69,6 +71,10 @@ void report_timing(const struct experiment *x, struct result *r)
     double load_s = clock_seconds(session->load.t1_ns - session->load.t0_ns);
     double warmup_s = clock_seconds(warmup->t1_ns - warmup->t0_ns);
     result_set(r, METRIC_LOAD_TIME, quantity_of(session_status(session), load_s, "engine_stamps", NULL));
+    double compile_s = clock_seconds(session->loaded.compile_t1_ns - session->loaded.compile_t0_ns);
+    result_set(r, METRIC_COMPILE_TIME,
+               compile_s > 0 ? quantity_of(session_status(session), compile_s, "engine_stamps", NULL)
+                             : quantity_absent(NOT_SAID_WHEN_COMPILED));
     result_set(r, METRIC_WARMUP_TIME,
                warmup->t1_ns ? quantity_of(QUANTITY_MEASURED, warmup_s, "monotonic_clock", NULL)
                              : quantity_absent(NO_WARMUP));

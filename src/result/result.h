@@ -91,6 +91,7 @@
     X(J_OUTPUT_NET, "joules_per_output_token_net", "energy", "J/token", "energy net of context idle, over output tokens") \
     X(TAIL, "tail_energy_j", "energy", "J", "energy above the settled level after the last token; not in energy_j")    \
     X(LOAD_ENERGY, "load_energy_j", "energy", "J", "energy of loading the model; not in energy_j")                     \
+    X(COMPILE_ENERGY, "compile_energy_j", "energy", "J", "energy of what was compiled while loading, where the adapter says when; a part of load_energy_j") \
     X(WARMUP_ENERGY, "warmup_energy_j", "energy", "J", "energy of the warm-up; not in energy_j")                       \
     X(STEADY_ENERGY, "steady_energy_j", "energy", "J", "gross energy of the steady state, a part of energy_j")         \
     X(STEADY_J_OUTPUT, "steady_joules_per_output_token", "energy", "J/token",                                          \
@@ -116,6 +117,7 @@
     X(WINDOW, "window_s", "time", "s",                                                                                 \
       "length of the measured window: work released to last token of the last request, without the meter's own pauses")\
     X(LOAD_TIME, "load_s", "time", "s", "time to load the model")                                                      \
+    X(COMPILE_TIME, "compile_s", "time", "s", "time of compiling while loading; a part of load_s")                     \
     X(WARMUP_TIME, "warmup_s", "time", "s", "time of the warm-up")                                                     \
     X(REPEATS, "repeats", "time", "1", "how often the work was repeated back to back inside the window")               \
     X(CPU_OUTPUT, "cpu_s_per_output_token", "work", "s/token",                                                         \

@@ -57,6 +57,30 @@ def test_a_figure_that_is_computed_is_no_measurement(record):
     assert metric(r, "weights_mb")["status"] == "measured"
 
 
+COMPILES = ('"t1_ns": now(), "quiescent": True}', '"compile": self.compiled(), "t1_ns": now(), "quiescent": True}')
+
+
+@pytest.mark.parametrize("from_s", [0, -1])
+def test_what_is_compiled_while_loading_stands_apart(record, llem, tmp_path, from_s):
+    compiled = ("    def on_shutdown(self):", "    def compiled(self):\n        t0 = now()\n        while now() < t0 + 200000000: pass\n"
+                f'        return {{"t0_ns": t0 + {from_s * 10**9}, "t1_ns": now()}}\n\n    def on_shutdown(self):')  # fmt: skip
+    if from_s:
+        with pytest.raises(AssertionError, match="'compile' does not lie within loading"):
+            record(COMPILES, compiled)
+        return
+    r = record(COMPILES, compiled, **{"energy.modelled": True})
+    at, load = r["timing"]["compile"], r["timing"]["load"]
+    assert load["t0_ns"] < at["t0_ns"] < at["t1_ns"] <= load["t1_ns"]
+    assert 0.2 <= metric(r, "compile_s")["value"] == pytest.approx((at["t1_ns"] - at["t0_ns"]) / 1e9)
+    assert 0 < metric(r, "compile_energy_j")["value"] <= metric(r, "load_energy_j")["value"]
+
+
+def test_an_adapter_that_does_not_say_when_it_compiled(record):
+    r = record(SAYS)
+    assert "does not say when it compiled" in metric(r, "compile_s")["reason"]
+    assert r["timing"]["compile"] is None
+
+
 @pytest.mark.parametrize("quiescent", [True, False])
 def test_an_engine_that_is_not_idle_after_loading(record, quiescent):
     r = record(('"t1_ns": now(), "quiescent": True}', f'"t1_ns": now(), "quiescent": {quiescent}}}'))

@@ -48,6 +48,7 @@ class Loaded:
     in_flight: int | None = None
     weights_bytes: int | None = None
     quiescent: bool = True
+    compile_ns: tuple[int, int] | None = None  # from when until when it compiled, within load
     facts: Mapping[str, Json] = field(default_factory=dict)
 
 

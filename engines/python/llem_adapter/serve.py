@@ -178,7 +178,8 @@ class Server:
                 "devices": list(loaded.devices) or None, "pids": list(loaded.pids) or [os.getpid()],
                 "prefix_cache": loaded.prefix_cache, "batch": loaded.batch, "in_flight": loaded.in_flight,
                 "weights_bytes": loaded.weights_bytes, "facts": dict(loaded.facts), "substitutions": load.substitutions,
-                "memory": dict(self.adapter.memory()), "t0_ns": t0_ns, "t1_ns": t1_ns, "quiescent": loaded.quiescent}
+                "memory": dict(self.adapter.memory()), "t0_ns": t0_ns, "t1_ns": t1_ns, "quiescent": loaded.quiescent,
+                "compile": loaded.compile_ns and {"t0_ns": loaded.compile_ns[0], "t1_ns": loaded.compile_ns[1]}}
 
     def on_tokenize(self, texts: list[Json], add_special: bool = True, parse_special: bool = False) -> dict[str, Json]:
         if not all(isinstance(text, str) for text in texts):
