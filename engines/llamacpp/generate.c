@@ -252,6 +252,8 @@ static size_t admit(struct llamacpp *l, struct slots *slots, const struct adapte
             continue;
         if (active > 0)
             llama_memory_seq_rm(memory, (llama_seq_id)s, -1, -1);
+        if (batch->joins) /* its place is free now: who waits for an answer sends the next request */
+            batch->requests[begun + n].queued_ns = now_ns;
         begin(l, slots, s, &batch->requests[begun + n++], now_ns);
     }
     return n;

@@ -312,6 +312,8 @@ static bool admit(struct adapter *a, struct sim *sim, struct adapter_batch *batc
     for (; *begun < batch->n_requests && active < most; active++) {
         struct adapter_request *r = &batch->requests[(*begun)++];
         r->scheduled_ns = now;
+        if (batch->joins) /* its place is free now: who waits for an answer sends the next request */
+            r->queued_ns = now;
         tokens += prefill_tokens(sim, r);
     }
     if (tokens == 0)
