@@ -10,12 +10,17 @@ static double duration(const struct energy_window *window)
     return clock_seconds(window->t1_ns - window->t0_ns);
 }
 
+static double power_of(const struct edges *e, size_t i)
+{
+    return (e->at[i + 1].c - e->at[i].c) / (e->at[i + 1].t - e->at[i].t);
+}
+
 /* Largest difference of the power of increments that lie within reach of t. */
 static double range_near(const struct edges *e, double t, double reach)
 {
     double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i + 1 < e->n; i++) {
-        double p = (e->at[i + 1].c - e->at[i].c) / (e->at[i + 1].t - e->at[i].t);
+        double p = power_of(e, i);
         if (e->at[i + 1].t < t - reach || e->at[i].t > t + reach)
             continue;
         low = MIN(low, p);
@@ -36,7 +41,7 @@ static double peak_of(const struct edges *e, double d)
 {
     double peak = NAN;
     for (size_t i = 0; i + 1 < e->n; i++) {
-        double p = (e->at[i + 1].c - e->at[i].c) / (e->at[i + 1].t - e->at[i].t);
+        double p = power_of(e, i);
         if (e->at[i].t >= 0 && e->at[i + 1].t <= d)
             peak = isfinite(peak) ? MAX(peak, p) : p;
     }
@@ -53,12 +58,15 @@ static void add_ends(struct answer *ret, const struct edges *e, const struct sen
     answer_add_shared(ret, STATS_RECTANGULAR, blur * range_near(e, d, reach));
 }
 
-/* Beyond the first and the last change of a counter nothing is known but that no more was drawn than at the most. */
-static bool reaches(const struct edges *e, const struct sensor *sensor, double d, struct answer *ret)
+/* Beyond the first and the last change of a counter nothing is known but that no more was drawn than at the most: the
+ * power next to it is the best guess, and as much as the most lies in the interval. */
+static bool reaches(const struct edges *e, const struct sensor *sensor, double d, double *ret_beyond_j,
+                    struct answer *ret)
 {
     double early = MAX(0, e->at[0].t - sensor->delay_mid);
     double late = MAX(0, d + sensor->delay_mid - e->at[e->n - 1].t);
     double most = MAX(1.5 * sensor->period, reading_slack(sensor)), highest = 0;
+    *ret_beyond_j = 0;
     if (sensor->modelled)
         return true;
     if (early > most || late > most) {
@@ -68,7 +76,8 @@ static bool reaches(const struct edges *e, const struct sensor *sensor, double d
         return false;
     }
     for (size_t i = 0; i + 1 < e->n; i++)
-        highest = MAX(highest, (e->at[i + 1].c - e->at[i].c) / (e->at[i + 1].t - e->at[i].t));
+        highest = MAX(highest, power_of(e, i));
+    *ret_beyond_j = early * power_of(e, 0) + late * power_of(e, e->n - 2);
     parts_add(&ret->parts, STATS_RECTANGULAR, (early + late) * highest, 0);
     return true;
 }
@@ -88,12 +97,12 @@ void edge_counter_estimate(const struct energy_channel *channel, const struct ed
                            const struct energy_window *window, struct answer *ret)
 {
     struct sensor sensor = sensor_seen(channel, edges);
-    double d = duration(window), shift = sensor.delay_mid;
+    double d = duration(window), shift = sensor.delay_mid, beyond_j;
     *ret = (struct answer){.method = ENERGY_METHOD_EDGE_COUNTER, .channel = channel};
     if (!usable(edges, d, ret) || !ends_are_read(channel, edges, window, &sensor, ret) ||
-        !reaches(edges, &sensor, d, ret))
+        !reaches(edges, &sensor, d, &beyond_j, ret))
         return;
-    ret->joules = edges_at(edges, d + shift) - edges_at(edges, shift);
+    ret->joules = edges_at(edges, d + shift) - edges_at(edges, shift) + beyond_j;
     answer_add_unit(ret, d, 0);
     add_ends(ret, edges, &sensor, d, 0.25);
     add_unseen(ret, edges, &sensor, d);
