@@ -176,6 +176,25 @@ class Worker:
         return True
 
 
+class Usage:
+    """A logger of the engine's statistics, and what makes it: remembers how full the KV cache was at most."""
+
+    def __init__(self) -> None:
+        self.most = 0.0
+
+    def __call__(self, config: Any, engine_index: int = 0) -> Usage:
+        return self
+
+    def record(self, scheduler_stats: Any = None, *others: Any, **more: Any) -> None:
+        self.most = max(self.most, getattr(scheduler_stats, "kv_cache_usage", 0.0))
+
+    def log_engine_initialized(self) -> None:
+        pass
+
+    def log(self) -> None:
+        pass
+
+
 # --- the event loop
 
 
@@ -361,8 +380,10 @@ class VLLM(Adapter):
         from vllm.v1.engine.async_llm import AsyncLLM
 
         async def start() -> Any:
-            return AsyncLLM.from_vllm_config(config, usage_context=context, enable_log_requests=False, disable_log_stats=False)
+            return AsyncLLM.from_vllm_config(config, usage_context=context, enable_log_requests=False, disable_log_stats=False,
+                                             stat_loggers=[self.usage])
 
+        self.usage = Usage()
         self.loop, watch = Loop(), Watch(lambda: below(os.getpid()) or [os.getpid()])
 
         def check() -> None:
@@ -476,6 +497,7 @@ class VLLM(Adapter):
         if prefix_cache and at(self.config, "cache_config.enable_prefix_caching"):
             emptied = bool(self.loop.call(self.llm.reset_prefix_cache()))
         if peak_memory:
+            self.usage.most = 0.0
             peak_memory = forget_peaks([os.getpid(), *self.pids]) and (self.on_cpu or all(self._ask("llem_reset_peak")))
         return emptied, peak_memory
 
@@ -483,7 +505,9 @@ class VLLM(Adapter):
         ranks = self._ask("llem_memory")
         figures: dict[str, Any] = dict(resident([os.getpid(), *self.pids]))
         cache = [rank["kv_cache"] for rank in ranks if rank["kv_cache"]]
-        figures["kv_cache_bytes"] = sum(cache) if cache else "this version of vLLM does not say"
+        unknown = "this version of vLLM does not say"
+        figures["kv_cache_bytes"] = sum(cache) if cache else unknown
+        figures["kv_used_peak_bytes"] = int(self.usage.most * sum(cache)) if cache else unknown
         if self.on_cpu:
             why = "PyTorch keeps no account of its memory on the CPU"
             return {**figures, "peak_bytes": why, "reserved_peak_bytes": why, "device_bytes": "the model is on the CPU",

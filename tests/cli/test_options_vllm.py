@@ -152,6 +152,8 @@ def test_memory_is_the_most_of_any_rank(runs, build_dir):
     record = study.result()
     assert metric(record, "peak_memory_mb")["value"] == 0.005
     assert metric(record, "weights_mb")["value"] == 0.002
+    assert metric(record, "kv_cache_mb")["value"] == 0.001
+    assert metric(record, "kv_cache_used_mb")["value"] == 0.0005
 
 
 def test_memory_of_the_cpu_is_absent_with_the_reason(runs):

@@ -9,9 +9,10 @@ from ...noting import has, note
 
 class AsyncLLM:
     @classmethod
-    def from_vllm_config(cls, config, usage_context, enable_log_requests, disable_log_stats):
+    def from_vllm_config(cls, config, usage_context, enable_log_requests, disable_log_stats, stat_loggers):
         self = cls()
         self.config, self.seen = config, set()
+        self.loggers = [factory(config, 0) for factory in stat_loggers]
         if has("hangs"):
             time.sleep(3600)
         if has("fails"):
@@ -50,6 +51,8 @@ class AsyncLLM:
             stats.last_token_ts = now
             n = min(sizes[min(out, len(sizes) - 1)], end - out)
             out += n
+            for logger in self.loggers:
+                logger.record(scheduler_stats=SimpleNamespace(kv_cache_usage=0.5 if out == 2 else 0.25), iteration_stats=None)
             stats.num_generation_tokens = out + (1 if has("miscounts") else 0)
             done = out == end
             reason = ("length" if out == params.max_tokens else "stop") if done else None
