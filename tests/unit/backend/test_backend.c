@@ -2,6 +2,8 @@
 /* Descriptors of engines: what is read, what is refused and where, and which of several engines of a name counts. */
 #include "backend/backend.h"
 
+#include "base/install.h"
+
 #include "version.h"
 
 #include <math.h>
@@ -490,7 +492,8 @@ static void write_program(const char *path)
 
 static void test_command(void)
 {
-    put_engine("commands", "own", ", \"command\": [\"{dir}/run\", \"--at={dir}\"]");
+    put_engine("commands", "own", ", \"command\": [\"{dir}/run\", \"--at={dir}\", "
+                                  "\"--with={engines}/python\"]");
     put_engine("commands", "snake", ", \"python\": {\"least\": \"3.9\", \"variable\": \"LLEM_TEST_PYTHON\"}, "
                                     "\"command\": [\"{python}\", \"{dir}/run\"]");
     put_engine("commands", "bare", "");
@@ -510,6 +513,9 @@ static void test_command(void)
     g_autofree char *at = g_strdup_printf("--at=%s/own", path);
     g_assert_cmpstr(argv[0], ==, run);
     g_assert_cmpstr(argv[1], ==, at);
+    g_autofree char *here = install_folder();
+    g_autofree char *with = g_canonicalize_filename("../libexec/llem/engines/python", here);
+    g_assert_cmpstr(argv[2] + strlen("--with="), ==, with);
     g_assert_cmpstr(backend_program(own, (const char *const *)argv), ==, run);
 
     write_program(script);
