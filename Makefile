@@ -3,6 +3,7 @@ PREFIX ?= /usr/local
 
 help:
 	@echo "make demo      install what is missing, build, measure a small real model, print the table"
+	@echo "make demo-engines  the same work on three engines: llama.cpp, PyTorch, vLLM (2 GB of packages first)"
 	@echo "make test      set-up, build and every test (LLEM_TEST_STRICT=1: unexpected skips fail)"
 	@echo "make build     set-up and build only: build/release/bin/llem"
 	@echo "make sim       build, and the simulated sensors with it (docs/simulators.md)"
@@ -23,6 +24,9 @@ build:
 demo: build
 	tools/demo.sh
 
+demo-engines: build
+	tools/demo-engines.sh
+
 sim: build
 	tools/build.sh release --target simulators
 
@@ -40,4 +44,4 @@ install: build
 clean:
 	rm -rf build
 
-.PHONY: help setup build sim demo test bench accuracy campaign install clean
+.PHONY: help setup build sim demo demo-engines test bench accuracy campaign install clean

@@ -55,12 +55,26 @@ static bool map_words(const struct exchange_map *map, char **words, const char *
     return true;
 }
 
-/* A text of which nobody knows whether it is a path, and those within a list or an object: what lies in a folder of the
- * map goes with it, all else stays. New reference. */
+/* A text that may be a path, or several as PATH has them: what lies in a folder of the map goes with it, all else
+ * stays. New string. */
+static char *map_guess(const struct exchange_map *map, const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ":", -1);
+    for (char **part = parts; *part; part++) {
+        char *inside = g_path_is_absolute(*part) ? inside_of(map, *part) : NULL;
+        if (!inside)
+            continue;
+        g_free(*part);
+        *part = inside;
+    }
+    return g_strjoinv(":", parts);
+}
+
+/* The same of a value, and of those within a list or an object. New reference. */
 static json_t *map_guesses(const struct exchange_map *map, json_t *value)
 {
     const char *text = json_string_value(value), *name;
-    g_autofree char *inside = text && g_path_is_absolute(text) ? inside_of(map, text) : NULL;
+    g_autofree char *inside = text ? map_guess(map, text) : NULL;
     json_t *item;
     size_t i;
     json_object_foreach(value, name, item)
