@@ -119,7 +119,7 @@ def test_stamps_of_a_gpu_are_those_of_the_monotonic_clock_and_nobody_waits_for_a
             assert len(stamps) == len(row["token_ids"]) == steps
             assert window["t0_ns"] < stamps[0] and stamps == sorted(stamps) and stamps[-1] <= window["t1_ns"]
             gaps = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
-            assert min(gaps) > 1.9e6  # a step of the stand-in takes 2 ms
+            assert min(gaps) > 0.5e6  # a step of the stand-in takes 2 ms; an anchor may be late on a busy machine
         assert outcome["merged_chunks"] == 0 and rows[0]["stamps_ns"] == rows[1]["stamps_ns"]
         waits[steps] = len(pytorch.noted()["cuda.synchronize"]) - before
     assert waits[3] == waits[30] <= 3
