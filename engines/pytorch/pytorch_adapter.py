@@ -203,7 +203,7 @@ class PyTorch(Adapter):
         self._sow()
         self.asked = self._device(load)
         self._check_cache(load.options)
-        dtype = getattr(torch, DTYPES[load.precision or "fp32"])
+        dtype = getattr(torch, load.options["dtype"] or DTYPES[load.precision or "fp32"])
         self.model = self._model(load, load.model_path, dtype, self._placement(load))
         self.device = next(self.model.parameters()).device
         self._check(load, dtype)

@@ -367,6 +367,11 @@ char *backend_environment(const struct backend *backend);
 bool backend_environment_make(const struct backend *backend, const struct backend_lock *lock,
                               const struct fetch_voice *voice, GError **error);
 
+/* The tables of docs/backends.md in Markdown, each between "<!-- table NAME -->" and "<!-- end -->": portable names,
+ * and of each engine what was retired and which rules were found out somewhere. engines: const struct backend *. New
+ * string. */
+char *backend_tables(const GPtrArray *engines);
+
 /* --- Which engines there are -------------------------------------------------------------------------------------- */
 
 /* Fields every engine shares that a descriptor may name, in rules, `when`, `replaces` and `cannot`. Room config holds

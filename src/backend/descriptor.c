@@ -151,6 +151,7 @@ static const struct member members[] = {
     {"owned", false, read_owned, 0, NULL},
     {"rules", false, read_rules, 0, NULL},
     {"retired", false, read_retired, 0, NULL},
+    {"equivalents", false, read_equivalents, 0, NULL},
     {"unheeded_env", false, read_unheeded, 0, NULL},
     {0},
 };
@@ -171,6 +172,7 @@ static struct backend *backend_new(const char *file, const char *folder)
     b->owned = g_array_new(FALSE, FALSE, sizeof(struct backend_argument));
     b->passed = g_array_new(FALSE, FALSE, sizeof(struct backend_argument));
     b->unheeded = g_array_new(FALSE, FALSE, sizeof(struct backend_unheeded));
+    b->equivalents = g_array_new(FALSE, FALSE, sizeof(struct equivalent));
     b->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     b->sections = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autofree char *name = g_path_get_basename(folder);
@@ -192,7 +194,7 @@ void backend_free(struct backend *b)
 {
     if (!b)
         return;
-    GArray *lists[] = {b->options, b->rules, b->cannot, b->retired, b->owned, b->passed, b->unheeded};
+    GArray *lists[] = {b->options, b->rules, b->cannot, b->retired, b->owned, b->passed, b->unheeded, b->equivalents};
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
         g_array_unref(lists[i]);
     g_hash_table_unref(b->by_name);

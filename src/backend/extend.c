@@ -108,7 +108,7 @@ static GHashTable *copy_names(GHashTable *names)
 struct backend *backend_extend(const struct backend *backend, struct backend_schema *schema)
 {
     struct backend *b = g_memdup2(backend, sizeof *backend);
-    GArray *shared[] = {b->rules, b->cannot, b->retired, b->owned, b->passed, b->unheeded};
+    GArray *shared[] = {b->rules, b->cannot, b->retired, b->owned, b->passed, b->unheeded, b->equivalents};
     for (size_t i = 0; i < G_N_ELEMENTS(shared); i++)
         g_array_ref(shared[i]);
     b->options = g_array_copy(backend->options);

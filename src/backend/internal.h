@@ -9,6 +9,11 @@ struct role {
     size_t n;
 };
 
+/* What an engine calls something that has a name of ours. */
+struct equivalent {
+    const char *name, *own; /* own: an option, another name of the engine's, or words */
+};
+
 /* Lists are arrays of the room's row types, in the order of the file; strings lie in `strings`. */
 struct backend {
     const char *name, *title, *summary, *remedy, *audited;
@@ -21,6 +26,7 @@ struct backend {
     GArray *retired; /* struct backend_retired */
     GArray *owned, *passed; /* struct backend_argument */
     GArray *unheeded;       /* struct backend_unheeded */
+    GArray *equivalents;    /* struct equivalent */
     bool passes_through;
     const char *passed_section;
 
@@ -126,6 +132,9 @@ void read_roles(struct reading *r, const struct doc_node *node, const struct mem
 void read_cannot(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_owned(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_pass_through(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
+/* True if a table of ours has a row of that name (tables.c). */
+bool equivalent_is_known(const char *name);
+void read_equivalents(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_unheeded(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_retired(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 

@@ -329,3 +329,27 @@ void read_unheeded(struct reading *r, const struct doc_node *node, const struct 
     (void)into;
     read_each(r, node, member->name, read_unheeded_row);
 }
+
+/* --- Equivalents ------------------------------------------------------------------------------------------------------------ */
+
+static void add_equivalent(struct reading *r, const char *name, const struct doc_node *node)
+{
+    struct equivalent row = {keep_text(r->backend, name), read_string(r, node, name)};
+    if (row.own)
+        g_array_append_val(r->backend->equivalents, row);
+}
+
+void read_equivalents(struct reading *r, const struct doc_node *node, const struct member *member, void *into)
+{
+    (void)into;
+    if (node->kind != DOC_MAP)
+        read_error(r, node, NULL, "%s: expected a mapping of our names to the engine's", member->name);
+    for (size_t i = 0; node->kind == DOC_MAP && i < node->n; i++) {
+        const struct doc_entry *entry = &node->entries[i];
+        bool list = entry->value->kind == DOC_LIST;
+        if (!equivalent_is_known(entry->key))
+            read_error(r, entry->value, NULL, "%s: there is no portable name '%s'", member->name, entry->key);
+        for (size_t k = 0; k < (list ? entry->value->n : 1); k++)
+            add_equivalent(r, entry->key, list ? entry->value->items[k] : entry->value);
+    }
+}

@@ -292,6 +292,21 @@ static int pull(int argc, char **argv)
     return CLI_OK;
 }
 
+static int reference(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    g_autoptr(GPtrArray) engines = g_ptr_array_new();
+    g_auto(GStrv) names = backend_names();
+    for (char **name = names; *name; name++) {
+        const struct backend *engine = backend_find(*name, NULL);
+        if (engine && backend_model(engine)->takes != BACKEND_TAKES_NONE) /* what runs no model compares with nothing */
+            g_ptr_array_add(engines, (void *)(uintptr_t)engine);
+    }
+    g_autofree char *text = backend_tables(engines);
+    cli_print("%s", text);
+    return CLI_OK;
+}
+
 static const struct cli_action actions[] = {
     {
         .name = "list",
@@ -345,6 +360,12 @@ static const struct cli_action actions[] = {
         .max = 1,
         .options = cli_schema_options,
         .run = cli_engine_schema,
+    },
+    {
+        .name = "reference",
+        .arguments = "",
+        .summary = "Print the tables of docs/backends.md (Markdown): portable names, retired ones, rules with their sources",
+        .run = reference,
     },
     {0},
 };

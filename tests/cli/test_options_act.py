@@ -274,6 +274,8 @@ PYTORCH = {
     "batch_size": ([1, 2, 4], "generate.rows", {}, []),
     "padding": (["longest", "max_length"], "generate.length", {**FOUR, "max_input_tokens": 8}, []),
     "max_batch_tokens": ([4, 8, 1000], "generate.rows", FOUR, []),
+    # the file has fp32 for precision; other types exclude it
+    "dtype": (["float32", "float16", "bfloat16"], "from_pretrained.dtype", {}, ["float16", "bfloat16"]),
     "attn_implementation": (["sdpa", "flash_attention_2", "flash_attention_3", "eager"], "from_pretrained.attn_implementation",
                             {"precision": "bf16"}, []),
     "torch_compile": ([False, True], "compile", {}, []),

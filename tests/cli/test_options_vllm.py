@@ -50,6 +50,8 @@ SPECIAL = {
     "engine.attention_backend": (["CPU_ATTN", "no_such"], "engine.attention_backend", {}, ["no_such"]),
     "engine.speculative_config": ([{"method": "suffix"}, {"method": "ngram"}], "engine.speculative_config", {}, [{"method": "ngram"}]),
     "engine.kv_cache_dtype": (["auto", "fp8", "nvfp4"], "engine.kv_cache_dtype", {"precision": "bf16"}, []),
+    # the file has fp32 for precision; other types exclude it
+    "engine.dtype": (["float32", "auto", "float16", "bfloat16"], "engine.dtype", {}, ["auto", "float16", "bfloat16"]),
     "engine.max_model_len": ([64, 128], "engine.max_model_len", {}, []),
 }
 

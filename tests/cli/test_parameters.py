@@ -199,3 +199,71 @@ def test_a_variable_that_is_heeded_no_more_is_warned_of(llem):
     assert done.returncode == 0
     assert "warning: TOY_KERNEL is set, and Toy since 0.9 does not look at it" in done.stderr
     assert "= write toy.kernel" in done.stderr
+
+
+VLLM = {"backend": "vllm", "model": "Qwen/Qwen3-0.6B", "n": 1}
+
+
+def check_vllm(llem, fields, *overrides):
+    """What stands in the file alone: the engine need not be here."""
+    return llem.run("config", "show", "--json", write(llem.folder / "v.yaml", {**VLLM, **fields}), *overrides)
+
+
+def test_swap_space_of_vllm(llem):
+    done = check_vllm(llem, {"vllm.engine.swap_space": 4})
+    assert done.returncode == 2
+    assert re.search(r"v\.yaml:\d+:\d+: error: unknown field 'vllm\.engine\.swap_space'", done.stderr)
+    assert "it had no effect in the V1 engine" in done.stderr and "cpu_offload_gb" in done.stderr
+    assert "| `vllm.engine.swap_space` | 0.18.0 |" in llem.ok("engine", "reference")
+
+
+def test_speculative_model_of_vllm(llem):
+    done = check_vllm(llem, {"passthrough_kwargs": {"speculative_model": "small"}})
+    assert done.returncode == 2
+    assert re.search(r"v\.yaml:\d+:\d+: error: unknown field 'vllm\.engine\.speculative_model'", done.stderr)
+    assert "write speculative_config: {model: …, num_speculative_tokens: …}" in done.stderr
+
+
+@pytest.mark.parametrize("fields, precision, options", [
+    ({"vllm.engine.dtype": "bfloat16"}, "bf16", {}),
+    ({"vllm.engine.dtype": "half"}, "fp16", {}),
+    ({"vllm.dtype": "float32"}, "fp32", {}),
+    ({"vllm.engine.dtype": "bfloat16", "precision": "bf16"}, "bf16", {}),
+    ({"vllm.engine.dtype": "auto"}, None, {"dtype": "auto"}),
+])
+def test_the_engine_s_own_word_for_precision(llem, fields, precision, options):
+    (cell,) = json.loads(check_vllm(llem, fields).stdout)
+    assert cell["config"].get("precision") == precision
+    assert {name: cell["config"]["vllm"]["engine"].get(name) for name in options} == options
+    if not precision:
+        return
+    (other,) = json.loads(check_vllm(llem, {"precision": precision}).stdout)
+    assert other["config_hash"] == cell["config_hash"]
+    assert re.search(r"v\.yaml:\d+:\d+, written as vllm.engine.dtype: \w+$", cell["origins"]["precision"])
+
+
+def test_both_and_different_is_an_error_at_its_line(llem):
+    done = check_vllm(llem, {"vllm.engine.dtype": "float16", "precision": "bf16"})
+    assert done.returncode == 2
+    assert re.search(r"v\.yaml:\d+:\d+: error: vllm\.engine\.dtype: float16 and precision: bf16 exclude each other",
+                     done.stderr)
+
+
+def test_torch_dtype_is_precision(llem):
+    done = llem.run("config", "show", "--json", write(llem.folder / "p.yaml", {
+        "backend": "pytorch", "model": "m", "n": 1, "pytorch.torch_dtype": "float16"}))
+    (cell,) = json.loads(done.stdout)
+    assert cell["config"]["precision"] == "fp16" and "pytorch.torch_dtype is called pytorch.dtype now" in done.stderr
+
+
+@pytest.mark.parametrize("fields, says", [
+    ({"attention_backend": "FLASH_ATTN"}, "FLASH_ATTN needs precision to be fp16 or bf16"),
+    ({"attention_backend": "FLEX_ATTENTION", "kv_cache_dtype": "fp8"}, "it reads no quantised cache"),
+    ({"max_num_batched_tokens": 4, "max_num_seqs": 8}, "max_num_batched_tokens must be at least vllm.engine.max_num_seqs"),
+    ({"max_num_batched_tokens": 1000, "max_model_len": 2000, "enable_chunked_prefill": False},
+     "without chunked prefill a step computes a whole prompt"),
+])
+def test_rules_between_parameters_of_vllm(llem, fields, says):
+    precision = "fp32" if fields.get("attention_backend") == "FLASH_ATTN" else "bf16"
+    done = check_vllm(llem, {"precision": precision, **{f"vllm.engine.{name}": value for name, value in fields.items()}})
+    assert done.returncode == 2 and says in done.stderr, done.stderr
