@@ -237,6 +237,14 @@ class Loop:
 # --- the adapter
 
 
+def end_with_parent() -> None:
+    """In EngineCore, which imports this file first: the kernel asks it to end when the adapter is gone, whoever killed it."""
+    import ctypes
+
+    if os.environ.get("LLEM_ADAPTER_PID") == str(os.getppid()):  # its workers watch it, not us
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: of the thread with the event loop, which does not end
+
+
 class VLLM(Adapter):
     name, version, engine = "llem-engine-vllm", "1", "vLLM"
     joins = True
@@ -525,7 +533,10 @@ class VLLM(Adapter):
         kill(below(os.getpid()))
 
 
+if __name__ == "__mp_main__":
+    end_with_parent()
 if __name__ == "__main__":
+    os.environ["LLEM_ADAPTER_PID"] = str(os.getpid())
     serve(VLLM())
     sys.stdout.flush()
     sys.stderr.flush()

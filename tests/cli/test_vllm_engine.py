@@ -88,10 +88,10 @@ def wait_for(condition, what, seconds=120):
         time.sleep(0.1)
 
 
-def assert_gone(adapter, seconds=10):
+def assert_gone(adapter, seconds=10, rest=2):
     """The adapter and all of its processes."""
     adapter.process.wait(seconds)
-    wait_for(lambda: not of_session(adapter.process.pid), "something of the engine is left", 2)
+    wait_for(lambda: not of_session(adapter.process.pid), "something of the engine is left", rest)
 
 
 @pytest.mark.slow
@@ -147,6 +147,16 @@ def test_what_it_answers_and_says(spoken, vllm):
     assert vllm.shared
     os.killpg(spoken.process.pid, signal.SIGTERM)
     assert_gone(spoken)
+
+
+@pytest.mark.slow
+def test_it_ends_when_nobody_is_left_to_end_it(spoken, vllm):
+    """The adapter is killed, and there is no worker with a ladder."""
+    begin_load(spoken, vllm.model)
+    loaded = spoken.reply(150)
+    note_shared(vllm, loaded["pids"])
+    spoken.process.kill()
+    assert_gone(spoken, rest=15)
 
 
 def version_of(python):
