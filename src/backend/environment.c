@@ -125,8 +125,8 @@ static bool install(const struct making *m, GError **error)
 {
     g_autofree char *python = g_build_filename(m->folder, "bin", "python", NULL);
     const char *const argv[] = {python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
-                                "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--no-compile",
-                                "--require-hashes", "-r", m->lock->path, NULL};
+                                "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
+                                m->lock->path, NULL};
     return fetch_run(argv, LLEM_ERROR_MISSING,
                      "the packages cannot be had as they are pinned (pip asks the indexes it is set up with)", error);
 }

@@ -17,6 +17,8 @@ FRANCE = [504, 3575, 282, 4649, 314]  # "The capital of France is"
 # What a loop of forward passes and argmax says to it in fp32: token 2 ends a text, and is a token like others here.
 REFERENCE = [7042, 30, 198, 198, 504, 2988, 314, 42, 216, 34, 32, 33, 40, 29, 32, 33, 29, 34, 34, 216, 33, 34, 42, 33, 34, 42, 37, 35, 30,
              2, 198, 1]
+pytestmark = pytest.mark.engines
+
 TINY = """
 import sys, torch
 from transformers import LlamaConfig, LlamaForCausalLM
