@@ -26,7 +26,7 @@ def test_list_tells_how_to_get_each_form(llem):
 def test_list_as_json(llem):
     models = json.loads(llem.ok("model", "list", "--json"))
     forms = {form["form"]: form for form in models[0]["forms"]}
-    assert set(forms) == {"q4_1", "q4_0", "q8_0", "f16", "bf16", "f32"}
+    assert set(forms) == {"q4_1", "q4_0", "q8_0", "f16", "bf16", "f32", "folder"}
     assert forms["bf16"]["precision"] == "bf16" and "quantization" not in forms["bf16"]
     assert forms["q4_1"]["derived"] is False and forms["f32"]["derived"] is True
     assert not any(form["present"] for form in forms.values())
@@ -36,7 +36,7 @@ def test_list_as_json(llem):
 def test_unknown_names_are_usage_errors(llem):
     for arguments, words in [
         (["pull", "smollm2-135m-instrukt"], f"did you mean '{MODEL}'"),
-        (["pull", MODEL, "--form", "q5"], "expected one of q4_1, q4_0, q8_0, f16, bf16, f32, all"),
+        (["pull", MODEL, "--form", "q5"], "expected one of q4_1, q4_0, q8_0, f16, bf16, f32, folder, all"),
         (["push", MODEL], "no action 'push'; did you mean 'pull'?"),
         (["list", "too", "many"], "too many arguments"),
     ]:

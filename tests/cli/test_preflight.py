@@ -46,7 +46,7 @@ def test_an_interpreter_without_the_engine(llem, tmp_path, way):
     path.write_text("model: smollm2-135m-instruct\nsweep: {random_seed: [1, 2, 3]}\n")
     done = llem.run(*way, path)
     assert done.returncode == 2
-    assert done.stderr.count("has no torch, transformers; install torch") == 1
+    assert done.stderr.count("has no torch, transformers; `llem engine pull pytorch`") == 1
     assert "the file names no backend, so it is pytorch" in done.stderr
     written = llem.run(*way, path, "backend=pytorch")
     assert "command line 'backend=pytorch': error: pytorch cannot start on this machine: " in written.stderr

@@ -18,6 +18,7 @@ PYTHON = """\
 #!/bin/sh
 case "$*" in
     *"-m timing"*) echo 'FAILED tests/cli/test_z.py::test_t - late'; exit 1;;
+    *"-m engines"*) echo 'FAILED tests/cli/test_e.py::test_m - unequal'; exit 1;;
     *"-m docker"*) echo 'FAILED tests/docker/test_c.py::test_d - left'; exit 1;;
     *pytest*) echo 'FAILED tests/cli/test_x.py::test_y - assert 1 == 2'; exit 1;;
 esac
@@ -57,7 +58,7 @@ def test_failed_tests_are_named_at_the_end(checkout):
     assert done.returncode == 1
     assert done.stdout.split("== failed tests\n")[1].splitlines() == [
         "release: unit.first", "release: unit.second", "pytest: tests/cli/test_x.py::test_y",
-        "pytest: tests/cli/test_z.py::test_t", "pytest: tests/docker/test_c.py::test_d",
+        "pytest: tests/cli/test_z.py::test_t", "pytest: tests/cli/test_e.py::test_m", "pytest: tests/docker/test_c.py::test_d",
     ]
 
 
