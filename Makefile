@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 
 help:
 	@echo "make demo      install what is missing, build, measure a small real model, print the table"
-	@echo "make demo-engines  the same work on three engines: llama.cpp, PyTorch, vLLM (2 GB of packages first)"
+	@echo "make demo-engines  the same work on three engines: llama.cpp, PyTorch, vLLM (fetches 400 MB of packages first)"
 	@echo "make test      set-up, build and every test (LLEM_TEST_STRICT=1: unexpected skips fail)"
 	@echo "make build     set-up and build only: build/release/bin/llem"
 	@echo "make sim       build, and the simulated sensors with it (docs/simulators.md)"

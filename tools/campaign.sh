@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 rounds=${LLEM_CAMPAIGN_N:-200}
 failed=0
+LLEM_TEST_ENGINES_PYTHON=$(tools/setup-engines.sh) && export LLEM_TEST_ENGINES_PYTHON
 
 LLEM_CAMPAIGN_N=$rounds build/venv/bin/python -m pytest -q -m "campaign and not docker" tests || failed=1
 # A round in containers takes seconds, not tenths of them.

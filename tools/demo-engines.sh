@@ -2,7 +2,7 @@
 # Three engines: brings their environment and the model as each of them takes it, then runs examples/engines.yaml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export LLEM_PYTHON=$PWD/build/venv/bin/python
+export LLEM_PYTHON=${LLEM_PYTHON:-$PWD/build/venv/bin/python}
 llem=build/release/bin/llem
 "$llem" engine pull vllm >/dev/null
 "$llem" model pull smollm2-135m-instruct --form f32

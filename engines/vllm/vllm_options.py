@@ -81,9 +81,11 @@ class Parameter:
     annotation: Any
     default: Json  # the engine's own
 
-    def option(self, row: Option | None) -> Option:
-        """As schema has it: engine.json says what is sensible, the installed engine what there is."""
+    def option(self, row: Option | None, renamed: set[tuple[str, str]]) -> Option:
+        """As schema has it: engine.json says what is sensible, the installed engine what there is. A word that llem takes
+        for another one is not needed."""
         kind, choices = shape(self.annotation)
+        choices = choices and [choice for choice in choices if (self.name, choice) not in renamed]
         ours = OURS.get(self.name, row.default if row else None)
         default = self.default if ours is None else ours
         if row is None:
@@ -148,14 +150,16 @@ class Parameters:
 
     def __init__(self, descriptor: str, engine_args: Any, sampling: Any) -> None:
         with open(descriptor, encoding="utf-8") as file:
-            owned = {row["name"] for row in json.load(file)["owned"]}
+            tree = json.load(file)
+        owned = {row["name"] for row in tree["owned"]}
+        renamed = {(row["option"], row["value"]) for row in tree["retired"] if "option" in row and "alias" in row}
         rows = {row.name: row for row in options_of(descriptor)}
         owned -= {name.rpartition(".")[2] for name in rows}
         found = [*engine_parameters(engine_args, owned), *sampling_parameters(sampling)]
         self.rows = rows
         self.of = {parameter.name: parameter for parameter in found}
         self.own = [row for row in rows.values() if "." not in row.name]  # the adapter's
-        self.options = [*self.own, *(p.option(rows.get(p.name)) for p in found)]
+        self.options = [*self.own, *(p.option(rows.get(p.name), renamed) for p in found)]
 
     def given(self, section: str, options: Mapping[str, Json]) -> dict[str, Any]:
         """The arguments of a section that are not what the engine takes anyway."""

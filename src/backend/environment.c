@@ -78,7 +78,9 @@ char *backend_lock_folder(const struct backend_lock *lock)
 static bool is_made(const char *folder, const struct backend_lock *lock)
 {
     g_autofree char *mark = g_build_filename(folder, MARK, NULL), *text = NULL;
-    return g_file_get_contents(mark, &text, NULL, NULL) && !strcmp(g_strchomp(text), lock->digest);
+    g_autofree char *python = g_build_filename(folder, "bin", "python", NULL); /* a link to one that may be gone */
+    return g_file_test(python, G_FILE_TEST_IS_EXECUTABLE) && g_file_get_contents(mark, &text, NULL, NULL) &&
+           !strcmp(g_strchomp(text), lock->digest);
 }
 
 char *backend_environment(const struct backend *b)
@@ -121,43 +123,49 @@ static bool fits_here(const struct making *m, GError **error)
 }
 
 /* What cannot be had as pinned ends it before anything is installed; the rarest package is the first of a list. */
-static bool install(const struct making *m, GError **error)
+static bool install(const struct making *m, const char *python, GError **error)
 {
-    g_autofree char *python = g_build_filename(m->folder, "bin", "python", NULL);
     const char *const argv[] = {python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
                                 "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
                                 m->lock->path, NULL};
     return fetch_run(argv, LLEM_ERROR_MISSING,
-                     "the packages cannot be had as they are pinned (pip asks the indexes it is set up with)", error);
+                     "the packages cannot be had as they are pinned (pip asks the indexes it is set up with; the CPU build "
+                     "of torch is in PyTorch's own, which PIP_EXTRA_INDEX_URL adds)",
+                     error);
 }
 
+/* The mark comes last, when its interpreter finds what the engine needs. */
+static bool fill(const struct making *m, GError **error)
+{
+    g_autofree char *python = g_build_filename(m->folder, "bin", "python", NULL);
+    g_autofree char *mark = g_build_filename(m->folder, MARK, NULL);
+    if (!fetch_run((const char *const[]){fetch_python_name(), "-m", "venv", m->folder, NULL}, LLEM_ERROR_MISSING,
+                   "no environment can be made (Debian and Ubuntu: apt-get install python3-venv)", error))
+        return false;
+    fetch_tell(m->voice, "fetching %" G_GINT64_FORMAT " packages", m->lock->n_packages);
+    return install(m, python, error) && python_fits(m->backend, python, error) &&
+           file_write_durable(mark, m->lock->digest, strlen(m->lock->digest), error);
+}
+
+/* Under the lock, so that nothing of another pull's is removed. */
 static bool make(const char *work, void *data, GError **error)
 {
     (void)work;
     const struct making *m = data;
     if (is_made(m->folder, m->lock))
         return true;
-    if (!fits_here(m, error) || !file_remove_tree(m->folder, error) ||
-        !fetch_run((const char *const[]){fetch_python_name(), "-m", "venv", m->folder, NULL}, LLEM_ERROR_MISSING,
-                   "no environment can be made (Debian and Ubuntu: apt-get install python3-venv)", error))
+    if (!fits_here(m, error) || !file_remove_tree(m->folder, error))
         return false;
-    fetch_tell(m->voice, "fetching %" G_GINT64_FORMAT " packages", m->lock->n_packages);
-    if (!install(m, error))
-        return false;
-    g_autofree char *mark = g_build_filename(m->folder, MARK, NULL);
-    return file_write_durable(mark, m->lock->digest, strlen(m->lock->digest), error);
+    if (fill(m, error))
+        return true;
+    file_remove_tree(m->folder, NULL);
+    return false;
 }
 
 bool backend_environment_make(const struct backend *b, const struct backend_lock *lock, const struct fetch_voice *voice,
                               GError **error)
 {
     g_autofree char *folder = backend_lock_folder(lock), *parent = g_path_get_dirname(folder);
-    if (is_made(folder, lock))
-        return true;
     struct making making = {b, lock, voice, folder};
-    if (fetch_apart(parent, lock->name, voice, make, &making, error))
-        return true;
-    if (!is_made(folder, lock))
-        file_remove_tree(folder, NULL);
-    return false;
+    return is_made(folder, lock) || fetch_apart(parent, lock->name, voice, make, &making, error);
 }

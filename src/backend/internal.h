@@ -152,3 +152,8 @@ void read_image(struct reading *r, const struct doc_node *node, const struct mem
 /* Names of variables whose values are in every result: none that tells of a secret. */
 void read_recorded(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
 void read_env(struct reading *r, const struct doc_node *node, const struct member *member, void *into);
+
+/* --- The interpreter (interpreter.c) ----------------------------------------------------------------------------- */
+
+/* True if an interpreter has the least version and finds the modules. Error: MISSING. */
+bool python_fits(const struct backend *backend, const char *python, GError **error);

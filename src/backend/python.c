@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The interpreter of an adapter that is a Python program: which it is, and whether it will do. */
+/* The interpreter of an adapter that is a Python program: which it is. */
 #include "backend/internal.h"
-
-#include <string.h>
-#include <sys/wait.h>
-
-#define SAID_BYTES 4096
 
 char *backend_find_python(const struct backend *b, GError **error)
 {
@@ -21,66 +16,11 @@ char *backend_find_python(const struct backend *b, GError **error)
     return found;
 }
 
-/* True if a version ("3.12.1") is not before another ("3.9"), number by number. */
-static bool is_at_least(const char *version, const char *least)
-{
-    g_auto(GStrv) have = g_strsplit(version, ".", -1), want = g_strsplit(least, ".", -1);
-    for (size_t i = 0; want[i]; i++) {
-        guint64 a = have[i] ? g_ascii_strtoull(have[i], NULL, 10) : 0, b = g_ascii_strtoull(want[i], NULL, 10);
-        if (a != b)
-            return a > b;
-        if (!have[i])
-            break;
-    }
-    return true;
-}
-
-static const char *last_line(char *text)
-{
-    g_strchomp(text);
-    const char *newline = strrchr(text, '\n');
-    return newline ? newline + 1 : text;
-}
-
-/* Prints its version, and those of the modules named that it does not find; none is imported, which takes seconds. */
-static const char looks[] = "import sys; from importlib.util import find_spec; print('.'.join(map(str, sys.version_info[:3])), "
-                            "*[m for m in sys.argv[1].replace(',', ' ').split() if not find_spec(m)])";
-
-/* What it prints, in words: its version, then each module that it lacks; NULL with the last line of what it said. */
-static char **look(const struct backend *b, const char *python, GError **error)
-{
-    const char *const argv[] = {python, "-c", looks, b->python.import ? b->python.import : "", NULL};
-    const struct spawn spawn = {.argv = argv, .env = b->env};
-    g_autofree char *out = NULL, *said = NULL;
-    int status;
-    if (!spawn_capture(&spawn, SAID_BYTES, &out, &said, &status, error))
-        return NULL;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return g_strsplit(g_strchomp(out), " ", -1);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: %s is no Python that works: %s; name another in %s",
-                b->name, python, last_line(said), b->python.variable);
-    return NULL;
-}
-
 bool backend_check_python(const struct backend *b, GError **error)
 {
     const char *instead = g_getenv(b->variable);
     if (!b->has_python || (instead && *instead))
         return true;
     g_autofree char *python = backend_find_python(b, error);
-    g_auto(GStrv) words = python ? look(b, python, error) : NULL;
-    if (!words)
-        return false;
-    if (!words[0] || !is_at_least(words[0], b->python.least)) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: %s is Python %s; %s is the least. Name another in %s",
-                    b->name, python, words[0], b->python.least, b->python.variable);
-        return false;
-    }
-    if (words[1]) {
-        g_autofree char *lacks = g_strjoinv(", ", words + 1);
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: %s has no %s; %s, or name another interpreter in %s",
-                    b->name, python, lacks, b->remedy, b->python.variable);
-        return false;
-    }
-    return true;
+    return python && python_fits(b, python, error);
 }

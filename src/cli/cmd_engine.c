@@ -284,6 +284,8 @@ static int pull(int argc, char **argv)
     if (!locks)
         return cli_fail(error);
     g_autofree char *there = backend_environment(backend);
+    if (there && option_dry_run)
+        say("it is there already", NULL);
     if (!there && !pull_first(backend, locks[0], &error))
         return cli_fail(error);
     g_autofree char *made = backend_environment(backend);
@@ -372,6 +374,6 @@ static const struct cli_action actions[] = {
 
 const struct cli_command cli_engine = {
     .name = "engine",
-    .summary = "List the engine adapters, hold one to the protocol, or ask one for its parameters",
+    .summary = "List the engines, bring what one needs, ask for its parameters, hold it to the protocol",
     .actions = actions,
 };

@@ -201,10 +201,19 @@ char *gates_describe(const struct field_info *info)
 
 /* --- Values without an effect ----------------------------------------------------------------------------------- */
 
+/* An option that was taken as the shared field it means. */
+static bool is_translated(const struct config *config, size_t option)
+{
+    size_t field = config->table->info[option].replaces;
+    const char *from = field == NO_FIELD ? NULL : config->values[field]->written_as;
+    g_autofree char *path = g_strconcat(config->table->rows[option].path, ":", NULL);
+    return from && g_str_has_prefix(from, path);
+}
+
 void config_mark_used(const struct config *config, bool *used)
 {
     for (size_t i = 0; i < config->table->n; i++)
-        used[i] |= config->applies[i];
+        used[i] |= config->applies[i] || is_translated(config, i);
 }
 
 void config_file_warn_unused(const struct config_file *file, const bool *used, struct diag *diag)

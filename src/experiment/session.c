@@ -83,7 +83,8 @@ static void name_processes(const struct session *session, const struct sensors *
 /* Where load.size goes beyond what the engine computes at once, requests would wait that are taken for under way. */
 static bool check_load(const struct inputs *in, const struct engine_loaded *loaded, GError **error)
 {
-    int64_t asked = (int64_t)inputs_in_flight(in);
+    size_t together = inputs_load(in) == CONFIG_LOAD_BATCH ? inputs_batch_size(in) : inputs_in_flight(in);
+    int64_t asked = (int64_t)MIN(together, in->exchange.prompts.n);
     if (loaded->in_flight == 0 || asked <= loaded->in_flight)
         return true;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,

@@ -38,12 +38,16 @@ static const char *last_lines(char *text, int n)
     return at;
 }
 
+/* What the user has set for other programs and would lead packages astray. */
+static const char *const apart[] = {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", NULL};
+
 char *fetch_ask(const char *const *argv, enum llem_error_code code, const char *what, GError **error)
 {
     g_autofree char *out = NULL, *err = NULL;
     g_autoptr(GError) spawn_error = NULL;
     int status;
-    struct spawn spawn = {.argv = argv, .death_signal = SIGTERM}; /* it ends when a signal ends llem alone, too */
+    /* It ends when a signal ends llem alone, too. */
+    const struct spawn spawn = {.argv = argv, .env = apart, .death_signal = SIGTERM};
     if (!spawn_capture(&spawn, LAST_BYTES, &out, &err, &status, &spawn_error)) {
         g_set_error(error, LLEM_ERROR, code, "%s: %s", what, spawn_error->message);
         return NULL;

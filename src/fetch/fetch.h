@@ -19,7 +19,8 @@ struct fetch_voice {
 };
 void fetch_tell(const struct fetch_voice *voice, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* Runs a command to its end. An error of `code` begins with `what` and quotes the last lines it said. */
+/* Runs a command to its end, without the variables that lead Python and pip to packages elsewhere. An error of `code`
+ * begins with `what` and quotes the last lines it said. */
 bool fetch_run(const char *const *argv, enum llem_error_code code, const char *what, GError **error);
 /* The same; what it printed (the last 16 KiB), or NULL. New string. */
 char *fetch_ask(const char *const *argv, enum llem_error_code code, const char *what, GError **error);

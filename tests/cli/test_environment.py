@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,34 @@ def test_it_is_made_once_and_in_use_from_then_on(llem, snake):
     assert (again.returncode, again.stdout.strip(), again.stderr) == (0, python, "")
     llem.env["SNAKE_PYTHON"] = sys.executable
     assert row(llem)["path"] == sys.executable
+
+
+def test_a_mark_alone_is_no_environment(llem, snake):
+    """What its interpreter was made of is gone: an upgrade of the system."""
+    snake()
+    python = Path(llem.run("engine", "pull", "snake", timeout=120).stdout.strip())
+    python.unlink()
+    assert "has no toyengine" in row(llem)["reason"]
+    again = llem.run("engine", "pull", "snake", timeout=120)
+    assert again.returncode == 0 and again.stdout.strip() == str(python) and python.exists()
+
+
+def test_what_is_set_for_other_programs_leads_no_package_astray(llem, snake):
+    snake()
+    llem.env |= {"PIP_TARGET": str(llem.folder / "elsewhere"), "PYTHONPATH": str(llem.folder / "wheels")}
+    made = llem.run("engine", "pull", "snake", timeout=120)
+    assert made.returncode == 0, made.stderr
+    del llem.env["PYTHONPATH"]
+    assert row(llem)["path"] == made.stdout.strip() and not (llem.folder / "elsewhere").exists()
+
+
+def test_packages_without_what_the_engine_needs_make_none(llem, snake):
+    snake()
+    descriptor = llem.folder / "engines" / "snake" / "engine.json"
+    descriptor.write_text(descriptor.read_text().replace('"import": "toyengine"', '"import": "toyengine, toyhelper"'))
+    done = llem.run("engine", "pull", "snake", timeout=120)
+    assert done.returncode == 1 and environments(llem) == []
+    assert "has no toyhelper" in done.stderr
 
 
 def test_another_content_is_refused_whole(llem, snake):

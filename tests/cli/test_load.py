@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import toy
 from studies import check_records, metric, the_study, write
 
 MODES = ["offline", "batch", "sequential", "closed_loop"]
@@ -140,3 +141,21 @@ def test_the_real_engine_in_every_mode(llem, run):
         assert r["workload"]["output_ids_sha256"] == records["sequential"]["workload"]["output_ids_sha256"], mode
     assert metric(records["closed_loop"], "in_flight_mean")["value"] > 2
     assert metric(records["closed_loop"], "steady_tokens_out")["value"] > 0
+
+
+@pytest.mark.parametrize("load, n, said", [
+    ({"mode": "batch", "size": 3}, 6, "load.size is 3, and toy as it is loaded computes 2 requests at once"),
+    ({"mode": "closed_loop", "size": 3}, 6, "load.size is 3, and toy as it is loaded computes 2 requests at once"),
+    ({"mode": "batch", "size": 2}, 6, None),
+    ({"mode": "offline"}, 6, None),
+])
+def test_more_at_once_than_the_engine_computes_is_no_load_of_that_size(llem, load, n, said):
+    """An engine that would divide the batch by itself says when it is loaded how many it computes together."""
+    program = toy.block("python").replace("weights_bytes=0)", "weights_bytes=0, in_flight=2)")
+    toy.install(llem, program=program, descriptor=lambda tree: tree.update(modes=["batch", "in_flight"]))
+    path = write(llem.folder / "s.yaml", {"backend": "toy", "model": "m", "n": n, "max_output_tokens": 2, "warmup.enabled": False,
+                                          "energy.modelled": False, **{f"load.{key}": value for key, value in load.items()}})
+    done = llem.run("run", path, "execution.n_cycles=1", "-o", llem.folder / "results")
+    assert done.returncode == (1 if said else 0), done.stderr
+    if said:
+        assert said in the_study(llem.folder / "results").error()["message"]

@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 from studies import check_records, metric, the_study
+from test_equal_work import IN, OUT, PROMPT, digest
 from test_simulators import drawn_j
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.campaign]
 
 PROGRAMS = ["llem-engine-llamacpp", "pytorch_adapter.py", "vllm_adapter.py", "VLLM::EngineCore", "VLLM::Worker"]
 LOADS = [{"type": "constant", "watts": 20}]
@@ -18,14 +19,15 @@ STUDY = {
     "warmup": {"n_warmup": 1, "max_prompts": 2}, "baseline": {"enabled": False}, "energy": {"max_repeats": 1},
     "llamacpp": {"type_k": "f32", "type_v": "f32"}, "pytorch": {"n_threads": 1}, "vllm": {"engine": {"enforce_eager": True}},
     "sweep": {"backend": ["llamacpp", "pytorch", "vllm"], "precision": ["fp32", "bf16"], "load.size": [1, 2]},
-    "execution": {"n_cycles": int(os.environ.get("LLEM_CAMPAIGN_N", "1"))},
+    "execution": {"n_cycles": 2 if "LLEM_CAMPAIGN_N" in os.environ else 1},
 }
 
 
 def test_the_matrix(engines, build_dir, tmp_path):
     engines.ok("model", "pull", STUDY["model"], "--form", "bf16", timeout=120)
     (tmp_path / "package.json").write_text(json.dumps({"packages": [{"load": LOADS}]}))
-    (tmp_path / "matrix.yaml").write_text(json.dumps(STUDY))
+    (tmp_path / "prompts.jsonl").write_text((json.dumps({"prompt": PROMPT}) + "\n") * 2)
+    (tmp_path / "matrix.yaml").write_text(json.dumps({**STUDY, "dataset": "prompts.jsonl"}))
     truth = tmp_path / "truth.csv"
     command = [build_dir / "bin" / "llem-rapl-sim", "--truth", truth, tmp_path / "package.json", tmp_path / "rapl", "--"]
     done = subprocess.run([*command, engines.program, "run", tmp_path / "matrix.yaml", "-o", tmp_path / "results"], env=engines.env,
@@ -37,12 +39,12 @@ def test_the_matrix(engines, build_dir, tmp_path):
     assert len(records) == 12 * STUDY["execution"]["n_cycles"] and study.states() == ["ok"] * len(records)
 
     # Equal work: the same token ids in and the same number out, of every cell; in float32 the same answers.
-    assert len({r["workload"]["input_ids_sha256"] for r in records}) == 1
+    assert {r["workload"]["input_ids_sha256"] for r in records} == {digest(IN, IN)}
     assert {tuple(r["workload"]["output_tokens"]) for r in records} == {(8, 8)}
     assert {metric(r, "tokens_in_computed")["value"] for r in records} == {metric(records[0], "tokens_in")["value"]}
     exact = [r for r in records if r["config"]["precision"] == "fp32"]
     assert len(exact) * 2 == len(records)
-    assert len({r["workload"]["output_ids_sha256"] for r in exact}) == 1
+    assert {r["workload"]["output_ids_sha256"] for r in exact} == {digest(OUT[:8], OUT[:8])}
     assert "Unequal work" not in done.stdout
 
     # Joules of the tree, and the truth in nearly all of the intervals.

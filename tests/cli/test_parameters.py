@@ -254,6 +254,7 @@ def test_torch_dtype_is_precision(llem):
         "backend": "pytorch", "model": "m", "n": 1, "pytorch.torch_dtype": "float16"}))
     (cell,) = json.loads(done.stdout)
     assert cell["config"]["precision"] == "fp16" and "pytorch.torch_dtype is called pytorch.dtype now" in done.stderr
+    assert "has no effect" not in done.stderr
 
 
 @pytest.mark.parametrize("fields, says", [

@@ -17,6 +17,7 @@ from test_equal_work import IN, OUT
 pytestmark = pytest.mark.engines
 
 FOLDER = ROOT / "engines" / "vllm"
+VICTIMS = ["core", "worker", "adapter"]  # each costs two starts: all of them in the long form alone
 OPTIONS = {"engine": {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 8}}
 
 
@@ -195,7 +196,8 @@ def test_a_start_can_be_aborted(spoken, vllm):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["adapter", "worker", "core"])
+@pytest.mark.campaign
+@pytest.mark.parametrize("victim", VICTIMS if "LLEM_CAMPAIGN_N" in os.environ else VICTIMS[:1])
 def test_whoever_is_killed_in_mid_run_nothing_is_left(vllm, tmp_path, victim):
     """By SIGKILL, while it generates: the adapter, llem's own worker, or the engine's core."""
     path = write(tmp_path / "s.yaml", {"model": str(vllm.model), "backend": "vllm", "precision": "fp32", "n": 1, "max_input_tokens": 8,
