@@ -229,7 +229,7 @@ def test_what_an_engine_loads_while_it_works(docker, llem, tmp_path, inside, ver
     """A library in its folder, or among its other files, that the image's C library is too old for."""
     native = tmp_path / "native"
     native.mkdir()
-    folder = toy.install(llem, descriptor=lambda tree: tree.update(files=["{dir}", str(native)]))
+    folder = toy.install(llem, descriptor=lambda tree: tree["files"].append(str(native)))
     object_of((folder if inside else native) / "libfast.so", version)
     rows = doctor(llem, study(tmp_path, docker.image("python"), backend="toy", model="m"), 0 if state == "ok" else 1)
     assert rows["container.glibc"]["state"] == state, rows["container.glibc"]["found"]
