@@ -47,7 +47,6 @@ def cell(engines, tmp_path):
 CELLS = {
     "llamacpp": {"backend": "llamacpp", **EXACT},
     "pytorch": {"backend": "pytorch", "precision": "fp32", "pytorch.n_threads": 1},
-    "vllm": {"backend": "vllm", "precision": "fp32", "vllm.engine.enforce_eager": True, "vllm.engine.max_model_len": 1024},
 }
 
 
