@@ -78,8 +78,16 @@ def begin_load(adapter, model):
     return adapter.send("load", config=config, allow_substitution=False)
 
 
+def command_line(pid):
+    """That of a process; "" where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def named(leader, word):
-    return [pid for pid in of_session(leader) if word in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")]
+    return [pid for pid in of_session(leader) if word in command_line(pid)]
 
 
 def wait_for(condition, what, seconds=120):
@@ -206,7 +214,7 @@ def test_whoever_is_killed_in_mid_run_nothing_is_left(vllm, tmp_path, victim):
     llem = vllm.start("run", path, "-o", tmp_path / "r")
     wait_for(lambda: any("measure" in f.read_text() for f in (tmp_path / "r").rglob("progress.jsonl")), "it did not begin", 200)
     time.sleep(1)
-    ours = {Path(f"/proc/{p.pid}/cmdline").read_text(errors="replace"): p.pid for p in vllm.left_running()}
+    ours = {command_line(p.pid): p.pid for p in vllm.left_running()}
     leader = next(pid for line, pid in ours.items() if "vllm_adapter.py" in line and "resource_tracker" not in line)
     note_shared(vllm, of_session(leader))
     assert vllm.shared
