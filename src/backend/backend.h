@@ -351,6 +351,7 @@ const char *backend_program(const struct backend *backend, const char *const *ar
 struct backend_lock {
     char *path, *name, *digest; /* name: of the file, without ".txt"; digest: SHA-256 of the text */
     char *python, *machine;     /* "3.11", "x86_64" */
+    char *hint;                 /* where a package is that not every index has, or NULL */
     int64_t n_packages, fetch_bytes, disk_bytes;
 };
 bool backend_lock_read(const char *path, struct backend_lock *ret, GError **error);

@@ -20,6 +20,7 @@ void backend_lock_clear(struct backend_lock *lock)
     g_free(lock->digest);
     g_free(lock->python);
     g_free(lock->machine);
+    g_free(lock->hint);
     *lock = (struct backend_lock){0};
 }
 
@@ -51,6 +52,7 @@ bool backend_lock_read(const char *path, struct backend_lock *ret, GError **erro
                                  .digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, length),
                                  .python = headed(lines, "python"),
                                  .machine = headed(lines, "machine"),
+                                 .hint = headed(lines, "hint"),
                                  .fetch_bytes = headed_mb(lines, "fetch_mb"),
                                  .disk_bytes = headed_mb(lines, "disk_mb")};
     for (char **line = lines; *line; line++)
@@ -128,10 +130,10 @@ static bool install(const struct making *m, const char *python, GError **error)
     const char *const argv[] = {python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
                                 "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
                                 m->lock->path, NULL};
-    return fetch_run(argv, LLEM_ERROR_MISSING,
-                     "the packages cannot be had as they are pinned (pip asks the indexes it is set up with; the CPU build "
-                     "of torch is in PyTorch's own, which PIP_EXTRA_INDEX_URL adds)",
-                     error);
+    g_autofree char *what =
+        g_strdup_printf("the packages cannot be had as they are pinned (pip asks the indexes it is set up with%s%s)",
+                        m->lock->hint ? "; " : "", m->lock->hint ? m->lock->hint : "");
+    return fetch_run(argv, LLEM_ERROR_MISSING, what, error);
 }
 
 /* The mark comes last, when its interpreter finds what the engine needs. */

@@ -117,9 +117,10 @@ def test_another_content_is_refused_whole(llem, snake):
 
 
 def test_a_package_that_no_index_has(llem, snake):
-    snake(sha256="0" * 64)
+    snake(sha256="0" * 64, head=HEAD + "# hint ask the zoo\n")
     done = llem.run("engine", "pull", "snake", timeout=120)
     assert done.returncode == 1 and environments(llem) == []
+    assert "(pip asks the indexes it is set up with; ask the zoo)" in done.stderr
     assert "No matching distribution found for toyengine==1.0" in done.stderr
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import fake_torch
+import fakes
 
 from studies import check_records, metric, the_study, write
 
@@ -18,8 +18,8 @@ TEXTS = ["one two three four", "five", "six seven", "eight nine ten"]
 @pytest.fixture
 def run(llem, build_dir, tmp_path):
     """run(fields, words, status): the study of a run; run.noted(): what torch and transformers were given."""
-    llem.env["LLEM_PYTORCH_PYTHON"] = str(fake_torch.python(tmp_path))
-    model = fake_torch.model(tmp_path)
+    llem.env["LLEM_PYTORCH_PYTHON"] = str(fakes.python(tmp_path, "torch"))
+    model = fakes.model(tmp_path)
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in TEXTS))
     calls = tmp_path / "calls"
@@ -37,7 +37,7 @@ def run(llem, build_dir, tmp_path):
         check_records(llem, study)
         return study
 
-    go.noted = lambda: fake_torch.noted(calls)
+    go.noted = lambda: fakes.noted(calls)
     return go
 
 

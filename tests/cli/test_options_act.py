@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 
-import fake_torch
+import fakes
 import ggufs
 import pytest
 
@@ -241,10 +241,10 @@ def test_begin_of_text_that_only_the_engine_knows_of(llem, tmp_path):
 @pytest.fixture
 def noted(llem, build_dir, tmp_path):
     """noted(fields): what torch and transformers were given, name → list of values, or REFUSED and the words."""
-    runs = Runs(llem, tmp_path, {**QUICK, "backend": "pytorch", "model": str(fake_torch.model(tmp_path)), **prompts(tmp_path, *TEXTS)})
-    fake_torch.model(tmp_path, "small")
-    fake_torch.model(tmp_path, "smaller")
-    llem.env["LLEM_PYTORCH_PYTHON"] = str(fake_torch.python(tmp_path))
+    runs = Runs(llem, tmp_path, {**QUICK, "backend": "pytorch", "model": str(fakes.model(tmp_path)), **prompts(tmp_path, *TEXTS)})
+    fakes.model(tmp_path, "small")
+    fakes.model(tmp_path, "smaller")
+    llem.env["LLEM_PYTORCH_PYTHON"] = str(fakes.python(tmp_path, "torch"))
 
     def go(fields):
         calls = tmp_path / f"calls{runs.n}"
@@ -256,7 +256,7 @@ def noted(llem, build_dir, tmp_path):
         if done.returncode:
             assert done.returncode == 2 or study.states() == ["failed"], done.stderr
             return {REFUSED: [study.error()["message"] if study and study.runs else done.stderr]}
-        return fake_torch.noted(calls)
+        return fakes.noted(calls)
 
     return go
 

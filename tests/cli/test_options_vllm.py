@@ -8,8 +8,7 @@ import sys
 import time
 
 import adapters
-import fake_torch
-import fake_vllm
+import fakes
 import pytest
 from studies import metric
 from support import ROOT
@@ -23,8 +22,9 @@ TEXTS = ["a b", "c d e", "f g h i", "j"]
 @pytest.fixture
 def runs(llem, tmp_path):
     """Runs of four prompts on the stand-in."""
-    llem.env["LLEM_VLLM_PYTHON"] = str(fake_vllm.python(tmp_path))
-    fields = {**QUICK, "backend": "vllm", "model": str(fake_vllm.model(tmp_path)), "precision": "fp32", **prompts(tmp_path, *TEXTS)}
+    llem.env["LLEM_VLLM_PYTHON"] = str(fakes.python(tmp_path, "vllm"))
+    folder = str(fakes.model(tmp_path, tokenizer=True))
+    fields = {**QUICK, "backend": "vllm", "model": folder, "precision": "fp32", **prompts(tmp_path, *TEXTS)}
     return Runs(llem, tmp_path, fields)
 
 
@@ -39,7 +39,7 @@ def noted(runs, tmp_path):
         if done.returncode:
             assert done.returncode == 2 or study.states() == ["failed"], done.stderr
             return {REFUSED: [study.error()["message"] if study and study.runs else done.stderr]}
-        return fake_torch.noted(calls)
+        return fakes.noted(calls)
 
     return go
 
@@ -201,9 +201,9 @@ def test_what_vllm_no_longer_has_is_refused_with_what_to_write(runs, name, inste
 def starting(llem, tmp_path):
     """An adapter whose engine never comes up, with the load under way."""
     env = {"LLEM_FAKE_VLLM": "hangs"}
-    adapter = adapters.Spoken([fake_vllm.python(tmp_path), FOLDER / "vllm_adapter.py"], tmp_path, env=env, path=[FOLDER])
+    adapter = adapters.Spoken([fakes.python(tmp_path, "vllm"), FOLDER / "vllm_adapter.py"], tmp_path, env=env, path=[FOLDER])
     adapter.ok("hello", protocol=1)
-    adapter.send("load", config={"model_path": str(fake_vllm.model(tmp_path))})
+    adapter.send("load", config={"model_path": str(fakes.model(tmp_path, tokenizer=True))})
     time.sleep(1)
     yield adapter
     adapter.close()

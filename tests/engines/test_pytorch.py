@@ -8,7 +8,7 @@ import time
 import pytest
 
 import adapters
-import fake_torch
+import fakes
 
 from support import ROOT
 
@@ -18,7 +18,7 @@ PROMPTS = [([5, 6, 7, 8], 3, True), ([9], 3, True)]
 
 @pytest.fixture
 def model(tmp_path):
-    return fake_torch.model(tmp_path)
+    return fakes.model(tmp_path)
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def pytorch(tmp_path):
 
     def start(words="", **env):
         env = {"LLEM_FAKE_TORCH": words, "LLEM_TEST_RECORDING": str(calls), **env}
-        started.append(adapters.Spoken(["python3", ADAPTER], tmp_path, env, [fake_torch.FAKES]))
+        started.append(adapters.Spoken(["python3", ADAPTER], tmp_path, env, [fakes.folder_of("torch")]))
         return started[-1]
 
-    start.noted = lambda: fake_torch.noted(calls)
+    start.noted = lambda: fakes.noted(calls)
     yield start
     for spoken in started:
         spoken.close()
