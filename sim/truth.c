@@ -85,11 +85,17 @@ static unsigned find_segment(struct sim_trace *trace, int64_t t_ns)
         trace->grow(trace, trace->context);
     const struct sim_segment *s = (const struct sim_segment *)(void *)trace->segments->data;
     unsigned low = 0, high = trace->segments->len; /* s[low].start ≤ t < s[high].start */
-    if (trace->cursor < high && s[trace->cursor].start_ns <= t_ns) {
-        low = trace->cursor;
-        unsigned near = MIN(high, low + 16);
-        if (near == high || s[near].start_ns > t_ns)
-            high = near;
+    unsigned at = MIN(trace->cursor, high - 1);
+    if (s[at].start_ns <= t_ns) { /* near the last look-up more often than not: in steps that double */
+        unsigned step = 1;
+        for (low = at; low + step < high && s[low + step].start_ns <= t_ns; step *= 2)
+            low += step;
+        high = MIN(high, low + step);
+    } else {
+        unsigned step = 1;
+        for (high = at; step < high && s[high - step].start_ns > t_ns; step *= 2)
+            high -= step;
+        low = step < high ? high - step : 0;
     }
     while (high - low > 1) {
         unsigned middle = low + (high - low) / 2;

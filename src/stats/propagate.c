@@ -3,7 +3,7 @@
 #include "stats/stats.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 /* Box–Muller (1958). One of the pair is thrown away: no state between calls. */
 double stats_draw_normal(GRand *rng)
@@ -49,10 +49,35 @@ double stats_draw(const struct stats_component *component, GRand *rng)
     }
 }
 
-static int compare(const void *a, const void *b)
+/* Hoare's selection: the k-th in order comes to x[k], with none greater before it and none smaller behind. */
+static void put_rank(double *x, ptrdiff_t low, ptrdiff_t high, ptrdiff_t k)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    while (low < high) {
+        double pivot = x[low + (high - low) / 2];
+        ptrdiff_t i = low, j = high;
+        do {
+            while (x[i] < pivot)
+                i++;
+            while (pivot < x[j])
+                j--;
+            if (i <= j) {
+                double swapped = x[i];
+                x[i++] = x[j];
+                x[j--] = swapped;
+            }
+        } while (i <= j);
+        low = j < k ? i : low;
+        high = k < i ? j : high;
+    }
+}
+
+/* The same as of sorted values, which a sum of draws need not be for three of its quantiles. */
+static double quantile_of(double *x, size_t n, double p)
+{
+    ptrdiff_t k = (ptrdiff_t)floor(p * (double)(n - 1)), last = (ptrdiff_t)n - 1;
+    put_rank(x, 0, last, k);
+    put_rank(x, MIN(k + 1, last), last, k + 1); /* the least of those behind */
+    return stats_quantile_sorted(x, n, p);
 }
 
 static double one_draw(const struct stats_component *components, size_t n, stats_model *model, void *user,
@@ -75,10 +100,9 @@ struct stats_interval stats_propagate(const struct stats_component *components, 
         return interval;
     for (size_t i = 0; i < draws; i++)
         values[i] = one_draw(components, n, model, user, draw, rng);
-    qsort(values, draws, sizeof *values, compare);
-    interval.estimate = stats_quantile_sorted(values, draws, 0.5);
     interval.u = stats_sd(values, draws);
-    interval.low = stats_quantile_sorted(values, draws, 0.5 - level / 2);
-    interval.high = stats_quantile_sorted(values, draws, 0.5 + level / 2);
+    interval.estimate = quantile_of(values, draws, 0.5);
+    interval.low = quantile_of(values, draws, 0.5 - level / 2);
+    interval.high = quantile_of(values, draws, 0.5 + level / 2);
     return interval;
 }

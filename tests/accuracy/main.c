@@ -13,9 +13,11 @@
 #include "accuracy/strata.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,10 +82,10 @@ struct line {
     struct tally tally;
 };
 
-/* Every job-th stratum, one record into the pipe for each (far below PIPE_BUF: never torn). */
-static void work(const struct stratum *strata, size_t count, size_t job, enum spoil spoil, int out)
+/* The next stratum that nobody has begun, one record into the pipe for each (far below PIPE_BUF: never torn). */
+static void work(const struct stratum *strata, size_t count, atomic_size_t *next, enum spoil spoil, int out)
 {
-    for (size_t i = job; i < count; i += (size_t)jobs) {
+    for (size_t i; (i = atomic_fetch_add(next, 1)) < count;) {
         struct line line = {.index = i};
         stratum_run(&strata[i], trials, spoil, &line.tally);
         if (write(out, &line, sizeof line) != (ssize_t)sizeof line)
@@ -111,13 +113,14 @@ static bool gather(int in, struct tally *tallies, size_t count)
 static bool run_all(const struct stratum *strata, struct tally *tallies, size_t count, enum spoil spoil)
 {
     int ends[2];
-    if (pipe(ends) != 0)
-        g_error("pipe: %s", g_strerror(errno));
+    atomic_size_t *next = mmap(NULL, sizeof *next, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (next == MAP_FAILED || pipe(ends) != 0)
+        g_error("processes of the harness: %s", g_strerror(errno));
     fflush(NULL);
     for (int job = 0; job < jobs; job++) {
         if (fork() == 0) {
             close(ends[0]);
-            work(strata, count, (size_t)job, spoil, ends[1]);
+            work(strata, count, next, spoil, ends[1]);
         }
     }
     close(ends[1]);
@@ -126,6 +129,7 @@ static bool run_all(const struct stratum *strata, struct tally *tallies, size_t 
     int status;
     while (wait(&status) > 0)
         fine = fine && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    munmap(next, sizeof *next);
     return fine;
 }
 

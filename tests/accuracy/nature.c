@@ -318,6 +318,7 @@ void nature_break(struct nature *n, int64_t reset_ns, int64_t stuck_ns, int64_t 
     };
     sim_counting_free(n->counting);
     n->counting = sim_counting_new(n->board, &counter);
+    n->shows = false;
 }
 
 static void tell(struct nature *n)
@@ -462,11 +463,18 @@ void nature_clear(struct nature *n)
     g_array_unref(n->stamps);
 }
 
+/* What is read before the next update is what was read before. */
 int64_t nature_read(struct nature *n, int64_t t_ns)
 {
+    int64_t update;
+    sim_sensor_update_ns(&n->sensor, t_ns, &update);
+    if (n->shows && n->shown_update == update)
+        return n->shown;
     double value = n->kind->kind == METER_ENERGY ? sim_counting_read_j(n->counting, t_ns)
                                                  : sim_sensor_read_w(n->board, &n->sensor, t_ns);
-    return llround(value / n->info.scale);
+    n->shows = true;
+    n->shown_update = update;
+    return n->shown = llround(value / n->info.scale);
 }
 
 int64_t nature_next_ns(struct nature *n, int64_t t_ns)

@@ -116,6 +116,8 @@ struct nature {
     struct sim_board *board, *idle; /* what it draws; what it would draw without any work, or NULL */
     struct sim_sensor sensor;
     struct sim_counting *counting;
+    bool shows; /* of nature_read() */
+    int64_t shown_update, shown;
     struct sim_rng rng;
     int64_t from_ns; /* the board rests until the first window begins */
     double limit_w;   /* of the board */
