@@ -20,6 +20,8 @@ GENERATED = {"version.h"}
 # What the judge's nature may include, and what it may not name: the estimators' own.
 NATURE = {"accuracy/nature.h", "meter/channel.h", "sim/model.h"}
 ESTIMATORS = re.compile(r"\b(?:ENERGY|energy)_\w+")
+# Constants that the estimators define, whatever they are called: macros and enumerators.
+CONSTANTS = re.compile(r"^\s*#\s*define\s+([A-Z]\w+)|^\s+([A-Z][A-Z0-9_]+)\s*(?:=[^=]|,|$)", re.M)
 
 
 def read_table(text):
@@ -97,13 +99,15 @@ def dep_errors(root, rooms):
 
 def nature_errors(root):
     """Constants in common with the estimators would prove nothing of them."""
+    texts = [re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S) for path in sources(root / "src/energy")]
+    constants = {name for text in texts for pair in CONSTANTS.findall(text) for name in pair if name}
     for path in sorted((root / "tests/accuracy").glob("nature.*")):
         where = path.relative_to(root)
         for number, name in includes(path):
             if name not in NATURE:
                 yield f'{where}:{number}: includes "{name}"; the judge may include only {", ".join(sorted(NATURE))}'
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            for name in ESTIMATORS.findall(line):
+            for name in ESTIMATORS.findall(line) + [word for word in re.findall(r"\w+", line) if word in constants]:
                 yield f"{where}:{number}: names {name}, which is the estimators'"
 
 

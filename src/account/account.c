@@ -177,7 +177,7 @@ static void set_stretch(const struct setting *s, const struct energy_scope *scop
         return;
     }
     struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0, 0};
-    struct energy_options options = {.resolution = s->run->options.resolution};
+    struct energy_options options = {.draws = s->run->options.draws, .resolution = s->run->options.resolution};
     g_autoptr(owned_scopes) scopes =
         account_scopes(s->source, at->t0_ns - MARGIN_NS, at->t1_ns + MARGIN_NS, &at->ticks);
     g_auto(owned_estimate) e = {0};

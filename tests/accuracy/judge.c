@@ -2,8 +2,9 @@
 /*
  * The bands. With n trials the share covered scatters: a method that covers 95 % shows sd √(0.95·0.05/n) = 0.5 % at n
  * = 2,000 and 1.5 % at n = 200. The bands of the method (92.5 to 98.5 % a stratum, 93 to 97 % pooled) leave 5 sd at
- * 2,000 trials. With fewer trials they are widened by 3.9 sd of the band's own edge (one-sided 5·10⁻⁵ a band, so that
- * 100 bands together raise a false alarm once in 200 runs of new seeds; the seeds are fixed). p95 is widened
+ * 2,000 trials. With fewer than 1,000 they are widened by 3.9 sd of the band's own edge (one-sided 5·10⁻⁵ a band, so
+ * that 100 bands together raise a false alarm once in 200 runs of new seeds; the seeds are fixed). All rows of a sensor
+ * in a class are held to the same band together: what is a little off in each of them shows there. p95 is widened
  * likewise: its relative standard error at n = 200 is about 9 % for a normal error (√(p(1 − p)/n) / (x·f(x))), 3.9 of
  * them 35 %; the width of the whole median half-width is far steadier.
  */
@@ -13,6 +14,7 @@
 
 #define SIGMAS      3.9
 #define ALARMS_MOST 0.01
+#define P95_SLACK   1.35
 
 #define LEAST  0.925
 #define MOST   0.985
@@ -22,27 +24,33 @@
  * it. */
 #define NEARLY 0.85
 
-struct band {
-    double low, high;
+const char *const judge_class_words[] = {
+#define X(id, words, most, widest) words,
+    JUDGE_CLASS_ROWS(X)
+#undef X
+};
+static const struct {
+    double most, widest;
+} classes[] = {
+#define X(id, words, most, widest) {most, widest},
+    JUDGE_CLASS_ROWS(X)
+#undef X
 };
 
-static double slack(double share, int64_t n, bool widen)
+static bool few(int64_t n)
 {
-    return widen ? SIGMAS * sqrt(share * (1 - share) / (double)MAX(1, n)) : 0;
+    return n < BANDS_N;
 }
 
-/* Two-sided: T, W and lag are known or measured, nothing goes on after the work, and nothing keeps step with it. */
-static bool is_sharp(const struct stratum *s)
+static double slack(double share, int64_t n)
 {
-    return !stratum_is_tail(s) && s->sensor->known && !(s->sensor->partial && s->load >= NATURE_LOAD_LOCKED);
+    return few(n) ? SIGMAS * sqrt(share * (1 - share) / (double)MAX(1, n)) : 0;
 }
 
-/* Sensors that see everything and have no wider band of their own. (T2 is all gain: in the pool.) */
-static bool in_pool(const struct stratum *s)
+struct band judge_held(struct band band, int64_t n)
 {
-    if (s->test == TEST_TOTAL)
-        return s->sensor->known;
-    return is_sharp(s) && !s->sensor->partial && s->sensor->widest <= 0;
+    double high = band.high < 1 ? band.high + slack(band.high, n) : 1;
+    return (struct band){band.low - slack(band.low, n), MIN(1, high)};
 }
 
 enum judge_class judge_class_of(const struct stratum *s)
@@ -53,22 +61,33 @@ enum judge_class judge_class_of(const struct stratum *s)
         return CLASS_BEAT;
     if (!s->sensor->known)
         return CLASS_UNKNOWN;
-    return s->sensor->partial ? CLASS_PART : CLASS_FULL;
+    return s->sensor->fine ? CLASS_FINE : s->sensor->partial ? CLASS_PART : CLASS_FULL;
 }
 
 double judge_widest(const struct stratum *s)
 {
-    return !is_sharp(s) ? NAN : s->sensor->widest > 0 ? s->sensor->widest : s->sensor->partial ? 2.0 : 1.5;
+    return classes[judge_class_of(s)].widest;
 }
 
-static struct band band_of(const struct stratum *s, const struct tally *t, bool widen)
+struct band judge_class_band(enum judge_class class)
 {
-    bool two_sided = is_sharp(s) && s->sensor->widest <= 0;
-    struct band band = {LEAST, two_sided ? MOST : 1};
-    band.low -= slack(band.low, t->n, widen);
-    if (two_sided)
-        band.high += slack(band.high, t->n, widen);
-    return band;
+    return (struct band){LEAST, classes[class].most};
+}
+
+struct band judge_band(const struct stratum *s)
+{
+    return judge_class_band(judge_class_of(s));
+}
+
+bool judge_is_two_sided(const struct stratum *s)
+{
+    return s->test == TEST_STATISTICAL && judge_band(s).high < 1;
+}
+
+/* Sensors that see everything and have no wider band of their own. (T2 is all gain: in the pool.) */
+static bool in_pool(const struct stratum *s)
+{
+    return s->test == TEST_TOTAL ? s->sensor->known : judge_class_of(s) == CLASS_FULL;
 }
 
 static void miss(struct verdict *v, struct tally *t, const struct stratum *s, const char *what, double found,
@@ -80,16 +99,16 @@ static void miss(struct verdict *v, struct tally *t, const struct stratum *s, co
                            fault_names[s->fault], s->duration_s, what, found, low, high);
 }
 
-static void judge_coverage(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
+static void judge_coverage(const struct stratum *s, struct tally *t, struct verdict *v)
 {
-    double share = (double)t->covered / (double)MAX(1, t->answered), p95_slack = widen ? 1.35 : 1;
-    struct band band = band_of(s, t, widen);
+    double share = (double)t->covered / (double)MAX(1, t->answered);
+    struct band band = judge_held(judge_band(s), t->n);
     if (t->answered < t->n)
         miss(v, t, s, "answered", (double)t->answered, (double)t->n, (double)t->n);
     /* T2 and T3 are bands of the pool: a single load may sit anywhere in the wider band of a stratum */
     if (!(share >= band.low && share <= band.high))
         miss(v, t, s, "covered", share, band.low, band.high);
-    double widest = judge_widest(s) * p95_slack;
+    double widest = judge_widest(s) * (few(t->n) ? P95_SLACK : 1);
     if (s->test == TEST_STATISTICAL && isfinite(widest) && !(t->half <= widest * t->p95))
         miss(v, t, s, "half-width / p95", t->half / t->p95, 0, widest);
     if (!in_pool(s))
@@ -98,9 +117,9 @@ static void judge_coverage(const struct stratum *s, struct tally *t, bool widen,
     v->pooled_n[s->test] += t->answered;
 }
 
-static void judge_target(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
+static void judge_target(const struct stratum *s, struct tally *t, struct verdict *v)
 {
-    double target = stratum_target(s) * (widen ? 1.35 : 1);
+    double target = stratum_target(s) * (few(t->n) ? P95_SLACK : 1);
     if (isnan(target))
         return;
     v->targets++;
@@ -151,69 +170,103 @@ static void judge_flags(const struct stratum *s, struct tally *t, struct verdict
 /* Four phases of a pattern do not show how far the mean of four may be off. */
 #define FOUR_PHASES 0.80
 
-double judge_figure_least(const struct stratum *s, enum figure f)
+struct band judge_figure_band(const struct stratum *s, enum figure f)
 {
     bool locked = s->load == NATURE_LOAD_LOCKED, in_step = locked && s->shape == SHAPE_REPEATS;
+    double least = LEAST;
     switch (f) {
     case FIGURE_ENERGY:
-        return in_step ? FOUR_PHASES : LEAST;
+        least = in_step ? FOUR_PHASES : LEAST;
+        break;
     case FIGURE_NET: /* idle levels behind a warm-up hold what is left of its tail */
-        return stratum_is_tail(s) ? NAN : in_step ? FOUR_PHASES : LEAST;
+        least = stratum_is_tail(s) ? NAN : in_step ? FOUR_PHASES : LEAST;
+        break;
     case FIGURE_TAIL: /* a shelf that is longer than the guard looks like a board that has settled */
-        return NAN;
+        least = NAN;
+        break;
     default: /* no stamps tell of steps there */
-        return locked ? NAN : LEAST;
+        least = locked ? NAN : LEAST;
     }
+    return (struct band){least, 1};
 }
 
-/* Of half as many trials: always widened for their number. */
 static void judge_run(const struct stratum *s, struct tally *t, struct verdict *v)
 {
     for (int f = 0; f < FIGURE_COUNT; f++) {
         const struct figure_tally *g = &t->figures[f];
-        double low = judge_figure_least(s, f), found = (double)g->covered / (double)MAX(1, g->answered);
+        struct band band = judge_held(judge_figure_band(s, f), g->answered);
+        double found = (double)g->covered / (double)MAX(1, g->answered);
         g_autofree char *what = g_strdup_printf("%s, %s: covered", shape_names[s->shape], figure_names[f]);
-        if (isnan(low))
-            continue;
-        low -= slack(low, g->answered, true);
-        if (g->answered < t->n || found < low)
-            miss(v, t, s, what, found, low, 1);
+        if (isfinite(band.low) && (g->answered < t->n || found < band.low))
+            miss(v, t, s, what, found, band.low, 1);
     }
 }
 
-static void judge_steps(const struct stratum *s, struct tally *t, bool widen, struct verdict *v)
+struct band judge_steps_band(const struct stratum *s)
 {
     bool near = s->run.step.low < 1 && s->run.step.high > 1 && s->duration_s < 5;
-    double low = near ? NEARLY : LEAST;
+    return (struct band){near ? NEARLY : LEAST, 1};
+}
+
+static void judge_steps(const struct stratum *s, struct tally *t, struct verdict *v)
+{
+    struct band band = judge_held(judge_steps_band(s), t->n);
     double found = (double)t->covered / (double)MAX(1, t->answered);
     g_autofree char *what = g_strdup_printf("steps of %g to %g T, jitter %g: covered", s->run.step.low,
                                             s->run.step.high, s->run.jitter);
-    low -= slack(low, t->n, widen);
-    if (t->answered < t->n || found < low)
-        miss(v, t, s, what, found, low, 1);
+    if (t->answered < t->n || found < band.low)
+        miss(v, t, s, what, found, band.low, 1);
 }
 
-static void judge_pool(enum test test, bool widen, struct verdict *v)
+static void judge_pool(enum test test, struct verdict *v)
 {
-    double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]), low = LEAST_POOLED, high = MOST_POOLED;
+    double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]);
+    struct band band = judge_held((struct band){LEAST_POOLED, MOST_POOLED}, v->pooled_n[test]);
     v->pooled[test] = share;
     if (test == TEST_FLAGS || v->pooled_n[test] == 0)
         return;
-    low -= slack(low, v->pooled_n[test], widen);
-    high += slack(high, v->pooled_n[test], widen);
-    if (!(share >= low && share <= high))
+    if (!(share >= band.low && share <= band.high))
         g_string_append_printf(v->missed, "%s pooled: covered %.4g, band %.4g to %.4g\n", test_names[test], share,
-                               low, high);
+                               band.low, band.high);
 }
 
-void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret)
+bool judge_sensor(const struct stratum *strata, const struct tally *tallies, size_t count,
+                  const struct nature_kind *sensor, enum judge_class class, int64_t *ret_covered, int64_t *ret_n)
+{
+    *ret_covered = *ret_n = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct stratum *s = &strata[i];
+        if (s->test != TEST_STATISTICAL || s->sensor != sensor || judge_class_of(s) != class)
+            continue;
+        *ret_covered += tallies[i].covered;
+        *ret_n += tallies[i].answered;
+    }
+    return *ret_n > 0;
+}
+
+static void judge_sensors(const struct stratum *strata, struct tally *tallies, size_t count, struct verdict *v)
+{
+    int64_t covered, n;
+    for (size_t k = 0; k < nature_kind_count; k++)
+        for (int class = 0; class < CLASS_COUNT; class++) {
+            if (!judge_sensor(strata, tallies, count, &nature_kinds[k], class, &covered, &n))
+                continue;
+            double share = (double)covered / (double)n;
+            struct band band = judge_held(judge_class_band(class), n);
+            if (!(share >= band.low && share <= band.high))
+                g_string_append_printf(v->missed, "T1 %s, all rows (%s): covered %.4g, band %.4g to %.4g\n",
+                                       nature_kinds[k].name, judge_class_words[class], share, band.low, band.high);
+        }
+}
+
+void judge(const struct stratum *strata, struct tally *tallies, size_t count, struct verdict *ret)
 {
     *ret = (struct verdict){.missed = g_string_new(NULL)};
     for (size_t i = 0; i < count; i++) {
         if (strata[i].test == TEST_RUNS)
             judge_run(&strata[i], &tallies[i], ret);
         if (strata[i].test == TEST_STEPS)
-            judge_steps(&strata[i], &tallies[i], widen, ret);
+            judge_steps(&strata[i], &tallies[i], ret);
         if (strata[i].test >= TEST_RUNS)
             continue;
         judge_alarms(&strata[i], &tallies[i], ret);
@@ -221,9 +274,10 @@ void judge(const struct stratum *strata, struct tally *tallies, size_t count, bo
             judge_flags(&strata[i], &tallies[i], ret);
             continue;
         }
-        judge_coverage(&strata[i], &tallies[i], widen, ret);
-        judge_target(&strata[i], &tallies[i], widen, ret);
+        judge_coverage(&strata[i], &tallies[i], ret);
+        judge_target(&strata[i], &tallies[i], ret);
     }
+    judge_sensors(strata, tallies, count, ret);
     for (int test = 0; test < TEST_RUNS; test++)
-        judge_pool(test, widen, ret);
+        judge_pool(test, ret);
 }

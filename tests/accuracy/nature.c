@@ -59,7 +59,7 @@ const struct nature_kind nature_kinds[] = {
     {.name = "counter-20/10", .words = "counter, 20 ms, sees 10 of 20 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {20, 20}, .window_ms = {9, 11}, .delay_ms = {15, 100}, .rise_ms = {0, 30},
      .told_refresh_ns = 20 * MS, .told_window_ns = 10 * MS, .earlier = 4, .known = true, .partial = true,
-     .locks = 0.7, .widest = 4, MODERN},
+     .locks = 0.7, .fine = true, MODERN},
     {.name = "counter-100/25", .words = "counter, 100 ms, sees 25 of 100 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {100, 100}, .window_ms = {21, 29}, .delay_ms = {0, 100},
      .rise_ms = {0, 30}, .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .earlier = 4, .known = true,
@@ -116,7 +116,9 @@ static uint64_t draw_seed(struct nature *n)
 
 /* --- what the board draws ---------------------------------------------------------------------------------------- */
 
-#define IDLE_MOST_W 140
+#define IDLE_MOST_W  140
+#define LOAD_USUAL_W 380  /* the most of boards up to 700 W */
+#define LOAD_MOST    0.55 /* and as a share of the limit: a mean, in bursts half as much again */
 
 /* Drawn once a board, so that its windows are alike. */
 struct habit {
@@ -134,7 +136,8 @@ struct habit {
 static struct habit draw_habit(struct nature *n, enum nature_load load, enum nature_after after)
 {
     double period_s = (double)n->sensor.period_ns * 1e-9, beat_hz = 1 / uniform(n, 1, 6);
-    struct habit h = {.load = load, .after = after, .level_w = uniform(n, 150, 380)};
+    struct habit h = {.load = load, .after = after};
+    h.level_w = uniform(n, 150, MAX(LOAD_USUAL_W, LOAD_MOST * n->limit_w));
     h.swing = uniform(n, 0.05, 0.3);
     h.duty = uniform(n, 0.3, 0.7);
     h.step_s = log_uniform(n, 0.005, 0.120);
@@ -148,16 +151,17 @@ static struct habit draw_habit(struct nature *n, enum nature_load load, enum nat
     if (n->square_s > 0)
         h.square_s = n->square_s;
     n->square_s = h.square_s;
-    h.tail_w = after == NATURE_AFTER_SHELF ? uniform(n, 15, 26)
-               : after == NATURE_AFTER_DROP ? uniform(n, 15, 40)
-                                            : log_uniform(n, 0.5, 20);
+    double times = MAX(1, h.level_w / LOAD_USUAL_W); /* what is drawn more leaves more behind */
+    h.tail_w = times * (after == NATURE_AFTER_SHELF  ? uniform(n, 15, 26)
+                        : after == NATURE_AFTER_DROP ? uniform(n, 15, 40)
+                                                     : log_uniform(n, 0.5, 20));
     h.tail_s = after == NATURE_AFTER_SHELF  ? uniform(n, 1.75, 1.85)
                : after == NATURE_AFTER_DROP ? uniform(n, 0.5, 4)
                                             : log_uniform(n, 0.05, 20);
-    h.fast_w = uniform(n, 0, 7);
+    h.fast_w = times * uniform(n, 0, 7);
     h.fast_s = uniform(n, 0.15, 0.6);
     h.most_w = n->ceiling_w - IDLE_MOST_W;
-    h.slow_w = uniform(n, 1, 3);
+    h.slow_w = times * uniform(n, 1, 3);
     h.slow_s = uniform(n, 0.7, 3);
     return h;
 }
@@ -398,7 +402,7 @@ static void draw_limit(struct nature *n, uint64_t seed)
 {
     struct sim_rng rng = n->rng;
     n->rng = (struct sim_rng){seed ^ UINT64_C(0x94d049bb133111eb)};
-    n->limit_w = log_uniform(n, 350, 1400);
+    n->limit_w = log_uniform(n, 350, 2000);
     n->ceiling_w = n->limit_w * uniform(n, 1, 1.3);
     n->limit_told = uniform(n, 0, 1) < 2.0 / 3;
     n->rng = rng;

@@ -26,6 +26,7 @@
     X(BEAT, "beat", "a square wave that beats with the sensor's period within 1 to 6 s")                             \
     X(STEP, "step", "a square wave with steps and jitter of given size")
 
+/* Watts of boards up to 700 W; where the load is greater they are in proportion. */
 #define NATURE_AFTER_ROWS(X)                                                                                          \
     X(IDLE, "idle", "idle at once")                                                                                  \
     X(TAIL, "tail", "0.5 to 20 W that decay with 0.05 to 20 s")                                                         \
@@ -81,7 +82,7 @@ struct nature_kind {
     bool known;   /* T, W and lag are published or can be measured: the bands have two sides */
     bool partial; /* sees a part of the time: W < T */
     double locks;  /* share of loads in step that must be told; 0: 0.99. Polls at half of T see phases to half a step */
-    double widest; /* half-width over the p95 of errors that the band allows where it is sharp; 0: 1.5, partial 2 */
+    bool fine;     /* sees a part of each of its periods, which are as short as steps of the work */
 };
 extern const struct nature_kind nature_kinds[];
 extern const size_t nature_kind_count;

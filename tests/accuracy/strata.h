@@ -89,34 +89,51 @@ struct verdict {
     int64_t healthy, alarmed; /* trials of healthy strata, and of them those with an alarm */
     double alarmed_most;      /* share of the worst stratum */
 };
-/* What rows of T1 have in common, and is asked of them. */
+/* What rows of T1 have in common, the most of them that may be covered (1: no upper band), and the most that the median
+ * half-width may be over the p95 of the errors (NAN: no band). At least 92.5 % are covered everywhere. */
 #define JUDGE_CLASS_ROWS(X)                                                                                           \
-    X(FULL, "sees everything; T, W and lag known or measured", "92.5 to 98.5")                                       \
-    X(PART, "W < T; T, W and lag known or measured", "92.5 to 98.5")                                                 \
-    X(UNKNOWN, "T, W or lag unknown", "at least 92.5")                                                               \
-    X(BEAT, "W < T, in step or nearly", "at least 92.5")                                                             \
-    X(TAIL_KNOWN, "tail, shelf or drop; T, W and lag known or measured", "at least 92.5")                            \
-    X(TAIL, "tail, shelf or drop; T, W or lag unknown", "at least 92.5")
+    X(FULL, "sees everything; T, W and lag known or measured", 0.985, 1.5)                                           \
+    X(PART, "W < T; T, W and lag known or measured", 0.985, 2)                                                       \
+    X(FINE, "10 of 20 ms; T, W and lag known or measured", 1, 4)                                                     \
+    X(UNKNOWN, "T, W or lag unknown", 1, NAN)                                                                        \
+    X(BEAT, "W < T, in step or nearly", 1, NAN)                                                                      \
+    X(TAIL_KNOWN, "tail, shelf or drop; T, W and lag known or measured", 1, NAN)                                     \
+    X(TAIL, "tail, shelf or drop; T, W or lag unknown", 1, NAN)
 enum judge_class {
-#define X(id, words, band) CLASS_##id,
+#define X(id, words, most, widest) CLASS_##id,
     JUDGE_CLASS_ROWS(X)
 #undef X
         CLASS_COUNT
 };
+extern const char *const judge_class_words[CLASS_COUNT];
 enum judge_class judge_class_of(const struct stratum *stratum);
 /* The most that the median half-width may be over the p95 of the errors; NaN: no band. */
 double judge_widest(const struct stratum *stratum);
 
-/* Trials a stratum that the bands of the method are meant for. */
+struct band {
+    double low, high; /* 1: no upper one */
+};
+/* Of the share covered in a row of T1 or T2, and what n trials are held to (see judge.c). */
+struct band judge_band(const struct stratum *stratum);
+struct band judge_held(struct band band, int64_t n);
+/* Two sides, which need the most trials. */
+bool judge_is_two_sided(const struct stratum *stratum);
+/* The same for the rows of a sensor in a class together. covered, n: found. False where there are none. */
+bool judge_sensor(const struct stratum *strata, const struct tally *tallies, size_t count,
+                  const struct nature_kind *sensor, enum judge_class class, int64_t *ret_covered, int64_t *ret_n);
+struct band judge_class_band(enum judge_class class);
+/* Of a row of whole runs and one of its figures, and of a row of steps; low NaN: no band. */
+struct band judge_figure_band(const struct stratum *stratum, enum figure figure);
+struct band judge_steps_band(const struct stratum *stratum);
+
+/* Trials a row that the bands of the method are meant for: fewer widen them. */
 #define BANDS_N 1000
-/* Holds the tallies to the bands. widen: allow for the binomial scatter of n trials at 99.99 % (see judge.c). */
-/* The least share of a figure of a whole run that must be covered; NaN: no band. */
-double judge_figure_least(const struct stratum *stratum, enum figure figure);
-void judge(const struct stratum *strata, struct tally *tallies, size_t count, bool widen, struct verdict *ret);
+/* Holds the tallies to the bands. */
+void judge(const struct stratum *strata, struct tally *tallies, size_t count, struct verdict *ret);
 
 void report_table(const struct stratum *strata, const struct tally *tallies, size_t count,
                   const struct verdict *verdict);
 json_t *report_json(const struct stratum *strata, const struct tally *tallies, size_t count,
                     const struct verdict *verdict);
 char *report_markdown(const struct stratum *strata, const struct tally *tallies, size_t count,
-                      const struct verdict *verdict, int64_t n);
+                      const struct verdict *verdict, int64_t n, int64_t others);

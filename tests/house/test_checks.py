@@ -153,6 +153,14 @@ def test_layers_refuse(tree, path, text, complaint):
     assert any(complaint in error for error in errors), errors
 
 
+def test_the_judge_may_not_name_a_constant_of_the_estimators(tree):
+    tree("src/energy/e.c", "#define LIMIT_HIGHEST_W 1400\nenum slot {\n    SLOT_FIRST,\n    SLOT_LAST\n};\n")
+    for name in ("LIMIT_HIGHEST_W", "SLOT_FIRST", "SLOT_LAST"):
+        errors = list(check_layers.nature_errors(tree("tests/accuracy/nature.c", f"int a = {name};\n")))
+        assert any(f"names {name}, which is the estimators'" in error for error in errors), errors
+    assert not list(check_layers.nature_errors(tree("tests/accuracy/nature.c", "#define LIMIT_W 2000\n")))
+
+
 def test_layers_read_the_real_table():
     rooms = check_layers.read_table((ROOT / "docs/architecture.md").read_text())
     assert list(rooms)[0] == "base" and list(rooms)[-1] == "cli"
