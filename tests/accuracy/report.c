@@ -69,6 +69,7 @@ static void add_figures(json_t *row, const struct stratum *s, const struct tally
         json_t *one = json_object();
         json_object_set_new(one, "answered", json_integer(g->answered));
         json_object_set_new(one, "covered", json_integer(g->covered));
+        json_object_set_new(one, "covered_or_told", json_integer(g->told));
         json_object_set_new(one, "error_p95", jsonx_real(g->p95));
         json_object_set_new(one, "error_mean", jsonx_real(g->bias));
         json_object_set_new(one, "half_width_median", jsonx_real(g->half));
@@ -133,9 +134,7 @@ json_t *report_json(const struct stratum *strata, const struct tally *tallies, s
 
 static void band_words(GString *page, struct band band)
 {
-    if (isnan(band.low))
-        g_string_append(page, "–");
-    else if (band.high < 1)
+    if (band.high < 1)
         g_string_append_printf(page, "%.1f to %.1f", 100 * band.low, 100 * band.high);
     else
         g_string_append_printf(page, "at least %.1f", 100 * band.low);
@@ -170,12 +169,8 @@ static const char runs_words[] =
     "  same work at the same time; the figures are the sums. What boards share is added linearly.\n"
     "- *four repeats with pauses* of up to a period before each but the first, as a run has them for sensors of W < T; the\n"
     "  pauses are in no figure.\n\n"
-    "Bands: at least 92.5 %, and no upper one: what boards share is taken for wholly shared, and a stretch without guards is as\n"
-    "wide as its ends may be. Repeats in step with the sensor: at least 80 %, for four phases do not show how far the mean of\n"
-    "four may be off. In brackets and without a band: `net` where the board cools slowly, since an idle level is taken while a\n"
-    "tail lasts; `tail`, since a shelf longer than the guard looks like a board that has settled, and a 1-s average shows the\n"
-    "work for a second more; loading and warm-up in step with the sensor, which nothing tells of there: without stamps of steps\n"
-    "no interval short of the whole range of the board would hold them. On every sensor of W < T they carry `phase_untold`.\n\n";
+    "Bands have no upper side: what boards share is taken for wholly shared, and a stretch without guards is as wide as its ends\n"
+    "may be. ";
 
 static const char steps_words[] =
     "## Phase lock over step, jitter and D: detection and false alarms\n\n"
@@ -185,7 +180,7 @@ static const char steps_words[] =
     "cell, in %: trials in step · of those, told by `phase_locked` · of the trials apart, flagged all the same (false alarms) ·\n"
     "of all, outside of their interval and without a flag · median half-width. The interval widens with what the readings leave\n"
     "open of a pattern, whether or not the flag is raised, so that the fourth figure is the one that matters. Band: intervals\n"
-    "hold the truth in at least 92.5 %; 85 % for steps within 5 % of T in one second, which beat once or less in it.\n\n";
+    "hold the truth in at least 92.5 %, of this N in ";
 
 static void describe_loads(GString *page)
 {
@@ -231,12 +226,29 @@ static void lock_cell(GString *page, const struct stratum *s, const struct tally
         g_string_append_printf(page, " %.1f", 100 * share(t->locked, t->n));
 }
 
+/* What each duration of a row is held to; all of them together, and what those are held to. */
+static void held_cells(GString *row, const struct stratum *strata, const struct tally *tallies, size_t count,
+                       const struct stratum *first)
+{
+    int64_t covered, n;
+    size_t at = (size_t)(first - strata);
+    g_string_append(row, " ");
+    band_words(row, judge_held(judge_band(first), tallies[at].n));
+    if (judge_together(strata, tallies, count, at, &covered, &n)) {
+        g_string_append_printf(row, " | %.2f | ", 100 * share(covered, n));
+        band_words(row, judge_held(judge_band(first), n));
+        g_string_append(row, " |");
+    } else {
+        g_string_append(row, " | | |");
+    }
+}
+
 static void line(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count,
                  const struct nature_kind *kind, int load, int after,
                  void (*cell)(GString *page, const struct stratum *s, const struct tally *t))
 {
     bool any = false;
-    const struct stratum *last = NULL;
+    const struct stratum *first = NULL;
     g_autoptr(GString) row = g_string_new(NULL);
     g_string_append_printf(row, "| %s | %s |", kind->words,
                            after == NATURE_AFTER_IDLE ? nature_load_names[load] : nature_after_names[after]);
@@ -250,13 +262,10 @@ static void line(GString *page, const struct stratum *strata, const struct tally
         if (s)
             cell(row, s, &tallies[s - strata]);
         g_string_append(row, " |");
-        last = s ? s : last;
+        first = first ? first : s;
     }
-    if (cell == coverage_cell && last) { /* the rows of all durations have one */
-        g_string_append(row, " ");
-        band_words(row, judge_held(judge_band(last), tallies[last - strata].n));
-        g_string_append(row, " |");
-    }
+    if (cell == coverage_cell && first)
+        held_cells(row, strata, tallies, count, first);
     if (any)
         g_string_append_printf(page, "%s\n", row->str);
 }
@@ -266,7 +275,7 @@ static void grid(GString *page, const struct stratum *strata, const struct tally
 {
     bool banded = cell == coverage_cell;
     g_string_append_printf(page, "| sensor | load | 1 s | 5 s | 30 s |%s\n|---|---|---|---|---|%s\n",
-                           banded ? " held to |" : "", banded ? "---|" : "");
+                           banded ? " held to | all | held to |" : "", banded ? "---|---|---|" : "");
     for (size_t k = 0; k < nature_kind_count; k++) {
         for (int load = 0; load < NATURE_LOAD_STEP; load++)
             line(page, strata, tallies, count, &nature_kinds[k], load, NATURE_AFTER_IDLE, cell);
@@ -276,14 +285,63 @@ static void grid(GString *page, const struct stratum *strata, const struct tally
     g_string_append(page, "\n");
 }
 
-/* Share covered, half-width and p95 of the errors of one figure, in %. */
-static void figure_cell(GString *page, const struct figure_tally *t, bool judged)
+/* Share covered, half-width and p95 of the errors of one figure, in %; in brackets, where a flag may speak for it, the
+ * share that is covered or told. */
+static void figure_cell(GString *page, const struct figure_tally *t, bool by_flag)
 {
-    if (t->answered == 0)
+    if (t->answered == 0) {
         g_string_append(page, " – |");
-    else
-        g_string_append_printf(page, judged ? " %.1f, ±%.2g, %.2g |" : " (%.1f), ±%.2g, %.2g |",
-                               100 * share(t->covered, t->answered), 100 * t->half, 100 * t->p95);
+        return;
+    }
+    g_string_append_printf(page, " %.1f", 100 * share(t->covered, t->answered));
+    if (by_flag)
+        g_string_append_printf(page, " (%.1f)", 100 * share(t->told, t->answered));
+    g_string_append_printf(page, ", ±%.2g, %.2g |", 100 * t->half, 100 * t->p95);
+}
+
+/* The first figure with this reason for another band, and all that share it, or with no reason. */
+static void reason_line(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count,
+                        const char *reason)
+{
+    bool shared[FIGURE_COUNT] = {false};
+    struct band asked = {NAN, 1};
+    int64_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        for (int f = 0; strata[i].test == TEST_RUNS && f < FIGURE_COUNT; f++) {
+            const char *why;
+            struct band band = judge_figure_band(&strata[i], f, &why);
+            if (g_strcmp0(why, reason) != 0)
+                continue;
+            shared[f] = true;
+            asked = band;
+            n = tallies[i].n;
+        }
+    g_string_append(page, "- ");
+    for (int f = 0, seen = 0; f < FIGURE_COUNT; f++)
+        if (shared[f])
+            g_string_append_printf(page, "%s`%s`", seen++ ? ", " : "", figure_names[f]);
+    g_string_append(page, ": ");
+    band_words(page, asked);
+    g_string_append_printf(page, " %% (of %" G_GINT64_FORMAT " runs ", n);
+    band_words(page, judge_held(asked, n));
+    g_string_append_printf(page, " %%)%s%s.\n", reason ? ": " : "", reason ? reason : "");
+}
+
+/* What figures are held to, and for each reason why some are not held to the usual. */
+static void run_bands(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
+{
+    g_autoptr(GPtrArray) reasons = g_ptr_array_new();
+    for (size_t i = 0; i < count; i++)
+        for (int f = 0; strata[i].test == TEST_RUNS && f < FIGURE_COUNT; f++) {
+            const char *why;
+            judge_figure_band(&strata[i], f, &why);
+            if (!g_ptr_array_find(reasons, why, NULL))
+                g_ptr_array_add(reasons, (gpointer)(uintptr_t)why);
+        }
+    g_string_append(page, "Asked of each figure, and why where it is not the usual:\n\n");
+    for (guint i = 0; i < reasons->len; i++)
+        reason_line(page, strata, tallies, count, reasons->pdata[i]);
+    g_string_append(page, "\n");
 }
 
 static void runs_text(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
@@ -301,7 +359,7 @@ static void runs_text(GString *page, const struct stratum *strata, const struct 
             continue;
         g_string_append_printf(page, "| %s | %s | %s |", s->sensor->words, load_of(s), shape_names[s->shape]);
         for (int f = 0; f < FIGURE_COUNT; f++)
-            figure_cell(page, &tallies[i].figures[f], isfinite(judge_figure_band(s, f).low));
+            figure_cell(page, &tallies[i].figures[f], judge_by_flag(s, f));
         g_string_append(page, "\n");
     }
     g_string_append(page, "\n");
@@ -325,6 +383,30 @@ static void steps_cell(GString *page, const struct tally *t)
     percent(page, " · ", k->told, k->in_step);
     percent(page, " · ", k->feared, k->apart);
     g_string_append_printf(page, " · %.1f · ±%.2g |", 100 * share(k->silent, t->n), 100 * t->half);
+}
+
+/* What rows of steps are held to: the usual, and a lower band where steps nearly meet the sensor. */
+static void step_bands(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
+{
+    struct band usual = {NAN, 1}, near = {NAN, 1};
+    int64_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strata[i].test != TEST_STEPS)
+            continue;
+        struct band band = judge_steps_band(&strata[i]);
+        n = tallies[i].n;
+        usual = isnan(usual.low) || band.low > usual.low ? band : usual;
+        near = isnan(near.low) || band.low < near.low ? band : near;
+    }
+    band_words(page, judge_held(usual, n));
+    g_string_append(page, " %");
+    if (near.low < usual.low) {
+        g_string_append_printf(page, "; for steps within\n5 %% of T in one second, which beat once or less in it, "
+                                     "%.1f %%, of this N ", 100 * near.low);
+        band_words(page, judge_held(near, n));
+        g_string_append(page, " %");
+    }
+    g_string_append(page, ".\n\n");
 }
 
 static void steps_text(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
@@ -416,24 +498,6 @@ static void summary(GString *page, const struct stratum *strata, const struct ta
     g_string_append(page, "\n");
 }
 
-/* The rows of a sensor in a class together: few of a hundred more or less in each row show here. */
-static void sensors(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
-{
-    int64_t covered, n;
-    g_string_append(page, "| sensor, all loads and durations | rows | trials | held to | covered % |\n"
-                          "|---|---|---|---|---|\n");
-    for (size_t k = 0; k < nature_kind_count; k++)
-        for (int class = 0; class < CLASS_COUNT; class++) {
-            if (!judge_sensor(strata, tallies, count, &nature_kinds[k], class, &covered, &n))
-                continue;
-            g_string_append_printf(page, "| %s | %s | %" G_GINT64_FORMAT " | ", nature_kinds[k].words,
-                                   judge_class_words[class], n);
-            band_words(page, judge_held(judge_class_band(class), n));
-            g_string_append_printf(page, " | %.2f |\n", 100 * share(covered, n));
-        }
-    g_string_append(page, "\n");
-}
-
 static void verdict_text(GString *page, const struct verdict *v)
 {
     g_string_append_printf(page,
@@ -490,7 +554,6 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
                           "`beat` in one second,\n"
                           "  of which ten readings show less than a swing.\n\n");
     summary(page, strata, tallies, count);
-    sensors(page, strata, tallies, count);
     grid(page, strata, tallies, count, coverage_cell);
     g_string_append(page, "## Phase lock: `phase_locked` in % of the trials, of sensors that see a part of the time\n\n"
                           "`locked` keeps step with the sensor, `beat` nearly; the others have drawn steps, jitter and "
@@ -498,8 +561,10 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
                           "step by chance, the more often the shorter the work.\n\n");
     grid(page, strata, tallies, count, lock_cell);
     g_string_append(page, runs_words);
+    run_bands(page, strata, tallies, count);
     runs_text(page, strata, tallies, count);
     g_string_append(page, steps_words);
+    step_bands(page, strata, tallies, count);
     steps_text(page, strata, tallies, count);
     g_string_append(page, "## Boards drawn from the prior (T2), faults and phase lock (T5)\n\n"
                           "T2: gain and offset drawn from the declared prior, combined interval.\n"
@@ -515,9 +580,6 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
                           "The tests run the harness with sabotaged estimators (`--spoil naive | "
                           "no_guard | narrow | no_flags | alarms`): each must\n"
                           "miss a band. A run that misses one writes this page and ends with "
-                          "status 1, `make accuracy` with it. The smoke of the\n"
-                          "tests uses N = 200; with fewer than 1,000 trials the bands are widened "
-                          "by 3.9 binomial standard deviations, the one\n"
-                          "of false alarms is not.\n");
+                          "status 1, `make accuracy` with it. The band of false\nalarms is not widened for N.\n");
     return g_string_free(page, FALSE);
 }

@@ -29,6 +29,7 @@ struct stratum {
 
 struct figure_tally {
     int64_t answered, covered;
+    int64_t told;           /* covered, or the run says that nothing tells of steps */
     double p95, half, bias; /* as a share of the figure; of the tail, of the energy of the work */
 };
 
@@ -118,12 +119,15 @@ struct band judge_band(const struct stratum *stratum);
 struct band judge_held(struct band band, int64_t n);
 /* Two sides, which need the most trials. */
 bool judge_is_two_sided(const struct stratum *stratum);
-/* The same for the rows of a sensor in a class together. covered, n: found. False where there are none. */
-bool judge_sensor(const struct stratum *strata, const struct tally *tallies, size_t count,
-                  const struct nature_kind *sensor, enum judge_class class, int64_t *ret_covered, int64_t *ret_n);
+/* The trials of all durations of a row of T1 together: they are held to the same band. False unless the stratum is the
+ * first of several. */
+bool judge_together(const struct stratum *strata, const struct tally *tallies, size_t count, size_t first,
+                    int64_t *ret_covered, int64_t *ret_n);
 struct band judge_class_band(enum judge_class class);
-/* Of a row of whole runs and one of its figures, and of a row of steps; low NaN: no band. */
-struct band judge_figure_band(const struct stratum *stratum, enum figure figure);
+/* Of a row of whole runs and one of its figures, and of a row of steps. ret_why: why it is not the usual one, or NULL.
+ * judge_by_flag(): figures that a flag may speak for instead of the interval. */
+struct band judge_figure_band(const struct stratum *stratum, enum figure figure, const char **ret_why);
+bool judge_by_flag(const struct stratum *stratum, enum figure figure);
 struct band judge_steps_band(const struct stratum *stratum);
 
 /* Trials a row that the bands of the method are meant for: fewer widen them. */
