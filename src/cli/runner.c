@@ -34,6 +34,11 @@ static int host_cuda(void)
     return known ? (int)(major * 1000 + minor * 10) : 0;
 }
 
+char *cli_image_id(const struct backend *backend, const char *runner, const char *client)
+{
+    return dispatch_image_id(backend, runner, client, host_cuda);
+}
+
 enum settling { SETTLED, AS_FAR_AS_IT_GOES, UNSETTLED };
 
 /* Engines that do not start are told by whoever looks at the machine. */
@@ -73,6 +78,18 @@ struct dispatch *cli_dispatch_new_unsettled(const struct plan *plan, const char 
 struct dispatch *cli_dispatch_new_to_look(const struct plan *plan, const char *study)
 {
     return make(plan, study, AS_FAR_AS_IT_GOES);
+}
+
+struct dispatch *cli_dispatch_new_of(const struct config *config)
+{
+    struct dispatch *d = make(NULL, NULL, UNSETTLED);
+    g_autoptr(owned_diag) diag = diag_new();
+    bool ok = dispatch_add(d, config, diag);
+    cli_print_diagnostics(diag);
+    if (ok)
+        return d;
+    dispatch_free(d);
+    return NULL;
 }
 
 /* --- Showing ------------------------------------------------------------------------------------------------------ */
