@@ -322,7 +322,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_backend_schema, backend_schema_free)
 struct backend *backend_extend(const struct backend *backend, struct backend_schema *schema);
 /* The same by what is kept of the installed engine, and kept for the process: `backend` itself where it passes nothing
  * through, or nothing is known. NULL: what is kept is damaged; the error says what to do. */
-const struct backend *backend_installed(const struct backend *backend, const struct backend_place *place, GError **error);
+const struct backend *backend_installed(const struct backend *backend, const struct backend_place *place,
+                                        GError **error);
 /* What such an engine was extended by; NULL: by nothing. */
 const struct backend_schema *backend_schema_of(const struct backend *backend);
 

@@ -16,8 +16,6 @@ struct dispatch *cli_dispatch_new_unsettled(const struct plan *plan, const char 
 struct dispatch *cli_dispatch_new_to_look(const struct plan *plan, const char *study);
 /* The same of one configuration, whose engine is not started here to see. */
 struct dispatch *cli_dispatch_new_of(const struct config *config);
-/* The ID of the image where a configuration has an engine run: member image_id of struct config_file_options. */
-char *cli_image_id(const struct backend *backend, const char *runner, const char *client);
 /* One line an engine: its runner, its image, who chose it. */
 void cli_dispatch_print(const struct dispatch *dispatch, FILE *to);
 /* The same as a list. New reference. */

@@ -13,8 +13,8 @@ struct naming {
     bool chosen; /* somebody says which engine */
 };
 
-/* The text at a path of a mapping of the user, `runners.NAME.use`, whichever of its dots are nested mappings; NULL: none.
- * Borrowed. */
+/* The text at a path of a mapping of the user, `runners.NAME.use`, whichever of its dots are nested mappings; NULL:
+ * none. Borrowed. */
 static const char *text_in(const struct doc_node *map, const char *path)
 {
     size_t n = strlen(path);

@@ -256,7 +256,8 @@ struct sources {
     const struct doc_node *user; /* of the user's own file, or NULL */
     GArray *overrides;           /* struct override */
     bool environment;            /* variables count */
-    char *(*image_id)(const struct backend *engine, const char *runner, const char *client); /* as the options have it */
+    /* As the options have it. */
+    char *(*image_id)(const struct backend *engine, const char *runner, const char *client);
 };
 
 /* "key=value" of the command line. */
