@@ -19,6 +19,8 @@
 #define RING_SECONDS 8       /* how long the writer may be held up before readings are lost */
 #define FIFO_PRIORITY 10     /* over ordinary work, under the kernel's own threads */
 #define STACK_BYTES  (64 << 10) /* of the stack, locked into memory with the ring: more than a tick uses */
+#define SPIN_NS      INT64_C(3000000) /* of a wait for a tick without a pause: two and more periods of RAPL */
+#define REST_NS      INT64_C(50000)   /* between two readings in a longer one */
 #define BREAK_STEPS  5       /* no reading for so many steps begins a new run */
 #define LATE_BINS    (16 * 45) /* 1/16 octave, up to about 9 hours */
 
@@ -157,6 +159,13 @@ static void put_own(struct ticker *ticker, size_t channel, const struct meter_re
         put(ticker, channel, r);
 }
 
+/* Leaves the processor for a moment: a counter may be late because what moves it waits for this very one, which a
+ * real-time thread that only reads would never give away. */
+static void rest(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
+}
+
 /* Reads a counter until it has changed as often as is wanted. */
 static void read_ticks(struct ticker *ticker, struct sampler_tick *want)
 {
@@ -164,8 +173,10 @@ static void read_ticks(struct ticker *ticker, struct sampler_tick *want)
     struct meter_reading last, *now = &want->reading;
     meter_read_one(meter, want->channel, now);
     put_own(ticker, want->channel, now);
-    int64_t end_ns = clock_mono_ns() + want->timeout_ns;
+    int64_t begin_ns = clock_mono_ns(), rest_ns = begin_ns + SPIN_NS, end_ns = begin_ns + want->timeout_ns;
     for (int left = want->changes; left > 0 && now->status == METER_READ_OK && clock_mono_ns() < end_ns;) {
+        if (clock_mono_ns() > rest_ns)
+            rest();
         bool told = tick_if_due(ticker); /* of this counter, too: what was read before is then no news */
         last = *now;
         meter_read_one(meter, want->channel, now);

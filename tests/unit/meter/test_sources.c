@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -340,10 +341,26 @@ static void check_ticks_at_mark(struct meter *meter, struct mover *mover)
     sampler_free(sampler);
 }
 
+/* Gives this thread, and those it starts, one processor: a sampler in real time must leave what moves its counter a
+ * part of it. */
+static void crowd(cpu_set_t *before)
+{
+    g_assert_cmpint(sched_getaffinity(0, sizeof *before, before), ==, 0);
+    int first = 0;
+    while (!CPU_ISSET(first, before))
+        first++;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    g_assert_cmpint(sched_setaffinity(0, sizeof one, &one), ==, 0);
+}
+
 static void test_powercap(void)
 {
     struct fixture f;
     fixture_open(&f);
+    cpu_set_t before;
+    crowd(&before);
     write_powercap(&f);
     struct mover mover = {.f = &f, .paths = {PACKAGE "energy_uj", DRAM "energy_uj", CORE "energy_uj",
                                              "sys/class/powercap/intel-rapl-mmio:0/energy_uj"}};
@@ -367,6 +384,7 @@ static void test_powercap(void)
     g_assert_cmpint(read_one(meter, "rapl:dram-0:energy").status, ==, METER_READ_OK);
     meter_close(meter);
     fixture_close(&f);
+    g_assert_cmpint(sched_setaffinity(0, sizeof before, &before), ==, 0);
 }
 
 /* The first lines of a processor of /proc/cpuinfo, as Linux prints them. */
