@@ -44,13 +44,18 @@ static bool few(int64_t n)
 
 static double slack(double share, int64_t n)
 {
-    return few(n) ? SIGMAS * sqrt(share * (1 - share) / (double)MAX(1, n)) : 0;
+    return SIGMAS * sqrt(share * (1 - share) / (double)MAX(1, n));
+}
+
+static struct band widened(struct band band, int64_t n)
+{
+    double high = band.high < 1 ? band.high + slack(band.high, n) : 1;
+    return (struct band){MAX(0, band.low - slack(band.low, n)), MIN(1, high)};
 }
 
 struct band judge_held(struct band band, int64_t n)
 {
-    double high = band.high < 1 ? band.high + slack(band.high, n) : 1;
-    return (struct band){MAX(0, band.low - slack(band.low, n)), MIN(1, high)};
+    return few(n) ? widened(band, n) : band;
 }
 
 enum judge_class judge_class_of(const struct stratum *s)
@@ -115,6 +120,7 @@ static void judge_coverage(const struct stratum *s, struct tally *t, struct verd
         return;
     v->pooled[s->test] += (double)t->covered;
     v->pooled_n[s->test] += t->answered;
+    v->few[s->test] = v->few[s->test] || few(t->n);
 }
 
 static void judge_target(const struct stratum *s, struct tally *t, struct verdict *v)
@@ -229,10 +235,16 @@ static void judge_steps(const struct stratum *s, struct tally *t, struct verdict
         miss(v, t, s, what, found, band.low, 1);
 }
 
+struct band judge_pool_held(const struct verdict *v, enum test test)
+{
+    struct band band = {LEAST_POOLED, MOST_POOLED};
+    return v->few[test] ? widened(band, v->pooled_n[test]) : band;
+}
+
 static void judge_pool(enum test test, struct verdict *v)
 {
     double share = v->pooled[test] / (double)MAX(1, v->pooled_n[test]);
-    struct band band = judge_held((struct band){LEAST_POOLED, MOST_POOLED}, v->pooled_n[test]);
+    struct band band = judge_pool_held(v, test);
     v->pooled[test] = share;
     if (test == TEST_FLAGS || v->pooled_n[test] == 0)
         return;

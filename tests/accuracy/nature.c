@@ -318,7 +318,7 @@ void nature_break(struct nature *n, int64_t reset_ns, int64_t stuck_ns, int64_t 
         .reset_ns = reset_ns,
         .stuck_ns = stuck_ns,
         .glitch_ns = glitch_ns,
-        .glitch_j = 500,
+        .glitch_j = fmax(500, 2 * n->ceiling_w * (double)n->sensor.period_ns * 1e-9), /* more than it has added since */
     };
     sim_counting_free(n->counting);
     n->counting = sim_counting_new(n->board, &counter);

@@ -498,19 +498,26 @@ static void summary(GString *page, const struct stratum *strata, const struct ta
     g_string_append(page, "\n");
 }
 
+static void pool_words(GString *page, const struct verdict *v, enum test test, const char *words)
+{
+    g_string_append_printf(page, "%s %.2f %% (band 93 to 97, held to ", test_names[test], 100 * v->pooled[test]);
+    band_words(page, judge_pool_held(v, test));
+    g_string_append_printf(page, "%s)", words);
+}
+
 static void verdict_text(GString *page, const struct verdict *v)
 {
+    g_string_append(page, "Pooled: ");
+    pool_words(page, v, TEST_STATISTICAL, "; sensors that see everything, without tails");
+    g_string_append(page, ",\n");
+    pool_words(page, v, TEST_TOTAL, "");
     g_string_append_printf(page,
-                           "Pooled: T1 %.2f %% (band 93 to 97; sensors that see everything, "
-                           "without tails), T2 %.2f %% (93 to 97),\n"
-                           "T5 %.2f %% flagged. Targets "
-                           "missed: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT ".\n"
+                           ", T5 %.2f %% flagged. Targets missed: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT ".\n"
                            "False alarms: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
                            " trials with a healthy sensor, at most %.2f %% of a stratum "
                            "(band: at most 1 %%).\n\n",
-                           100 * v->pooled[TEST_STATISTICAL], 100 * v->pooled[TEST_TOTAL],
-                           100 * v->pooled[TEST_FLAGS], v->targets_missed, v->targets,
-                           v->alarmed, v->healthy, 100 * v->alarmed_most);
+                           100 * v->pooled[TEST_FLAGS], v->targets_missed, v->targets, v->alarmed, v->healthy,
+                           100 * v->alarmed_most);
     if (v->missed->len == 0)
         g_string_append(page, "Every band held.\n");
     else

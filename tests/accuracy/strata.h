@@ -86,6 +86,7 @@ struct verdict {
     GString *missed;           /* one line for each band missed */
     double pooled[TEST_COUNT]; /* coverage over all strata of a test; flags: share flagged */
     int64_t pooled_n[TEST_COUNT];
+    bool few[TEST_COUNT]; /* of few trials a row: the band of the pool is widened */
     int64_t targets, targets_missed;
     int64_t healthy, alarmed; /* trials of healthy strata, and of them those with an alarm */
     double alarmed_most;      /* share of the worst stratum */
@@ -117,6 +118,7 @@ struct band {
 /* Of the share covered in a row of T1 or T2, and what n trials are held to (see judge.c). */
 struct band judge_band(const struct stratum *stratum);
 struct band judge_held(struct band band, int64_t n);
+struct band judge_pool_held(const struct verdict *verdict, enum test test);
 /* Two sides, which need the most trials. */
 bool judge_is_two_sided(const struct stratum *stratum);
 /* The trials of all durations of a row of T1 together: they are held to the same band. False unless the stratum is the
