@@ -36,6 +36,7 @@ NOT_PASSED = {
 OF_SAMPLING = {"top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"}
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 NO_SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": None}  # transformers' own top_k would be 50
+COMPILED_TOKENS = 4  # that the calls which compile say: the first of a text, the next, and those of a cache that grows
 ALLOCATORS = ("peak_bytes", "reserved_peak_bytes")
 DECODER = {*NO_SAMPLING, "do_sample", "repetition_penalty", "min_new_tokens"}
 
@@ -154,6 +155,7 @@ class PyTorch(Adapter):
         self.assistant: Any = None
         self.ranks: Ranks | None = None
         self.flag: Flag | None = None
+        self.compile_ns: tuple[int, int] | None = None
 
     def hello(self) -> dict[str, Any]:
         found = versions(LIBRARIES)
@@ -221,6 +223,7 @@ class PyTorch(Adapter):
         beside = self.device.type == "cuda" and bool(places & {"cpu", "disk"})
         return Loaded(resolved, versions(["transformers"])["transformers"], "gpu" if self.device.type == "cuda" else "cpu",
                       devices=["gpu", "cpu"] if beside else (), batch=o["batch_size"], weights_bytes=weights, facts=facts,
+                      compile_ns=self.compile_ns,
                       pids=[os.getpid(), *(self.ranks.pids() if self.ranks else [])])
 
     def load_here(self, load: Load) -> int:
@@ -229,7 +232,7 @@ class PyTorch(Adapter):
         import transformers
 
         self.torch, self.transformers, self.load_options, self.decoder = torch, transformers, load.options, load.decoder
-        self.max_input = load.max_input_tokens
+        self.max_input, self.compile_ns = load.max_input_tokens, None
         self.further = self._further(load)
         self.seed = load.random_seed or 0
         if load.options["n_threads"]:
@@ -249,7 +252,24 @@ class PyTorch(Adapter):
         if load.options["torch_compile"]:
             self.model.forward = torch.compile(self.model.forward, mode=load.options["torch_compile_mode"],
                                                backend=load.options["torch_compile_backend"])
+            self.compile_ns = self._compile(load)
         return sum(p.numel() * p.element_size() for m in (self.model, self.assistant) if m for p in m.parameters())
+
+    def _compile(self, load: Load) -> tuple[int, int] | None:
+        """Calls what is compiled in the shapes of the work, so that compiling is in the load: as many prompts as a batch has, of
+        the longest length, and of another where lengths differ. From when until when."""
+        longest = min(load.max_input_tokens, (self._positions() or 1 << 20) - COMPILED_TOKENS)
+        if longest < 1:
+            return None
+        fixed = load.options["padding"] == "max_length"
+        t0_ns = now_ns()
+        for length in [longest] if fixed or longest == 1 else [longest, (longest + 1) // 2]:
+            requests = [Request(str(i), [1] * length, COMPILED_TOKENS, True) for i in range(load.options["batch_size"] or 1)]
+            batch = Batch(0, requests, load.check_stop, n_padded=0)
+            self.prepare_here(batch)
+            for part in batch.work:
+                self._run(batch, part)
+        return t0_ns, now_ns()
 
     def _further(self, load: Load) -> dict[str, Any]:
         """Those of transformers' own that are written and change something."""

@@ -142,6 +142,21 @@ def test_stamps_of_guessed_tokens_are_shared(pytorch, model):
     assert [row["stamps_ns"].count(stamp) for stamp in sorted(set(row["stamps_ns"]))] == [3, 3, 2]
 
 
+@pytest.mark.parametrize("options, lengths", [
+    ({}, ["8", "4"]), ({"padding": "max_length"}, ["8"]), ({"torch_compile": False}, []),
+])
+def test_compiling_is_in_the_load_and_told(pytorch, model, options, lengths):
+    """Called in the shapes of the work: as many prompts as a batch has, of one length where all have one."""
+    loaded = pytorch().load(model, options={"torch_compile": True, "batch_size": 3, **options}, max_input_tokens=8)
+    noted = pytorch.noted()
+    assert (noted.get("generate.length", []), set(noted.get("generate.rows", []))) == (lengths, {"3"} if lengths else set())
+    if lengths:
+        at = loaded["compile"]
+        assert loaded["t0_ns"] < at["t0_ns"] < at["t1_ns"] - 8e6 * len(lengths) and at["t1_ns"] <= loaded["t1_ns"]
+    else:
+        assert loaded["compile"] is None
+
+
 def test_a_batch_says_when_it_begins(pytorch, model):
     """Of two parts of a batch the second begins when the first is out; both were handed over together."""
     spoken = pytorch()

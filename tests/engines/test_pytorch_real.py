@@ -225,17 +225,22 @@ def test_what_cannot_be_had_is_refused(spoken, tiny, smol, options, config, kind
 
 @pytest.mark.slow
 def test_compiled_it_says_the_same(python, spoken, tiny, tmp_path):
-    """By the compiler that torch comes with: the first batch, a warm-up, has all of it."""
-    request = ([5, 6, 7], 5, True)
-    plain = ids(outcome(spoken, tiny / "tiny", request))
+    """By the compiler that torch comes with: the load has all of it, and no batch any more."""
+    request, longer = ([5, 6, 7], 5, True), ([5, 6, 7, 8, 9], 5, True)
+    plain = [ids(outcome(spoken, tiny / "tiny", r)) for r in (request, longer)]
     env = {"CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     compiling = adapters.Spoken([python, ADAPTER], tmp_path, env)
     try:
-        compiling.load(tiny / "tiny", options={"n_threads": 1, "torch_compile": True})
-        first, second = (compiling.work(i, request, timeout=400) for i in (1, 2))
-        assert ids(first) == ids(second) == plain
-        took = [rows["batches"][0]["t1_ns"] - rows["batches"][0]["t0_ns"] for rows in (first, second)]
-        assert took[1] < took[0] / 5
+        compiling.ok("hello", protocol=1)
+        config = {"model_path": str(tiny / "tiny"), "options": {"n_threads": 1, "torch_compile": True}, "max_input_tokens": 8}
+        loaded = compiling.ask("load", timeout=500, config=config)
+        assert loaded["type"] == "load", loaded
+        took = [(loaded["compile"]["t1_ns"] - loaded["compile"]["t0_ns"]) / 1e9]
+        for i, r in enumerate((request, longer)):
+            done = compiling.work(i, r, timeout=400)
+            assert ids(done) == plain[i]
+            took.append((done["batches"][0]["t1_ns"] - done["batches"][0]["t0_ns"]) / 1e9)
+        assert max(took[1:]) < took[0] / 5, took
     finally:
         compiling.close()
 
