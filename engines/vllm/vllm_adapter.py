@@ -78,8 +78,13 @@ def stat_of(pid: int) -> list[str]:
     return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
+def works(pid: int) -> bool:
+    """Python's resource tracker does no work; it removes what others leave in /dev/shm, and ends with the last of them."""
+    return "resource_tracker" not in read(f"/proc/{pid}/cmdline")
+
+
 def below(pid: int) -> list[int]:
-    """The descendants that are alive, but for Python's resource tracker, which does no work."""
+    """The descendants that are alive and do work."""
     parents = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         fields = stat_of(int(name))
@@ -91,7 +96,15 @@ def below(pid: int) -> list[int]:
         children = [child for child, of in parents.items() if of == parent]
         found += children
         rest += children
-    return [child for child in sorted(found) if "resource_tracker" not in read(f"/proc/{child}/cmdline")]
+    return list(filter(works, sorted(found)))
+
+
+def started() -> list[int]:
+    """Descendants, and those of this process's group whose parent ended before them."""
+    group = str(os.getpid()) if os.getpgrp() == os.getpid() else ""
+    names = [name for name in os.listdir("/proc") if name.isdigit() and name != group]
+    members = [int(name) for name in names if group and stat_of(int(name))[2:3] == [group]]
+    return sorted({*below(os.getpid()), *filter(works, members)})
 
 
 def effort(pids: Sequence[int]) -> tuple[float, int]:
@@ -401,7 +414,7 @@ class VLLM(Adapter):
         try:
             self.llm = self.loop.call(start(), check, patience_s=0)
         except BaseException:
-            kill(below(os.getpid()))
+            kill(started())
             raise
         self.pids = below(os.getpid())
 
@@ -530,7 +543,7 @@ class VLLM(Adapter):
             thread = threading.Thread(target=llm.shutdown, daemon=True)
             thread.start()
             thread.join(SHUTDOWN_S)
-        kill(below(os.getpid()))
+        kill(started())
 
 
 if __name__ == "__mp_main__":

@@ -3,6 +3,7 @@ where the engine's own count agrees."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -219,6 +220,27 @@ def test_a_start_can_be_aborted(starting):
 def test_a_start_can_be_ended(starting, end):
     end(starting)
     assert starting.process.wait(10) == 0
+
+
+def test_a_process_whose_parent_has_ended_is_ended_too(llem, tmp_path):
+    """It is nobody's descendant any more, but of the adapter's group."""
+    env = {"LLEM_FAKE_VLLM": "orphans"}
+    adapter = adapters.Spoken([fakes.python(tmp_path, "vllm"), FOLDER / "vllm_adapter.py"], tmp_path, env=env, path=[FOLDER])
+    assert adapter.load(fakes.model(tmp_path, tokenizer=True))["type"] == "load", adapter.lately()
+    group = str(adapter.process.pid)
+
+    def left():
+        found = subprocess.run(["ps", "-e", "-o", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+        return [row for row in map(str.split, found.splitlines()) if row[0] == group and row[1][0] not in "ZX"]
+
+    assert any("sleep" in row for row in left())
+    assert adapter.end() == 0
+    for _ in range(50):
+        if not left():
+            return
+        time.sleep(0.1)
+    os.killpg(adapter.process.pid, signal.SIGKILL)
+    raise AssertionError("something of the engine is left")
 
 
 def test_a_start_is_judged_by_what_its_processes_do():

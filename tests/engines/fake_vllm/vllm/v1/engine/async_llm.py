@@ -1,6 +1,7 @@
 """The next token follows from the number of those before it."""
 
 import asyncio
+import subprocess
 import time
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ class AsyncLLM:
         self = cls()
         self.config, self.seen = config, set()
         self.loggers = [factory(config, 0) for factory in stat_loggers]
+        if has("orphans"):  # a process whose parent has ended
+            subprocess.run(["sh", "-c", "sleep 3600 </dev/null >/dev/null 2>&1 &"], check=True)
         if has("hangs"):
             time.sleep(3600)
         if has("fails"):
