@@ -298,10 +298,14 @@ struct backend_schema {
     struct backend_reported *rows;
     size_t n;
 };
-/* The file for the engine as it is now: its descriptor, its adapter, and what these run on. runner NULL: this machine's
- * interpreter and its packages; else where its runs go ("docker:IMAGE"). New string; NULL: it cannot be told, for there
- * is no such engine here. */
-char *backend_schema_path(const struct backend *backend, const char *runner);
+/* Where an engine runs, if it is not this machine as it is: an image by its ID, and the interpreter in it. */
+struct backend_place {
+    const char *image_id; /* "sha256:…" */
+    const char *python;   /* NULL: python3 */
+};
+/* The file for the engine as it is now: its descriptor, its adapter, and what these run on. place NULL: this machine's
+ * interpreter and its packages. New string; NULL: it cannot be told, for there is no such engine here. */
+char *backend_schema_path(const struct backend *backend, const struct backend_place *place);
 /* Errors: LIMIT, IO. */
 bool backend_schema_save(const char *path, const struct backend *backend, const char *version, const char *image,
                          const json_t *fields, GError **error);
@@ -318,7 +322,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_backend_schema, backend_schema_free)
 struct backend *backend_extend(const struct backend *backend, struct backend_schema *schema);
 /* The same by what is kept of the installed engine, and kept for the process: `backend` itself where it passes nothing
  * through, or nothing is known. NULL: what is kept is damaged; the error says what to do. */
-const struct backend *backend_installed(const struct backend *backend, const char *runner, GError **error);
+const struct backend *backend_installed(const struct backend *backend, const struct backend_place *place,
+                                        GError **error);
 /* What such an engine was extended by; NULL: by nothing. */
 const struct backend_schema *backend_schema_of(const struct backend *backend);
 

@@ -150,9 +150,10 @@ static const struct backend *extend_once(const struct backend *backend, const ch
     return known;
 }
 
-const struct backend *backend_installed(const struct backend *backend, const char *runner, GError **error)
+const struct backend *backend_installed(const struct backend *backend, const struct backend_place *place,
+                                        GError **error)
 {
-    g_autofree char *path = backend->passes_through ? backend_schema_path(backend, runner) : NULL;
+    g_autofree char *path = backend->passes_through ? backend_schema_path(backend, place) : NULL;
     struct stat st;
     if (!path || stat(path, &st) != 0)
         return backend;

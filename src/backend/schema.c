@@ -80,9 +80,10 @@ static void add_here(GString *key, const struct backend *backend, const char *co
     add_packages(key, python);
 }
 
-char *backend_schema_path(const struct backend *backend, const char *runner)
+char *backend_schema_path(const struct backend *backend, const struct backend_place *place)
 {
-    g_auto(GStrv) argv = runner ? backend_command_elsewhere(backend, "python3", NULL) : backend_command(backend, NULL);
+    const char *python = place && place->python ? place->python : "python3";
+    g_auto(GStrv) argv = place ? backend_command_elsewhere(backend, python, NULL) : backend_command(backend, NULL);
     const char *const *words = (const char *const *)argv;
     g_autofree char *program = words ? file_sha256_cached(backend_program(backend, words), NULL) : NULL;
     if (!program)
@@ -90,8 +91,8 @@ char *backend_schema_path(const struct backend *backend, const char *runner)
     g_autoptr(GString) key = g_string_new(NULL);
     g_string_append_printf(key, "%s\n%s\n", backend_digest(backend), program);
     add_adapter(key, backend);
-    if (runner)
-        g_string_append_printf(key, "%s\n", runner);
+    if (place)
+        g_string_append_printf(key, "%s\n%s\n", place->image_id, python);
     else
         add_here(key, backend, words);
     g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key->str, -1);

@@ -352,14 +352,17 @@ static const struct cli_action actions[] = {
     },
     {
         .name = "schema",
-        .arguments = "NAME",
+        .arguments = "NAME [KEY=VALUE…]",
         .summary = "List the parameters of the installed engine, with type and default, and what llem does with each",
         .details = "The engine is started and asked; its answer is kept in ~/.cache/llem/schemas for as long as the engine\n"
                    "is the same, so that a configuration may hold any of its parameters, checked by name, type and\n"
-                   "choices (docs/backends.md). --compare: what is new, gone or otherwise than its engine.json says.",
+                   "choices (docs/backends.md). --compare: what is new, gone or otherwise than its engine.json says.\n\n"
+                   "It is asked where its runs go: KEY=VALUE are fields, as of 'llem run', and the answer of an engine in an\n"
+                   "image is kept by the image's ID.\n\n"
+                   "  llem engine schema vllm runners.vllm=docker:vllm/vllm-openai:v0.32.0",
         .missing = "which engine? 'llem engine list' shows those that are here",
         .min = 1,
-        .max = 1,
+        .max = -1,
         .options = cli_schema_options,
         .run = cli_engine_schema,
     },

@@ -5,7 +5,10 @@
 #include "backend/backend.h"
 #include "cli/cli.h"
 #include "cli/columns.h"
+#include "cli/plan.h"
+#include "cli/runner.h"
 #include "engine/engine.h"
+#include "preflight/preflight.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,8 +27,9 @@ const GOptionEntry cli_schema_options[] = {
 /* An engine that was asked. */
 struct asked {
     const struct backend *backend;
-    struct engine_identity identity;
+    char *engine, *version; /* what it calls itself; NULL: it did not say which version */
     struct engine_schema schema;
+    char *image_id, *python; /* of the place; NULL: this machine */
 };
 
 typedef struct asked owned_asked; /* for g_auto(owned_asked) alone */
@@ -33,22 +37,29 @@ typedef struct asked owned_asked; /* for g_auto(owned_asked) alone */
 static void asked_clear(struct asked *asked)
 {
     engine_schema_clear(&asked->schema);
-    engine_identity_clear(&asked->identity);
+    g_free(asked->engine);
+    g_free(asked->version);
+    g_free(asked->image_id);
+    g_free(asked->python);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_asked, asked_clear)
 
-static bool ask(const char *name, struct asked *ret, GError **error)
+/* Starts it on this machine. */
+static bool ask_here(struct asked *ret, GError **error)
 {
-    ret->backend = backend_find(name, error);
-    g_auto(GStrv) argv = ret->backend ? backend_command(ret->backend, error) : NULL;
+    g_auto(GStrv) argv = backend_command(ret->backend, error);
     if (!argv || !backend_check_python(ret->backend, error))
         return false;
     const struct engine_options start = {
         .argv = (const char *const *)argv, .env = backend_env(ret->backend), .interrupt_fd = -1};
     struct engine *engine = engine_start(&start, error);
+    struct engine_identity identity = {0};
     int64_t until_ns = clock_mono_ns() + option_timeout_s * NS_PER_S;
-    bool ok = engine && engine_hello(engine, until_ns, &ret->identity, error) &&
+    bool ok = engine && engine_hello(engine, until_ns, &identity, error) &&
               engine_schema(engine, until_ns, &ret->schema, error);
+    ret->engine = g_strdup(identity.engine);
+    ret->version = g_strdup(identity.engine_version);
+    engine_identity_clear(&identity);
     engine_free(engine);
     return ok;
 }
@@ -57,8 +68,78 @@ static bool ask(const char *name, struct asked *ret, GError **error)
 static bool keep(const struct asked *asked, GError **error)
 {
     g_autofree char *path = backend_schema_path(asked->backend, NULL);
-    const char *version = asked->identity.engine_version;
-    return !path || backend_schema_save(path, asked->backend, version, NULL, asked->schema.fields, error);
+    return !path || backend_schema_save(path, asked->backend, asked->version, NULL, asked->schema.fields, error);
+}
+
+/* What was kept of an engine that was asked elsewhere. */
+static bool take_kept(struct asked *ret, const char *path, const char *python, GError **error)
+{
+    g_autoptr(owned_backend_schema) kept = backend_schema_load(path, error);
+    if (!kept)
+        return false;
+    ret->schema.reply = json_incref(kept->tree);
+    ret->schema.fields = json_object_get(kept->tree, "fields");
+    ret->schema.options = backend_reported_read(ret->schema.fields, &ret->schema.n, error);
+    ret->engine = g_strdup(backend_title(ret->backend));
+    ret->version = g_strdup(kept->version);
+    ret->image_id = g_strdup(kept->image);
+    ret->python = g_strdup(python);
+    return ret->schema.options != NULL;
+}
+
+static void say(const char *text, void *data)
+{
+    (void)data;
+    fprintf(stderr, "%s\n", text);
+}
+
+/* Starts it in a container, as a run of it would be. */
+static bool ask_there(struct asked *ret, const struct dispatch *dispatch, const struct config *config, GError **error)
+{
+    const struct preflight_options how = {.dispatch = dispatch,
+                                          .starts = true,
+                                          .pulls = true,
+                                          .interrupt_fd = interrupt_open(),
+                                          .say = say};
+    g_autoptr(owned_preflight) p = preflight_new(&how);
+    const struct dispatch_choice *choice = dispatch_choice_of(dispatch, backend_name(ret->backend));
+    g_autofree char *path = preflight_ask_parameters(p, config, error);
+    return path && take_kept(ret, path, choice->python, error);
+}
+
+/* A run of the engine by the fields of the command line, the environment and the user's file. NULL after it was said
+ * what is wrong with these. */
+static struct config_file *run_of(const char *name, char *const *fields)
+{
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autofree char *user = config_user_file(), *here = g_get_current_dir();
+    g_autofree char *text = g_strdup_printf("{model: none, backend: %s}\n", name);
+    const struct config_file_options how = {.overrides = (const char *const *)fields,
+                                            .user_file = user,
+                                            .environment = true,
+                                            .skip_digests = true};
+    struct config_file *file = config_file_parse("llem engine schema", text, strlen(text), here, &how, diag);
+    cli_print_diagnostics(diag);
+    return file;
+}
+
+/* Asks it where its runs go. CLI_OK, or the exit code after it was said what is wrong. */
+static int ask(const char *name, char *const *fields, struct asked *ret)
+{
+    g_autoptr(GError) error = NULL;
+    ret->backend = backend_find(name, &error);
+    if (!ret->backend)
+        return cli_fail(error);
+    g_autoptr(owned_config_file) file = run_of(name, fields);
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_config) config = file ? config_file_resolve(file, NULL, 0, diag) : NULL;
+    cli_print_diagnostics(diag);
+    g_autoptr(owned_dispatch) dispatch = config ? cli_dispatch_new_of(config) : NULL;
+    if (!dispatch)
+        return CLI_USAGE;
+    bool here = !runner_container_of(dispatch_runner(dispatch, name));
+    bool ok = here ? ask_here(ret, &error) && keep(ret, &error) : ask_there(ret, dispatch, config, &error);
+    return ok ? CLI_OK : cli_fail(error);
 }
 
 /* --- The list ------------------------------------------------------------------------------------------------------ */
@@ -173,9 +254,9 @@ static size_t print_kind(const GPtrArray *all, enum engine_difference_kind kind)
 
 static void print_differences(const struct asked *asked, const GPtrArray *all)
 {
-    const char *audited = backend_audited(asked->backend), *version = asked->identity.engine_version;
+    const char *audited = backend_audited(asked->backend), *version = asked->version;
     size_t n = 0;
-    cli_print("%s %s against engine.json%s%s:\n", asked->identity.engine, version ? version : "of an unknown version",
+    cli_print("%s %s against engine.json%s%s:\n", asked->engine, version ? version : "of an unknown version",
            audited ? ", held to " : "", audited ? audited : "");
     for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++)
         n += print_kind(all, (enum engine_difference_kind)k);
@@ -188,16 +269,17 @@ int cli_engine_schema(int argc, char **argv)
     (void)argc;
     g_autoptr(GError) error = NULL;
     g_auto(owned_asked) asked = {0};
-    if (!ask(argv[0], &asked, &error) || !keep(&asked, &error))
-        return cli_fail(error);
-    const struct backend *extended = backend_installed(asked.backend, NULL, &error);
+    int code = ask(argv[0], argv + 1, &asked);
+    if (code != CLI_OK)
+        return code;
+    const struct backend_place place = {asked.image_id, asked.python};
+    const struct backend *extended = backend_installed(asked.backend, asked.image_id ? &place : NULL, &error);
     if (!extended)
         return cli_fail(error);
-    const char *version = asked.identity.engine_version;
-    g_autoptr(GPtrArray) all = option_compare ? engine_compare(asked.backend, &asked.schema, version) : NULL;
+    g_autoptr(GPtrArray) all = option_compare ? engine_compare(asked.backend, &asked.schema, asked.version) : NULL;
     if (option_json) {
-        json_t *root = json_pack("{s:s, s:s, s:s?}", "backend", backend_name(asked.backend), "engine",
-                                 asked.identity.engine, "version", version);
+        json_t *root = json_pack("{s:s, s:s, s:s?, s:s*}", "backend", backend_name(asked.backend), "engine",
+                                 asked.engine, "version", asked.version, "image", asked.image_id);
         if (all)
             differences_json(all, root);
         else

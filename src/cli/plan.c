@@ -2,6 +2,7 @@
 #include "cli/plan.h"
 
 #include "cli/cli.h"
+#include "cli/image.h"
 #include "cli/table.h"
 
 #include <string.h>
@@ -91,7 +92,10 @@ struct plan *cli_plan_load(char *const *argv, const struct cli_plan_options *opt
     bool cycled = options && options->cycles;
     g_autofree char *cycles = cycled ? g_strconcat("execution.n_cycles=", options->cycles, NULL) : NULL;
     g_autofree const char **overrides = add_cycles(argv + 1, cycles);
-    const struct config_file_options how = {.overrides = overrides, .user_file = user, .environment = true};
+    const struct config_file_options how = {.overrides = overrides,
+                                            .user_file = user,
+                                            .environment = true,
+                                            .image_id = cli_image_id};
     *ret_file = config_file_load(argv[0], &how, diag);
     struct plan *plan = *ret_file ? plan_new(*ret_file, diag) : NULL;
     cli_print_diagnostics(diag);

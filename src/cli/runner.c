@@ -2,8 +2,8 @@
 #include "cli/runner.h"
 
 #include "cli/cli.h"
+#include "cli/image.h"
 #include "cli/plan.h"
-#include "meter/meter.h"
 
 #include <unistd.h>
 
@@ -19,19 +19,6 @@ static char *find_worker(void)
         return found;
     g_autofree char *folder = install_folder();
     return g_build_filename(folder ? folder : ".", places[0], NULL);
-}
-
-/* The newest CUDA of the driver, as NVML has it; 0: there is none. */
-static int host_cuda(void)
-{
-    g_autoptr(owned_meter) meter = meter_open(&(struct meter_options){0}, NULL);
-    g_autoptr(json_t) facts = meter ? meter_gpu_facts(meter) : NULL;
-    const char *text = json_string_value(json_object_get(facts, "cuda_version"));
-    g_auto(GStrv) parts = text ? g_strsplit(text, ".", 2) : NULL;
-    int64_t major = 0, minor = 0;
-    bool known = parts && num_parse_int(parts[0], 1, 1000, &major, NULL) &&
-                 (!parts[1] || num_parse_int(parts[1], 0, 99, &minor, NULL));
-    return known ? (int)(major * 1000 + minor * 10) : 0;
 }
 
 enum settling { SETTLED, AS_FAR_AS_IT_GOES, UNSETTLED };
@@ -51,7 +38,7 @@ static struct dispatch *make(const struct plan *plan, const char *study, enum se
     g_autofree char *worker = find_worker();
     g_autoptr(owned_diag) diag = diag_new();
     struct dispatch *d =
-        dispatch_new(&(struct dispatch_options){.worker_path = worker, .study = study, .host_cuda = host_cuda});
+        dispatch_new(&(struct dispatch_options){.worker_path = worker, .study = study, .host_cuda = cli_host_cuda});
     bool ok = !plan || (dispatch_add_plan(d, plan, diag) && settle(d, how, diag));
     cli_print_diagnostics(diag);
     if (ok)
@@ -73,6 +60,18 @@ struct dispatch *cli_dispatch_new_unsettled(const struct plan *plan, const char 
 struct dispatch *cli_dispatch_new_to_look(const struct plan *plan, const char *study)
 {
     return make(plan, study, AS_FAR_AS_IT_GOES);
+}
+
+struct dispatch *cli_dispatch_new_of(const struct config *config)
+{
+    struct dispatch *d = make(NULL, NULL, UNSETTLED);
+    g_autoptr(owned_diag) diag = diag_new();
+    bool ok = dispatch_add(d, config, diag);
+    cli_print_diagnostics(diag);
+    if (ok)
+        return d;
+    dispatch_free(d);
+    return NULL;
 }
 
 /* --- Showing ------------------------------------------------------------------------------------------------------ */

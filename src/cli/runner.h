@@ -14,6 +14,8 @@ struct dispatch *cli_dispatch_new(const struct plan *plan, const char *study);
 struct dispatch *cli_dispatch_new_unsettled(const struct plan *plan, const char *study);
 /* The same for whoever looks at the machine, and says of each engine whether it starts. */
 struct dispatch *cli_dispatch_new_to_look(const struct plan *plan, const char *study);
+/* The same of one configuration, whose engine is not started here to see. */
+struct dispatch *cli_dispatch_new_of(const struct config *config);
 /* One line an engine: its runner, its image, who chose it. */
 void cli_dispatch_print(const struct dispatch *dispatch, FILE *to);
 /* The same as a list. New reference. */

@@ -266,6 +266,10 @@ struct config_file_options {
     const char *user_file;        /* path of the user's file; missing is fine; NULL: none. See config_user_file() */
     bool environment;             /* read the LLEM_… variables that rows name */
     bool skip_digests;            /* do not read files that values lead to: then no hash can be had */
+    /* The ID of the image that the runs of an engine start from, by what is written as runners.ENGINE.use and
+     * .client (or NULL): new string, or NULL where it cannot be told. NULL: nobody asks, and of an engine in an
+     * image no more is known than its descriptor says. */
+    char *(*image_id)(const struct backend *engine, const char *runner, const char *client);
 };
 
 /* One axis of a sweep as the file gives it: a field and its levels. */

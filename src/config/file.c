@@ -336,7 +336,7 @@ static struct config_file *read_file(struct doc *doc, const char *name, const ch
     static const struct config_file_options none = {0};
     const struct config_file_options *o = options ? options : &none;
     struct config_file *file = file_new();
-    struct sources sources = {.root = doc_root(doc), .environment = o->environment};
+    struct sources sources = {.root = doc_root(doc), .environment = o->environment, .image_id = o->image_id};
     g_ptr_array_add(file->docs, doc);
     if (!root_is_map(sources.root, "the file names at least a model, as in  model: smollm2-135m-instruct", diag)) {
         config_file_free(file);

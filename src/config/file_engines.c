@@ -8,57 +8,76 @@ struct naming {
     const struct sources *sources;
     GPtrArray *engines; /* const struct backend * */
     GHashTable *seen;   /* names */
+    GHashTable *elsewhere; /* as a table has it */
     struct diag *diag;
     bool chosen; /* somebody says which engine */
 };
 
-/* The text for a runner in a mapping of the user: `runners: {NAME: docker:IMAGE}`, with `use`, or with dots; NULL:
+/* The text at a path of a mapping of the user, `runners.NAME.use`, whichever of its dots are nested mappings; NULL:
  * none. Borrowed. */
-static const char *runner_in(const struct doc_node *map, const char *path)
+static const char *text_in(const struct doc_node *map, const char *path)
 {
     size_t n = strlen(path);
     for (size_t i = 0; map && map->kind == DOC_MAP && i < map->n; i++) {
         const struct doc_entry *entry = &map->entries[i];
         size_t k = strlen(entry->key);
-        if (!strcmp(entry->key, path) && entry->value->kind == DOC_SCALAR)
+        if (k == n && !strcmp(entry->key, path) && entry->value->kind == DOC_SCALAR)
             return entry->value->raw;
         bool below = !strncmp(entry->key, path, k) && path[k] == '.';
-        const char *found = below ? runner_in(entry->value, path + k + 1)
-                            : k == n && !strcmp(entry->key, path) ? runner_in(entry->value, RUNNER_USE) : NULL;
+        const char *found = below ? text_in(entry->value, path + k + 1) : NULL;
         if (found)
             return found;
     }
     return NULL;
 }
 
-/* Where the runs of an engine go, by the layer that says so; NULL: to this machine. Borrowed. */
-static const char *runner_of(const struct sources *sources, const char *name)
+/* A setting of the runs of an engine, by the layer that says so; `use` may stand for the whole section. NULL: none.
+ * Borrowed. */
+static const char *setting_of(const struct sources *sources, const char *engine, const char *name)
 {
-    g_autofree char *use = config_runner_path(name, RUNNER_USE), *variable = config_runner_variable(name);
-    g_autofree char *whole = g_strndup(use, strlen(use) - strlen("." RUNNER_USE));
-    const char *here = sources->environment ? g_getenv(variable) : NULL, *found = NULL;
+    g_autofree char *path = config_runner_path(engine, name), *whole = g_strdup_printf("runners.%s", engine);
+    bool use = !strcmp(name, RUNNER_USE);
+    const char *found = NULL;
     for (unsigned i = 0; i < sources->overrides->len; i++) {
         const struct override *o = &g_array_index(sources->overrides, struct override, i);
-        if ((!strcmp(o->field, use) || !strcmp(o->field, whole)) && o->node->kind == DOC_SCALAR)
+        if ((!strcmp(o->field, path) || (use && !strcmp(o->field, whole))) && o->node->kind == DOC_SCALAR)
             found = o->node->raw;
     }
+    g_autofree char *variable = use ? config_runner_variable(engine) : NULL;
+    const char *here = use && sources->environment ? g_getenv(variable) : NULL;
     found = found ? found : here && *here ? here : NULL;
     const struct doc_node *maps[] = {sources->root, sources->user};
     for (size_t i = 0; !found && i < G_N_ELEMENTS(maps); i++) {
-        found = runner_in(maps[i], use);
-        found = found ? found : runner_in(maps[i], whole);
+        found = text_in(maps[i], path);
+        found = found || !use ? found : text_in(maps[i], whole);
     }
-    return found && strcmp(found, "local") ? found : NULL;
+    return found;
+}
+
+/* The same on a command line. New string. */
+static char *words_of_place(const char *name, const char *runner, const char *python)
+{
+    return python ? g_strdup_printf("runners.%s=%s runners.%s.python=%s", name, runner, name, python)
+                  : g_strdup_printf("runners.%s=%s", name, runner);
 }
 
 /* With what the installed one takes besides, as far as that is known. */
 static const struct backend *installed(const struct naming *naming, const struct backend *engine)
 {
+    const struct sources *sources = naming->sources;
+    const char *name = backend_name(engine), *use = setting_of(sources, name, RUNNER_USE);
+    const char *runner = use && strcmp(use, "local") ? use : NULL;
+    bool asks = runner && sources->image_id && backend_passes_through(engine, &(const char *){NULL});
+    g_autofree char *id = asks ? sources->image_id(engine, runner, setting_of(sources, name, "client")) : NULL;
+    const struct backend_place place = {id, setting_of(sources, name, "python")};
     g_autoptr(GError) error = NULL;
-    const struct backend *found = backend_installed(engine, runner_of(naming->sources, backend_name(engine)), &error);
+    const struct backend *found = runner && !id ? engine : backend_installed(engine, runner ? &place : NULL, &error);
     if (!found)
         diag_add(naming->diag, DIAG_WARNING, NULL, "%s", error->message);
-    return found ? found : engine;
+    found = found ? found : engine;
+    if (runner)
+        g_hash_table_insert(naming->elsewhere, (void *)(uintptr_t)found, words_of_place(name, runner, place.python));
+    return found;
 }
 
 /* Names that are none are left to the reader of values. at NULL: the name is the default. */
@@ -110,6 +129,7 @@ struct config_table *table_for(const struct sources *sources, struct diag *diag)
     struct naming naming = {.sources = sources,
                             .engines = g_ptr_array_new(),
                             .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                            .elsewhere = g_hash_table_new_full(NULL, NULL, NULL, g_free),
                             .diag = diag};
     for (unsigned i = 0; i < sources->overrides->len; i++) {
         const struct override *o = &g_array_index(sources->overrides, struct override, i);
@@ -120,5 +140,8 @@ struct config_table *table_for(const struct sources *sources, struct diag *diag)
         name_engine(&naming, DEFAULT_BACKEND, NULL);
     name_of_map(&naming, sources->user);
     g_hash_table_unref(naming.seen);
-    return table_build(naming.engines);
+    struct config_table *table = table_build(naming.engines);
+    g_hash_table_unref(table->elsewhere);
+    table->elsewhere = naming.elsewhere;
+    return table;
 }

@@ -101,6 +101,8 @@ struct config_table {
     struct backend_choice *names; /* choices of `backend`: every engine there is */
     char **found;                 /* owns their names */
     GStringChunk *strings;        /* paths and variables of rows that no descriptor has */
+    GHashTable *elsewhere;        /* engine → "runners.NAME=docker:IMAGE", where it is not this machine */
+    GHashTable *advised;          /* engines of which was said how their further parameters can be known */
 };
 
 /* A table of the shared rows and the options of these engines (const struct backend *, taken over). */
@@ -254,6 +256,8 @@ struct sources {
     const struct doc_node *user; /* of the user's own file, or NULL */
     GArray *overrides;           /* struct override */
     bool environment;            /* variables count */
+    /* As the options have it. */
+    char *(*image_id)(const struct backend *engine, const char *runner, const char *client);
 };
 
 /* "key=value" of the command line. */

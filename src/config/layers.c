@@ -69,19 +69,42 @@ static bool hint_owned(const struct backend *engine, struct diag *diag, const ch
     return owned != NULL;
 }
 
-/* What the installed engine takes besides: whether anybody has asked it, and what it said. */
-static void hint_installed(const struct backend *engine, struct diag *diag, const char *path)
+/* How an engine is asked for its parameters where its runs go. New string. */
+static char *asking(const struct config_table *table, const struct backend *engine)
 {
-    const char *name = backend_name(engine), *title = backend_title(engine), *version = backend_audited(engine);
+    const char *where = g_hash_table_lookup(table->elsewhere, engine);
+    return g_strdup_printf("`llem engine schema %s%s%s`", backend_name(engine), where ? " " : "", where ? where : "");
+}
+
+/* What an engine takes besides, of which nobody has asked it yet: that is said once for each engine. */
+static void hint_unasked(const struct config_table *table, const struct backend *engine, struct diag *diag,
+                         const char *path)
+{
+    const char *title = backend_title(engine), *version = backend_audited(engine);
+    bool known = backend_passed_find(engine, field_last_part(path)) != NULL, first = g_hash_table_add(
+        table->advised, (void *)(uintptr_t)engine);
+    g_autofree char *how = asking(table, engine);
+    g_autofree char *advice = g_strdup_printf("%s asks %s %s for its parameters, which can then be written", how,
+                                              g_hash_table_lookup(table->elsewhere, engine) ? "that" : "the installed",
+                                              title);
+    if (known)
+        diag_hint(diag, "%s%s%s has this parameter%s%s", title, version ? " " : "", version ? version : "",
+                  first ? ": " : "", first ? advice : "");
+    else if (first)
+        diag_hint(diag, "%s", advice);
+}
+
+/* What the installed engine takes besides: whether anybody has asked it, and what it said. */
+static void hint_installed(const struct config_table *table, const struct backend *engine, struct diag *diag,
+                           const char *path)
+{
     const struct backend_schema *schema = backend_schema_of(engine);
-    bool known = backend_passed_find(engine, field_last_part(path)) != NULL;
+    g_autofree char *how = asking(table, engine);
     if (schema)
-        diag_hint(diag, "the installed %s%s%s has no such parameter; `llem engine schema %s` lists those it has", title,
-                  schema->version ? " " : "", schema->version ? schema->version : "", name);
+        diag_hint(diag, "the installed %s%s%s has no such parameter; %s lists those it has", backend_title(engine),
+                  schema->version ? " " : "", schema->version ? schema->version : "", how);
     else
-        diag_hint(diag, "%s%s%s%s`llem engine schema %s` asks the installed %s for its parameters, which can then be written",
-                  known ? title : "", known && version ? " " : "", known && version ? version : "",
-                  known ? " has this parameter: " : "", name, title);
+        hint_unasked(table, engine, diag, path);
 }
 
 static void hint_near(const struct config_table *table, struct diag *diag, const char *path)
@@ -102,7 +125,7 @@ static void hint_near(const struct config_table *table, struct diag *diag, const
         diag_hint(diag, "`llem config fields%s%.*s` lists the fields", *section ? " " : "",
                   (int)(*section ? strlen(section) - 1 : 0), section);
     if (passes && !(suggest.best && backend_schema_of(engine)))
-        hint_installed(engine, diag, path);
+        hint_installed(table, engine, diag, path);
     g_string_chunk_free(keep);
 }
 

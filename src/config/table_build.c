@@ -289,6 +289,8 @@ struct config_table *table_build(GPtrArray *engines)
     struct config_table *table = g_new0(struct config_table, 1);
     table->engines = engines;
     table->strings = g_string_chunk_new(1024);
+    table->elsewhere = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    table->advised = g_hash_table_new(NULL, NULL);
     name_engines(table);
     fill_rows(table);
     index_rows(table);
@@ -335,5 +337,7 @@ void config_table_free(struct config_table *table)
     g_free(table->names);
     g_strfreev(table->found);
     g_string_chunk_free(table->strings);
+    g_hash_table_unref(table->elsewhere);
+    g_hash_table_unref(table->advised);
     g_free(table);
 }

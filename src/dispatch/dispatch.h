@@ -67,5 +67,8 @@ const struct dispatch_choice *dispatch_choice_of(const struct dispatch *d, const
 const struct runner *dispatch_runner(const struct dispatch *d, const char *backend);
 /* The runner of this machine, of no engine: for who looks at the machine alone. Borrowed. */
 const struct runner *dispatch_local(const struct dispatch *d);
+/* The ID of the image that `runners.NAME.use` and `.client` (or NULL) of a configuration come to, if it is here: new
+ * string. NULL: there is none, or it cannot be told. host_cuda as in the options. */
+char *dispatch_image_id(const struct backend *backend, const char *use, const char *client, int (*host_cuda)(void));
 /* Runs at once that all its runners take. */
 int dispatch_max_in_flight(const struct dispatch *d);

@@ -2,6 +2,8 @@
 /* What the configuration says of the runs of an engine (runners.ENGINE), and its descriptor, become a runner. */
 #include "dispatch/internal.h"
 
+#include "container/container.h"
+
 #include <string.h>
 
 const struct diag_span *place_of(const struct diag_span *at)
@@ -49,6 +51,23 @@ bool settings_find_image(const struct dispatch *d, struct engine *engine, GError
     if (build)
         engine->image = backend_image_name(backend, build);
     return build != NULL;
+}
+
+char *dispatch_image_id(const struct backend *backend, const char *use, const char *client, int (*host_cuda)(void))
+{
+    g_autofree char *kind = NULL, *image = NULL, *why = NULL;
+    if (!config_runner_parse(use, &kind, &image, &why) || !strcmp(kind, RUNNER_LOCAL))
+        return NULL;
+    const struct backend_build *build = NULL;
+    if (!image && backend_image(backend))
+        build = backend_image_for(backend, host_cuda ? host_cuda() : 0, NULL);
+    if (build)
+        image = backend_image_name(backend, build);
+    g_autoptr(owned_container_client) made = image ? container_client_new(client ? client : kind, NULL) : NULL;
+    struct container_image seen = {0};
+    char *id = made && container_image_inspect(made, image, -1, &seen, NULL) ? g_strdup(seen.id) : NULL;
+    container_image_clear(&seen);
+    return id;
 }
 
 /* --- Runners -------------------------------------------------------------------------------------------------------- */

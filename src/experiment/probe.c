@@ -196,7 +196,7 @@ static char **environment_of(const struct exchange *x)
     return (char **)g_ptr_array_free(rows, FALSE);
 }
 
-/* Its answer to hello; or {"error", "class"}. It must be able to tell its options too: for that it is imported. */
+/* Its answer to hello, and its parameters, for which it is imported; or {"error", "class"}. */
 static json_t *engine_facts(const struct exchange *x, int interrupt_fd)
 {
     g_autoptr(GError) error = NULL;
@@ -212,6 +212,8 @@ static json_t *engine_facts(const struct exchange *x, int interrupt_fd)
         json_object_update(facts, identity.reply);
     if (!error && !engine_schema(engine, 0, &schema, &error))
         json_object_del(facts, "engine");
+    if (schema.fields)
+        json_object_set(facts, "parameters", schema.fields);
     engine_identity_clear(&identity);
     engine_schema_clear(&schema);
     if (error) {

@@ -387,6 +387,21 @@ static void ask(struct preflight *p, const struct config *config, struct seen_an
         close(lock);
 }
 
+/* What the engine takes there, for configurations. Best effort: without a cache folder it is asked again. */
+static void keep_parameters(struct preflight *p, const struct config *config, const char *image_id, const json_t *found)
+{
+    const char *name = config_string(config, FIELD_BACKEND);
+    const struct backend *backend = backend_find(name, NULL);
+    const json_t *engine = json_object_get(found, "engine"), *fields = json_object_get(engine, "parameters");
+    const char *version = json_string_value(json_object_get(engine, "engine_version"));
+    const struct dispatch_choice *choice = dispatch_choice_of(preflight_options_of(p)->dispatch, name);
+    const struct backend_place place = {image_id, choice ? choice->python : NULL};
+    g_autofree char *path = backend && json_is_array(fields) ? backend_schema_path(backend, &place) : NULL;
+    g_autoptr(GError) error = NULL;
+    if (path && !backend_schema_save(path, backend, version, image_id, fields, &error))
+        g_debug("%s", error->message);
+}
+
 const struct answer *place_answer(struct preflight *p, const struct config *config)
 {
     static const enum answer_need needs[] = {[CONFIG_GPU_NONE] = ANSWER_NEVER,
@@ -400,6 +415,7 @@ const struct answer *place_answer(struct preflight *p, const struct config *conf
     if (!seen) {
         seen = g_new0(struct seen_answer, 1);
         ask(p, config, seen);
+        keep_parameters(p, config, image->image.id, seen->found);
         if (seen->error && !seen->found)
             seen->image_glibc = ask_loader(p, config, image->image.id);
         seen->answer = (struct answer){seen->found, seen->error, (const char *const *)seen->asked,
@@ -407,4 +423,37 @@ const struct answer *place_answer(struct preflight *p, const struct config *conf
         g_hash_table_insert(places_of(p)->answers, g_steal_pointer(&name), seen);
     }
     return seen->none ? NULL : &seen->answer;
+}
+
+/* What the engine there said instead of its parameters. */
+static void explain_silence(const struct answer *answer, const char *name, GError **error)
+{
+    const json_t *engine = answer ? json_object_get(answer->found, "engine") : NULL;
+    const char *said = json_string_value(json_object_get(engine, "error"));
+    if (said || !answer || !answer->error)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "%s: %s", name, said ? said : "nobody could be asked");
+    else
+        g_propagate_error(error, g_error_copy(answer->error));
+}
+
+char *preflight_ask_parameters(struct preflight *p, const struct config *config, GError **error)
+{
+    const char *name = config_string(config, FIELD_BACKEND);
+    const struct backend *backend = backend_find(name, error);
+    if (!backend)
+        return NULL;
+    const struct seen_client *client = client_of(p, config);
+    const struct seen_image *image = client->daemon ? place_image(p, config) : NULL;
+    const GError *why = client->error ? client->error : client->daemon_error;
+    if (!image || !image->image.id) {
+        g_propagate_error(error, g_error_copy(image ? image->error : why));
+        return NULL;
+    }
+    const struct answer *answer = place_answer(p, config);
+    const struct dispatch_choice *choice = dispatch_choice_of(preflight_options_of(p)->dispatch, name);
+    const struct backend_place place = {image->image.id, choice ? choice->python : NULL};
+    if (answer && json_is_array(json_object_get(json_object_get(answer->found, "engine"), "parameters")))
+        return backend_schema_path(backend, &place);
+    explain_silence(answer, name, error);
+    return NULL;
 }

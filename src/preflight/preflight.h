@@ -73,6 +73,10 @@ void preflight_look_at_plan(struct preflight *p, const struct plan *plan);
 /* Looks at all there is: every engine, every sensor, without a study that asks for them. */
 void preflight_look_at_machine(struct preflight *p);
 
+/* Asks the engine of a cell that runs in a container for its parameters, there, and keeps them
+ * (backend_schema_path() of the place). Needs `starts`. New string: the path of the file. NULL: the error says why. */
+char *preflight_ask_parameters(struct preflight *p, const struct config *config, GError **error);
+
 /* In the order in which they were found. Borrowed. */
 size_t preflight_findings(const struct preflight *p, const struct preflight_finding *const **ret);
 /* What a finding comes to for all cells that were looked at: DIAG_ERROR, DIAG_WARNING, or -1 for neither. */
