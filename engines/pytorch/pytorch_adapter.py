@@ -21,7 +21,7 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "flash-attn", "optimum-quanto", "hqq")
 BNB = ("load_in_4bit", "load_in_8bit", "bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant",
        "llm_int8_threshold")
-GENERATION = ("num_beams", "early_stopping", "length_penalty", "no_repeat_ngram_size", "prompt_lookup_num_tokens",
+GENERATION = ("num_beams", "early_stopping", "length_penalty", "prompt_lookup_num_tokens",
               "max_matching_ngram_size", "cache_implementation", "use_cache")
 # Fields of GenerationConfig that are not handed on: what llem sets, what would make other work of it, what only models with an
 # encoder or code from a hub heed, and what the assistant alone reads.
@@ -36,6 +36,8 @@ NOT_PASSED = {
 OF_SAMPLING = {"top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"}
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 NO_SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": None}  # transformers' own top_k would be 50
+COMPILED_TOKENS = 4  # that the calls which compile say: the first of a text, the next, and those of a cache that grows
+ALLOCATORS = ("peak_bytes", "reserved_peak_bytes")
 DECODER = {*NO_SAMPLING, "do_sample", "repetition_penalty", "min_new_tokens"}
 
 
@@ -64,6 +66,7 @@ class Steps:
         self.marks: list[tuple[int, Any]] = []  # length of the sequences, when
         self.on_gpu = device.type == "cuda"
         self.first = self.last = self._anchor()
+        self.began_ns = self.first[1] if self.on_gpu else now_ns()
 
     def _event(self) -> Any:
         event = self.torch.cuda.Event(enable_timing=True)
@@ -125,6 +128,23 @@ class Penalty:
         return scores.scatter(1, ids, found)
 
 
+class NoRepeat:
+    """No sequence of so many tokens twice in a text, of which the padding is no part."""
+
+    def __init__(self, size: int, begins: list[int]) -> None:
+        self.size, self.begins = size, begins  # where the text of each row begins
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        scores, per, before = scores.clone(), input_ids.shape[0] // len(self.begins), self.size - 1
+        for i, row in enumerate(input_ids.tolist()):
+            ids = row[self.begins[i // per] :]
+            end = ids[len(ids) - before :]
+            banned = {ids[j + before] for j in range(len(ids) - before) if ids[j : j + before] == end}
+            if banned:
+                scores[i, sorted(banned)] = -float("inf")
+        return scores
+
+
 class PyTorch(Adapter):
     name, version, engine = "llem-engine-pytorch", "1", "transformers"
     options = options_of(os.path.join(HERE, "engine.json"))
@@ -135,6 +155,7 @@ class PyTorch(Adapter):
         self.assistant: Any = None
         self.ranks: Ranks | None = None
         self.flag: Flag | None = None
+        self.compile_ns: tuple[int, int] | None = None
 
     def hello(self) -> dict[str, Any]:
         found = versions(LIBRARIES)
@@ -170,10 +191,25 @@ class PyTorch(Adapter):
     def _load_ranks(self, load: Load) -> int:
         if not load.options["tp_size"]:
             raise Refused("BadValue", "load: 'tp_plan' needs 'tp_size', the number of ranks")
-        self.ranks = Ranks(load.options["tp_size"], os.path.abspath(__file__))
+        self.ranks = Ranks(load.options["tp_size"], os.path.abspath(__file__), self.give_up)
         self.flag = self.ranks.flag
-        self.ranks.tell("load", dataclasses.replace(load, check_stop=nothing))
-        return self.load_here(load) + sum(self.ranks.answers())
+        return sum(self._all("load", dataclasses.replace(load, check_stop=nothing), lambda: self.load_here(load)))
+
+    def _all(self, what: str, argument: Any, here: Callable[[], Any]) -> list[Any]:
+        """What all ranks answer, this one first. Where one of them failed all are let go of, and its words are the answer."""
+        ranks = self.ranks
+        if ranks is None:
+            return [here()]
+        try:
+            ranks.tell(what, argument)
+            return [here(), *ranks.answers()]
+        except Stopped:
+            ranks.answers()  # they stopped at the same step
+            raise
+        except Exception as error:
+            reason = ranks.reason(error)
+            self.close()  # they wait for this one
+            raise reason from (None if reason is error else error)
 
     def _loaded(self, load: Load, weights: int) -> Loaded:
         torch, o = self.torch, load.options
@@ -187,6 +223,7 @@ class PyTorch(Adapter):
         beside = self.device.type == "cuda" and bool(places & {"cpu", "disk"})
         return Loaded(resolved, versions(["transformers"])["transformers"], "gpu" if self.device.type == "cuda" else "cpu",
                       devices=["gpu", "cpu"] if beside else (), batch=o["batch_size"], weights_bytes=weights, facts=facts,
+                      compile_ns=self.compile_ns,
                       pids=[os.getpid(), *(self.ranks.pids() if self.ranks else [])])
 
     def load_here(self, load: Load) -> int:
@@ -195,7 +232,7 @@ class PyTorch(Adapter):
         import transformers
 
         self.torch, self.transformers, self.load_options, self.decoder = torch, transformers, load.options, load.decoder
-        self.max_input = load.max_input_tokens
+        self.max_input, self.compile_ns = load.max_input_tokens, None
         self.further = self._further(load)
         self.seed = load.random_seed or 0
         if load.options["n_threads"]:
@@ -215,7 +252,24 @@ class PyTorch(Adapter):
         if load.options["torch_compile"]:
             self.model.forward = torch.compile(self.model.forward, mode=load.options["torch_compile_mode"],
                                                backend=load.options["torch_compile_backend"])
+            self.compile_ns = self._compile(load)
         return sum(p.numel() * p.element_size() for m in (self.model, self.assistant) if m for p in m.parameters())
+
+    def _compile(self, load: Load) -> tuple[int, int] | None:
+        """Calls what is compiled in the shapes of the work, so that compiling is in the load: as many prompts as a batch has, of
+        the longest length, and of another where lengths differ. From when until when."""
+        longest = min(load.max_input_tokens, (self._positions() or 1 << 20) - COMPILED_TOKENS)
+        if longest < 1:
+            return None
+        fixed = load.options["padding"] == "max_length"
+        t0_ns = now_ns()
+        for length in [longest] if fixed or longest == 1 else [longest, (longest + 1) // 2]:
+            requests = [Request(str(i), [1] * length, COMPILED_TOKENS, True) for i in range(load.options["batch_size"] or 1)]
+            batch = Batch(0, requests, load.check_stop, n_padded=0)
+            self.prepare_here(batch)
+            for part in batch.work:
+                self._run(batch, part)
+        return t0_ns, now_ns()
 
     def _further(self, load: Load) -> dict[str, Any]:
         """Those of transformers' own that are written and change something."""
@@ -326,7 +380,8 @@ class PyTorch(Adapter):
         o = load.options
         if not o["assistant_model"]:
             return
-        self.assistant = self._model(load, o["assistant_model"], dtype, {})
+        quantised = o["load_in_4bit"] or o["load_in_8bit"]  # then so is this one, and it cannot be moved later
+        self.assistant = self._model(load, o["assistant_model"], dtype, {"device_map": {"": self.device}} if quantised else {})
         ours, its = (m.get_input_embeddings().weight.shape[0] for m in (self.model, self.assistant))
         if ours != its:
             raise Refused("BadValue", f"load: 'assistant_model' has a vocabulary of {its} tokens, the model one of {ours}")
@@ -340,19 +395,29 @@ class PyTorch(Adapter):
 
     # --- work
 
-    def prepare(self, batch: Batch) -> bool:
+    def _need_model(self) -> None:
         if self.model is None:
-            raise Refused("BadOrder", "prepare: the model was let go of when a rank failed; load it again")
-        n_vocab = self.model.get_input_embeddings().weight.shape[0]
+            raise Refused("BadOrder", "the model was let go of when a rank failed; load it again")
+
+    def prepare(self, batch: Batch) -> bool:
+        self._need_model()
+        n_vocab, longest = self.model.get_input_embeddings().weight.shape[0], self._positions()
         for r in batch.requests:
             if max(r.token_ids) >= n_vocab:
                 raise Refused("BadValue", f"prepare: request '{r.id}': token id {max(r.token_ids)}; the vocabulary has {n_vocab}")
-        if self.ranks:
-            self.ranks.tell("prepare", (batch.number, batch.requests))
-        self.prepare_here(batch)
-        if self.ranks:
-            self.ranks.answers()
+            if longest and len(r.token_ids) + r.max_tokens > longest:
+                raise Refused("BadValue", f"prepare: request '{r.id}' comes to {len(r.token_ids)} + {r.max_tokens} tokens; the model "
+                              f"has {longest} positions (max_position_embeddings)")
+        self._all("prepare", (batch.number, batch.requests), lambda: self.prepare_here(batch))
         return True
+
+    def _positions(self) -> int | None:
+        """How long a text the model can hold; None where its configuration names no limit, or one that moves."""
+        config = self.model.config
+        config = config.get_text_config() if hasattr(config, "get_text_config") else config
+        rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+        moves = isinstance(rope, dict) and rope.get("rope_type", rope.get("type")) == "dynamic"
+        return None if moves else getattr(config, "max_position_embeddings", None)
 
     def prepare_here(self, batch: Batch) -> None:
         pad = min(self.eos, default=0)
@@ -403,15 +468,20 @@ class PyTorch(Adapter):
                                                                                   device=self.device))
         if penalty is not None and penalty != 1:
             processors.append(Penalty(self.torch, penalty, part.inputs["attention_mask"]))
+        if self.load_options["no_repeat_ngram_size"]:
+            begins = [part.n_prompt - len(r.token_ids) for r in part.requests]
+            processors.append(NoRepeat(self.load_options["no_repeat_ngram_size"], begins))
         return processors
 
     def _stop(self, batch: Batch) -> Callable[[int], None]:
         """Of one process: at once. Of several ranks: all at the same step, which the first of them names."""
-        flag = self.flag
+        flag, ranks = self.flag, self.ranks
         if flag is None:
             return lambda step: batch.check_stop()
 
         def stop(step: int) -> None:
+            if ranks:
+                ranks.check()
             if not flag.get():
                 try:
                     batch.check_stop()
@@ -423,19 +493,10 @@ class PyTorch(Adapter):
         return stop
 
     def generate(self, batch: Batch) -> None:
-        if not self.ranks:
-            return self.generate_here(batch)
-        self.ranks.flag.set(0)
-        self.ranks.tell("generate", batch.number)
-        try:
-            self.generate_here(batch)
-        except Stopped:
-            self.ranks.answers()  # they stopped at the same step
-            raise
-        except Exception:
-            self.close()  # they wait for this one
-            raise
-        if any(answer != [r.out_ids for r in batch.requests] for answer in self.ranks.answers()):
+        if self.flag:
+            self.flag.set(0)
+        if any(said != [r.out_ids for r in batch.requests]
+               for said in self._all("generate", batch.number, lambda: self.generate_here(batch))[1:]):
             raise Refused("RanksDiffer", "generate: the ranks chose different tokens")
 
     def generate_here(self, batch: Batch) -> None:
@@ -458,6 +519,7 @@ class PyTorch(Adapter):
         rows, stamps = out[:, part.n_prompt :].tolist(), steps.stamps()
         for request, row in zip(part.requests, rows):  # noqa: B905 (Python 3.9)
             self._take(request, row, stamps)
+            request.engine_stamps = {"queued_ns": batch.t0_ns, "scheduled_ns": steps.began_ns}
         computed = len(rows[0]) * len(rows)
         batch.n_padded += part.n_padded + computed - sum(len(r.out_ids) for r in part.requests)
         return end_ns
@@ -477,16 +539,28 @@ class PyTorch(Adapter):
     # --- state
 
     def reset(self, prefix_cache: bool, peak_memory: bool) -> tuple[bool, bool]:
+        self._need_model()
+        done = peak_memory and all(self._all("reset", None, self.reset_here))
+        return prefix_cache, done  # no prefix outlives its batch
+
+    def reset_here(self) -> bool:
         boards = self._boards()
-        for board in boards if peak_memory else []:
+        for board in boards:
             self.torch.cuda.reset_peak_memory_stats(board)
-        return prefix_cache, peak_memory and bool(boards)  # no prefix outlives its batch
+        return bool(boards)
 
     def _boards(self) -> list[Any]:
         """The GPUs that this process computes on."""
         return sorted({p.device.index or 0 for p in self.model.parameters() if p.device.type == "cuda"})
 
     def memory(self) -> dict[str, Any]:
+        """Of an allocator's figures the largest of any rank; what processes and devices hold added up."""
+        self._need_model()
+        ranks = self._all("memory", None, self.memory_here)
+        return {name: figure if isinstance(figure, str) else (max if name in ALLOCATORS else sum)(rank[name] for rank in ranks)
+                for name, figure in ranks[0].items()}
+
+    def memory_here(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"rss_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
         boards, cuda = self._boards(), self.torch.cuda
         if not boards:
@@ -524,7 +598,8 @@ def follower() -> None:
             engine.generate_here(batch)
         return [r.out_ids for r in batch.requests]
 
-    follow({"load": load, "prepare": prepare, "generate": generate})
+    follow({"load": load, "prepare": prepare, "generate": generate, "memory": lambda argument, flag: engine.memory_here(),
+            "reset": lambda argument, flag: engine.reset_here()})
 
 
 if __name__ == "__main__":

@@ -162,6 +162,21 @@ def forget_peaks(pids: Sequence[int]) -> bool:
     return True
 
 
+def compiled_ns(config: Any) -> list[int] | None:
+    """From when until when this process compiled its model, by vLLM's own account: its clock is the monotonic one, and it keeps
+    the last beginning and the sum, which belong together where there was one."""
+    try:
+        from vllm.compilation.counter import compilation_counter
+        from vllm.compilation.monitor import torch_compile_start_time
+    except ImportError:
+        return None
+    took_s, once = at(config, "compilation_time"), at(compilation_counter, "num_models_seen") == 1
+    if not took_s or not once or at(config, "encoder_compilation_time"):
+        return None
+    t0_ns = int(1e9 * torch_compile_start_time)
+    return [t0_ns, t0_ns + int(1e9 * took_s)]
+
+
 class Worker:
     """What vLLM mixes into the class of its workers: called by collective_rpc, in their processes."""
 
@@ -174,7 +189,8 @@ class Worker:
         groups = [g for groups in getattr(runner, "attn_groups", []) for g in groups]
         told = {"pid": os.getpid(), "weights": sum(weights.values()), "kv_cache": sum(caches.values()) or None,
                 "attention": groups[0].backend.get_name() if groups else None, "threads": torch.get_num_threads(),
-                "parameters": sum(p.numel() for p in runner.model.parameters())}
+                "parameters": sum(p.numel() for p in runner.model.parameters()),
+                "compiled": compiled_ns(at(self, "vllm_config.compilation_config"))}
         if torch.cuda.is_available() and str(self.device).startswith("cuda"):  # type: ignore[attr-defined]
             free, total = torch.cuda.mem_get_info()
             told.update(peak=torch.cuda.max_memory_allocated(), reserved=torch.cuda.max_memory_reserved(), device=total - free)
@@ -307,9 +323,11 @@ class VLLM(Adapter):
                  "compilation_mode": plain(at(config, "compilation_config.mode")),
                  "cudagraph_mode": plain(at(config, "compilation_config.cudagraph_mode"))}
         most = at(config, "scheduler_config.max_num_seqs")
+        compiled = [rank.get("compiled") for rank in self.ranks]
+        window = (min(t0 for t0, _ in compiled), max(t1 for _, t1 in compiled)) if all(compiled) else None
         return Loaded(resolved, vllm.__version__, "cpu" if self.on_cpu else "gpu", pids=[os.getpid(), *self.pids],
                       prefix_cache=bool(at(config, "cache_config.enable_prefix_caching")), in_flight=most,
-                      weights_bytes=weights, facts={name: fact for name, fact in facts.items() if fact is not None})
+                      weights_bytes=weights, compile_ns=window, facts={name: fact for name, fact in facts.items() if fact is not None})
 
     @staticmethod
     def _check(load: Load) -> None:

@@ -10,6 +10,7 @@
 #define MARK ".llem-environment" /* written last */
 #define LOCK_BYTES (1 << 20)
 #define DIGEST_SHOWN 12
+#define PACKAGES_ASKED 2 /* for, before any is fetched: the rarest, and one of those that are everywhere */
 
 /* --- Locks --------------------------------------------------------------------------------------------------------- */
 
@@ -124,15 +125,42 @@ static bool fits_here(const struct making *m, GError **error)
     return false;
 }
 
+static char *cannot_be_had(const struct making *m)
+{
+    return g_strdup_printf("the packages cannot be had as they are pinned (pip asks the indexes it is set up with%s%s)",
+                           m->lock->hint ? "; " : "", m->lock->hint ? m->lock->hint : "");
+}
+
+/* Asks the indexes for the first packages, without patience: pip would try one that does not answer for minutes. It
+ * says why only when it tries a second time. */
+static bool can_be_had(const struct making *m, const char *python, GError **error)
+{
+    g_autofree char *text = file_read(m->lock->path, LOCK_BYTES, NULL, error), *what = cannot_be_had(m);
+    g_auto(GStrv) lines = text ? g_strsplit(text, "\n", -1) : NULL;
+    int asked = 0;
+    for (char **line = lines; line && *line && asked < PACKAGES_ASKED; line++) {
+        char *version = **line == '#' ? NULL : strstr(*line, "==");
+        if (!version)
+            continue;
+        g_autofree char *name = g_strndup(*line, (size_t)(version - *line));
+        const char *const argv[] = {python, "-m", "pip", "index", "versions", "--pre", "--no-input",
+                                    "--disable-pip-version-check", "--no-cache-dir", "--retries", "1",
+                                    "--timeout", "8", name, NULL};
+        g_autofree char *found = fetch_ask(argv, LLEM_ERROR_MISSING, what, error);
+        if (!found)
+            return false;
+        asked++;
+    }
+    return text != NULL;
+}
+
 /* What cannot be had as pinned ends it before anything is installed; the rarest package is the first of a list. */
 static bool install(const struct making *m, const char *python, GError **error)
 {
     const char *const argv[] = {python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
                                 "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
                                 m->lock->path, NULL};
-    g_autofree char *what =
-        g_strdup_printf("the packages cannot be had as they are pinned (pip asks the indexes it is set up with%s%s)",
-                        m->lock->hint ? "; " : "", m->lock->hint ? m->lock->hint : "");
+    g_autofree char *what = cannot_be_had(m);
     return fetch_run(argv, LLEM_ERROR_MISSING, what, error);
 }
 
@@ -143,6 +171,8 @@ static bool fill(const struct making *m, GError **error)
     g_autofree char *mark = g_build_filename(m->folder, MARK, NULL);
     if (!fetch_run((const char *const[]){fetch_python_name(), "-m", "venv", m->folder, NULL}, LLEM_ERROR_MISSING,
                    "no environment can be made (Debian and Ubuntu: apt-get install python3-venv)", error))
+        return false;
+    if (!can_be_had(m, python, error))
         return false;
     fetch_tell(m->voice, "fetching %" G_GINT64_FORMAT " packages", m->lock->n_packages);
     return install(m, python, error) && python_fits(m->backend, python, error) &&

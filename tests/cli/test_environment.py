@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -121,7 +122,22 @@ def test_a_package_that_no_index_has(llem, snake):
     done = llem.run("engine", "pull", "snake", timeout=120)
     assert done.returncode == 1 and environments(llem) == []
     assert "(pip asks the indexes it is set up with; ask the zoo)" in done.stderr
-    assert "No matching distribution found for toyengine==1.0" in done.stderr
+    assert "No matching distribution found for toyengine" in done.stderr
+
+
+@pytest.mark.parametrize("how, says", [("silent", "timed out"), ("closed", "refused")])
+def test_an_index_that_cannot_be_reached_says_why_within_seconds(llem, snake, how, says):
+    """pip by itself asks a silent one for a minute and a half, each time anew."""
+    snake(sha256="0" * 64)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if how == "closed":
+            server.close()
+        del llem.env["PIP_NO_INDEX"], llem.env["PIP_FIND_LINKS"]
+        llem.env |= {"PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple", "PIP_EXTRA_INDEX_URL": "", "no_proxy": "*"}
+        done = llem.run("engine", "pull", "snake", timeout=80)
+    assert done.returncode == 1 and environments(llem) == []
+    assert "the packages cannot be had as they are pinned" in done.stderr and says in done.stderr, done.stderr
 
 
 def test_another_python(llem, snake):
@@ -130,6 +146,14 @@ def test_another_python(llem, snake):
     assert done.returncode == 1 and environments(llem) == []
     assert "the pinned environment of snake is for Python 2." in done.stderr
     assert "name such a Python in LLEM_PYTHON, or one that has the engine in SNAKE_PYTHON" in done.stderr
+
+
+def test_another_machine(llem, snake):
+    snake(head=HEAD.replace(platform.machine(), "riscv128"))
+    done = llem.run("engine", "pull", "snake")
+    assert done.returncode == 1 and environments(llem) == []
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"of snake is for Python {python} riscv128, and {sys.executable} is {python} {platform.machine()};" in done.stderr
 
 
 def test_a_list_that_does_not_say_its_python(llem, snake):

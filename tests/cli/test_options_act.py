@@ -295,7 +295,7 @@ PYTORCH = {
     "num_beams": ([1, 2], "generation.num_beams", {}, []),
     "early_stopping": ([False, True], "generation.early_stopping", BEAMS, []),
     "length_penalty": ([0.5, 2], "generation.length_penalty", BEAMS, []),
-    "no_repeat_ngram_size": ([0, 2], "generation.no_repeat_ngram_size", {}, []),
+    "no_repeat_ngram_size": ([0, 2], "processor", {}, []),
     "prompt_lookup_num_tokens": ([2, 3], "generation.prompt_lookup_num_tokens", {}, []),
     "max_matching_ngram_size": ([1, 2], "generation.max_matching_ngram_size", {"pytorch.prompt_lookup_num_tokens": 2}, []),
     "assistant_model": (["small", "smaller"], "from_pretrained", {}, []),

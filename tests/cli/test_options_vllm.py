@@ -148,6 +148,17 @@ def test_the_engine_says_when_it_began(runs):
     assert metric(study.result(), "prefill_latency_mean_s")["status"] == "measured"
 
 
+@pytest.mark.parametrize("words", ["compiles", "gpu compiles", ""])
+def test_what_was_compiled_stands_apart_from_the_load(runs, words):
+    done, study = faked(runs, words)
+    assert done.returncode == 0, done.stderr
+    record = study.result()
+    if words:
+        assert metric(record, "compile_s")["value"] == pytest.approx(0.001)
+    else:
+        assert "does not say when it compiled" in metric(record, "compile_s")["reason"]
+
+
 def test_memory_is_the_most_of_any_rank(runs, build_dir):
     runs.llem.env["LLEM_NVML_LIBRARY"] = str(build_dir / "lib" / "libllem-nvml-sim.so")
     done, study = faked(runs, "gpu")

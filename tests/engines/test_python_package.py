@@ -144,6 +144,45 @@ def test_memory_that_ran_out_is_told_by_any_name(engine):
     assert answer["oom"] is True and answer["class"] == "RuntimeError"
 
 
+@pytest.mark.parametrize("value, says", [
+    ("float('nan')", "'memory.rss_peak_bytes' is nan"), ("[1.0, float('inf')]", "'memory.rss_peak_bytes[1]' is inf"),
+    ("{1, 2}", "'memory.rss_peak_bytes' is of the type set"), ("{'a': {(1, 2): 3}}", "'memory.rss_peak_bytes.a' has a member (1, 2)"),
+    ("'\\udc80'", "'memory.rss_peak_bytes' is no text of Unicode"),
+])
+def test_what_no_line_can_hold_is_an_error_that_names_the_member(engine, value, says):
+    """And the adapter goes on."""
+    spoken = engine(load=f"type(self).memory = lambda self: {{'rss_peak_bytes': {value}}}")
+    spoken.ok("hello", protocol=1)
+    answer = spoken.ask("load", config={})
+    assert answer.get("class") == "BadReply" and answer["message"].startswith(f"load: the adapter's reply cannot be sent: {says}"), answer
+    assert spoken.end() == 0
+
+
+@pytest.mark.parametrize("message", ["generate", "collect"])
+def test_a_batch_named_twice_is_refused(engine, message):
+    spoken = engine()
+    spoken.ok("hello", protocol=1)
+    spoken.ok("load", config={})
+    spoken.ok("prepare", batch=3, requests=[{"id": "a", "token_ids": [1], "max_tokens": 2}])
+    if message == "collect":
+        spoken.ok("generate", batches=[3])
+    answer = spoken.ask(message, batches=[3, 3])
+    assert answer.get("class") == "BadValue" and "twice" in answer["message"], answer
+    assert spoken.ask(message, batches=[3])["type"] == message  # nothing was taken
+
+
+def test_a_thread_can_give_up_what_never_comes_back(engine):
+    """In its own words, in time, and once: the process ends with it."""
+    watcher = "import threading; threading.Timer(0.5, self.give_up, [Refused('RankFailed', 'rank 1: no luck')]).start()"
+    spoken = engine(load=watcher, step="time.sleep(3600)")
+    spoken.ok("hello", protocol=1)
+    spoken.ok("load", config={})
+    spoken.ok("prepare", batch=1, requests=[{"id": "a", "token_ids": [1], "max_tokens": 2}])
+    answer = spoken.ask("generate", timeout=5, batches=[1])
+    assert (answer.get("class"), answer["message"]) == ("RankFailed", "rank 1: no luck")
+    assert spoken.process.wait(5) == 1
+
+
 def test_two_builds_of_one_version_differ(engine, tmp_path):
     """By the hashes of what was installed, not by what Python compiled since."""
     said = []

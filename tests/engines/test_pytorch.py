@@ -72,6 +72,13 @@ def test_a_quantised_model_is_never_moved(pytorch, model):
     assert "to" not in noted and noted["from_pretrained.device_map"] == ["{'': cuda:0}"]
 
 
+def test_nor_is_a_quantised_assistant(pytorch, model):
+    loaded = pytorch("cuda").load(model, options={"load_in_8bit": True, "assistant_model": str(model)})
+    assert loaded["type"] == "load", loaded
+    noted = pytorch.noted()
+    assert "to" not in noted and noted["from_pretrained.device_map"] == ["{'': cuda:0}"] * 2
+
+
 def test_parts_on_the_cpu_are_told(pytorch, model):
     """A map of devices that leaves layers on the CPU: the energy of the board alone is not that of the model."""
     loaded = pytorch("cuda offloads").load(model, options={"device_map": "auto"})
@@ -133,6 +140,33 @@ def test_stamps_of_guessed_tokens_are_shared(pytorch, model):
     row = outcome["requests"][0]
     assert len(row["token_ids"]) == 8 and outcome["merged_chunks"] == 3
     assert [row["stamps_ns"].count(stamp) for stamp in sorted(set(row["stamps_ns"]))] == [3, 3, 2]
+
+
+@pytest.mark.parametrize("options, lengths", [
+    ({}, ["8", "4"]), ({"padding": "max_length"}, ["8"]), ({"torch_compile": False}, []),
+])
+def test_compiling_is_in_the_load_and_told(pytorch, model, options, lengths):
+    """Called in the shapes of the work: as many prompts as a batch has, of one length where all have one."""
+    loaded = pytorch().load(model, options={"torch_compile": True, "batch_size": 3, **options}, max_input_tokens=8)
+    noted = pytorch.noted()
+    assert (noted.get("generate.length", []), set(noted.get("generate.rows", []))) == (lengths, {"3"} if lengths else set())
+    if lengths:
+        at = loaded["compile"]
+        assert loaded["t0_ns"] < at["t0_ns"] < at["t1_ns"] - 8e6 * len(lengths) and at["t1_ns"] <= loaded["t1_ns"]
+    else:
+        assert loaded["compile"] is None
+
+
+def test_a_batch_says_when_it_begins(pytorch, model):
+    """Of two parts of a batch the second begins when the first is out; both were handed over together."""
+    spoken = pytorch()
+    spoken.load(model, options={"max_batch_tokens": 4})
+    outcome = spoken.work(1, *PROMPTS)
+    begin, (first, second) = outcome["batches"][0]["t0_ns"], outcome["requests"]
+    for row in (first, second):
+        stamps = row["engine_stamps"]
+        assert begin == stamps["queued_ns"] <= stamps["scheduled_ns"] < row["stamps_ns"][0] - 1e6  # a step takes 2 ms
+    assert second["engine_stamps"]["scheduled_ns"] >= first["stamps_ns"][-1]
 
 
 # --- tokens --------------------------------------------------------------------------------------------------------------
@@ -267,7 +301,45 @@ def test_ranks_are_processes_and_all_do_the_work(pytorch, model):
     assert spoken.end() == 0 and wait_until_gone(loaded["pids"]) == []
 
 
-@pytest.mark.parametrize("how", ["adapter", "a rank", "term", "socket"])
+def test_memory_is_that_of_every_rank(pytorch, model):
+    """Of the allocator the most of any, of processes and boards the sum; and every rank's peak begins anew."""
+    one, three = pytorch("cuda"), pytorch("cuda a-rank-has-more")
+    alone = one.load(model)["memory"]
+    figures = three.load(model, options=RANKS)["memory"]
+    assert (figures["peak_bytes"], figures["reserved_peak_bytes"]) == (2 * alone["peak_bytes"], 2 * alone["reserved_peak_bytes"])
+    assert figures["device_bytes"] == 3 * alone["device_bytes"] and figures["rss_peak_bytes"] > 2 * alone["rss_peak_bytes"]
+    assert three.ok("reset", peak_memory=True)["peak_memory"] is True
+    assert sorted(pytorch.noted()["cuda.reset_peak_memory_stats"]) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_rank_that_fails_is_an_error_in_its_own_words(pytorch, model, comes_back):
+    """Whether what the first rank waits for ends by itself, or never."""
+    spoken = pytorch("rank-fails comes-back" if comes_back else "rank-fails")
+    pids = spoken.load(model, options=RANKS)["pids"]
+    spoken.ok("prepare", batch=1, requests=[{"id": "a", "token_ids": [5], "max_tokens": 9, "ignore_eos": True}])
+    answer = spoken.ask("generate", timeout=12, batches=[1])
+    assert (answer.get("class"), answer["message"]) == ("RankFailed", "rank 1: ValueError: no luck")
+    if comes_back:
+        answer = spoken.ask("memory")
+        assert answer.get("class") == "BadOrder" and "when a rank failed" in answer["message"]
+        assert spoken.end() == 0
+    assert spoken.process.wait(10) == (0 if comes_back else 1) and wait_until_gone(pids) == []
+
+
+def test_a_rank_that_is_killed_is_told(pytorch, model):
+    spoken = pytorch()
+    pids = spoken.load(model, options=RANKS)["pids"]
+    spoken.ok("prepare", batch=1, requests=[{"id": "a", "token_ids": [5], "max_tokens": 100000, "ignore_eos": True}])
+    spoken.send("generate", batches=[1])
+    time.sleep(0.3)
+    os.kill(next(pid for pid in pids if pid != spoken.process.pid), signal.SIGKILL)
+    answer = spoken.reply(12)
+    assert answer.get("class") == "RankFailed" and "ended with status -9" in answer["message"]
+    assert spoken.end() == 0 and wait_until_gone(pids) == []
+
+
+@pytest.mark.parametrize("how", ["adapter", "term", "socket"])
 def test_no_rank_is_left(pytorch, model, how):
     spoken = pytorch()
     pids = spoken.load(model, options=RANKS)["pids"]
@@ -276,13 +348,11 @@ def test_no_rank_is_left(pytorch, model, how):
     time.sleep(0.3)
     if how == "adapter":
         os.kill(spoken.process.pid, signal.SIGKILL)
-    elif how == "a rank":
-        os.kill(next(pid for pid in pids if pid != spoken.process.pid), signal.SIGKILL)
     elif how == "term":
         os.kill(spoken.process.pid, signal.SIGTERM)
     else:
         spoken.sock.close()
-    assert spoken.process.wait(10) == {"adapter": -9, "a rank": 1, "term": 0, "socket": 0}[how]
+    assert spoken.process.wait(10) == {"adapter": -9, "term": 0, "socket": 0}[how]
     assert wait_until_gone(pids) == []
 
 

@@ -126,6 +126,33 @@ def test_a_penalty_does_not_see_the_padding(spoken, tiny):
     assert ids(together, 1) == ids(outcome(spoken, tiny / "tiny", requests[1], **penalty))
 
 
+def test_nor_does_what_repeats_no_sequence(spoken, tiny):
+    """It would forbid the token of the padding to every shorter prompt, of which some say it."""
+    short, long = [([first], 24, True) for first in range(3, 103)], (list(range(200, 206)), 24, True)
+    options = {"no_repeat_ngram_size": 1}
+    alone, padded = (outcome(spoken, tiny / "tiny", *short, *others, options=options) for others in ([], [long]))
+    said = [ids(alone, i) for i in range(len(short))]
+    assert [ids(padded, i) for i in range(len(short))] == said
+    assert any(2 in row for row in said) and all(len(set(row)) == 24 for row in said)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_no_sequence_of_a_text_comes_twice(spoken, tiny, size):
+    plain, ruled = (ids(outcome(spoken, tiny / "tiny", ([5, 6, 7], 200, True), options={"no_repeat_ngram_size": n})) for n in (0, size))
+    for text, repeats in ((plain, True), (ruled, False)):
+        text = [5, 6, 7, *text]
+        parts = [tuple(text[i : i + size]) for i in range(len(text) - size + 1)]
+        assert (len(set(parts)) < len(parts)) == repeats
+
+
+def test_a_text_longer_than_the_model_can_hold_is_refused(spoken, tiny):
+    assert ask(spoken, tiny / "tiny")["type"] == "load"
+    request = {"id": "a", "token_ids": [5] * 12, "ignore_eos": True}
+    answer = spoken.ask("prepare", batch=800, requests=[{**request, "max_tokens": 501}])
+    assert answer.get("class") == "BadValue" and "12 + 501 tokens; the model has 512 positions" in answer["message"], answer
+    assert spoken.ask("prepare", batch=800, requests=[{**request, "max_tokens": 500}])["type"] == "prepare"
+
+
 def test_a_text_that_may_end_ends(spoken, smol):
     collected = outcome(spoken, smol, (FRANCE, 32, False), (FRANCE, 32, True))
     rows = collected["requests"]
@@ -198,17 +225,22 @@ def test_what_cannot_be_had_is_refused(spoken, tiny, smol, options, config, kind
 
 @pytest.mark.slow
 def test_compiled_it_says_the_same(python, spoken, tiny, tmp_path):
-    """By the compiler that torch comes with: the first batch, a warm-up, has all of it."""
-    request = ([5, 6, 7], 5, True)
-    plain = ids(outcome(spoken, tiny / "tiny", request))
+    """By the compiler that torch comes with: the load has all of it, and no batch any more."""
+    request, longer = ([5, 6, 7], 5, True), ([5, 6, 7, 8, 9], 5, True)
+    plain = [ids(outcome(spoken, tiny / "tiny", r)) for r in (request, longer)]
     env = {"CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     compiling = adapters.Spoken([python, ADAPTER], tmp_path, env)
     try:
-        compiling.load(tiny / "tiny", options={"n_threads": 1, "torch_compile": True})
-        first, second = (compiling.work(i, request, timeout=400) for i in (1, 2))
-        assert ids(first) == ids(second) == plain
-        took = [rows["batches"][0]["t1_ns"] - rows["batches"][0]["t0_ns"] for rows in (first, second)]
-        assert took[1] < took[0] / 5
+        compiling.ok("hello", protocol=1)
+        config = {"model_path": str(tiny / "tiny"), "options": {"n_threads": 1, "torch_compile": True}, "max_input_tokens": 8}
+        loaded = compiling.ask("load", timeout=500, config=config)
+        assert loaded["type"] == "load", loaded
+        took = [(loaded["compile"]["t1_ns"] - loaded["compile"]["t0_ns"]) / 1e9]
+        for i, r in enumerate((request, longer)):
+            done = compiling.work(i, r, timeout=400)
+            assert ids(done) == plain[i]
+            took.append((done["batches"][0]["t1_ns"] - done["batches"][0]["t0_ns"]) / 1e9)
+        assert max(took[1:]) < took[0] / 5, took
     finally:
         compiling.close()
 

@@ -25,10 +25,10 @@ quiet()
 
 from .adapter import Adapter, Load, Loaded  # noqa: E402
 from .options import Option, options_of  # noqa: E402
-from .serve import serve  # noqa: E402
+from .serve import is_oom, serve  # noqa: E402
 from .wheels import builds, versions  # noqa: E402
 from .words import Refused  # noqa: E402
 from .work import Batch, Request, Stopped, now_ns  # noqa: E402
 
 __all__ = ["Adapter", "Batch", "Load", "Loaded", "Option", "Refused", "Request", "Stopped", "builds",
-           "now_ns", "options_of", "serve", "versions"]
+           "is_oom", "now_ns", "options_of", "serve", "versions"]

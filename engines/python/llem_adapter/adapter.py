@@ -91,5 +91,9 @@ class Adapter:
         """Figures: bytes, or the reason why one is absent."""
         raise NotImplementedError
 
+    def give_up(self, error: Refused) -> None:
+        """Answers the request under way with an error and ends the process: for a thread that sees that the engine will not
+        come back. Between requests it does nothing. The server puts it here."""
+
     def close(self) -> None:
         """Lets go of everything the engine started. Called once."""

@@ -8,13 +8,14 @@ import os
 import select
 import signal
 import socket
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 
 from .adapter import Adapter, Load
 from .options import resolve
 from .process import take_socket, turn_stdout_away
-from .words import PROTOCOL, Json, Refused, check_members
+from .words import PROTOCOL, Json, Refused, check_members, unsayable
 from .work import Shelf, Stopped, now_ns
 
 MAX_LINE = 64 << 20
@@ -54,11 +55,17 @@ class Server:
         self.shelf = Shelf()
         self.greeted = self.loaded = False
         self.stopper: dict[str, Json] | None = None  # an abort or a shutdown that came in the middle
+        self.answering = threading.Lock()
+        self.under_way: int | None = None  # the request that waits for its answer
+        adapter.give_up = self.give_up  # type: ignore[method-assign]
 
     # --- lines
 
-    def send(self, message: Mapping[str, Json]) -> None:
-        self.sock.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+    def claim(self) -> bool:
+        """True for the one thread that answers the request under way."""
+        with self.answering:
+            waits, self.under_way = self.under_way is not None, None
+        return waits
 
     def fail(self, number: int | None, error: Refused) -> None:
         message = {"id": number, "type": "error", "class": error.kind, "message": error.message}
@@ -66,7 +73,13 @@ class Server:
             message["oom"] = True
         if error.unknown:
             message["unknown_keys"] = error.unknown
-        self.send(message)
+        self.sock.sendall(line_of(message, "replace"))
+
+    def give_up(self, error: Refused) -> None:
+        number = self.under_way
+        if number is not None and self.claim():  # else the engine came back meanwhile
+            self.fail(number, error)
+            os._exit(1)
 
     def read(self, wait: bool) -> dict[str, Json] | None:
         """The next message; None when there is none yet, or after a bad line was answered."""
@@ -118,20 +131,33 @@ class Server:
 
     def answer(self, message: dict[str, Json]) -> None:
         number, name = message.pop("id"), message.pop("type")
+        self.under_way = number
         try:
-            reply = self.serve(name, message)
+            line = self.reply(number, name, message)
         except Refused as error:
-            self.fail(number, error)
+            self.refuse(number, error)
         except Stopped:
-            self.fail(number, Refused("Aborted", "stopped on request"))
+            self.refuse(number, Refused("Aborted", "stopped on request"))
         except MemoryError as error:
-            self.fail(number, Refused("OutOfMemory", str(error) or "memory ran out", oom=True))
+            self.refuse(number, Refused("OutOfMemory", str(error) or "memory ran out", oom=True))
         except Exception as error:  # the engine's own
             traceback.print_exc()
-            self.fail(number, Refused(type(error).__name__, str(error) or repr(error), oom=is_oom(error)))
+            self.refuse(number, Refused(type(error).__name__, str(error) or repr(error), oom=is_oom(error)))
         else:
-            self.send({"id": number, "type": name, **reply})
+            if self.claim():
+                self.sock.sendall(line)
         message["type"] = name
+
+    def refuse(self, number: int, error: Refused) -> None:
+        if self.claim():
+            self.fail(number, error)
+
+    def reply(self, number: int, name: str, members: dict[str, Json]) -> bytes:
+        reply = self.serve(name, members)
+        try:
+            return line_of({"id": number, "type": name, **reply})
+        except (TypeError, ValueError) as error:  # an engine gave what no line can hold
+            raise Refused("BadReply", f"{name}: the adapter's reply cannot be sent: {unsayable(reply, '') or error}") from error
 
     def serve(self, name: str, members: dict[str, Json]) -> dict[str, Json]:
         if name not in MESSAGES:
@@ -223,6 +249,10 @@ class Server:
 
     def on_shutdown(self) -> dict[str, Json]:
         return {}
+
+
+def line_of(message: Mapping[str, Json], errors: str = "strict") -> bytes:
+    return json.dumps(message, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode("utf-8", errors) + b"\n"
 
 
 def is_oom(error: BaseException) -> bool:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from collections.abc import Iterable, Mapping
 
 Json = Any
 PROTOCOL = 1
+MAX_DEPTH = 64
 
 
 class Refused(Exception):
@@ -58,3 +60,24 @@ def check_members(members: Mapping[str, Json], rows: Mapping[str, tuple[str, boo
 
 def a(word: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def unsayable(value: Json, path: str, depth: int = 0) -> str | None:
+    """Which member of a reply is nothing that a line can hold, and what it is; None where there is none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"'{path}' is {value}"
+    if isinstance(value, str) and value != value.encode("utf-8", "replace").decode():
+        return f"'{path}' is no text of Unicode: {ascii(value)}"
+    if isinstance(value, (dict, list, tuple)) and depth == MAX_DEPTH:
+        return f"'{path}' is nested deeper than {MAX_DEPTH}"
+    if isinstance(value, dict):
+        odd = [key for key in value if not isinstance(key, (str, int))]
+        if odd:
+            return f"'{path}' has a member {odd[0]!r}, whose name is no string"
+        parts = ((f"{path}.{key}" if path else key, part) for key, part in value.items())
+    elif isinstance(value, (list, tuple)):
+        parts = ((f"{path}[{i}]", part) for i, part in enumerate(value))
+    else:
+        known = value is None or isinstance(value, (bool, int, float, str))
+        return None if known else f"'{path}' is of the type {type(value).__name__}"
+    return next((found for name, part in parts if (found := unsayable(part, name, depth + 1))), None)

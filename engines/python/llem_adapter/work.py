@@ -131,4 +131,6 @@ class Shelf:
         for number in numbers:
             if type(number) is not int or number not in shelf:
                 raise Refused("BadValue", f"{message}: batch {number} is not {state}")
+        if len(set(numbers)) < len(numbers):
+            raise Refused("BadValue", f"{message}: a batch is named twice in {numbers}")
         return [shelf.pop(number) for number in numbers]

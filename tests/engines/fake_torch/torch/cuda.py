@@ -1,5 +1,6 @@
 """Its own clock runs 1.25 times as fast as everybody's, from a beginning of its own."""
 
+import os
 import time
 
 from recording import has, note
@@ -37,11 +38,11 @@ def reset_peak_memory_stats(device=None):
 
 
 def max_memory_allocated(device=None):
-    return ALLOCATED
+    return ALLOCATED * (2 if has("a-rank-has-more") and os.environ.get("RANK") == "1" else 1)
 
 
 def max_memory_reserved(device=None):
-    return 2 * ALLOCATED
+    return 2 * max_memory_allocated()
 
 
 def mem_get_info(device=None):

@@ -1,6 +1,7 @@
 """A stand-in for transformers: a model that says token after token, and notes what it was given."""
 
 import os
+import time
 
 import torch
 from recording import has, note, note_all
@@ -89,9 +90,15 @@ class Model:
         note("generate.length", input_ids.shape[1])
         note_all("generation", generation_config.given)
         for processor in logits_processor:
-            note("processor", (type(processor).__name__, getattr(processor, "penalty", getattr(processor, "least", None))))
+            value = next((vars(processor)[name] for name in ("penalty", "least", "size") if name in vars(processor)), None)
+            note("processor", (type(processor).__name__, value))
         if assistant_model:
             note("assistant.generation", sorted(assistant_model.generation_config.given.items()))
+        if has("rank-fails") and os.environ["RANK"] == "1":
+            raise ValueError("no luck")
+        if has("rank-fails"):  # the others wait for it in what all compute together
+            time.sleep(0.2 if has("comes-back") else 3600)
+            raise RuntimeError("Connection closed by peer")
         if has("out-of-memory"):
             raise MemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return self._say(input_ids, generation_config, stopping_criteria)

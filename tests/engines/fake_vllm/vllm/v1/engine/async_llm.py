@@ -12,7 +12,8 @@ class AsyncLLM:
     @classmethod
     def from_vllm_config(cls, config, usage_context, enable_log_requests, disable_log_stats, stat_loggers):
         self = cls()
-        self.config, self.seen = config, set()
+        self.config, self.seen, self.began_ns = config, set(), time.monotonic_ns()
+        time.sleep(0.002)
         self.loggers = [factory(config, 0) for factory in stat_loggers]
         if has("orphans"):  # a process whose parent has ended
             subprocess.run(["sh", "-c", "sleep 3600 </dev/null >/dev/null 2>&1 &"], check=True)
@@ -28,6 +29,8 @@ class AsyncLLM:
     async def collective_rpc(self, method):
         note("rpc", method)
         rank = {"pid": 0, "weights": 1000, "kv_cache": 500, "attention": "CPU_ATTN", "threads": 2, "parameters": 250}
+        if has("compiles"):
+            rank["compiled"] = [self.began_ns, self.began_ns + 1_000_000]
         told = [{**rank, "peak": peak, "reserved": peak + 7, "device": peak + 9} for peak in (3000, 5000)]
         ranks = told if has("gpu") else [rank]
         return [True] * len(ranks) if method == "llem_reset_peak" else ranks
