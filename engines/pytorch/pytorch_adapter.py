@@ -8,12 +8,12 @@ import contextlib
 import dataclasses
 import os
 import random
-import resource
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, Stopped, builds, now_ns, options_of, serve, versions
+from llem_adapter import (Adapter, Batch, Load, Loaded, Option, Refused, Request, Stopped, builds, now_ns, options_of,
+                          resident_peak_bytes, serve, versions)
 from ranks import Flag, Ranks, follow, is_follower, nothing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -561,7 +561,7 @@ class PyTorch(Adapter):
                 for name, figure in ranks[0].items()}
 
     def memory_here(self) -> dict[str, Any]:
-        figures: dict[str, Any] = {"rss_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+        figures: dict[str, Any] = {"rss_peak_bytes": resident_peak_bytes()}
         boards, cuda = self._boards(), self.torch.cuda
         if not boards:
             why = "PyTorch keeps no account of its memory on the CPU"

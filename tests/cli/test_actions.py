@@ -80,8 +80,9 @@ MISSING = {
     ("engine", "schema"): "which engine? 'llem engine list' shows those that are here",
     ("engine", "check"): "which program? Name a backend ('llem engine list'), or the path of an adapter",
 }
-MOST = {("show",): 1, ("config", "fields"): 1, ("model", "pull"): 1, ("engine", "pull"): 1, ("engine", "schema"): 1}
-ANY = {("plan",), ("run",), ("doctor",), ("config", "check"), ("config", "show"), ("engine", "check")}
+MOST = {("show",): 1, ("config", "fields"): 1, ("model", "pull"): 1, ("engine", "pull"): 1}
+ANY = {("plan",), ("run",), ("doctor",), ("config", "check"), ("config", "show"), ("engine", "check"),
+       ("engine", "schema")}
 UNREADABLE = {
     ("plan",): (2, "nowhere.yaml"),
     ("run",): (2, "nowhere.yaml"),

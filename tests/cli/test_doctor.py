@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -120,6 +121,7 @@ def on_terminal(llem, columns, *arguments):
 def test_a_terminal_gets_whole_words(llem, command):
     narrow, wide = on_terminal(llem, 100, *command), on_terminal(llem, 2000, *command)
     assert len(narrow.splitlines()) > len(wide.splitlines())
-    assert narrow.split() == wide.split()
+    # How much is free changes meanwhile.
+    assert [re.sub(r"\d", "0", word) for word in narrow.split()] == [re.sub(r"\d", "0", word) for word in wide.split()]
     words = max(map(len, wide.split()))
     assert all(len(line) <= max(100, words + 48) for line in narrow.splitlines())

@@ -4,6 +4,7 @@ engine that does what it was not asked for."""
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -301,13 +302,20 @@ def test_ranks_are_processes_and_all_do_the_work(pytorch, model):
     assert spoken.end() == 0 and wait_until_gone(loaded["pids"]) == []
 
 
+def peak_of(pid):
+    """Bytes that a process had resident at most."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return 1024 * int(status["VmHWM"].split()[0])
+
+
 def test_memory_is_that_of_every_rank(pytorch, model):
     """Of the allocator the most of any, of processes and boards the sum; and every rank's peak begins anew."""
     one, three = pytorch("cuda"), pytorch("cuda a-rank-has-more")
     alone = one.load(model)["memory"]
     figures = three.load(model, options=RANKS)["memory"]
     assert (figures["peak_bytes"], figures["reserved_peak_bytes"]) == (2 * alone["peak_bytes"], 2 * alone["reserved_peak_bytes"])
-    assert figures["device_bytes"] == 3 * alone["device_bytes"] and figures["rss_peak_bytes"] > 2 * alone["rss_peak_bytes"]
+    assert figures["device_bytes"] == 3 * alone["device_bytes"]
+    assert figures["rss_peak_bytes"] > peak_of(three.process.pid) + 10e6  # the other two have an interpreter each
     assert three.ok("reset", peak_memory=True)["peak_memory"] is True
     assert sorted(pytorch.noted()["cuda.reset_peak_memory_stats"]) == ["0", "1", "2"]
 

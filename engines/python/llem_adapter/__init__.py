@@ -19,7 +19,7 @@ it settles what the engine's libraries find in the environment. Import the engin
 quick.
 """
 
-from .process import quiet
+from .process import quiet, resident_peak_bytes
 
 quiet()
 
@@ -31,4 +31,4 @@ from .words import Refused  # noqa: E402
 from .work import Batch, Request, Stopped, now_ns  # noqa: E402
 
 __all__ = ["Adapter", "Batch", "Load", "Loaded", "Option", "Refused", "Request", "Stopped", "builds",
-           "is_oom", "now_ns", "options_of", "serve", "versions"]
+           "is_oom", "now_ns", "options_of", "resident_peak_bytes", "serve", "versions"]

@@ -23,6 +23,12 @@ def turn_stdout_away() -> None:
     os.dup2(sys.stderr.fileno(), 1)
 
 
+def resident_peak_bytes() -> int:
+    """The most that this process had in memory. ru_maxrss has what its parent had, too, before the program began."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+
+
 def take_socket() -> socket.socket:
     """The socket is this process's alone: neither a program that it starts nor a fork of it keeps the socket open."""
     text = os.environ.pop("LLEM_ENGINE_FD", "")
