@@ -479,7 +479,7 @@ class VLLM(Adapter):
             mine["temperature"] = 0.0
         if d.get("repetition_penalty") is not None:
             mine["repetition_penalty"] = d["repetition_penalty"]
-        return self.SamplingParams(**{"detokenize": False, **mine}, max_tokens=request.max_tokens, ignore_eos=request.ignore_eos,
+        return self.SamplingParams(**mine, max_tokens=request.max_tokens, ignore_eos=request.ignore_eos,
                                    min_tokens=min(d.get("min_new_tokens") or 0, request.max_tokens),
                                    output_kind=RequestOutputKind.DELTA)
 

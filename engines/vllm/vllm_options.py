@@ -162,10 +162,10 @@ class Parameters:
         self.options = [*self.own, *(p.option(rows.get(p.name), renamed) for p in found)]
 
     def given(self, section: str, options: Mapping[str, Json]) -> dict[str, Any]:
-        """The arguments of a section that are not what the engine takes anyway."""
+        """The arguments of a section that are not what the engine takes anyway, and those whose default is ours."""
         values = {}
         for name, parameter in self.of.items():
             part, _, short = name.partition(".")
-            if part == section and options[name] is not None and options[name] != parameter.default:
+            if part == section and options[name] is not None and (name in OURS or options[name] != parameter.default):
                 values[short] = parameter.value(options[name])
         return values

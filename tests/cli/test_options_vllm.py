@@ -84,6 +84,13 @@ def test_an_option_reaches_the_engine(noted, option):
     judge(noted, f"vllm.{option['name']}", SPECIAL.get(option["name"]) or case_of(option))
 
 
+@pytest.mark.parametrize("fields, detokenize", [({}, "False"), ({"vllm.sampling.detokenize": True}, "True")], ids=["ours", "asked for"])
+def test_text_is_made_where_it_was_asked_for(runs, noted, fields, detokenize):
+    """What was written is vLLM's own default, and not ours."""
+    runs.llem.ok("engine", "schema", "vllm")
+    assert set(noted(fields)["sampling.detokenize"]) == {detokenize}
+
+
 GENERAL = {
     "precision": (["fp32", "fp16", "bf16"], "engine.dtype", {}, []),
     "max_input_tokens": ([4, 400], "reach", {}, []),
