@@ -108,3 +108,14 @@ def check_records(llem, study):
 
 def metric(record, name):
     return record["metrics"][name]
+
+
+# Joules of CPU time at one stated number of watts: their interval is that of the readings alone.
+MODELLED = {"energy.modelled": True, "energy.modelled_watts_per_core": [5, 5]}
+
+
+def check_is_a_part(part, whole):
+    """A part and its whole are read at moments of their own: no more apart than the readings leave open."""
+    assert 0 < part["value"] and part["low"] <= whole["high"], (part, whole)
+    doubt = part["high"] - part["low"] + whole["high"] - whole["low"]
+    assert part["value"] <= whole["value"] + doubt and doubt < whole["value"], (part, whole)

@@ -252,11 +252,13 @@ static bool is_empty(const char *folder)
     return !dir || !g_dir_read_name(dir);
 }
 
-/* A folder that outlives the run; whether there was something in it before is part of what was measured. */
+/* A folder that outlives the run. states: whether there was something in an engine's before is part of what was
+ * measured; NULL: our own, which keeps hashes of files and facts of sensors and changes no work. */
 static bool add_cache(struct docker_places *p, const char *host, const char *below, json_t *states, GError **error)
 {
     g_autofree char *inside = below ? g_build_filename(DOCKER_HOME, below, NULL) : g_strdup(host);
-    json_object_set_new(states, inside, json_string(is_empty(host) ? "cold" : "warm"));
+    if (states)
+        json_object_set_new(states, inside, json_string(is_empty(host) ? "cold" : "warm"));
     if (!file_make_dirs(host, error))
         return false;
     if (below)
@@ -270,7 +272,7 @@ static bool add_caches(struct docker_places *p, struct exchange *x, GError **err
 {
     g_autofree char *ours = g_build_filename(g_get_user_cache_dir(), "llem", NULL);
     x->caches = json_object();
-    if (!add_cache(p, ours, ".cache/llem", x->caches, error))
+    if (!add_cache(p, ours, ".cache/llem", NULL, error))
         return false;
     for (const char *const *cache = p->docker->container.caches; cache && *cache; cache++) {
         const char *below;

@@ -181,15 +181,6 @@ def test_a_moved_tag_is_told(llem, docker):
     assert "another image" in out + err
 
 
-def test_caches_are_cold_once(llem, docker, image):
-    fields = {**SLOW, "max_output_tokens": 2}
-    caches = run(llem, image, fields).result()["context"]["caches"]
-    assert caches == {"/llem/home/.cache/llem": "cold"}
-    (llem.folder / "results").rename(llem.folder / "before")
-    (Path(llem.env["XDG_CACHE_HOME"]) / "llem" / "x").write_text("")
-    caches = run(llem, image, fields).result()["context"]["caches"]
-    assert caches == {"/llem/home/.cache/llem": "warm"}
-
 
 def test_a_user_whom_the_image_does_not_know(llem, docker, image, build_dir):
     """The uid has no line in the image's /etc/passwd: files are the caller's, caches can be written."""
