@@ -74,7 +74,7 @@ static const struct backend_argument *passed_argument(const struct backend *b, c
     return n && !inside ? NULL : backend_passed_find(b, inside ? name + n + 1 : name);
 }
 
-/* Of an option with a default of the engine's own the installed engine knows that default better than its descriptor. */
+/* The installed engine knows the defaults of its own better than its descriptor does. */
 static void take_reported_defaults(struct backend *b)
 {
     for (unsigned i = 0; i < b->options->len; i++) {

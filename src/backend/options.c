@@ -185,8 +185,8 @@ static void take_default(struct reading *r, struct raw *raw)
     raw->row.initial = text ? keep_text(r->backend, text) : NULL;
 }
 
-/* A number or a mapping as JSON has it, True and False as Python; texts are themselves, with or without quotes. New text, or
- * NULL: it is in words. */
+/* A number or a mapping as JSON has it, True and False as Python; texts are themselves, with or without quotes. New
+ * text, or NULL: it is in words. */
 static char *own_value(enum backend_type type, const char *text)
 {
     size_t n = strlen(text);

@@ -162,7 +162,8 @@ static struct config_value *initial_value(const struct config_table *table, cons
 /* The same of what the engine takes by itself. NULL: nothing is known, or it is no value that could be written. */
 static struct config_value *own_value(const struct config_table *table, const struct config_field *row)
 {
-    g_autoptr(json_t) json = row->option && row->option->own ? jsonx_parse(row->option->own, -1, row->path, NULL) : NULL;
+    const char *own = row->option ? row->option->own : NULL;
+    g_autoptr(json_t) json = own ? jsonx_parse(own, -1, row->path, NULL) : NULL;
     if (!json)
         return NULL;
     g_autoptr(owned_diag) diag = diag_new();
