@@ -74,6 +74,7 @@ struct backend_option {
     const char *initial; /* default as JSON text, sent to the engine; NULL: unset unless written */
     /* what the engine takes where it is unset, as it writes it; shown only; or NULL */
     const char *engine_default;
+    const char *own; /* the same as JSON text of its type: written out it changes nothing; NULL: it is no such value */
     double min, max;                      /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
     const struct backend_choice *choices; /* BACKEND_CHOICE: rows ended by {0}; else NULL */
     const json_t *allowed;                /* of another type: the list of its values; NULL: any of the type */
@@ -137,6 +138,7 @@ struct backend_argument {
     const char *name;
     const char *type, *engine_default; /* as the engine writes them; or NULL */
     const char *note;
+    bool hashed; /* as of an option: whether it changes the work */
 };
 
 /* --- One engine ------------------------------------------------------------------------------------------------- */

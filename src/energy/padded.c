@@ -183,8 +183,8 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
  * fits into a shorter time.
  * What is left of a decay with a third of the lever was HIDDEN times that on the way (e³/3, of a mean over 0.2 s); over
  * levers far below HIDDEN_S it is HIDDEN_SHORT, for no recorded decay is faster than 0.05 s. Only what lies above the
- * later levels is left of one. What lies below them may be the beginning of a rise, which no recorded board shows: it is
- * allowed for alike where it is more than RISEN times the noise, since half of all settled guards have some by chance. */
+ * later levels is left of one. What lies below them may be the beginning of a rise, which no recorded board shows: a
+ * choice, to allow for it alike where it is more than RISEN times the noise, as it seldom is by chance. */
 #define BEHIND        0.17
 #define BEHIND_FROM_S 0.45
 #define FADED         0.005

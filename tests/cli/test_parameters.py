@@ -110,7 +110,17 @@ def test_they_reach_the_engine_and_the_hash(llem):
         return cell["config_hash"]
 
     assert hash_of(**{"toy.level": 4}) == hash_of(passthrough_kwargs={"level": 4}) != hash_of(**{"toy.level": 5})
-    assert hash_of() != hash_of(**{"toy.level": 3})  # whether that is its default only the installed engine knows
+    assert hash_of() == hash_of(**{"toy.level": 3, "toy.kind": "fast", "toy.compile": {}})  # the installed engine's defaults
+    assert hash_of() != hash_of(**{"toy.block": 8})
+
+
+def test_what_changes_no_work_is_not_hashed(llem):
+    install(llem, pass_through={"arguments": [{"name": "kind", "hashed": False}]})
+    llem.ok("engine", "schema", "toy")
+    shown = json.loads(llem.ok("config", "show", "--json", write(llem.folder / "c.yaml", {**TOY, "toy.kind": "slow"})))
+    plain = json.loads(llem.ok("config", "show", "--json", write(llem.folder / "d.yaml", TOY)))
+    assert shown[0]["config"]["toy"]["kind"] == "slow"
+    assert shown[0]["config_hash"] == plain[0]["config_hash"]
 
 
 def test_they_are_axes(llem):
