@@ -380,10 +380,15 @@ class VLLM(Adapter):
                      enable_log_requests=False)
         if not any(os.path.exists(os.path.join(load.model_path or "", name)) for name in TOKENIZERS):
             given["skip_tokenizer_init"] = True
-        if self._platform_is_cpu() and not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(given):
-            if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-                given["kv_cache_memory_bytes"] = self._cpu_cache(load, given)
+        if self._platform_is_cpu() and not self._sizes_cache(load):
+            given["kv_cache_memory_bytes"] = self._cpu_cache(load, given)
         return AsyncEngineArgs(**given)
+
+    @staticmethod
+    def _sizes_cache(load: Load) -> bool:
+        """Whether anybody said how large the cache is: vLLM's default, a part of a GPU, is no word of the user's."""
+        said = {"engine.kv_cache_memory_bytes", "engine.gpu_memory_utilization"} & load.written
+        return bool(said or os.environ.get("VLLM_CPU_KVCACHE_SPACE"))
 
     @staticmethod
     def _cpu_cache(load: Load, given: dict[str, Any]) -> int:
@@ -429,8 +434,9 @@ class VLLM(Adapter):
         wanted = DTYPES.get(load.precision or "", engine["dtype"])
         if engine["dtype"] != wanted:
             load.substitute("precision", wanted, engine["dtype"], "the engine made this of it")
-        sampling = {**{name: plain(value) for name, value in known.given("sampling", load.options).items()},
-                    "detokenize": load.options.get("sampling.detokenize")}
+        if self._platform_is_cpu() and not self._sizes_cache(load):
+            engine.pop("gpu_memory_utilization", None)  # the cache has a size of its own
+        sampling = {name: plain(value) for name, value in known.given("sampling", load.options).items()}
         return {"usage": load.options["usage"], "precision": load.precision, "random_seed": load.random_seed,
                 "engine": {name: value for name, value in engine.items() if value is not None}, "sampling": sampling}
 

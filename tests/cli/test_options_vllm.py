@@ -92,6 +92,16 @@ def test_text_is_made_where_it_was_asked_for(runs, noted, fields, detokenize):
     assert set(noted(fields)["sampling.detokenize"]) == {detokenize}
 
 
+@pytest.mark.parametrize("fields, ours", [({}, True), ({"vllm.engine.gpu_memory_utilization": 0.92}, False)], ids=["unwritten", "written"])
+def test_a_part_of_a_gpu_acts_on_the_cpu_where_it_was_written(runs, noted, fields, ours):
+    """Also where it is the engine's default: without it the cache has the size that the requests need."""
+    runs.llem.ok("engine", "schema", "vllm")
+    (size,) = set(noted(fields)["engine.kv_cache_memory_bytes"])
+    assert (size != "None") is ours
+    resolved = runs.one(fields)[1].result()["engine"]["resolved"]["engine"]
+    assert resolved.get("gpu_memory_utilization") == (None if ours else 0.92)
+
+
 GENERAL = {
     "precision": (["fp32", "fp16", "bf16"], "engine.dtype", {}, []),
     "max_input_tokens": ([4, 400], "reach", {}, []),
