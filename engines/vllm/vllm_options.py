@@ -7,6 +7,7 @@ import dataclasses
 import enum
 import inspect
 import json
+import math
 import sys
 import typing
 from typing import Any
@@ -88,6 +89,9 @@ class Parameter:
         default = row.default if row and row.default is not None else self.default
         if row is None:
             return Option(self.name, kind, default, choices=choices)
+        low, high = -math.inf if row.low is None else row.low, math.inf if row.high is None else row.high
+        if type(default) in (int, float) and not low <= default <= high:
+            row = dataclasses.replace(row, low=None, high=None)  # what the engine takes by itself it takes
         agrees = kind in ("any", row.type) or (kind, row.type) in (("integer", "number"), ("number", "integer"))
         return dataclasses.replace(row, type=row.type if agrees else kind, default=default,
                                    choices=choices or row.choices if row.choices else None)

@@ -284,9 +284,10 @@ struct backend_reported {
     double min, max;       /* of numbers, inclusive; -INFINITY, INFINITY: no bound */
     const json_t *choices; /* NULL, or a list of the values allowed */
     const char *unit, *help; /* or NULL */
+    bool contradicts; /* its default lies outside of the bounds that it states: they are left out */
 };
-/* Reads the `fields` of a reply to schema, each held to itself: a known type, a default that its own range and choices
- * allow. New array of *ret_n, borrowed from `fields`. Error: DATA. */
+/* Reads the `fields` of a reply to schema, each held to itself: a known type, a default of its type and choices; bounds
+ * that its default lies outside of are none. New array of *ret_n, borrowed from `fields`. Error: DATA. */
 struct backend_reported *backend_reported_read(const json_t *fields, size_t *ret_n, GError **error);
 const struct backend_reported *backend_reported_find(const struct backend_reported *rows, size_t n, const char *name);
 

@@ -236,6 +236,13 @@ def test_threads_that_cannot_be_had_are_an_error(runs, words, fields, variable, 
     assert done.returncode == 1 and said in study.error()["message"]
 
 
+def test_a_default_outside_of_the_bounds_of_engine_json_is_that_of_the_engine(runs):
+    said = json.loads(runs.llem.ok("engine", "schema", "vllm", "--json"))
+    rows = {row["name"]: row for row in said["fields"]}
+    assert rows["engine.long_prefill_token_threshold"]["default"] == -1
+    assert "min" not in rows["engine.long_prefill_token_threshold"] and rows["engine.max_num_seqs"]["min"] == 1
+
+
 def test_tokens_from_the_cache_are_counted(runs, tmp_path):
     fields = {"vllm.engine.enable_prefix_caching": True, **prompts(tmp_path, "a b c", "d", "a b c")}
     done, study = faked(runs, "", fields)

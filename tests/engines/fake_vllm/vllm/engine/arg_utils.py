@@ -29,7 +29,7 @@ class OptimizationLevel(enum.IntEnum):
 ODD = {"attention_backend": (AttentionBackendEnum | None, None), "optimization_level": (OptimizationLevel, OptimizationLevel.O2),
        "quantization_config": (dict | SimpleNamespace | None, None), "offload_params": (set, dataclasses.field(default_factory=set)),
        "speculative_config": (dict | None, None), "spec_method": (str | None, None),
-       "gpu_memory_utilization": (float, 0.92)}
+       "gpu_memory_utilization": (float, 0.92), "long_prefill_token_threshold": (int, -1)}
 
 
 def fields():
