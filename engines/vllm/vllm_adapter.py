@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import importlib.util
 import json
+import math
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, builds, now_ns, serve, versions
 from vllm_options import Parameters, plain
+from vllm_threads import BIND, binding
 
 # Before vLLM is imported: nobody is told, the log is no stdout, children are spawned, and no silence is an error.
 os.environ.update(VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_STREAM="ext://sys.stderr", VLLM_WORKER_MULTIPROC_METHOD="spawn",
@@ -281,6 +283,7 @@ class VLLM(Adapter):
     def __init__(self) -> None:
         self.llm: Any = None
         self.known: Parameters | None = None
+        self.users_binding = os.environ.get(BIND)
 
     def hello(self) -> dict[str, Any]:
         found = versions(LIBRARIES)
@@ -305,6 +308,7 @@ class VLLM(Adapter):
         self.close()
         import vllm
 
+        self._bind_threads(load)
         args = self._arguments(load)
         context = self._usage(load)
         config = args.create_engine_config(context)
@@ -315,10 +319,11 @@ class VLLM(Adapter):
         self.config, self.SamplingParams = config, vllm.SamplingParams
         self.ranks = self._ask("llem_memory")
         self._check_attention(load, resolved)
+        self._check_threads(load, resolved)
         weights, parameters = (None if self.on_cpu else sum(rank[name] for rank in self.ranks) for name in ("weights", "parameters"))
         facts = {"usage_context": context.value, "threads": self.ranks[0]["threads"], "parameters": parameters,
                  "ranks": len(self.ranks),
-                 "builds": builds(ENGINE_WHEELS),
+                 "builds": builds(ENGINE_WHEELS), "threads_bind": os.environ.get(BIND) if self.on_cpu else None,
                  "num_gpu_blocks": at(config, "cache_config.num_gpu_blocks"),
                  "compilation_mode": plain(at(config, "compilation_config.mode")),
                  "cudagraph_mode": plain(at(config, "compilation_config.cudagraph_mode"))}
@@ -343,6 +348,20 @@ class VLLM(Adapter):
             raise Refused("LoadFailed", "load: 'engine.speculative_config': vLLM's n-gram method needs the package numba, which "
                           f"{sys.executable} does not have; install it, or take another method")
 
+    def _bind_threads(self, load: Load) -> None:
+        """Its CPU backend takes from the environment what its threads are; the engine's processes inherit it."""
+        n_threads, mine = load.options["n_threads"], self.users_binding
+        if n_threads is None:
+            os.environ.pop(BIND, None)
+            os.environ.update({BIND: mine} if mine else {})
+            return
+        if not self._platform_is_cpu():
+            raise Refused("NotSupported", "load: 'n_threads' are threads of vLLM's CPU backend; this vLLM is built for a GPU")
+        if mine and mine != "auto":
+            raise Refused("BadValue", f"load: 'n_threads' {n_threads}, and {BIND} is {mine}: keep one of them")
+        sizes = [load.options[f"engine.{name}_parallel_size"] or 1 for name in ("tensor", "pipeline", "data")]
+        os.environ[BIND] = binding(n_threads, math.prod(sizes))
+
     def _usage(self, load: Load) -> Any:
         from vllm.usage.usage_lib import UsageContext
 
@@ -361,10 +380,15 @@ class VLLM(Adapter):
                      enable_log_requests=False)
         if not any(os.path.exists(os.path.join(load.model_path or "", name)) for name in TOKENIZERS):
             given["skip_tokenizer_init"] = True
-        if self._platform_is_cpu() and not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(given):
-            if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-                given["kv_cache_memory_bytes"] = self._cpu_cache(load, given)
+        if self._platform_is_cpu() and not self._sizes_cache(load):
+            given["kv_cache_memory_bytes"] = self._cpu_cache(load, given)
         return AsyncEngineArgs(**given)
+
+    @staticmethod
+    def _sizes_cache(load: Load) -> bool:
+        """Whether anybody said how large the cache is: vLLM's default, a part of a GPU, is no word of the user's."""
+        said = {"engine.kv_cache_memory_bytes", "engine.gpu_memory_utilization"} & load.written
+        return bool(said or os.environ.get("VLLM_CPU_KVCACHE_SPACE"))
 
     @staticmethod
     def _cpu_cache(load: Load, given: dict[str, Any]) -> int:
@@ -410,8 +434,9 @@ class VLLM(Adapter):
         wanted = DTYPES.get(load.precision or "", engine["dtype"])
         if engine["dtype"] != wanted:
             load.substitute("precision", wanted, engine["dtype"], "the engine made this of it")
-        sampling = {**{name: plain(value) for name, value in known.given("sampling", load.options).items()},
-                    "detokenize": load.options.get("sampling.detokenize")}
+        if self._platform_is_cpu() and not self._sizes_cache(load):
+            engine.pop("gpu_memory_utilization", None)  # the cache has a size of its own
+        sampling = {name: plain(value) for name, value in known.given("sampling", load.options).items()}
         return {"usage": load.options["usage"], "precision": load.precision, "random_seed": load.random_seed,
                 "engine": {name: value for name, value in engine.items() if value is not None}, "sampling": sampling}
 
@@ -443,6 +468,14 @@ class VLLM(Adapter):
             load.substitute("attention", asked, used, "the engine made this of it")
         if used:
             resolved["engine"]["attention_backend"] = used
+
+    def _check_threads(self, load: Load, resolved: dict[str, Any]) -> None:
+        """Its workers say how many they have; on a GPU theirs do no work that counts."""
+        asked, used = load.options["n_threads"], self.ranks[0]["threads"]
+        if asked and asked != used:
+            load.substitute("n_threads", str(asked), str(used), "the engine made this of it")
+        if self.on_cpu:
+            resolved["n_threads"] = used
 
     def _ask(self, method: str) -> list[Any]:
         return list(self.loop.call(self.llm.collective_rpc(method)))

@@ -7,6 +7,7 @@ import dataclasses
 import enum
 import inspect
 import json
+import math
 import sys
 import typing
 from typing import Any
@@ -20,7 +21,6 @@ PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", list: 
 # What llem says for each request; engine.json has the names to write instead.
 SAMPLING_OWNED = {"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens", "min_tokens", "ignore_eos",
                   "output_kind", "skip_clone", "output_text_buffer_length"}
-OURS = {"sampling.detokenize": False}  # nobody reads the text
 
 
 def members(annotation: Any) -> list[Any]:
@@ -86,10 +86,12 @@ class Parameter:
         for another one is not needed."""
         kind, choices = shape(self.annotation)
         choices = choices and [choice for choice in choices if (self.name, choice) not in renamed]
-        ours = OURS.get(self.name, row.default if row else None)
-        default = self.default if ours is None else ours
+        default = row.default if row and row.default is not None else self.default
         if row is None:
             return Option(self.name, kind, default, choices=choices)
+        low, high = -math.inf if row.low is None else row.low, math.inf if row.high is None else row.high
+        if type(default) in (int, float) and not low <= default <= high:
+            row = dataclasses.replace(row, low=None, high=None)  # what the engine takes by itself it takes
         agrees = kind in ("any", row.type) or (kind, row.type) in (("integer", "number"), ("number", "integer"))
         return dataclasses.replace(row, type=row.type if agrees else kind, default=default,
                                    choices=choices or row.choices if row.choices else None)
@@ -166,6 +168,7 @@ class Parameters:
         values = {}
         for name, parameter in self.of.items():
             part, _, short = name.partition(".")
-            if part == section and options[name] is not None and (name in OURS or options[name] != parameter.default):
+            ours = name in self.rows and self.rows[name].default is not None
+            if part == section and options[name] is not None and (ours or options[name] != parameter.default):
                 values[short] = parameter.value(options[name])
         return values

@@ -74,6 +74,7 @@ struct backend_option {
     const char *initial; /* default as JSON text, sent to the engine; NULL: unset unless written */
     /* what the engine takes where it is unset, as it writes it; shown only; or NULL */
     const char *engine_default;
+    const char *own; /* the same as JSON text of its type: written out it changes nothing; NULL: it is no such value */
     double min, max;                      /* of numbers, inclusive; -INFINITY, INFINITY: unbounded */
     const struct backend_choice *choices; /* BACKEND_CHOICE: rows ended by {0}; else NULL */
     const json_t *allowed;                /* of another type: the list of its values; NULL: any of the type */
@@ -137,6 +138,7 @@ struct backend_argument {
     const char *name;
     const char *type, *engine_default; /* as the engine writes them; or NULL */
     const char *note;
+    bool hashed; /* as of an option: whether it changes the work */
 };
 
 /* --- One engine ------------------------------------------------------------------------------------------------- */
@@ -282,9 +284,10 @@ struct backend_reported {
     double min, max;       /* of numbers, inclusive; -INFINITY, INFINITY: no bound */
     const json_t *choices; /* NULL, or a list of the values allowed */
     const char *unit, *help; /* or NULL */
+    bool contradicts; /* its default lies outside of the bounds that it states: they are left out */
 };
-/* Reads the `fields` of a reply to schema, each held to itself: a known type, a default that its own range and choices
- * allow. New array of *ret_n, borrowed from `fields`. Error: DATA. */
+/* Reads the `fields` of a reply to schema, each held to itself: a known type, a default of its type and choices; bounds
+ * that its default lies outside of are none. New array of *ret_n, borrowed from `fields`. Error: DATA. */
 struct backend_reported *backend_reported_read(const json_t *fields, size_t *ret_n, GError **error);
 const struct backend_reported *backend_reported_find(const struct backend_reported *rows, size_t n, const char *name);
 

@@ -60,6 +60,31 @@ static const char *default_text(struct backend *b, const json_t *value)
     return json_is_null(value) ? NULL : keep_text(b, json_is_string(value) ? json_string_value(value) : text);
 }
 
+static const char *own_text(struct backend *b, const json_t *value)
+{
+    g_autofree char *text = json_is_null(value) ? NULL : jsonx_dump(value, JSONX_COMPACT);
+    return text ? keep_text(b, text) : NULL;
+}
+
+/* What the descriptor says of an argument that is handed on, by the name that it has as an option; NULL: nothing. */
+static const struct backend_argument *passed_argument(const struct backend *b, const char *name)
+{
+    size_t n = strlen(b->passed_section);
+    bool inside = n && g_str_has_prefix(name, b->passed_section) && name[n] == '.';
+    return n && !inside ? NULL : backend_passed_find(b, inside ? name + n + 1 : name);
+}
+
+/* The installed engine knows the defaults of its own better than its descriptor does. */
+static void take_reported_defaults(struct backend *b)
+{
+    for (unsigned i = 0; i < b->options->len; i++) {
+        struct backend_option *option = &g_array_index(b->options, struct backend_option, i);
+        const struct backend_reported *row = backend_reported_find(b->schema->rows, b->schema->n, option->name);
+        if (option->own && row && !json_is_null(row->initial))
+            option->own = own_text(b, row->initial);
+    }
+}
+
 static void add_sections(struct backend *b, const char *name)
 {
     for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.'))
@@ -74,14 +99,16 @@ static void add_option(struct backend *b, const struct backend_reported *row, co
     bool choice = row->type == REPORTED_STRING && are_texts(row->choices);
     const struct backend_choice *choices = choice ? choices_of(b, row->choices) : NULL;
     enum backend_type type = choices && choices->name ? BACKEND_CHOICE : types[row->type];
+    const struct backend_argument *known = passed_argument(b, row->name);
     const struct backend_option option = {
         .name = row->name,
         .path = keep_text(b, path),
         .type = type,
-        .hashed = true,
+        .hashed = !known || known->hashed,
         .sweepable = type != BACKEND_MAP && type != BACKEND_ANY,
         .unit = row->unit && *row->unit ? row->unit : NULL,
         .engine_default = default_text(b, row->initial),
+        .own = own_text(b, row->initial),
         .min = row->min,
         .max = row->max,
         .choices = type == BACKEND_CHOICE ? choices : NULL,
@@ -121,6 +148,7 @@ struct backend *backend_extend(const struct backend *backend, struct backend_sch
     g_autofree char *help = g_strdup_printf("A parameter of the installed %s%s%s.", b->title, *version ? " " : "",
                                             version);
     const char *kept = keep_text(b, help);
+    take_reported_defaults(b);
     for (size_t i = 0; i < schema->n; i++)
         add_option(b, &schema->rows[i], kept);
     return b;

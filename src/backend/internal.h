@@ -157,3 +157,6 @@ void read_env(struct reading *r, const struct doc_node *node, const struct membe
 
 /* True if an interpreter has the least version and finds the modules. Error: MISSING. */
 bool python_fits(const struct backend *backend, const char *python, GError **error);
+/* Where an interpreter looks for modules, and the folders of those that the descriptor names: a path a line, asked
+ * once in a process. NULL: it does not say. Borrowed. */
+const char *python_places(const struct backend *backend, const char *python);

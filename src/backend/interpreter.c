@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The interpreter of an adapter that is a Python program: whether it will do. */
+/* The interpreter of an adapter that is a Python program: whether it will do, and where it finds its modules. */
 #include "backend/internal.h"
 
 #include "base/spawn.h"
@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #define SAID_BYTES 4096
+#define PLACES_BYTES (64 << 10)
 
 /* True if a version ("3.12.1") is not before another ("3.9"), number by number. */
 static bool is_at_least(const char *version, const char *least)
@@ -67,4 +68,42 @@ bool python_fits(const struct backend *b, const char *python, GError **error)
         return false;
     }
     return true;
+}
+
+/* Its search path, and where the modules named are found; none is imported but what stands above one. */
+static const char places[] =
+    "import sys, os; from importlib.util import find_spec\n"
+    "specs = [find_spec(m.split('.')[0]) for m in sys.argv[1].replace(',', ' ').split()]\n"
+    "folders = [f for s in specs if s for f in (s.submodule_search_locations or [os.path.dirname(s.origin or '')])]\n"
+    "print(*[os.path.abspath(p) for p in [*sys.path[1:], *folders] if p], sep='\\n')";
+
+static char *ask_places(const struct backend *b, const char *python)
+{
+    const char *const argv[] = {python, "-c", places, b->python.import ? b->python.import : "", NULL};
+    const struct spawn spawn = {.argv = argv, .env = b->env};
+    char *out = NULL;
+    g_autofree char *said = NULL;
+    int status;
+    bool ran = spawn_capture(&spawn, PLACES_BYTES, &out, &said, &status, NULL);
+    if (ran && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return out;
+    g_free(out);
+    return NULL;
+}
+
+const char *python_places(const struct backend *b, const char *python)
+{
+    static GMutex lock;
+    static GHashTable *asked; /* engine and interpreter → what it said, or NULL */
+    g_autofree char *key = g_strdup_printf("%p %s", (const void *)b->file, python);
+    void *found = NULL;
+    g_mutex_lock(&lock);
+    if (!asked)
+        asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (!g_hash_table_lookup_extended(asked, key, NULL, &found)) {
+        found = ask_places(b, python);
+        g_hash_table_insert(asked, g_strdup(key), found);
+    }
+    g_mutex_unlock(&lock);
+    return found;
 }

@@ -159,6 +159,7 @@ static const struct member passed_members[] = {
     {"name", true, read_text, offsetof(struct backend_argument, name), NULL},
     {"type", false, read_text, offsetof(struct backend_argument, type), NULL},
     {"engine_default", false, read_text, offsetof(struct backend_argument, engine_default), NULL},
+    {"hashed", false, read_flag, offsetof(struct backend_argument, hashed), NULL},
     {0},
 };
 
@@ -175,7 +176,7 @@ static const struct backend_argument *argument_of(const GArray *list, const char
 static void add_argument(struct reading *r, const struct doc_node *node, const struct member *members, GArray *list)
 {
     struct backend *b = r->backend;
-    struct backend_argument argument = {0};
+    struct backend_argument argument = {.hashed = true};
     if (!read_members(r, node, "argument", members, &argument) || !argument.name)
         return;
     g_autofree char *inside = g_strdup_printf("%s.%s", b->passed_section, argument.name);

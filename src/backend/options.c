@@ -185,6 +185,28 @@ static void take_default(struct reading *r, struct raw *raw)
     raw->row.initial = text ? keep_text(r->backend, text) : NULL;
 }
 
+/* A number or a mapping as JSON has it, True and False as Python; texts are themselves, with or without quotes. New
+ * text, or NULL: it is in words. */
+static char *own_value(enum backend_type type, const char *text)
+{
+    size_t n = strlen(text);
+    bool quoted = n > 1 && *text == '\'' && text[n - 1] == '\'';
+    g_autofree char *bare = quoted ? g_strndup(text + 1, n - 2) : g_strdup(text), *lower = g_ascii_strdown(text, -1);
+    bool is_text = type == BACKEND_TEXT || type == BACKEND_CHOICE;
+    g_autoptr(json_t) value = is_text ? json_string(bare)
+                                      : jsonx_parse(type == BACKEND_BOOL ? lower : text, -1, "engine_default", NULL);
+    return !value || json_is_null(value) || !g_strcmp0(text, "None") ? NULL : jsonx_dump(value, JSONX_COMPACT);
+}
+
+/* What a field has in the place of a value that is not written decides alone where the option replaces it, and what a
+ * path leads to is of one machine. */
+static void take_own(struct reading *r, struct raw *raw)
+{
+    bool plain = !raw->initial && !raw->replaces && !raw->follows && raw->path_kind == BACKEND_PATH_NONE;
+    g_autofree char *own = plain && raw->row.engine_default ? own_value(raw->row.type, raw->row.engine_default) : NULL;
+    raw->row.own = own ? keep_text(r->backend, own) : NULL;
+}
+
 static void take_sweepable(struct reading *r, struct raw *raw)
 {
     raw->row.sweepable = raw->row.type != BACKEND_MAP && raw->row.type != BACKEND_ANY;
@@ -207,6 +229,7 @@ static void take_parts(struct reading *r, const struct doc_node *node, struct ra
         read_error(r, node, NULL, "option: type choice needs 'choices'");
     if (raw->initial && (raw->type != BACKEND_CHOICE || raw->row.choices))
         take_default(r, raw);
+    take_own(r, raw);
     if (raw->path_kind != BACKEND_PATH_NONE && raw->type != BACKEND_TEXT)
         read_error(r, node, NULL, "option: 'path' needs type string");
     if (raw->row.since && raw->row.until && strverscmp(raw->row.since, raw->row.until) > 0)

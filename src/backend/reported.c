@@ -132,6 +132,11 @@ static bool read_option(const json_t *row, struct backend_reported *o, GError **
         return bad(error, "it has no default (null is one)");
     if (json_is_null(o->initial) || fits(o, o->initial))
         return true;
+    o->min = -INFINITY; /* what an engine takes by itself it takes: then it is the bounds that say too much */
+    o->max = INFINITY;
+    o->contradicts = fits(o, o->initial);
+    if (o->contradicts)
+        return true;
     g_autofree char *text = jsonx_dump(o->initial, JSONX_COMPACT);
     return bad(error, "its default %s is none of the values it allows", text);
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #define FORMAT 1
+#define ADAPTER_DEPTH 3 /* of folders within that of an adapter */
 
 /* --- Which engine it is ------------------------------------------------------------------------------------------- */
 
@@ -17,23 +18,14 @@ static void add_file(GString *key, const char *path)
     if (stat(path, &st) != 0)
         return;
     g_string_append_printf(key, "%s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT
-                           "\n", path, (guint64)st.st_dev, (guint64)st.st_ino, (gint64)st.st_size,
-                           (gint64)st.st_ctim.tv_sec);
+                           ".%09ld\n", path, (guint64)st.st_dev, (guint64)st.st_ino, (gint64)st.st_size,
+                           (gint64)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
 }
 
-/* Installing something changes the folder of an environment's packages: site-packages beside the interpreter. */
-static void add_packages(GString *key, const char *python)
+static void add_regular(GString *key, const char *path)
 {
-    g_autofree char *bin = g_path_get_dirname(python);
-    g_autofree char *lib = g_build_filename(bin, "..", "lib", NULL);
-    g_autoptr(GDir) dir = g_dir_open(lib, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        static const char *const folders[] = {"site-packages", "dist-packages"};
-        for (size_t i = 0; g_str_has_prefix(name, "python") && i < G_N_ELEMENTS(folders); i++) {
-            g_autofree char *packages = g_build_filename(lib, name, folders[i], NULL);
-            add_file(key, packages);
-        }
-    }
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        add_file(key, path);
 }
 
 static int by_name(const void *a, const void *b)
@@ -41,28 +33,66 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The files of a folder: an adapter may be several. */
-static void add_folder(GString *key, const char *folder)
+/* What lies in a folder, sorted. */
+static GPtrArray *list_folder(const char *folder)
 {
-    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    for (const char *name; dir && paths->len < LIMIT_BACKEND_ROWS && (name = g_dir_read_name(dir));) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
-            g_ptr_array_add(paths, g_steal_pointer(&path));
-    }
+    for (const char *name; dir && paths->len < LIMIT_BACKEND_ROWS && (name = g_dir_read_name(dir));)
+        g_ptr_array_add(paths, g_build_filename(folder, name, NULL));
     g_ptr_array_sort(paths, by_name);
-    for (unsigned i = 0; i < paths->len; i++)
-        add_file(key, paths->pdata[i]);
+    return paths;
 }
 
+/* The files of a folder, and of the folders in it down to a depth; what an interpreter keeps there of its own changes
+ * with every start. */
+static void add_folder(GString *key, const char *folder, int depth)
+{
+    g_autoptr(GPtrArray) paths = list_folder(folder);
+    for (unsigned i = 0; i < paths->len; i++) {
+        const char *path = paths->pdata[i];
+        add_regular(key, path);
+        if (depth > 0 && g_file_test(path, G_FILE_TEST_IS_DIR) && !g_str_has_suffix(path, "/__pycache__"))
+            add_folder(key, path, depth - 1);
+    }
+}
+
+/* An adapter may be several files, and the modules that it imports lie in folders beside it. */
 static void add_adapter(GString *key, const struct backend *backend)
 {
-    add_folder(key, backend_folder(backend));
+    add_folder(key, backend_folder(backend), ADAPTER_DEPTH);
     for (const char *const *file = backend_files(backend); *file; file++) {
-        add_file(key, *file);
-        add_folder(key, *file);
+        add_regular(key, *file);
+        add_folder(key, *file, ADAPTER_DEPTH);
     }
+}
+
+/* What lies where modules are looked for: names, and of files and of what an installer writes beside each package how
+ * they are now. The time of a folder that is imported from changes with what an interpreter keeps in it. */
+static void add_place(GString *key, const char *folder)
+{
+    g_autoptr(GPtrArray) paths = list_folder(folder);
+    add_regular(key, folder);
+    for (unsigned i = 0; i < paths->len; i++) {
+        const char *path = paths->pdata[i];
+        bool of_installer = g_str_has_suffix(path, ".dist-info") || g_str_has_suffix(path, ".egg-info");
+        if (g_str_has_suffix(path, "/__pycache__"))
+            continue;
+        if (of_installer || g_file_test(path, G_FILE_TEST_IS_REGULAR))
+            add_file(key, path);
+        else
+            g_string_append_printf(key, "%s\n", path);
+    }
+}
+
+/* Where the interpreter looks for modules, and the folders of those that the engine is. */
+static void add_packages(GString *key, const struct backend *backend, const char *python)
+{
+    const char *said = python_places(backend, python);
+    g_auto(GStrv) places = g_strsplit(said ? said : "", "\n", -1);
+    for (char **place = places; *place; place++)
+        if (**place)
+            add_place(key, *place);
 }
 
 /* What runs on this machine: the program, and the interpreter with its packages where there is one. */
@@ -77,7 +107,7 @@ static void add_here(GString *key, const struct backend *backend, const char *co
     if (!python)
         return;
     add_file(key, python);
-    add_packages(key, python);
+    add_packages(key, backend, python);
 }
 
 char *backend_schema_path(const struct backend *backend, const struct backend_place *place)

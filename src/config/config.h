@@ -14,12 +14,13 @@
  * greedy, precision none when an option of the engine picks the file instead).
  *
  * Its hash is the first 16 hex digits of SHA-256 over the canonical JSON of config_hashed():
- *   {"backend": {"hash_version": 1, "name": "…"}, "fields": {"path": value, …}, "hash_version": 1, "schema": 2}
- * The fields are those that are hashed, apply, and differ from their row's default; so a field, an option or an engine
- * more changes no hash. The data set is always there, by its prompts and sources; a model by its content (a file or
- * folder, or the pin of the catalogue), else by its name; what only the installed engine knows by the path of the
- * option it is. The two numbers are raised when a default or a meaning changes, of an engine's options or of the shared
- * fields.
+ *   {"backend": {"hash_version": 1, "name": "…"}, "fields": {"path": value, …}, "hash_version": 1, "schema": 3}
+ * The fields are those that are hashed, apply, and differ from what holds where they are not written: their row's
+ * default, what they follow, or what the engine takes by itself; so a field, an option or an engine more changes no
+ * hash. `load` is not there where the option for the batch says the same. The data set is always there, by its prompts
+ * and sources; a model by its content (a file or folder, or the pin of the catalogue), else by its name; what only the
+ * installed engine knows by the path of the option it is. The two numbers are raised when a default or a meaning
+ * changes, of an engine's options or of the shared fields.
  *
  * Calling sequence:
  *   struct diag *diag = diag_new();
@@ -41,7 +42,7 @@
 #include "base/base.h"
 #include "workload/workload.h"
 
-#define CONFIG_HASH_SCHEMA  2
+#define CONFIG_HASH_SCHEMA  3
 #define CONFIG_HASH_VERSION 1 /* of the shared fields; see above */
 
 /* The engine of a file that names none. */

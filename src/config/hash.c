@@ -19,14 +19,25 @@ static const struct config_value *unwritten_value(const struct config *config, s
     return follows == NO_FIELD ? config->table->info[i].initial : config->values[follows];
 }
 
+/* True if it stands for the same as no value at all. */
+static bool is_as_unwritten(const struct config *config, size_t i)
+{
+    const char *value = config->values[i]->canonical;
+    const struct config_value *own = config->table->info[i].own;
+    return !strcmp(value, unwritten_value(config, i)->canonical) || (own && !strcmp(value, own->canonical));
+}
+
 static bool is_hashed(const struct config *config, size_t i)
 {
     const struct config_field *row = &config->table->rows[i];
+    bool load = i == FIELD_LOAD_MODE || i == FIELD_LOAD_SIZE;
     if (!config->applies[i] || (row->flags & CONFIG_ENGINE)) /* the engine has a place of its own */
         return false;
     if (row->flags & CONFIG_BOARDS)
         return config_gpu_count(config) != (int64_t)json_array_size(config->values[i]->json);
-    return (row->flags & CONFIG_DATA) || strcmp(config->values[i]->canonical, unwritten_value(config, i)->canonical);
+    if (load && config_load_is_said(config))
+        return false;
+    return (row->flags & CONFIG_DATA) || !is_as_unwritten(config, i);
 }
 
 /* The canonical JSON of what is hashed, put together from the values' own canonical texts: a plan asks for every cell.

@@ -80,6 +80,7 @@ struct cannot {
 struct field_info {
     char *key_text;                /* "\"path\":" for the hash */
     struct config_value *initial;  /* the default; json null when there is none */
+    struct config_value *own;      /* what the engine takes where nothing is written, if that can be written; or NULL */
     struct gate *gates;
     size_t n_gates;
     size_t follows;     /* index of the row whose value it takes where it has none, or NO_FIELD */
@@ -235,6 +236,8 @@ void config_compute_hash(struct config *config);
 void config_derive(struct config *config, size_t field, json_t *json, const char *note);
 /* Options that say what `load` says follow it where nobody wrote them. False after errors in diag: one contradicts. */
 bool config_load_settle(struct config *config, struct diag *diag);
+/* True if the option for the batch has the value that `load` means: then the two are one. */
+bool config_load_is_said(const struct config *config);
 /* False after errors in diag: the engine has no such mode. */
 bool config_load_check(const struct config *config, struct diag *diag);
 /* Fills in presets and values that follow from others, settles values that replace others, decides what applies. False

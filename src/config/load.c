@@ -71,6 +71,15 @@ bool config_load_settle(struct config *config, struct diag *diag)
     return settle_option(config, ROLE_IN_FLIGHT, mode, diag) && ok;
 }
 
+bool config_load_is_said(const struct config *config)
+{
+    int64_t batch;
+    const json_t *said = config->applies[FIELD_LOAD_MODE] ? config->values[FIELD_LOAD_MODE]->json : NULL;
+    enum config_load mode = config_load_from_name(json_string_value(said));
+    bool batches = mode == CONFIG_LOAD_OFFLINE || mode == CONFIG_LOAD_BATCH || mode == CONFIG_LOAD_SEQUENTIAL;
+    return batches && config_role_int(config, ROLE_BATCH, &batch) && batch == at_once(config, mode);
+}
+
 bool config_load_check(const struct config *config, struct diag *diag)
 {
     enum config_load mode = config_load_from_name(json_string_value(config->values[FIELD_LOAD_MODE]->json));

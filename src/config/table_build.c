@@ -159,6 +159,21 @@ static struct config_value *initial_value(const struct config_table *table, cons
     return value;
 }
 
+/* The same of what the engine takes by itself. NULL: nothing is known, or it is no value that could be written. */
+static struct config_value *own_value(const struct config_table *table, const struct config_field *row)
+{
+    const char *own = row->option ? row->option->own : NULL;
+    g_autoptr(json_t) json = own ? jsonx_parse(own, -1, row->path, NULL) : NULL;
+    if (!json)
+        return NULL;
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(owned_doc) doc = doc_from_json("default", json, diag);
+    struct diag_span nowhere = {0};
+    struct value_context context = {
+        .table = table, .layer = LAYER_DEFAULT, .folder = "/", .at = &nowhere, .skip_digests = true, .diag = diag};
+    return doc ? value_read(&context, row, doc_root(doc)) : NULL;
+}
+
 /* --- Links between rows -------------------------------------------------------------------------------------------- */
 
 static void add_gate(struct config_table *table, size_t field, const struct backend_condition *condition,
@@ -294,8 +309,10 @@ struct config_table *table_build(GPtrArray *engines)
     name_engines(table);
     fill_rows(table);
     index_rows(table);
-    for (size_t i = 0; i < table->n; i++)
+    for (size_t i = 0; i < table->n; i++) {
         table->info[i].initial = initial_value(table, &table->rows[i]);
+        table->info[i].own = own_value(table, &table->rows[i]);
+    }
     link_rows(table);
     add_rules(table);
     return table;
@@ -325,6 +342,8 @@ void config_table_free(struct config_table *table)
         g_free(table->info[i].follows_note);
         g_free(table->info[i].gates);
         value_free(table->info[i].initial);
+        if (table->info[i].own)
+            value_free(table->info[i].own);
     }
     g_free(table->info);
     g_free(table->rows);

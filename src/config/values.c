@@ -97,6 +97,8 @@ static bool is_hashed_so(const struct config *config, size_t i, const json_t *fi
                                             : is_same(hashed, json);
     if (row->flags & CONFIG_BOARDS)
         return !config->applies[i] || config_gpu_count(config) == (int64_t)json_array_size(json);
+    if ((i == FIELD_LOAD_MODE || i == FIELD_LOAD_SIZE) && config_load_is_said(config))
+        return true;
     g_autoptr(json_t) initial = row->initial ? jsonx_parse(row->initial, -1, row->path, NULL) : NULL;
     return !config->applies[i] || (initial && is_same(initial, json));
 }

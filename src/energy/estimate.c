@@ -129,6 +129,8 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
     double pattern = ret->phase.u_w * d, scatter = ret->phase.miss2 > CLEAR2 * s.period / d ? 0 : a->duty_u;
     if (pattern > scatter) /* what the scatter of the readings stands for already is not counted twice */
         answer_add_shared(a, STATS_NORMAL, sqrt(pattern * pattern - scatter * scatter));
+    /* but it is no chance: boards that work in step miss alike what of the pattern lies within it */
+    parts_add(&a->shared, STATS_NORMAL, fmin(pattern, scatter), 0);
     if (!ret->phase.locked)
         return;
     a->flags |= ENERGY_FLAG(PHASE_LOCKED);

@@ -76,8 +76,13 @@ static enum engine_check_status check_schema(struct suite *s)
     struct engine_schema schema;
     if (!engine_schema(s->engine, suite_soon(s), &schema, &error))
         return suite_fail_with(s, error);
+    enum engine_check_status status = PASS;
+    for (size_t i = 0; i < schema.n && status == PASS; i++)
+        if (schema.options[i].contradicts)
+            status = suite_say(s, ENGINE_CHECK_FAIL, "field '%s': its default lies outside of its bounds",
+                               schema.options[i].name);
     engine_schema_clear(&schema);
-    return PASS;
+    return status;
 }
 
 /* Loads a configuration that must be refused. */

@@ -47,6 +47,7 @@ def noted(runs, tmp_path):
 
 SPECIAL = {
     "usage": (["server", "offline"], "usage_context", {}, []),
+    "n_threads": ([1, None], "threads_bind", {}, []),
     "sampling.n": ([1, 2], "sampling.n", {}, [2]),
     "engine.attention_backend": (["CPU_ATTN", "no_such"], "engine.attention_backend", {}, ["no_such"]),
     "engine.speculative_config": ([{"method": "suffix"}, {"method": "ngram"}], "engine.speculative_config", {}, [{"method": "ngram"}]),
@@ -71,7 +72,7 @@ def case_of(option):
 def test_every_option_has_a_case(build_dir):
     names = {option["name"] for option in options_of(build_dir, "vllm")}
     assert set(SPECIAL) <= names
-    assert all(name == "usage" or name.split(".")[0] in ("engine", "sampling") for name in names)
+    assert all(name in ("usage", "n_threads") or name.split(".")[0] in ("engine", "sampling") for name in names)
 
 
 def pytest_generate_tests(metafunc):
@@ -89,6 +90,16 @@ def test_text_is_made_where_it_was_asked_for(runs, noted, fields, detokenize):
     """What was written is vLLM's own default, and not ours."""
     runs.llem.ok("engine", "schema", "vllm")
     assert set(noted(fields)["sampling.detokenize"]) == {detokenize}
+
+
+@pytest.mark.parametrize("fields, ours", [({}, True), ({"vllm.engine.gpu_memory_utilization": 0.92}, False)], ids=["unwritten", "written"])
+def test_a_part_of_a_gpu_acts_on_the_cpu_where_it_was_written(runs, noted, fields, ours):
+    """Also where it is the engine's default: without it the cache has the size that the requests need."""
+    runs.llem.ok("engine", "schema", "vllm")
+    (size,) = set(noted(fields)["engine.kv_cache_memory_bytes"])
+    assert (size != "None") is ours
+    resolved = runs.one(fields)[1].result()["engine"]["resolved"]["engine"]
+    assert resolved.get("gpu_memory_utilization") == (None if ours else 0.92)
 
 
 GENERAL = {
@@ -193,6 +204,43 @@ def test_what_the_engine_makes_otherwise_is_a_substitution(runs):
     done, study = faked(runs, "float32", {"precision": "bf16"})
     assert done.returncode == 1
     assert "precision: 'bfloat16' was asked for, 'float32' would be used" in study.error()["message"]
+
+
+def test_threads_have_cpus_of_their_own(runs):
+    """Those that the adapter may use, as many as were asked for; what came of it is in the record."""
+    cpus = os.sched_getaffinity(0)
+    done, study = faked(runs, "", {"vllm.n_threads": len(cpus)})
+    assert done.returncode == 0, done.stderr
+    engine = study.result()["engine"]
+    assert engine["resolved"]["n_threads"] == len(cpus)
+    assert set(map(int, engine["facts"]["threads_bind"].split(","))) == cpus
+    assert faked(runs, "", {})[1].result()["engine"]["resolved"]["n_threads"] == 2
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        done, study = faked(runs, "", {"vllm.n_threads": 2})
+    finally:
+        os.sched_setaffinity(0, cpus)
+    assert done.returncode == 1 and "this process may use 1 of them" in study.error()["message"]
+
+
+@pytest.mark.parametrize("words, fields, variable, said", [
+    ("gpu", {}, None, "this vLLM is built for a GPU"),
+    ("two_threads", {}, None, "n_threads: '1' was asked for, '2' would be used"),
+    ("", {}, "0", "'n_threads' 1, and VLLM_CPU_OMP_THREADS_BIND is 0"),
+    ("", {"vllm.engine.tensor_parallel_size": 4096}, None, "for each of 4096 ranks"),
+])
+def test_threads_that_cannot_be_had_are_an_error(runs, words, fields, variable, said):
+    if variable:
+        runs.llem.env["VLLM_CPU_OMP_THREADS_BIND"] = variable
+    done, study = faked(runs, words, {"vllm.n_threads": 1, **fields})
+    assert done.returncode == 1 and said in study.error()["message"]
+
+
+def test_a_default_outside_of_the_bounds_of_engine_json_is_that_of_the_engine(runs):
+    said = json.loads(runs.llem.ok("engine", "schema", "vllm", "--json"))
+    rows = {row["name"]: row for row in said["fields"]}
+    assert rows["engine.long_prefill_token_threshold"]["default"] == -1
+    assert "min" not in rows["engine.long_prefill_token_threshold"] and rows["engine.max_num_seqs"]["min"] == 1
 
 
 def test_tokens_from_the_cache_are_counted(runs, tmp_path):

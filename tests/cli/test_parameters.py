@@ -3,6 +3,7 @@ checked by name, type and choices before anything starts."""
 
 import json
 import re
+import sys
 
 import pytest
 
@@ -110,7 +111,17 @@ def test_they_reach_the_engine_and_the_hash(llem):
         return cell["config_hash"]
 
     assert hash_of(**{"toy.level": 4}) == hash_of(passthrough_kwargs={"level": 4}) != hash_of(**{"toy.level": 5})
-    assert hash_of() != hash_of(**{"toy.level": 3})  # whether that is its default only the installed engine knows
+    assert hash_of() == hash_of(**{"toy.level": 3, "toy.kind": "fast", "toy.compile": {}})  # the installed engine's defaults
+    assert hash_of() != hash_of(**{"toy.block": 8})
+
+
+def test_what_changes_no_work_is_not_hashed(llem):
+    install(llem, pass_through={"arguments": [{"name": "kind", "hashed": False}]})
+    llem.ok("engine", "schema", "toy")
+    shown = json.loads(llem.ok("config", "show", "--json", write(llem.folder / "c.yaml", {**TOY, "toy.kind": "slow"})))
+    plain = json.loads(llem.ok("config", "show", "--json", write(llem.folder / "d.yaml", TOY)))
+    assert shown[0]["config"]["toy"]["kind"] == "slow"
+    assert shown[0]["config_hash"] == plain[0]["config_hash"]
 
 
 def test_they_are_axes(llem):
@@ -132,6 +143,54 @@ def test_another_engine_of_the_name_is_asked_anew(llem):
     assert done.returncode == 2 and "llem engine schema toy" in done.stderr
     llem.ok("engine", "schema", "toy")
     assert "the installed Toy 2 has no such parameter" in check(llem, {"toy.kind": "slow"}).stderr
+
+
+def rewrite(path, text):
+    """As an installer writes a file anew; another length, for the clock of a file system may stand still between two writes."""
+    path.write_text(path.read_text() + text)
+
+
+@pytest.fixture
+def packaged(llem):
+    """The toy with a module beside its adapter, on an interpreter that finds a package of its own elsewhere."""
+    library = llem.folder / "library" / "toylib"
+    (library.parent / "toylib-1.dist-info").mkdir(parents=True)
+    library.mkdir()
+    (library / "__init__.py").write_text("")
+    python = llem.folder / "python-of-toy"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{library.parent}:$PYTHONPATH" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    llem.env["LLEM_TOY_PYTHON"] = str(python)
+    install(llem, python={"least": "3.9", "variable": "LLEM_TOY_PYTHON", "import": "toylib"},
+            command=["{python}", "{dir}/toy_adapter.py"])
+    inner = llem.folder / "engines" / "toy" / "parts" / "kinds.py"
+    inner.parent.mkdir()
+    inner.write_text("")
+    return {"module": lambda: rewrite(inner, "# more"), "package": lambda: rewrite(library / "__init__.py", "# more"),
+            "version": lambda: (library.parent / "toylib-1.dist-info").rename(library.parent / "toylib-2.dist-info"),
+            "interpreter": lambda: rewrite(python, "# more")}
+
+
+@pytest.mark.parametrize("change", ["module", "package", "version", "interpreter"])
+def test_what_was_upgraded_is_not_judged_by_what_was_said_before(llem, packaged, change):
+    llem.ok("engine", "schema", "toy")
+    for _ in range(2):  # the engine's start itself changes nothing
+        assert check(llem, {"toy.kind": "slow"}).returncode == 0
+        llem.ok("engine", "schema", "toy")
+    packaged[change]()
+    done = check(llem, {"toy.kind": "slow"})
+    assert done.returncode == 2 and "llem engine schema toy" in done.stderr
+    llem.ok("engine", "schema", "toy")
+    assert check(llem, {"toy.kind": "slow"}).returncode == 0
+
+
+def test_bounds_that_the_engines_own_default_lies_outside_of_are_none(llem):
+    """-1 is how many an engine says that it takes as many as it likes."""
+    rows = [{"name": "limit", "type": "integer", "default": -1, "min": 0, "max": 9}, *FURTHER]
+    install(llem, further=rows)
+    assert re.search(r"^limit +passed on +-1 +integer$", llem.ok("engine", "schema", "toy"), re.M)
+    assert check(llem, {"toy.limit": 100}).returncode == 0
+    assert check(llem, {"toy.level": 10}).returncode == 2
 
 
 def test_a_study_that_starts_the_engine_makes_them_known(llem):

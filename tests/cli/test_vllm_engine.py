@@ -21,7 +21,7 @@ FOLDER = ROOT / "engines" / "vllm"
 START_S = 500  # of an engine, on a slow machine whose processors are all at work
 END_S = 30     # of all its processes; what nobody ends lives on
 VICTIMS = ["core", "worker", "adapter"]  # each costs two starts: all of them in the long form alone
-OPTIONS = {"engine": {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 8}}
+OPTIONS = {"n_threads": 1, "engine": {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 8}}
 
 
 @pytest.fixture
@@ -143,6 +143,7 @@ def test_what_it_answers_and_says(spoken, vllm):
     wait_for(lambda: working(leader) == pids, lambda: f"{pids} are said, {[(p, command_line(p)) for p in working(leader)]} work", 30)
     resolved = loaded["resolved"]["engine"]
     assert (resolved["dtype"], resolved["max_num_seqs"], resolved["enable_prefix_caching"]) == ("float32", 8, False)
+    assert loaded["resolved"]["n_threads"] == 1 and int(loaded["facts"]["threads_bind"]) in os.sched_getaffinity(0)
     assert resolved["max_num_batched_tokens"] > 0 and loaded["facts"]["usage_context"] == "OPENAI_API_SERVER"
     assert spoken.ok("tokenize", texts=["The capital of France is"])["token_ids"] == [IN]
 

@@ -1,5 +1,6 @@
 """llem-worker alone: its configuration file is all that it needs, and a file that will not do is said to be so."""
 
+import hashlib
 import json
 import subprocess
 
@@ -52,6 +53,37 @@ def test_the_configuration_file_alone_is_enough(llem, worker, finished):
     for name in ("requests", "tokens_in", "tokens_out"):
         assert metric(again, name)["value"] == metric(first, name)["value"] is not None, name
     assert not path.with_name(path.name.replace("_config", "_error")).exists()
+
+
+def hash_of(hashed):
+    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("schema, load, size, accepted", [
+    (3, {}, 2, True),  # the option for the batch says it
+    (3, {}, 1, False),
+    (2, {"load.mode": "batch", "load.size": 2}, 2, True),  # the rule of an older study
+    (2, {"load.mode": "batch", "load.size": 2}, 1, False),
+])
+def test_a_load_is_hashed_or_said_by_an_option(llem, worker, tmp_path, schema, load, size, accepted):
+    fields = {**FIELDS, "load.mode": "batch", "load.size": 2}
+    llem.ok("run", write(tmp_path / "one.yaml", fields), "-o", tmp_path / "results")
+    tree = json.loads((the_study(tmp_path / "results").runs[0] / "config.json").read_text())
+    fields = tree["hashed"]["fields"]
+    assert fields["sim.batch_size"] == 2 and not any(path.startswith("load.") for path in fields)
+    assert tree["config_hash"] == hash_of(tree["hashed"]) and tree["hashed"]["schema"] == 3
+    tree["hashed"]["schema"] = schema
+    fields.update(load)
+    tree["config"]["load"]["size"] = size
+    tree["config_hash"] = hash_of(tree["hashed"])
+    path = tmp_path / f"{tree['config_hash']}_config.json"
+    path.write_text(json.dumps(tree))
+    done = worker(path)
+    assert done.returncode == (0 if accepted else 1), done.stderr
+    if not accepted:
+        said = done.stderr + path.with_name(path.name.replace("_config", "_error")).read_text()
+        assert "is not what the hash was made of" in said
 
 
 def test_a_file_that_is_not_there(worker, tmp_path):

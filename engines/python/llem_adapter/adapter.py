@@ -24,6 +24,9 @@ class Load:
     decoder: Mapping[str, Json]
     options: Mapping[str, Json]  # every option by its dotted name, checked, defaults filled in
     allow_substitution: bool
+    # Names of the options that the message has: written by the user, or a default of engine.json. A default of the engine's
+    # own, which fills the gaps of `options`, is not among them.
+    written: frozenset[str] = frozenset()
     substitutions: list[dict[str, Json]] = field(default_factory=list)
     check_stop: Callable[[], None] = lambda: None  # raises when loading is to end; for one that takes long
 

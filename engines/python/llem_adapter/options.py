@@ -52,15 +52,16 @@ def flatten(section: Mapping[str, Json], known: Mapping[str, Any], prefix: str =
             yield name, value
 
 
-def resolve(rows: Sequence[Option], section: Mapping[str, Json]) -> dict[str, Json]:
-    """Every option with its value, as asked for or by default. Refuses names and values that no row allows."""
+def resolve(rows: Sequence[Option], section: Mapping[str, Json]) -> tuple[dict[str, Json], frozenset[str]]:
+    """Every option with its value, as asked for or by default, and the names of those asked for. Refuses names and values that
+    no row allows."""
     known = {row.name: row for row in rows}
     given = {name: value for name, value in flatten(section, known)}
     refuse_unknown(given, known, "load: options")
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         known[name].check(value)
-    return {name: given.get(name, row.default) for name, row in known.items()}
+    return {name: given.get(name, row.default) for name, row in known.items()}, frozenset(given)
 
 
 TYPES = {"choice": "string", "span": "list", "integers": "list"}  # of engine.json; the others have the same word

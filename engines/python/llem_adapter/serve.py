@@ -185,7 +185,7 @@ class Server:
     def on_load(self, config: dict[str, Json], allow_substitution: bool = False) -> dict[str, Json]:
         members = check_members(config, CONFIG, "load: config")
         t0_ns = now_ns()  # whatever is imported is part of it
-        options = resolve(self.adapter.schema(), members.get("options", {}))
+        options, written = resolve(self.adapter.schema(), members.get("options", {}))
         for name in ("max_input_tokens", "max_output_tokens"):
             if not 0 <= members.get(name, 0) <= 1 << 20:
                 raise Refused("BadValue", f"load: '{name}' must lie between 1 and {1 << 20}")
@@ -194,7 +194,7 @@ class Server:
             raise Refused("LoadFailed", f"there is no model at {path}")
         load = Load(members.get("model"), path, members.get("precision"), members.get("max_input_tokens", 0),
                     members.get("max_output_tokens", 0), members.get("random_seed"), members.get("decoder", {}), options,
-                    allow_substitution, check_stop=self.check_stop)
+                    allow_substitution, written, check_stop=self.check_stop)
         self.shelf.clear()
         self.loaded = False
         loaded = self.adapter.load(load)

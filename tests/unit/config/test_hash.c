@@ -94,7 +94,8 @@ static char *other_value(const struct config_field *row)
     case CONFIG_REALS:
         return g_strdup_printf("%.17g", initial / 2 + (isfinite(row->max) ? row->max : 10) / 4);
     case CONFIG_CHOICE: {
-        bool first = row->initial && strstr(row->initial, row->choices[0].name);
+        const char *as_is = row->option && row->option->own ? row->option->own : row->initial;
+        bool first = as_is && strstr(as_is, row->choices[0].name);
         return g_strdup(row->choices[first ? 1 : 0].name);
     }
     case CONFIG_TEXT:
@@ -134,10 +135,10 @@ static bool is_special(const char *path)
     return g_strv_contains(paths, path);
 }
 
-/* A rule refuses every value but the default one. */
+/* A rule or the range refuses every value but the default one. */
 static bool is_refused(const char *engine, const char *path)
 {
-    return !strcmp(engine, "llamacpp") && !strcmp(path, "decoder.min_new_tokens");
+    return (!strcmp(engine, "llamacpp") && !strcmp(path, "decoder.min_new_tokens")) || !strcmp(path, "vllm.sampling.n");
 }
 
 /* True if a row can stand in a file of this engine. */
@@ -222,6 +223,19 @@ static const struct {
     {true, "model: m\nload: {mode: offline}\n", "model: m\nload: {mode: offline, size: 4}\n"}, /* it has none */
     {false, "model: m\nload: {mode: batch, size: 4}\n", "model: m\nload: {mode: batch, size: 8}\n"},
     {true, "model: m\nload: {mode: batch, size: 4}\n", "model: m\nload: {mode: batch, size: 4}\npytorch.batch_size: 4\n"},
+    /* A load that the option for the batch says is not said twice. */
+    {true, "model: m\nload: {mode: batch, size: 4}\n", "model: m\npytorch.batch_size: 4\n"},
+    {true, "model: m\nload: {mode: sequential}\n", "model: m\n"},
+    {true, "model: m\nn: 7\nload: {mode: offline}\n", "model: m\nn: 7\npytorch.batch_size: 7\n"},
+    {false, "model: m\nbackend: vllm\nload: {mode: offline}\n", "model: m\nbackend: vllm\n"},
+    {false, "model: m\nbackend: sim\nload: {mode: closed_loop, size: 4}\n", "model: m\nbackend: sim\nsim.batch_size: 4\n"},
+    /* The engine's own default, written out. */
+    {true, "model: m\nbackend: vllm\nvllm.engine: {enforce_eager: false, load_format: auto, cpu_offload_gb: 0, hf_overrides: {}}\n",
+     "model: m\nbackend: vllm\n"},
+    {true, "model: m\npytorch: {load_in_4bit: true, bnb_4bit_quant_type: fp4}\n", "model: m\npytorch: {load_in_4bit: true}\n"},
+    {false, "model: m\nbackend: vllm\nvllm.engine.enforce_eager: true\n", "model: m\nbackend: vllm\n"},
+    {false, "model: m\nbackend: vllm\nvllm.engine.gpu_memory_utilization: 0.92\n", "model: m\nbackend: vllm\n"}, /* not on the CPU */
+    {false, "model: m\nbackend: vllm\nvllm.engine.dtype: auto\n", "model: m\nbackend: vllm\n"}, /* precision has another */
     {false, "model: m\nbackend: vllm\nload: {mode: batch, size: 4}\n",
      "model: m\nbackend: vllm\nload: {mode: closed_loop, size: 4}\n"},
     {false, "model: m\nbackend: sim\nsim.device: gpu\n", "model: m\nbackend: sim\nsim.device: gpu\ngpus: [0, 1]\n"},
@@ -320,7 +334,7 @@ static void test_definition(void)
         g_autofree char *text = hashed_text_of(rows[i].text);
         g_autofree char *wanted = g_strdup_printf(
             "{\"backend\":{\"hash_version\":1,\"name\":\"%s\"},\"fields\":{\"dataset\":{\"prompts\":\"%s\"},%s},"
-            "\"hash_version\":1,\"schema\":2}",
+            "\"hash_version\":1,\"schema\":3}",
             rows[i].engine, prompts, rows[i].fields);
         g_assert_cmpstr(text, ==, wanted);
     }

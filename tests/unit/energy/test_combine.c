@@ -47,6 +47,53 @@ static void test_sum(void)
 }
 
 /* What was calibrated board by board has no common cause. */
+/* A counter that sees 25 of 100 ms, whose increments follow steps of 93 ms. */
+static void show_pattern(struct seen *seen, const struct scene *s, const int64_t *stamps, int n)
+{
+    double joules = 0;
+    seen->info.window_ns = 25 * MS;
+    for (guint i = 1; i < seen->points->len; i++) {
+        struct meter_point *p = &g_array_index(seen->points, struct meter_point, i);
+        double from = (double)(p->first_ns - s->delay_ns - stamps[0]) / (93.0 * MS);
+        bool at_work = p->first_ns > s->t0_ns && p->first_ns < stamps[n - 1];
+        joules += at_work ? 10 * cos(2 * G_PI * from) : 0;
+        p->raw += llround(joules / seen->info.scale);
+    }
+}
+
+/* What the readings show of a pattern of the steps, too, is missed alike by boards that work in step. */
+static void test_sum_of_pattern(void)
+{
+    struct scene s = scene_default();
+    s.t1_ns = s.t0_ns + 1400 * MS;
+    struct energy_window w = scene_window(&s, 3, 3);
+    int64_t stamps[16];
+    for (int i = 0; i < 16; i++)
+        stamps[i] = s.t0_ns + i * 93 * MS;
+    struct seen seen;
+    seen_init(&seen, &s, METER_ENERGY, &w);
+    show_pattern(&seen, &s, stamps, 16);
+    struct energy_board board = {.counter = &seen.channel, .idle_w = NAN, .limit_w = 700};
+    struct energy_estimate with[2], without[2];
+    g_auto(owned_estimate) told = {0}, untold = {0};
+    for (int i = 0; i < 2; i++) {
+        struct energy_options options = {.stamps_ns = stamps, .stamp_count = 16, .draws = 2000};
+        energy_estimate_board(&board, &w, &options, &with[i]);
+        options.stamp_count = 0;
+        energy_estimate_board(&board, &w, &options, &without[i]);
+    }
+    g_assert_false(with[0].phase.locked);
+    g_assert_cmpfloat(with[0].phase.u_w, >, 0);
+    g_assert_near(with[0].statistical_j, without[0].statistical_j, 1e-9); /* of one board it is in the scatter */
+    energy_sum(with, 2, &told);
+    energy_sum(without, 2, &untold);
+    double pattern = 1.96 * with[0].phase.u_w * with[0].duration_s, shared = without[0].shared_j;
+    g_assert_near(told.shared_j, 2 * hypot(pattern, shared), 0.1 * pattern);
+    g_assert_cmpfloat(told.statistical_j, >, untold.statistical_j);
+    g_assert_cmpfloat(told.statistical_j, <, 2 * with[0].statistical_j + 1e-9);
+    seen_clear(&seen);
+}
+
 static void test_sum_of_calibrated(void)
 {
     struct energy_estimate boards[3] = {known("a", 1000, 3, 0.03), known("b", 2000, 4, 0.02),
@@ -284,6 +331,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/energy/sum", test_sum);
+    g_test_add_func("/energy/sum_of_pattern", test_sum_of_pattern);
     g_test_add_func("/energy/sum_of_calibrated", test_sum_of_calibrated);
     g_test_add_func("/energy/sum_absent", test_sum_absent);
     g_test_add_func("/energy/status_of_sum", test_status_of_sum);

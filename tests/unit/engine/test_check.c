@@ -112,7 +112,7 @@ static const struct {
 } changed[] = {
     {"type", "\"integer\"", "\"int\"", "schema", "field 'token_us': type 'int' is none of integer, number"},
     {"bounds", "\"min\": 0", "\"min\": 2000000", "schema", "'min' 2e+06 lies above 'max' 1e+06"},
-    {"default", "\"default\": 1000", "\"default\": -1000", "schema", "its default -1000 is none of the values"},
+    {"default", "\"default\": 1000", "\"default\": -1000", "schema", "'token_us': its default lies outside of its bounds"},
     {"no-default", "\"default\": 1000, ", "", "schema", "it has no default"},
     {"choices", "\"min\": 0", "\"min\": 0, \"choices\": []", "schema", "'choices' has none"},
     {"bound-of-a-text", "\"integer\"", "\"string\"", "schema", "'min' and 'max' are of numbers"},

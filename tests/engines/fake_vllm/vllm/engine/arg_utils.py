@@ -28,7 +28,8 @@ class OptimizationLevel(enum.IntEnum):
 
 ODD = {"attention_backend": (AttentionBackendEnum | None, None), "optimization_level": (OptimizationLevel, OptimizationLevel.O2),
        "quantization_config": (dict | SimpleNamespace | None, None), "offload_params": (set, dataclasses.field(default_factory=set)),
-       "speculative_config": (dict | None, None), "spec_method": (str | None, None)}
+       "speculative_config": (dict | None, None), "spec_method": (str | None, None),
+       "gpu_memory_utilization": (float, 0.92), "long_prefill_token_threshold": (int, -1)}
 
 
 def fields():
@@ -53,7 +54,8 @@ def create_engine_config(self, context):
     model = SimpleNamespace(dtype=f"torch.{'float32' if self.dtype == 'auto' or has('float32') else self.dtype}",
                             max_model_len=self.max_model_len or 8192, skip_tokenizer_init=bool(self.skip_tokenizer_init),
                             get_vocab_size=lambda: 512)
-    cache = SimpleNamespace(enable_prefix_caching=self.enable_prefix_caching, kv_cache_memory_bytes=self.kv_cache_memory_bytes)
+    cache = SimpleNamespace(enable_prefix_caching=self.enable_prefix_caching, kv_cache_memory_bytes=self.kv_cache_memory_bytes,
+                            gpu_memory_utilization=self.gpu_memory_utilization)
     return SimpleNamespace(scheduler_config=scheduler, model_config=model, cache_config=cache)
 
 

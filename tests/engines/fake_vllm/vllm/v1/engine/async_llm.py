@@ -1,6 +1,7 @@
 """The next token follows from the number of those before it."""
 
 import asyncio
+import os
 import subprocess
 import time
 from types import SimpleNamespace
@@ -28,7 +29,10 @@ class AsyncLLM:
 
     async def collective_rpc(self, method):
         note("rpc", method)
-        rank = {"pid": 0, "weights": 1000, "kv_cache": 500, "attention": "CPU_ATTN", "threads": 2, "parameters": 250}
+        bind = os.environ.get("VLLM_CPU_OMP_THREADS_BIND", "auto")
+        note("threads_bind", bind)
+        threads = 2 if bind == "auto" or has("two_threads") else len(bind.split("|")[0].split(","))
+        rank = {"pid": 0, "weights": 1000, "kv_cache": 500, "attention": "CPU_ATTN", "threads": threads, "parameters": 250}
         if has("compiles"):
             rank["compiled"] = [self.began_ns, self.began_ns + 1_000_000]
         told = [{**rank, "peak": peak, "reserved": peak + 7, "device": peak + 9} for peak in (3000, 5000)]
