@@ -143,7 +143,7 @@ static json_t *plain_value(const char *text)
         return json_string(text); /* no field takes one beyond 64 bits: each says what it takes, and the rest is read */
     }
     double value = looks_real(text) ? g_ascii_strtod(text, NULL) : NAN;
-    bool vanished = value == 0 && text[strcspn(text, "123456789eE")] && !strchr("eE", text[strcspn(text, "123456789eE")]);
+    bool vanished = value == 0 && g_ascii_isdigit(text[strcspn(text, "123456789eE")]);
     return isfinite(value) && !vanished ? json_real(value) : json_string(text);
 }
 

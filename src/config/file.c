@@ -102,8 +102,8 @@ static void read_root(struct config_file *file, const struct doc_node *root, con
     layers_read(&file->layers, &rest, context, 0);
 }
 
-/* A text from a shell or a variable has lost its quotes already and is taken as it is. One in brackets where levels could
- * stand is a list, which is told from a text where it is read. */
+/* A text from a shell or a variable has lost its quotes already and is taken as it is. One in brackets where levels
+ * could stand is a list, which is told from a text where it is read. */
 static bool is_verbatim(const struct config_field *row, const char *text)
 {
     bool list = (row->flags & CONFIG_SWEEP) && *text == '[' && g_str_has_suffix(text, "]");

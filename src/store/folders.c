@@ -30,9 +30,9 @@ static bool is_letter(gunichar c)
     return g_unichar_isalnum(c) || g_unichar_ismark(c);
 }
 
-/* A name fit for a folder: letters and digits of every script, '.', '_' and '-'; the last part of a path. It begins with
- * a letter or digit, so that no program takes it for an option or hides it. New string of at most longest bytes; "":
- * nothing of it is left. */
+/* A name fit for a folder: letters and digits of every script, '.', '_' and '-'; the last part of a path. It begins
+ * with a letter or digit, so that no program takes it for an option or hides it. New string of at most longest bytes;
+ * "": nothing of it is left. */
 static char *slug(const char *text, size_t longest)
 {
     g_autofree char *base = g_path_get_basename(text);

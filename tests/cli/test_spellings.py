@@ -240,7 +240,6 @@ def test_a_terminal_gets_the_colours_that_are_ours(llem, tmp_path):
     ("text", "place", "word"),
     [("random_seed\u00a0: 3", "s.yaml:3:12", "U+00A0"), ("\u200bn: 3", "s.yaml:3:1", "U+200B"),
      ("n: 3\u200b", "s.yaml:3:4", "U+200B in column 5"),
-     
      ("n: \ufeff3", "s.yaml:3:4", "U+FEFF in column 4")],
 )  # fmt: skip
 def test_what_nobody_sees_is_named_with_its_column(said, text, place, word):
