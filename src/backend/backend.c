@@ -106,12 +106,24 @@ const struct backend_argument *backend_owned_find(const struct backend *b, const
     return argument_of(b->owned, name);
 }
 
-const struct backend_argument *backend_owned_option(const struct backend *b, const char *name)
+/* An argument's own name, by that of the option it is in the section of further arguments; NULL: it is not there. */
+static const char *name_in_section(const struct backend *b, const char *name)
 {
     size_t n = strlen(b->passed_section);
-    bool inside = n && !strncmp(name, b->passed_section, n) && name[n] == '.';
-    const struct backend_argument *found = inside ? argument_of(b->owned, name + n + 1) : NULL;
+    return !n ? name : !strncmp(name, b->passed_section, n) && name[n] == '.' ? name + n + 1 : NULL;
+}
+
+const struct backend_argument *backend_owned_option(const struct backend *b, const char *name)
+{
+    const char *inside = name_in_section(b, name);
+    const struct backend_argument *found = inside ? argument_of(b->owned, inside) : NULL;
     return found ? found : argument_of(b->owned, name);
+}
+
+const struct backend_argument *backend_passed_option(const struct backend *b, const char *name)
+{
+    const char *inside = name_in_section(b, name);
+    return inside ? argument_of(b->passed, inside) : NULL;
 }
 
 const struct backend_argument *backend_passed_find(const struct backend *b, const char *name)

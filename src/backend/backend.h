@@ -109,6 +109,7 @@ struct backend_rule {
     const struct backend_condition *unless; /* the rule does not hold while this does; NULL: no such case */
     const char *why;                   /* or NULL */
     const char *source;                /* where this was found out; or NULL */
+    bool installed; /* a or b is what the installed engine alone may have: the rule holds where it says that it does */
     struct diag_span at;
 };
 
@@ -178,6 +179,7 @@ size_t backend_owned(const struct backend *backend, const struct backend_argumen
 const struct backend_argument *backend_owned_find(const struct backend *backend, const char *name);
 /* The same for an argument by the name of an option ("engine.seed"), in its section or as it is written. */
 const struct backend_argument *backend_owned_option(const struct backend *backend, const char *name);
+const struct backend_argument *backend_passed_option(const struct backend *backend, const char *name);
 const struct backend_argument *backend_passed_find(const struct backend *backend, const char *name);
 
 /* --- What generic rooms ask -------------------------------------------------------------------------------------- */

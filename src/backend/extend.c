@@ -66,14 +66,6 @@ static const char *own_text(struct backend *b, const json_t *value)
     return text ? keep_text(b, text) : NULL;
 }
 
-/* What the descriptor says of an argument that is handed on, by the name that it has as an option; NULL: nothing. */
-static const struct backend_argument *passed_argument(const struct backend *b, const char *name)
-{
-    size_t n = strlen(b->passed_section);
-    bool inside = n && g_str_has_prefix(name, b->passed_section) && name[n] == '.';
-    return n && !inside ? NULL : backend_passed_find(b, inside ? name + n + 1 : name);
-}
-
 /* The installed engine knows the defaults of its own better than its descriptor does. */
 static void take_reported_defaults(struct backend *b)
 {
@@ -99,7 +91,7 @@ static void add_option(struct backend *b, const struct backend_reported *row, co
     bool choice = row->type == REPORTED_STRING && are_texts(row->choices);
     const struct backend_choice *choices = choice ? choices_of(b, row->choices) : NULL;
     enum backend_type type = choices && choices->name ? BACKEND_CHOICE : types[row->type];
-    const struct backend_argument *known = passed_argument(b, row->name);
+    const struct backend_argument *known = backend_passed_option(b, row->name);
     const struct backend_option option = {
         .name = row->name,
         .path = keep_text(b, path),

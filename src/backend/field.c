@@ -20,6 +20,7 @@ const struct backend_shared_field backend_shared[] = {
     {"decoder.repetition_penalty", BACKEND_REAL, false},
     {"decoder.ignore_eos", BACKEND_BOOL, true},
     {"decoder.min_new_tokens", BACKEND_INT, false},
+    {"load.mode", BACKEND_TEXT, true},
     {0},
 };
 
@@ -80,6 +81,15 @@ struct field_ref read_field(struct reading *r, const struct doc_node *node, cons
         return (struct field_ref){shared->path, shared->type, NULL};
     read_error(r, node, &near, "%s: there is no option or shared field '%s'", what, name);
     return (struct field_ref){0};
+}
+
+struct field_ref read_field_or_argument(struct reading *r, const struct doc_node *node, const char *what)
+{
+    const char *name = json_string_value(node->json);
+    if (!name || find_option(r, name, &(struct suggest){.word = name}) || !backend_passed_option(r->backend, name))
+        return read_field(r, node, what);
+    g_autofree char *path = g_strdup_printf("%s.%s", r->backend->name, name);
+    return (struct field_ref){keep_text(r->backend, path), BACKEND_ANY, NULL};
 }
 
 const struct backend_option *read_option_name(struct reading *r, const struct doc_node *node, const char *what)

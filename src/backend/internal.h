@@ -110,6 +110,8 @@ struct field_ref {
 
 /* The option or shared field a node names, or an empty one after an error. */
 struct field_ref read_field(struct reading *r, const struct doc_node *node, const char *what);
+/* The same, or an argument that is handed on, whose type only the installed engine knows (BACKEND_ANY). */
+struct field_ref read_field_or_argument(struct reading *r, const struct doc_node *node, const char *what);
 /* The option it names, or NULL after an error. */
 const struct backend_option *read_option_name(struct reading *r, const struct doc_node *node, const char *what);
 /* The shared field it names, or NULL after an error. */

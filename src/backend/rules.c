@@ -37,6 +37,7 @@ struct raw {
     int kind, holds, within;
     const struct doc_node *option, *is, *other, *other_is, *times, *unless;
     const char *why, *source;
+    bool installed;
 };
 
 static const struct member members[] = {
@@ -51,6 +52,7 @@ static const struct member members[] = {
     {"unless", false, read_node, offsetof(struct raw, unless), NULL},
     {"why", false, read_text, offsetof(struct raw, why), NULL},
     {"source", false, read_text, offsetof(struct raw, source), NULL},
+    {"installed", false, read_flag, offsetof(struct raw, installed), NULL},
     {0},
 };
 
@@ -97,18 +99,21 @@ static const struct backend_condition *condition_of(struct reading *r, const str
     return read_condition(r, node, what, field, condition) ? condition : NULL;
 }
 
+/* BACKEND_ANY: of what only the installed engine knows. */
 static bool is_number(const struct field_ref *field)
 {
-    return field->type == BACKEND_INT || field->type == BACKEND_REAL;
+    return field->type == BACKEND_INT || field->type == BACKEND_REAL || (field->type == BACKEND_ANY && !field->option);
 }
 
 /* What every kind has, and the fields they speak of. */
 static bool take_fields(struct reading *r, const struct doc_node *node, const struct kind_row *kind,
                         const struct raw *raw, struct backend_rule *rule)
 {
-    struct field_ref a = read_field(r, raw->option, "option");
+    struct field_ref (*read)(struct reading *, const struct doc_node *, const char *) =
+        raw->installed ? read_field_or_argument : read_field;
+    struct field_ref a = read(r, raw->option, "option");
     const struct doc_node *second = raw->other ? raw->other : raw->times;
-    struct field_ref b = second ? read_field(r, second, raw->other ? "other" : "times") : (struct field_ref){0};
+    struct field_ref b = second ? read(r, second, raw->other ? "other" : "times") : (struct field_ref){0};
     if (!a.path || (second && !b.path))
         return false;
     if (kind->numeric && (!is_number(&a) || (second && !is_number(&b)))) {
@@ -134,7 +139,8 @@ static void read_rule(struct reading *r, const struct doc_node *node)
                    members_words(kind_names[raw.kind]));
         return;
     }
-    struct backend_rule rule = {.kind = kind->kind, .why = raw.why, .source = raw.source, .at = node->at};
+    struct backend_rule rule = {.kind = kind->kind, .why = raw.why, .source = raw.source,
+                                .installed = raw.installed, .at = node->at};
     rule.at.source = r->backend->file;
     size_t n = 0;
     const struct backend_condition *unless = raw.unless ? read_conditions(r, raw.unless, "unless", &n) : NULL;

@@ -132,8 +132,9 @@ static void append_rules(GString *out, const struct backend *b)
     for (unsigned i = 0; i < b->rules->len; i++) {
         const struct backend_rule *row = &g_array_index(b->rules, struct backend_rule, i);
         if (row->source)
-            g_string_append_printf(out, "| %s `%s`%s%s%s | %s | %s |\n", backend_rule_kind_name(row->kind), row->a,
+            g_string_append_printf(out, "| %s `%s`%s%s%s%s | %s | %s |\n", backend_rule_kind_name(row->kind), row->a,
                                    row->b ? " `" : "", row->b ? row->b : "", row->b ? "`" : "",
+                                   row->installed ? ", where the installed engine has them" : "",
                                    row->why ? row->why : "", row->source);
     }
 }

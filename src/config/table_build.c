@@ -244,8 +244,20 @@ static void link_rows(struct config_table *table)
             link_runner(table, i);
 }
 
+/* True if a field is there, and is a number where the rule compares numbers. */
+static bool is_there(const struct config_table *table, const struct backend_rule *row, const char *path)
+{
+    int index = path ? table_index(table, path) : 0;
+    bool compares = row->kind == BACKEND_AT_LEAST || row->kind == BACKEND_HOLDS || row->kind == BACKEND_WITHIN;
+    if (index < 0 || !path || !compares)
+        return index >= 0;
+    return table->rows[index].type == CONFIG_INT || table->rows[index].type == CONFIG_REAL;
+}
+
 static void add_rule(struct config_table *table, const struct backend_rule *row, const struct backend *engine)
 {
+    if (row->installed && !(is_there(table, row, row->a) && is_there(table, row, row->b)))
+        return;
     struct rule rule = {.row = row, .engine = engine, .a = table_at(table, row->a), .b = NO_FIELD, .unless = NO_FIELD};
     if (row->b)
         rule.b = table_at(table, row->b);

@@ -115,6 +115,49 @@ def test_they_reach_the_engine_and_the_hash(llem):
     assert hash_of() != hash_of(**{"toy.block": 8})
 
 
+RULES = [
+    {"kind": "needs", "option": "kind", "is": "slow", "other": "level", "other_is": [None, 9], "installed": True, "why": "slow is 9"},
+    {"kind": "at_least", "option": "token_us", "other": "level", "unless": {"allow_substitution": True}, "installed": True},
+    {"kind": "excludes", "option": "gone", "other": "level", "installed": True},
+    {"kind": "at_least", "option": "kind", "other": "level", "installed": True},  # of an engine of which it was a number
+]
+
+
+def test_rules_of_what_only_the_installed_engine_has(llem):
+    arguments = [{"name": name} for name in ("kind", "level", "gone")]
+    install(llem, pass_through={"arguments": arguments}, rules=RULES)
+    assert check(llem, {}).returncode == 0
+    llem.ok("engine", "schema", "toy")
+    assert check(llem, {"toy.kind": "slow", "toy.level": 9}).returncode == 0
+    assert check(llem, {"toy.kind": "slow"}).returncode == 0
+    done = check(llem, {"toy.kind": "slow", "toy.level": 8})
+    assert done.returncode == 2 and "toy.kind: slow needs toy.level to be not set or 9; it is 8" in done.stderr
+    assert "= slow is 9" in done.stderr
+    done = check(llem, {"toy.token_us": 1, "toy.level": 2})
+    assert done.returncode == 2 and "toy.token_us must be at least toy.level; they are 1 and 2" in done.stderr
+    assert check(llem, {"toy.token_us": 1, "toy.level": 2, "allow_substitution": True}).returncode == 0
+
+
+@pytest.mark.parametrize("rule, says", [
+    ({"option": "kind", "installed": False}, "there is no option or shared field 'kind'"),
+    ({"option": "kynd", "installed": True}, "there is no option or shared field 'kynd'"),
+])
+def test_a_rule_of_what_is_nowhere_is_refused(llem, rule, says):
+    install(llem, pass_through={"arguments": [{"name": "kind"}]}, rules=[{"kind": "present", "other": "token_us", **rule}])
+    done = check(llem, {})
+    assert done.returncode == 2 and says in done.stderr
+
+
+def test_batches_are_not_divided_where_load_says_how_large_they_are(llem):
+    fields = {"backend": "pytorch", "model": "m", "n": 8, "pytorch.max_batch_tokens": 64, "load.size": 4}
+    for mode, code in {"batch": 2, "offline": 0}.items():
+        done = llem.run("config", "show", write(llem.folder / "p.yaml", {**fields, "load.mode": mode}))
+        assert done.returncode == code, done.stderr
+        if code:
+            assert "pytorch.max_batch_tokens: 64 needs load.mode to be other than batch; it is batch" in done.stderr
+            assert "it divides batches, and load says how many requests each has" in done.stderr
+
+
 def test_what_changes_no_work_is_not_hashed(llem):
     install(llem, pass_through={"arguments": [{"name": "kind", "hashed": False}]})
     llem.ok("engine", "schema", "toy")
@@ -319,6 +362,9 @@ def test_torch_dtype_is_precision(llem):
 @pytest.mark.parametrize("fields, says", [
     ({"attention_backend": "FLASH_ATTN"}, "FLASH_ATTN needs precision to be fp16 or bf16"),
     ({"attention_backend": "FLEX_ATTENTION", "kv_cache_dtype": "fp8"}, "it reads no quantised cache"),
+    ({"attention_backend": "FLASHINFER", "kv_cache_dtype": "int8_per_token_head"}, "it reads no cache of another type"),
+    ({"attention_backend": "CPU_ATTN", "kv_cache_dtype": "nvfp4"}, "it reads no cache of another type"),
+    ({"max_model_len": 1000, "long_prefill_token_threshold": 2000}, "max_model_len must be at least"),
     ({"max_num_batched_tokens": 4, "max_num_seqs": 8}, "max_num_batched_tokens must be at least vllm.engine.max_num_seqs"),
     ({"max_num_batched_tokens": 1000, "max_model_len": 2000, "enable_chunked_prefill": False},
      "without chunked prefill a step computes a whole prompt"),

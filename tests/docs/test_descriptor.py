@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from support import ROOT
 
 PAGE = (ROOT / "docs" / "engine-descriptor.md").read_text()
@@ -15,6 +16,12 @@ def test_every_member_is_on_the_page():
     assert {"format", "options", "hashed", "when", "why", "rounds_to", "alias"} <= members
     missing = sorted(name for name in members if f"`{name}`" not in PAGE)
     assert not missing
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "engines").glob("*/engine.json")), ids=lambda path: path.parent.name)
+def test_every_rule_names_where_it_was_found_out(path):
+    rules = json.loads(path.read_text()).get("rules", [])
+    assert rules and not [rule for rule in rules if not rule.get("source")]
 
 
 def test_the_example_is_an_engine(llem, tmp_path):
