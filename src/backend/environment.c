@@ -111,7 +111,7 @@ static bool fits_here(const struct making *m, GError **error)
 {
     static const char asks[] = "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())";
     const char *python = fetch_python_name();
-    g_autofree char *said = fetch_ask((const char *const[]){python, "-c", asks, NULL}, LLEM_ERROR_MISSING,
+    g_autofree char *said = fetch_ask((const char *const[]){python, FETCH_ALONE, "-c", asks, NULL}, LLEM_ERROR_MISSING,
                                       "no Python (name one in LLEM_PYTHON)", error);
     if (!said)
         return false;
@@ -157,8 +157,8 @@ static bool can_be_had(const struct making *m, const char *python, GError **erro
 /* What cannot be had as pinned ends it before anything is installed; the rarest package is the first of a list. */
 static bool install(const struct making *m, const char *python, GError **error)
 {
-    const char *const argv[] = {python, FETCH_ALONE, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
-                                "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
+    const char *const argv[] = {python, FETCH_ALONE, "-m", "pip", "install", "--quiet",
+                                "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
                                 m->lock->path, NULL};
     g_autofree char *what = cannot_be_had(m);
     return fetch_run(argv, LLEM_ERROR_MISSING, what, error);
