@@ -52,7 +52,8 @@ class Llem:
         self.folder = folder
         self.mark = uuid.uuid4().hex
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("LLEM_", "XDG_"))}
-        self.env |= {MARK: self.mark, "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "HOME": str(folder / "home")}
+        language = os.environ.get("LLEM_TEST_LOCALE", "C.UTF-8")  # a comma before the fraction must change nothing
+        self.env |= {MARK: self.mark, "LC_ALL": language, "NO_COLOR": "1", "HOME": str(folder / "home")}
         for name in ("config", "cache", "data", "state"):
             self.env[f"XDG_{name.upper()}_HOME"] = str(folder / name)
         (folder / "home").mkdir(exist_ok=True)

@@ -41,6 +41,8 @@ command busybox        busybox-static
 command podman         podman
 command newuidmap      uidmap
 file    /usr/bin/python3  python3
+command localedef      libc-bin
+file    /usr/share/i18n/locales/de_DE  locales
 '
 
 present() { # KIND NAME
@@ -109,6 +111,14 @@ install_python_packages() {
     printf '%s\n' "$wanted" >"$stamp"
 }
 
+make_locales() { # with a comma before the fraction, and with a dotless i: build/locales, for LOCPATH
+    local name
+    mkdir -p build/locales
+    for name in de_DE tr_TR; do
+        [ -d "build/locales/$name.UTF-8" ] || localedef -i "$name" -f UTF-8 "build/locales/$name.UTF-8"
+    done
+}
+
 PATH=$PATH:/usr/sbin:/sbin # where daemons are, also for those who are not root
 case $what in build) ;; test) needs+=$test_needs ;; *) die "no such set-up: '$what' (build or test)" ;; esac
 install_packages
@@ -120,4 +130,5 @@ if [ -z "${LLEM_LLAMA_PREFIX:-}" ]; then
 fi
 if [ "$what" = test ]; then
     install_python_packages
+    make_locales
 fi

@@ -67,7 +67,9 @@ if stage "set-up" tools/setup.sh test; then
         stage "ctest release" run_ctest release
         # Most tests wait for engines and sensors, so there are more workers than processors. Those that judge a time
         # or a sensor have a lane of their own, beside nothing that computes.
-        stage "pytest" run_pytest work $((3 * $(nproc))) -m "not timing and not docker and not engines"
+        export LOCPATH=$PWD/build/locales
+        # In a language that writes 0,5: llem writes 0.5.
+        LLEM_TEST_LOCALE=de_DE.UTF-8 stage "pytest" run_pytest work $((3 * $(nproc))) -m "not timing and not docker and not engines"
         stage "pytest (time, sensors)" run_pytest timing $((3 * $(nproc))) -m timing
         # They compute: as many at a time as there are processors.
         stage "pytest (engines)" run_pytest engines $(nproc) -m "engines and not docker"

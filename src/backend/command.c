@@ -52,9 +52,8 @@ static const char *fill_dir(struct reading *r, const struct doc_node *node, cons
     if (strange)
         read_error(r, node, NULL, "%s is not filled in here; %s and %s are", strange, DIR_WORD, ENGINES_WORD);
     g_autofree char *filled = with_folders(r->backend, text);
-    g_autofree char *home = g_str_has_prefix(filled, "~/")
-                            ? g_build_filename(g_get_home_dir(), filled + 2, NULL) : NULL;
-    return keep_text(r->backend, home ? home : filled);
+    g_autofree char *path = file_expand_home(filled);
+    return keep_text(r->backend, path);
 }
 
 void read_filled(struct reading *r, const struct doc_node *node, const struct member *member, void *into)

@@ -25,6 +25,7 @@
  *   limits.h    every bound on input from outside, by name
  *   timebase.h  whether two processes have one monotonic clock
  *   variables.h environment variables whose names tell of secrets
+ *   visible.h   text of others on a terminal
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
  * Ownership: functions returning char * or json_t * hand over a new reference (free with g_free, json_decref);
@@ -59,3 +60,4 @@
 #include "base/suspend.h"
 #include "base/timebase.h"
 #include "base/variables.h"
+#include "base/visible.h"

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/visible.h"
 
 #include <string.h>
 
@@ -218,9 +219,16 @@ static char *line_of(const struct source *source, int line)
     return g_steal_pointer(&valid);
 }
 
-static bool zero_width(gunichar c)
+/* A character as it is quoted; the columns that it takes. */
+static long append_shown(GString *out, gunichar c)
 {
-    return g_unichar_iszerowidth(c);
+    char bytes[7] = {0};
+    g_unichar_to_utf8(c == '\t' ? ' ' : c, bytes);
+    g_autofree char *shown = visible_text(bytes);
+    g_string_append(out, shown);
+    if (visible_hides(c))
+        return (long)strlen(shown);
+    return g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
 }
 
 /* At most this many characters of a line are quoted, so that a minified file does not fill the terminal. */
@@ -239,19 +247,22 @@ static void render_quote(GString *out, const char *line, const struct diag_span 
     g_string_append(under, first > 1 ? " " : "");
     const char *p = g_utf8_offset_to_pointer(line, first - 1);
     for (long i = first; i <= last; i++, p = g_utf8_next_char(p)) {
-        gunichar c = g_utf8_get_char(p);
-        g_string_append_unichar(out, g_unichar_iscntrl(c) ? ' ' : c);
-        if (i < end && !zero_width(c)) {
-            char mark = i < column ? ' ' : i == column ? '^' : '~';
-            g_string_append_c(under, mark);
-            if (g_unichar_iswide(c))
-                g_string_append_c(under, mark == ' ' ? ' ' : '~');
-        }
+        long width = append_shown(out, g_utf8_get_char(p));
+        for (long k = 0; i < end && k < width; k++)
+            g_string_append_c(under, i < column ? ' ' : i == column && k == 0 ? '^' : '~');
     }
     if (column > last)
         g_string_append_c(under, '^');
     g_string_append_printf(out, "%s\n      | %s%s%s\n", last < length ? "…" : "", colour ? "\033[1;32m" : "",
                            under->str, colour ? "\033[0m" : "");
+}
+
+/* A name that holds line feeds must not look like two lines. New string. */
+static char *one_line(const char *name)
+{
+    g_autofree char *shown = visible_text(name);
+    g_auto(GStrv) lines = g_strsplit(shown, "\n", -1);
+    return g_strjoinv("\\n", lines);
 }
 
 static void render_entry(GString *out, const struct diag *diag, const struct entry *entry, unsigned number, bool colour)
@@ -260,19 +271,23 @@ static void render_entry(GString *out, const struct diag *diag, const struct ent
     g_autofree char *count = diag->numbered && n > 1 ? g_strdup_printf(" (%u of %u)", number, n) : g_strdup("");
     static const char *const words[] = {[DIAG_ERROR] = "error", [DIAG_WARNING] = "warning"};
     static const char *const colours[] = {[DIAG_ERROR] = "\033[1;31m", [DIAG_WARNING] = "\033[1;35m"};
-    if (entry->at.source && entry->at.line > 0)
-        g_string_append_printf(out, "%s:%d:%d: ", entry->at.source, entry->at.line, entry->at.column);
-    else if (entry->at.source)
-        g_string_append_printf(out, "%s: ", entry->at.source);
+    g_autofree char *name = entry->at.source ? one_line(entry->at.source) : NULL;
+    g_autofree char *message = visible_text(entry->message);
+    if (name && entry->at.line > 0)
+        g_string_append_printf(out, "%s:%d:%d: ", name, entry->at.line, entry->at.column);
+    else if (name)
+        g_string_append_printf(out, "%s: ", name);
     g_string_append_printf(out, "%s%s:%s %s%s\n", colour ? colours[entry->severity] : "", words[entry->severity],
-                           colour ? "\033[0m" : "", entry->message, count);
+                           colour ? "\033[0m" : "", message, count);
     unsigned rank;
     const struct source *source = find_source(diag, entry->at.source, &rank);
     g_autofree char *line = source ? line_of(source, entry->at.line) : NULL;
     if (line)
         render_quote(out, line, &entry->at, colour);
-    for (unsigned i = 0; i < entry->hints->len; i++)
-        g_string_append_printf(out, "      = %s\n", (const char *)entry->hints->pdata[i]);
+    for (unsigned i = 0; i < entry->hints->len; i++) {
+        g_autofree char *hint = visible_text(entry->hints->pdata[i]);
+        g_string_append_printf(out, "      = %s\n", hint);
+    }
 }
 
 char *diag_render(const struct diag *diag, bool colour)
@@ -298,7 +313,8 @@ bool diag_fail(const struct diag *diag, GError **error)
 
 /* --- Did you mean ---------------------------------------------------------------------------------------------- */
 
-#define SUGGEST_LONGEST 64
+#define SUGGEST_LONGEST   64
+#define SUGGEST_BEGINNING 4 /* so many letters of a beginning tell what is meant */
 
 /* Damerau-Levenshtein distance in its optimal-string-alignment form (a swap of neighbours costs one). */
 static unsigned edit_distance(const char *a, size_t na, const char *b, size_t nb)
@@ -328,6 +344,8 @@ void suggest_offer(struct suggest *suggest, const char *candidate)
         return;
     unsigned most = (unsigned)MIN(3, (MAX(na, nb) + 2) / 3);
     unsigned distance = edit_distance(suggest->word, na, candidate, nb);
+    if (na >= SUGGEST_BEGINNING && na < nb && !g_ascii_strncasecmp(candidate, suggest->word, na))
+        distance = most; /* it was cut off: as good as the worst slip */
     if (distance > most || distance >= MAX(na, nb) || (suggest->best && distance >= suggest->distance))
         return;
     suggest->best = candidate;

@@ -51,7 +51,8 @@ char *diag_render(const struct diag *diag, bool colour);
 bool diag_fail(const struct diag *diag, GError **error);
 
 /* Did you mean: the candidate nearest to word by edit distance (a swap of neighbours counts one), compared without
- * case; NULL when none is near (more than 3 edits, or more than about a third of the word). Borrowed. */
+ * case; NULL when none is near (more than 3 edits, or more than about a third of the word). A word of 4 letters and
+ * more that a candidate begins with is near, too. Borrowed. */
 struct suggest {
     const char *word;
     const char *best; /* NULL until something near was offered */

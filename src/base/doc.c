@@ -6,6 +6,7 @@
 #include "base/doc_build.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/visible.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,23 @@ struct doc_node *doc_node_new(struct doc *doc, enum doc_kind kind, const struct 
     node->size = 1;
     g_ptr_array_add(doc->nodes, node);
     return node;
+}
+
+struct doc *doc_verbatim(const char *name, const char *text, struct diag *diag)
+{
+    struct diag_span at = {.source = name};
+    if (!g_utf8_validate(text, -1, NULL)) {
+        diag_add(diag, DIAG_ERROR, &at, "the text is not UTF-8");
+        return NULL;
+    }
+    struct doc *doc = doc_new(name);
+    at.source = doc->name;
+    struct doc_node *node = doc_node_new(doc, DOC_SCALAR, &at);
+    node->raw = g_string_chunk_insert(doc->strings, text);
+    node->plain = true;
+    node->json = json_string(text);
+    doc->root = node;
+    return doc;
 }
 
 const struct doc_node *doc_root(const struct doc *doc)
@@ -95,6 +113,18 @@ const struct doc_node *doc_at(const struct doc *doc, const char *pointer)
     return node;
 }
 
+/* " with the invisible U+200B in column 12", or "". New string. */
+static char *describe_stranger(const struct doc_node *node)
+{
+    long before;
+    gunichar c = visible_stranger(node->raw, &before);
+    if (!c)
+        return g_strdup("");
+    return node->at.line > 0 && node->plain && node->at.line == node->at.end_line
+               ? g_strdup_printf(" with the invisible U+%04X in column %ld", c, node->at.column + before)
+               : g_strdup_printf(" with the invisible U+%04X behind %ld characters", c, before);
+}
+
 char *doc_describe(const struct doc_node *node)
 {
     if (node->kind == DOC_MAP)
@@ -108,7 +138,8 @@ char *doc_describe(const struct doc_node *node)
     if (!*node->raw)
         return g_strdup("an empty text");
     g_autofree char *shown = g_utf8_strlen(node->raw, -1) > 60 ? g_utf8_substring(node->raw, 0, 60) : NULL;
-    return g_strdup_printf("\"%s%s\"%s", shown ? shown : node->raw, shown ? "…" : "",
+    g_autofree char *stranger = describe_stranger(node);
+    return g_strdup_printf("\"%s%s\"%s%s", shown ? shown : node->raw, shown ? "…" : "", stranger,
                            node->plain ? "" : " (quoted text)");
 }
 

@@ -35,6 +35,8 @@ struct doc_node {
     json_t *json;    /* the equivalent tree */
     const char *raw; /* scalar: the text as written, quotes removed */
     bool plain;      /* scalar: written without quotes */
+    bool anchored;   /* has an anchor (&name) */
+    bool stands_in;  /* an alias to nothing, which is told, was here */
     size_t n;        /* list, map: number of children */
     const struct doc_node *const *items; /* list */
     const struct doc_entry *entries;     /* map */
@@ -45,6 +47,9 @@ struct doc;
 
 /* name is what messages call it. NULL after at least one error was added to diag. The empty document is null. */
 struct doc *doc_parse(const char *name, const char *text, size_t length, struct diag *diag);
+/* A document that is this one text, whatever it holds: what a shell has unquoted is not unquoted again. NULL after an
+ * error: it is not UTF-8. */
+struct doc *doc_verbatim(const char *name, const char *text, struct diag *diag);
 /* A file of at most LIMIT_CONFIG_BYTES. */
 struct doc *doc_load(const char *path, struct diag *diag);
 /* The nodes of a tree made elsewhere; without positions (line 0). NULL as above. */

@@ -19,6 +19,30 @@ bool file_error(GError **error, const char *what, const char *path)
     return false;
 }
 
+char *file_expand_home(const char *text)
+{
+    if (text[0] != '~' || (text[1] && text[1] != '/'))
+        return g_strdup(text);
+    return text[1] ? g_build_filename(g_get_home_dir(), text + 2, NULL) : g_strdup(g_get_home_dir());
+}
+
+bool file_is_readable_kind(const char *path, GError **error)
+{
+    static const struct {
+        mode_t kind;
+        const char *name;
+    } kinds[] = {{S_IFIFO, "pipe"}, {S_IFSOCK, "socket"}, {S_IFCHR, "device"}, {S_IFBLK, "device"}};
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return true;
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if ((st.st_mode & S_IFMT) == kinds[i].kind) {
+            g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "%s is a %s, not a file", path, kinds[i].name);
+            return false;
+        }
+    return true;
+}
+
 char *file_read(const char *path, size_t max_bytes, size_t *ret_length, GError **error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -7,6 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A path of the user's: "~" and what stands below it are the home folder; "~name" is left as it is. New string. */
+char *file_expand_home(const char *text);
+/* False, with an error (CONFIG), where a device, pipe or socket is in the place of a file or folder: reading one may
+ * never end. What is not there is none of them. */
+bool file_is_readable_kind(const char *path, GError **error);
 /* The whole file, NUL-terminated, if it is a regular file (or pipe) of at most max_bytes. New memory. */
 char *file_read(const char *path, size_t max_bytes, size_t *ret_length, GError **error);
 /* A complete file or none, that survives a power cut: temp file beside it, fsync, rename, fsync of the folder. */

@@ -5,13 +5,15 @@
 #include "base/file.h"
 #include "base/limits.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 void jsonx_format_real(double value, char buffer[static 32])
 {
-    for (int digits = 15; digits <= 17; digits++) {
+    /* 15 digits tell any double of full precision; those below have less of it, and may need but one. */
+    for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         char text[32];
         g_snprintf(text, sizeof text, "%%.%dg", digits);
         g_ascii_formatd(buffer, 32, text, value);

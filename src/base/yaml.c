@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/visible.h"
 #include "base/yaml_words.h"
 
 #include <math.h>
@@ -142,7 +143,8 @@ static json_t *plain_value(const char *text)
         return json_string(text); /* no field takes one beyond 64 bits: each says what it takes, and the rest is read */
     }
     double value = looks_real(text) ? g_ascii_strtod(text, NULL) : NAN;
-    return isfinite(value) ? json_real(value) : json_string(text);
+    bool vanished = value == 0 && g_ascii_isdigit(text[strcspn(text, "123456789eE")]);
+    return isfinite(value) && !vanished ? json_real(value) : json_string(text);
 }
 
 /* --- Putting nodes in their place ------------------------------------------------------------------------------ */
@@ -195,8 +197,15 @@ static int key_line(const struct frame *frame, const char *key)
 static void take_key(struct reader *r, const char *text, bool plain, const struct diag_span *at)
 {
     struct frame *frame = &r->stack[r->depth - 1];
+    long before;
+    gunichar stranger = plain ? visible_stranger(text, &before) : 0;
     frame->key = text;
     frame->key_at = *at;
+    if (stranger) {
+        struct diag_span there = {.source = at->source, .line = at->line, .column = at->column + (int)before};
+        diag_add(r->diag, DIAG_ERROR, &there, "the key '%s' holds the invisible character U+%04X", text, stranger);
+        diag_hint(r->diag, "delete it: it may have come with text that was copied; a key that needs it stands in quotes");
+    }
     frame->key_merges = plain && !strcmp(text, "<<");
     frame->key_dropped = !frame->key_merges && json_object_get(frame->node->json, text);
     if (frame->key_dropped) {
@@ -240,7 +249,8 @@ static void on_scalar(struct reader *r, const yaml_event_t *event)
     node->raw = text;
     node->plain = plain;
     node->json = plain ? plain_value(text) : json_string(text);
-    if (event->data.scalar.anchor)
+    node->anchored = event->data.scalar.anchor != NULL;
+    if (node->anchored)
         g_hash_table_replace(r->anchors, g_strdup((const char *)event->data.scalar.anchor), node);
     put(r, node);
 }
@@ -265,6 +275,7 @@ static void on_alias(struct reader *r, const yaml_event_t *event)
         struct doc_node *node = doc_node_new(r->doc, DOC_SCALAR, &at);
         node->raw = "";
         node->plain = true;
+        node->stands_in = true;
         node->json = json_null();
         target = node;
     }
@@ -294,6 +305,7 @@ static void on_start(struct reader *r, const yaml_event_t *event, enum doc_kind 
     struct frame *frame = &r->stack[r->depth++];
     *frame = (struct frame){.node = doc_node_new(r->doc, kind, &at)};
     frame->node->json = map ? json_object() : json_array();
+    frame->node->anchored = anchor != NULL;
     if (map) {
         frame->entries = g_array_new(FALSE, FALSE, sizeof(struct doc_entry));
         frame->merges = g_ptr_array_new();
@@ -319,7 +331,7 @@ static void merge_one(struct reader *r, struct frame *frame, const struct doc_no
         json_object_set(frame->node->json, entry.key, entry.value->json);
         frame->node->size += entry.value->size;
     }
-    if (from->kind != DOC_MAP)
+    if (from->kind != DOC_MAP && !from->stands_in)
         diag_add(r->diag, DIAG_ERROR, &from->at, "'<<' takes a mapping (*alias) or a list of mappings");
 }
 

@@ -85,8 +85,21 @@ json_t *cli_describe(void);
 void cli_take_stdout(void);
 /* Where results go: never the C library's stdout, which is everybody's. */
 FILE *cli_out(void);
-/* Prints on it. */
+/* Every text of llem goes to a terminal through these: what others wrote in it is shown and not obeyed
+ * (base/visible.h). cli_print: on cli_out(); cli_say: on stderr. */
 void cli_print(const char *format, ...) G_GNUC_PRINTF(1, 2);
+void cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+void cli_write(FILE *to, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* A sequence of ours that a terminal is to obey; a constant. */
+void cli_control(FILE *to, const char *sequence);
+#define CLI_RED        "\033[31m"
+#define CLI_GREEN      "\033[32m"
+#define CLI_YELLOW     "\033[33m"
+#define CLI_PLAIN      "\033[0m"
+#define CLI_CLEAR_LINE "\r\033[K"
+#define CLI_CLEAR_PAGE "\033[H\033[J"
+/* Prints what is wrong, in colour where stderr may carry it. */
+void cli_print_diagnostics(const struct diag *diag);
 /* Prints a tree on stdout, indented, and lets go of it. Returns CLI_OK. */
 int cli_print_json(json_t *tree);
 /* Prints a tree in one line, with texts of a longer document before and behind it, and lets go of it. */

@@ -119,8 +119,7 @@ static struct config_table *open_table(const char *const *names, bool *ret_good)
 {
     g_autoptr(owned_diag) diag = diag_new();
     struct config_table *table = config_table_new(names, diag);
-    g_autofree char *said = diag_render(diag, cli_colour(STDERR_FILENO));
-    fputs(said, stderr);
+    cli_print_diagnostics(diag);
     if (ret_good)
         *ret_good = diag_errors(diag) == 0;
     return table;
@@ -130,7 +129,9 @@ static struct config_table *open_table(const char *const *names, bool *ret_good)
 static void offer(struct suggest *suggest, const char *path)
 {
     const char *dot = strrchr(path, '.');
+    g_autofree char *section = g_strndup(path, strcspn(path, "."));
     suggest_offer(suggest, path);
+    suggest_offer(suggest, g_intern_string(section));
     if (dot && !strcmp(dot + 1, suggest->word))
         *suggest = (struct suggest){.word = suggest->word, .best = path};
 }

@@ -93,7 +93,7 @@ static int report(const struct preflight *p)
 static void say(const char *text, void *data)
 {
     (void)data;
-    fprintf(stderr, "%s\n", text);
+    cli_say("%s\n", text);
 }
 
 static int look(const struct plan *plan, const char *results, const struct dispatch *dispatch)
@@ -113,7 +113,7 @@ static int look(const struct plan *plan, const char *results, const struct dispa
         preflight_look_at_machine(p);
     int signal_number = interrupt_take(interrupt_fd);
     if (signal_number)
-        fputs("llem: interrupted before everything was looked at\n", stderr);
+        cli_say("llem: interrupted before everything was looked at\n");
     return signal_number ? CLI_SIGNAL + signal_number : report(p);
 }
 

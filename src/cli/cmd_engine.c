@@ -138,7 +138,7 @@ static int list(int argc, char **argv)
     g_auto(GStrv) folders = backend_search_path();
     g_autofree char *looked = g_strjoinv(", ", folders);
     if (engines->len == 0)
-        fprintf(stderr, "llem: no engine was found (looked in %s)\n", looked);
+        cli_say("llem: no engine was found (looked in %s)\n", looked);
     return all ? cli_print_json(all) : CLI_OK;
 }
 
@@ -154,13 +154,15 @@ static void report(const struct engine_check_case *row, enum engine_check_status
 {
     static const struct {
         const char *word, *colour;
-    } looks[] = {[ENGINE_CHECK_PASS] = {"ok  ", "\033[32m"},
-                 [ENGINE_CHECK_FAIL] = {"FAIL", "\033[31m"},
-                 [ENGINE_CHECK_SKIP] = {"skip", "\033[33m"}};
+    } looks[] = {[ENGINE_CHECK_PASS] = {"ok  ", CLI_GREEN},
+                 [ENGINE_CHECK_FAIL] = {"FAIL", CLI_RED},
+                 [ENGINE_CHECK_SKIP] = {"skip", CLI_YELLOW}};
     struct tally *tally = data;
     bool colour = cli_colour(fileno(cli_out()));
-    cli_print("%s%s%s  %-15s  %s\n", colour ? looks[status].colour : "", looks[status].word, colour ? "\033[0m" : "",
-              row->name, message ? message : row->summary);
+    cli_control(cli_out(), colour ? looks[status].colour : "");
+    cli_print("%s", looks[status].word);
+    cli_control(cli_out(), colour ? CLI_PLAIN : "");
+    cli_print("  %-15s  %s\n", row->name, message ? message : row->summary);
     cli_flush_stdout(); /* the next case may take minutes */
     tally->passed += status == ENGINE_CHECK_PASS;
     tally->failed += status == ENGINE_CHECK_FAIL;
@@ -205,8 +207,13 @@ static bool is_there(const char *program, GError **error)
     g_autofree char *found = g_find_program_in_path(program);
     if (found)
         return true;
+    g_auto(GStrv) names = backend_names();
+    struct suggest suggest = {.word = program};
+    for (char **name = names; *name; name++)
+        suggest_offer(&suggest, *name);
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_USAGE,
-                "'%s' is neither a backend (see 'llem engine list') nor a program that can be run", program);
+                "'%s' is neither a backend (see 'llem engine list') nor a program that can be run%s%s%s", program,
+                suggest.best ? "; did you mean '" : "", suggest.best ? suggest.best : "", suggest.best ? "'?" : "");
     return false;
 }
 
@@ -236,7 +243,7 @@ static int check(int argc, char **argv)
               tally.failed, tally.skipped);
     cli_flush_stdout();
     if (tally.load_failed && !option_model)
-        fprintf(stderr, "llem: no model was given; an engine that loads a file needs one:  llem engine check --model PATH %s\n",
+        cli_say("llem: no model was given; an engine that loads a file needs one:  llem engine check --model PATH %s\n",
                 argv[0]);
     return tally.failed ? CLI_FAILED : CLI_OK;
 }
@@ -246,7 +253,7 @@ static int check(int argc, char **argv)
 static void say(const char *line, void *data)
 {
     (void)data;
-    fprintf(stderr, "llem engine pull: %s\n", line);
+    cli_say("llem engine pull: %s\n", line);
 }
 
 /* The locks of an engine, or why there is nothing to pull. */
@@ -272,7 +279,7 @@ static bool pull_first(const struct backend *backend, const char *path, GError *
                     *disk = num_format_bytes(lock.disk_bytes);
     if (!folder)
         return false;
-    fprintf(stderr, "llem engine pull: %s: %" G_GINT64_FORMAT " pinned packages, about %s to fetch, %s on disk, into %s\n",
+    cli_say("llem engine pull: %s: %" G_GINT64_FORMAT " pinned packages, about %s to fetch, %s on disk, into %s\n",
             backend_name(backend), lock.n_packages, fetch, disk, folder);
     return option_dry_run || backend_environment_make(backend, &lock, &(struct fetch_voice){say, NULL}, error);
 }

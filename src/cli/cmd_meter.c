@@ -100,7 +100,7 @@ static bool has_sensor(const struct meter *meter, const char *what)
     cli_misuse("no sensor is here to %s:", what);
     for (size_t i = 0; i < meter_source_count(meter); i++) {
         const struct meter_source_state *state = meter_source_at(meter, i);
-        fprintf(stderr, "  %s: %s\n", state->row->name, state->reason ? state->reason : "its channels are absent");
+        cli_say("  %s: %s\n", state->row->name, state->reason ? state->reason : "its channels are absent");
     }
     return false;
 }
@@ -181,7 +181,7 @@ static int characterise_with(struct meter *meter)
     json_t *tree = meter_characterise(meter, (int64_t)(option_duration * (double)NS_PER_S));
     g_autoptr(GError) error = NULL;
     if (!meter_characterisation_save(meter, tree, &error)) /* runs then watch for themselves */
-        fprintf(stderr, "llem: not kept for the next runs: %s\n", error->message);
+        cli_say("llem: not kept for the next runs: %s\n", error->message);
     if (option_json)
         return cli_print_json(tree);
     static const struct cli_column columns[] = {{"CHANNEL", 0},
@@ -266,7 +266,7 @@ static void watch_table(struct sampler *sampler, struct meter *meter, int64_t no
                                         q.status == QUANTITY_ABSENT ? q.reason : shown_unit(c)});
     }
     if (isatty(fileno(cli_out())))
-        fputs("\033[H\033[J", cli_out());
+        cli_control(cli_out(), CLI_CLEAR_PAGE);
     cli_columns_print(table);
     cli_flush_stdout();
 }
@@ -294,7 +294,7 @@ static int watch_with(struct meter *meter)
     struct sampler_stats stats;
     sampler_stats(sampler, &stats);
     if (stats.notice)
-        fprintf(stderr, "llem: %s\n", stats.notice);
+        cli_say("llem: %s\n", stats.notice);
     g_autoptr(owned_watched) watched = watched_begin(meter, sampler);
     for (int n = 0; (!option_count || n < option_count) && wait_second(interrupt_fd); n++) {
         if (option_json)
@@ -372,7 +372,7 @@ static json_t *selftest_run(struct meter *meter, struct meter_load *load, GError
     g_autofree char *text = g_strdup_printf("%d\n", (int)load->pids[0]);
     if (option_pid_file && !file_write_durable(option_pid_file, text, strlen(text), error))
         return NULL;
-    fputs("llem: this takes two minutes or so; keep the machine quiet meanwhile\n", stderr);
+    cli_say("llem: this takes two minutes or so; keep the machine quiet meanwhile\n");
     json_t *tree = meter_selftest(meter, load, NULL, error);
     if (option_pid_file)
         unlink(option_pid_file); /* the number may be another's soon */
@@ -391,7 +391,7 @@ static int selftest_with(struct meter *meter)
     if (!tree)
         return cli_fail(error);
     if (meter_selftest_keep(meter, tree, name, &error) < 0) /* runs then go on assuming the worst */
-        fprintf(stderr, "llem: not kept for the next runs: %s\n", error->message);
+        cli_say("llem: not kept for the next runs: %s\n", error->message);
     bool failed = has_failed(tree);
     if (option_json)
         cli_print_json(json_incref(tree));

@@ -140,7 +140,7 @@ static int list(int argc, char **argv)
 static void say(const char *line, void *data)
 {
     (void)data;
-    fprintf(stderr, "llem model pull: %s\n", line);
+    cli_say("llem model pull: %s\n", line);
 }
 
 /* The command of the first engine that can make a form, or NULL when none is here. */

@@ -34,7 +34,7 @@ struct screen {
 static void clear_line(struct screen *screen)
 {
     if (screen->dirty)
-        fputs("\r\033[K", stderr);
+        cli_control(stderr, CLI_CLEAR_LINE);
     screen->dirty = false;
 }
 
@@ -45,7 +45,7 @@ static void show_progress(struct screen *screen, const struct study_event *event
     if (!screen->live || !phase)
         return;
     clear_line(screen);
-    fprintf(stderr, "[%zu/%zu] %s  %s%s%s", event->index + 1, event->total, event->label, phase, detail ? ": " : "",
+    cli_say("[%zu/%zu] %s  %s%s%s", event->index + 1, event->total, event->label, phase, detail ? ": " : "",
             detail ? detail : "");
     screen->dirty = true;
 }
@@ -55,14 +55,14 @@ static void show_done(struct screen *screen, const struct study_event *event)
     g_autofree char *wall = num_format_duration_ns(event->wall_ns);
     g_autofree char *cycle = event->cycle > 1 ? g_strdup_printf(" cycle %d", event->cycle) : g_strdup("");
     clear_line(screen);
-    fprintf(stderr, "[%zu/%zu]%s %s%s%s (%s)\n", event->index + 1, event->total, cycle, event->label,
+    cli_say("[%zu/%zu]%s %s%s%s (%s)\n", event->index + 1, event->total, cycle, event->label,
             *event->label ? " " : "", store_state_name(event->state), wall);
 }
 
 static void show_warning(struct screen *screen, const struct study_event *event)
 {
     clear_line(screen);
-    fprintf(stderr, "llem: warning: %s\n", event->message);
+    cli_say("llem: warning: %s\n", event->message);
 }
 
 static void on_event(const struct study_event *event, void *data)
@@ -79,7 +79,7 @@ static void on_event(const struct study_event *event, void *data)
     else if (event->kind == STUDY_EVENT_GAP && screen->live) {
         g_autofree char *wait = num_format_duration_ns(event->wait_ns);
         clear_line(screen);
-        fprintf(stderr, "waiting %s before the next run", wait);
+        cli_say("waiting %s before the next run", wait);
         screen->dirty = true;
     }
 }
@@ -101,7 +101,7 @@ static void say_preparing(const char *text, void *data)
     clear_line(screen);
     if (screen->quiet)
         return;
-    fprintf(stderr, "%s%s", text, screen->live ? "" : "\n");
+    cli_say("%s%s", text, screen->live ? "" : "\n");
     screen->dirty = screen->live;
 }
 
@@ -120,7 +120,7 @@ static int look_ahead(const struct plan *plan, const char *results, const struct
     clear_line(screen);
     int signal_number = interrupt_take(interrupt_fd);
     if (signal_number)
-        fputs("llem: interrupted before the study began: nothing was run\n", stderr);
+        cli_say("llem: interrupted before the study began: nothing was run\n");
     return signal_number ? CLI_SIGNAL + signal_number : ready ? CLI_OK : CLI_USAGE;
 }
 
@@ -162,7 +162,7 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     bool ok = study_execute(&job, &interrupted, &error);
     clear_line(&screen);
     cli_print_study(store, &table);
-    fprintf(stderr, "Results: %s\n", store_folder(store));
+    cli_say("Results: %s\n", store_folder(store));
     return ok ? exit_code_of(store, interrupted) : cli_fail(error);
 }
 

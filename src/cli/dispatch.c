@@ -64,7 +64,7 @@ static char **join_words(char *const *front, char *const *words, int without)
 static int point_to_help(void)
 {
     const char *name = g_get_prgname();
-    fprintf(stderr, "Try 'llem help%s'.\n", name + strlen("llem"));
+    cli_say("Try 'llem help%s'.\n", name + strlen("llem"));
     return CLI_USAGE;
 }
 
@@ -95,9 +95,9 @@ static int unknown_command(const char *word)
 {
     g_autofree char *meant = is_option(word) ? NULL : meant_by(word);
     if (is_option(word))
-        fprintf(stderr, "llem: unknown option %s; options come behind a command\nTry 'llem help'.\n", word);
+        cli_say("llem: unknown option %s; options come behind a command\nTry 'llem help'.\n", word);
     else
-        fprintf(stderr, "llem: no command '%s'%s%s%s\nTry 'llem help'.\n", word, meant ? "; did you mean " : "",
+        cli_say("llem: no command '%s'%s%s%s\nTry 'llem help'.\n", word, meant ? "; did you mean " : "",
             meant ? meant : "", meant ? "?" : "");
     return CLI_USAGE;
 }
@@ -105,8 +105,8 @@ static int unknown_command(const char *word)
 static void print_actions(const struct cli_command *command)
 {
     for (const struct cli_action *a = command->actions; a->run; a++)
-        fprintf(stderr, "%s%s", a == command->actions ? "Actions: " : ", ", a->name);
-    fputs("\n", stderr);
+        cli_say("%s%s", a == command->actions ? "Actions: " : ", ", a->name);
+    cli_say("\n");
 }
 
 static int unknown_action(const struct cli_command *command, const char *word)
@@ -280,7 +280,7 @@ static int check_count(const struct cli_command *command, const struct cli_actio
         g_autofree char *name = name_of_argument(action, argc);
         cli_misuse("%s is missing", name);
     }
-    fprintf(stderr, "Usage: %s\n", usage);
+    cli_say("Usage: %s\n", usage);
     return point_to_help();
 }
 

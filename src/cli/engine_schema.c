@@ -90,7 +90,7 @@ static bool take_kept(struct asked *ret, const char *path, const char *python, G
 static void say(const char *text, void *data)
 {
     (void)data;
-    fprintf(stderr, "%s\n", text);
+    cli_say("%s\n", text);
 }
 
 /* Starts it in a container, as a run of it would be. */

@@ -16,6 +16,7 @@ static void fill_closed_descriptors(void)
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
+    setlocale(LC_NUMERIC, "C"); /* 0.5 is written with a point, whatever the language of the rest */
     fill_closed_descriptors();
     cli_take_stdout();
     int code = cli_dispatch(argc - 1, argv + 1);

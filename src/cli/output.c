@@ -17,12 +17,46 @@ FILE *cli_out(void)
     return out ? out : stdout;
 }
 
+static void write_visible(FILE *to, const char *format, va_list arguments)
+{
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    g_autofree char *shown = visible_text(text);
+    fputs(shown, to);
+}
+
 void cli_print(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(cli_out(), format, arguments);
+    write_visible(cli_out(), format, arguments);
     va_end(arguments);
+}
+
+void cli_say(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_visible(stderr, format, arguments);
+    va_end(arguments);
+}
+
+void cli_write(FILE *to, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_visible(to, format, arguments);
+    va_end(arguments);
+}
+
+void cli_control(FILE *to, const char *sequence)
+{
+    fputs(sequence, to);
+}
+
+void cli_print_diagnostics(const struct diag *diag)
+{
+    g_autofree char *text = diag_render(diag, cli_colour(STDERR_FILENO));
+    fputs(text, stderr); /* each part of it is visible text already; what is between them is ours */
 }
 
 bool cli_colour(int fd)
@@ -49,7 +83,10 @@ void cli_print_json_line(const char *before, json_t *tree, const char *behind)
 int cli_fail(const GError *error)
 {
     bool colour = cli_colour(STDERR_FILENO);
-    fprintf(stderr, "%s%s:%s %s\n", colour ? "\033[31m" : "", g_get_prgname(), colour ? "\033[0m" : "", error->message);
+    cli_control(stderr, colour ? CLI_RED : "");
+    cli_say("%s:", g_get_prgname());
+    cli_control(stderr, colour ? CLI_PLAIN : "");
+    cli_say(" %s\n", error->message);
     return llem_error_exit_code(error);
 }
 
@@ -59,7 +96,7 @@ int cli_misuse(const char *format, ...)
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    fprintf(stderr, "%s: %s\n", g_get_prgname(), text);
+    cli_say("%s: %s\n", g_get_prgname(), text);
     return CLI_USAGE;
 }
 
@@ -78,6 +115,6 @@ int cli_close_stdout(void)
         return CLI_OK;
     int cause = lost_errno ? lost_errno : errno;
     if (cause != EPIPE)
-        fprintf(stderr, "llem: cannot write the output: %s\n", g_strerror(cause));
+        cli_say("llem: cannot write the output: %s\n", g_strerror(cause));
     return CLI_FAILED;
 }

@@ -50,12 +50,6 @@ static bool options_fit(const struct cli_plan_options *options, char *const *ove
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
 
-void cli_print_diagnostics(const struct diag *diag)
-{
-    g_autofree char *text = diag_render(diag, cli_colour(STDERR_FILENO));
-    fputs(text, stderr);
-}
-
 /* Fields written behind the file; --cycles is one of them too. New vector of borrowed strings. */
 static const char **add_cycles(char *const *overrides, const char *cycles)
 {
@@ -154,10 +148,10 @@ static void print_cells(const struct plan *plan, FILE *to)
     size_t n_skips = plan_skips(plan, &skips);
     for (size_t i = 0; i < plan_cells(plan); i++) {
         g_autofree char *label = plan_cell_label(plan, i);
-        fprintf(to, "  %s%s%s\n", plan_cell_hash(plan, i), *label ? "  " : "", label);
+        cli_write(to, "  %s%s%s\n", plan_cell_hash(plan, i), *label ? "  " : "", label);
     }
     for (size_t i = 0; i < n_skips; i++)
-        fprintf(to, "  skipped           %s: %s\n", skips[i].label, skips[i].reason);
+        cli_write(to, "  skipped           %s: %s\n", skips[i].label, skips[i].reason);
 }
 
 void cli_plan_print(const struct config_file *file, const struct plan *plan, bool whole, FILE *to)
@@ -165,14 +159,14 @@ void cli_plan_print(const struct config_file *file, const struct plan *plan, boo
     const struct plan_run *unused;
     size_t n_runs = plan_runs(plan, &unused), cells = plan_cells(plan);
     int cycles = plan_cycles(plan);
-    fprintf(to, "%s: %zu cell%s × %d cycle%s = %zu run%s, ", config_file_name(file), cells, cells == 1 ? "" : "s",
+    cli_write(to, "%s: %zu cell%s × %d cycle%s = %zu run%s, ", config_file_name(file), cells, cells == 1 ? "" : "s",
             cycles,
             cycles == 1 ? "" : "s", n_runs, n_runs == 1 ? "" : "s");
     if (n_runs > 1)
-        fprintf(to, "%s", plan_order(plan));
+        cli_write(to, "%s", plan_order(plan));
     if (n_runs > 1 && !strcmp(plan_order(plan), "shuffled"))
-        fprintf(to, " (seed %" G_GUINT64_FORMAT ")", plan_seed(plan));
-    fprintf(to, "%sstudy %s\n", n_runs > 1 ? ", " : "", plan_hash(plan));
+        cli_write(to, " (seed %" G_GUINT64_FORMAT ")", plan_seed(plan));
+    cli_write(to, "%sstudy %s\n", n_runs > 1 ? ", " : "", plan_hash(plan));
     if (whole)
         print_cells(plan, to);
 }

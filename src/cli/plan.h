@@ -19,9 +19,6 @@ struct cli_plan_options {
     {"cycles", 'c', 0, G_OPTION_ARG_STRING, &(options).cycles,                                                             \
      "How often every cell runs (overrides execution.n_cycles)", "N"}
 
-/* Findings with their places, on stderr. */
-void cli_print_diagnostics(const struct diag *diag);
-
 /* Reads and plans argv[0] with the KEY=VALUE behind it; says on stderr what is wrong. *ret_file is the caller's too,
  * whatever is returned. options may be NULL. NULL: exit code 2. */
 struct plan *cli_plan_load(char *const *argv, const struct cli_plan_options *options, struct config_file **ret_file);

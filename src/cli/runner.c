@@ -82,7 +82,7 @@ void cli_dispatch_print(const struct dispatch *dispatch, FILE *to)
     size_t n = dispatch_choices(dispatch, &choices);
     for (size_t i = 0; i < n; i++) {
         const struct dispatch_choice *choice = choices[i];
-        fprintf(to, "  %s: %s%s%s (%s)\n", choice->backend, choice->runner->ops->name, choice->image ? ":" : "",
+        cli_write(to, "  %s: %s%s%s (%s)\n", choice->backend, choice->runner->ops->name, choice->image ? ":" : "",
                 choice->image ? choice->image : "", choice->source);
     }
 }

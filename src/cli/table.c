@@ -63,7 +63,7 @@ static void add_run(struct frame *frame, const struct store *store, size_t index
 void cli_print_doubts(const struct store *store)
 {
     for (const char *const *doubt = store_doubts(store); *doubt; doubt++)
-        fprintf(stderr, "llem: warning: %s\n", *doubt);
+        cli_say("llem: warning: %s\n", *doubt);
 }
 
 void cli_print_study(const struct store *store, const struct cli_table_options *options)

@@ -209,7 +209,7 @@ static void print_flags(const struct answer *a)
 static void print_warnings(const struct watched *watched)
 {
     for (guint i = 0; i < watched->scopes->warnings->len; i++)
-        fprintf(stderr, "llem: %s\n", (const char *)g_ptr_array_index(watched->scopes->warnings, i));
+        cli_say("llem: %s\n", (const char *)g_ptr_array_index(watched->scopes->warnings, i));
 }
 
 void watched_print_table(const struct watched *watched)

@@ -107,6 +107,7 @@ enum config_flags {
     CONFIG_PASSED = 1 << 12,   /* a mapping of arguments for the engine: names with a field of their own are refused */
     CONFIG_GPU = 1 << 13,      /* has a meaning in runs that may use a GPU, alone */
     CONFIG_BOARDS = 1 << 14,   /* a list of GPUs: how many enters the hash */
+    CONFIG_RESULTS = 1 << 15,  /* the folder of results, which need not be there */
 };
 
 /* What a text is made of: a size, a mount. Its rows are forms.c. */

@@ -102,6 +102,14 @@ static void read_root(struct config_file *file, const struct doc_node *root, con
     layers_read(&file->layers, &rest, context, 0);
 }
 
+/* A text from a shell or a variable has lost its quotes already and is taken as it is. One in brackets where levels
+ * could stand is a list, which is told from a text where it is read. */
+static bool is_verbatim(const struct config_field *row, const char *text)
+{
+    bool list = (row->flags & CONFIG_SWEEP) && *text == '[' && g_str_has_suffix(text, "]");
+    return row->type == CONFIG_TEXT && *text && !list;
+}
+
 static void read_environment(struct config_file *file, struct value_context context)
 {
     for (size_t i = 0; i < file->table->n; i++) {
@@ -110,7 +118,9 @@ static void read_environment(struct config_file *file, struct value_context cont
         if (!text || !*text)
             continue;
         const char *origin = keep_text(file, g_strdup_printf("environment %s", name));
-        const struct doc_node *root = keep_doc(file, doc_parse(origin, text, strlen(text), context.diag));
+        bool verbatim = is_verbatim(&file->table->rows[i], text);
+        const struct doc_node *root = keep_doc(file, verbatim ? doc_verbatim(origin, text, context.diag)
+                                                              : doc_parse(origin, text, strlen(text), context.diag));
         if (!root)
             continue;
         struct diag_span at = {.source = origin};
@@ -125,7 +135,9 @@ static void read_environment(struct config_file *file, struct value_context cont
 static void parse_override(struct config_file *file, GArray *overrides, const char *text, struct diag *diag)
 {
     const char *equals = strchr(text, '=');
-    const char *origin = keep_text(file, g_strdup_printf("command line '%s'", text));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autofree char *shown = g_strjoinv("\\n", lines);
+    const char *origin = keep_text(file, g_strdup_printf("command line '%s'", shown));
     struct diag_span at = {.source = origin};
     if (!equals || equals == text) {
         diag_add(diag, DIAG_ERROR, &at, "expected FIELD=VALUE");
@@ -134,10 +146,43 @@ static void parse_override(struct config_file *file, GArray *overrides, const ch
     }
     const char *path = keep_text(file, g_strstrip(g_strndup(text, (size_t)(equals - text))));
     bool sweep = g_str_has_prefix(path, "sweep.");
-    const struct doc_node *node = keep_doc(file, doc_parse(origin, equals + 1, strlen(equals + 1), diag));
-    struct override override = {origin, sweep ? path + strlen("sweep.") : path, sweep, node};
+    g_autoptr(owned_diag) later = diag_new(); /* whether it must be YAML says the field */
+    const char *value = keep_text(file, g_strdup(equals + 1));
+    struct doc *doc = doc_parse(origin, value, strlen(value), later);
+    const struct doc_node *node = keep_doc(file, doc ? doc : doc_verbatim(origin, value, diag));
+    struct override override = {origin, sweep ? path + strlen("sweep.") : path, sweep, value, node};
     if (node)
         g_array_append_val(overrides, override);
+}
+
+/* The value by what its field takes: a text as it was written, anything else as YAML. NULL after an error. */
+static const struct doc_node *node_of(struct config_file *file, const struct override *o,
+                                      const struct config_field *row, struct diag *diag)
+{
+    bool verbatim = row && !o->sweep && is_verbatim(row, o->value);
+    return keep_doc(file, verbatim ? doc_verbatim(o->origin, o->value, diag)
+                                   : doc_parse(o->origin, o->value, strlen(o->value), diag));
+}
+
+/* "decoder={temperature: 0.5}": the fields of a section; "sweep={n: [1, 2]}": all of the sweep. False: neither. */
+static bool read_whole(struct config_file *file, const struct override *o, struct value_context *context)
+{
+    bool sweep = !o->sweep && !strcmp(o->field, "sweep");
+    if (!sweep && (o->sweep || !table_is_section(file->table, o->field)))
+        return false;
+    const struct doc_node *node = node_of(file, o, NULL, context->diag);
+    if (!node)
+        return true;
+    if (!sweep) {
+        layers_read_section(&file->layers, node, o->field, context);
+        return true;
+    }
+    file->is_study = true;
+    while (node->kind == DOC_MAP && file->layers.axes->len > 0)
+        layers_drop_axis(&file->layers, (size_t)(g_array_index(file->layers.axes, struct config_axis, 0).field -
+                                                 file->table->rows));
+    layers_read_axes(&file->layers, node, context);
+    return true;
 }
 
 /* "sweep.key=[a, b]" replaces an axis; a value for a swept field takes the place of its axis. */
@@ -151,17 +196,24 @@ static void read_override(struct config_file *file, const struct override *o, st
     context.at = &at;
     context.written_as = strcmp(o->field, index < 0 ? o->field : file->table->rows[index].path) &&
                          retired_name_alias(file->table, o->field) ? o->field : NULL;
+    if (index < 0 && read_whole(file, o, &context))
+        return;
     if (index < 0) {
         layers_unknown(file->table, context.diag, &at, o->field);
-    } else if (o->sweep && !(file->table->rows[index].flags & CONFIG_SWEEP)) {
+        return;
+    }
+    const struct doc_node *node = node_of(file, o, &file->table->rows[index], context.diag);
+    if (!node)
+        return;
+    if (o->sweep && !(file->table->rows[index].flags & CONFIG_SWEEP)) {
         diag_add(context.diag, DIAG_ERROR, &at, "%s cannot be swept", o->field);
     } else if (o->sweep) {
         file->is_study = true;
-        layers_put_axis(&file->layers, (size_t)index, o->node, &at, &context);
-    } else if ((file->table->rows[index].flags & CONFIG_PASSED) && o->node->kind == DOC_MAP) {
-        layers_read_passed(&file->layers, o->node, &context);
+        layers_put_axis(&file->layers, (size_t)index, node, &at, &context);
+    } else if ((file->table->rows[index].flags & CONFIG_PASSED) && node->kind == DOC_MAP) {
+        layers_read_passed(&file->layers, node, &context);
     } else {
-        struct config_value *value = value_read(&context, &file->table->rows[index], o->node);
+        struct config_value *value = value_read(&context, &file->table->rows[index], node);
         if (!value)
             return;
         layers_drop_axis(&file->layers, (size_t)index);

@@ -15,8 +15,8 @@ static bool is_of(const char *text, const char *characters)
 
 static char *absolute(const char *text, const char *folder)
 {
-    g_autofree char *home = g_str_has_prefix(text, "~/") ? g_build_filename(g_get_home_dir(), text + 2, NULL) : NULL;
-    return g_canonicalize_filename(home ? home : text, folder);
+    g_autofree char *path = file_expand_home(text);
+    return g_canonicalize_filename(path, folder);
 }
 
 /* --- Runners ------------------------------------------------------------------------------------------------------ */
@@ -74,6 +74,19 @@ char *config_runner_variable(const char *engine)
 {
     g_autofree char *upper = g_ascii_strup(engine, -1);
     return g_strconcat("LLEM_RUNNER_", upper, NULL);
+}
+
+/* Where results go: relative to where llem is run, so the text is kept. */
+static char *take_folder(const char *text, const char *folder, char **ret_why)
+{
+    (void)folder;
+    const char *end = strchr(text, '/');
+    if (text[0] == '~' && text[1] && text[1] != '/') {
+        g_autofree char *name = end ? g_strndup(text, (size_t)(end - text)) : g_strdup(text);
+        *ret_why = g_strdup_printf("write the folder that %s stands for; ./%s is a folder of that name", name, text);
+        return NULL;
+    }
+    return file_expand_home(text);
 }
 
 /* A program by its name in PATH, or by its path. */
@@ -258,6 +271,7 @@ static char *take_board(const char *text, const char *folder, char **ret_why)
 }
 
 const struct config_form config_form_runner = {"local, docker[:IMAGE] or podman[:IMAGE]", take_runner};
+const struct config_form config_form_folder = {"the path of a folder", take_folder};
 const struct config_form config_form_client = {"docker, podman or the path of a client", take_client};
 const struct config_form config_form_python = {"a name such as python3, or an absolute path", take_python};
 const struct config_form config_form_size = {"a size such as 8g or 512m", take_size};

@@ -154,7 +154,7 @@ struct config_form {
 };
 extern const struct config_form config_form_runner, config_form_client, config_form_python, config_form_size,
     config_form_mount, config_form_variable, config_form_secret, config_form_ipc, config_form_ulimit,
-    config_form_network, config_form_argument, config_form_board;
+    config_form_network, config_form_argument, config_form_board, config_form_folder;
 
 /* --- Values (content.c, value.c) ------------------------------------------------------------------------------- */
 
@@ -214,7 +214,6 @@ static inline bool value_is_set(const struct config_value *value)
     return !json_is_null(value->json);
 }
 /* True if a model or data set text names a file rather than something in a catalogue or hub. */
-bool value_is_path(const char *text);
 
 /* --- One experiment (load.c, settle.c, rules.c, hash.c) ------------------------------------------------------------ */
 
@@ -270,7 +269,8 @@ struct override {
     const char *origin;
     const char *field; /* without "sweep." */
     bool sweep;
-    const struct doc_node *node;
+    const char *value;           /* as it was written */
+    const struct doc_node *node; /* read as YAML */
 };
 
 /* The table for a file: the shared rows, and the sections of the engines that its documents name, as values of
@@ -288,9 +288,14 @@ void layers_init(struct layers *layers, const struct config_table *table);
 void layers_clear(struct layers *layers);
 /* Puts a value in; a value of the same layer already there is an error ("given twice"). Takes over value. */
 void layers_put(struct layers *layers, size_t index, struct config_value *value, struct diag *diag);
+/* A key at the top of a file that holds YAML anchors for the rest of it and is no field. */
+bool layers_is_shared_block(const char *key);
 /* Reads a mapping of fields. Only rows whose flags hold all of `need` are taken. */
 void layers_read(struct layers *layers, const struct doc_node *root, const struct value_context *context,
                  unsigned need);
+/* Reads a section that a node of the command line stands for; fields in it take the place of axes. */
+void layers_read_section(struct layers *layers, const struct doc_node *node, const char *section,
+                         const struct value_context *context);
 /* Reads the mapping of a sweep. */
 void layers_read_axes(struct layers *layers, const struct doc_node *sweep, const struct value_context *context);
 /* Sets one axis from a node (list, or scalar for one level), replacing one that is there. */

@@ -33,6 +33,11 @@ void layers_clear(struct layers *layers)
     g_free(layers->values);
 }
 
+bool layers_is_shared_block(const char *key)
+{
+    return g_str_has_prefix(key, "x-");
+}
+
 /* --- Unknown names ---------------------------------------------------------------------------------------------- */
 
 /* Siblings: the rows and sections below the same section, and at the top every engine. */
@@ -243,8 +248,11 @@ static void take_entry(const struct walk *walk, size_t index, const struct doc_e
         return;
     }
     struct config_value *value = value_read(&context, row, entry->value);
-    if (value)
-        layers_put(walk->layers, index, value, context.diag);
+    if (!value)
+        return;
+    if (context.layer == LAYER_COMMAND)
+        layers_drop_axis(walk->layers, index);
+    layers_put(walk->layers, index, value, context.diag);
 }
 
 static bool allowed(const struct walk *walk, const struct config_field *row, const struct doc_entry *entry)
@@ -275,6 +283,15 @@ static void refuse_section(const struct walk *walk, const char *path, const stru
         diag_hint(diag, "each engine has its own: write  runners: {ENGINE: docker:IMAGE}");
 }
 
+/* Where shared blocks and merge keys may stand. */
+static void hint_shared(struct diag *diag, const struct doc_entry *entry, const char *path)
+{
+    if (!strcmp(entry->key, "<<"))
+        diag_hint(diag, "write <<: without quotes to merge a block into this mapping");
+    else if (entry->value->anchored && !strchr(path, '.'))
+        diag_hint(diag, "a block for other places to refer to stands at the top under a key that begins with x-:  x-%s", path);
+}
+
 static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix);
 
 static void walk_entry(const struct walk *walk, const struct doc_entry *entry, const char *path)
@@ -290,6 +307,7 @@ static void walk_entry(const struct walk *walk, const struct doc_entry *entry, c
         return;
     } else if (!table_is_section(table, path)) {
         layers_unknown(table, walk->context->diag, &entry->key_at, path);
+        hint_shared(walk->context->diag, entry, path);
     } else if (entry->value->kind == DOC_MAP) {
         g_autofree char *below = g_strconcat(path, ".", NULL);
         walk_map(walk, entry->value, below);
@@ -302,7 +320,8 @@ static void walk_map(const struct walk *walk, const struct doc_node *map, const 
 {
     for (size_t i = 0; i < map->n; i++) {
         g_autofree char *path = g_strconcat(prefix, map->entries[i].key, NULL);
-        walk_entry(walk, &map->entries[i], path);
+        if (*prefix || walk->axes || !layers_is_shared_block(map->entries[i].key))
+            walk_entry(walk, &map->entries[i], path);
     }
 }
 
@@ -311,6 +330,17 @@ void layers_read(struct layers *layers, const struct doc_node *root, const struc
 {
     const struct walk walk = {.layers = layers, .context = context, .need = need};
     walk_map(&walk, root, "");
+}
+
+void layers_read_section(struct layers *layers, const struct doc_node *node, const char *section,
+                         const struct value_context *context)
+{
+    const struct walk walk = {.layers = layers, .context = context};
+    g_autofree char *below = g_strconcat(section, ".", NULL);
+    if (node->kind == DOC_MAP)
+        walk_map(&walk, node, below);
+    else
+        refuse_section(&walk, section, node);
 }
 
 /* --- Further arguments -------------------------------------------------------------------------------------------- */

@@ -44,7 +44,8 @@ bool field_is_nullable(const struct config_field *row)
 
 const struct config_form *field_form(const struct config_field *row)
 {
-    return (row->flags & CONFIG_BOARDS) ? &config_form_board : row->form;
+    return (row->flags & CONFIG_BOARDS) ? &config_form_board : (row->flags & CONFIG_RESULTS) ? &config_form_folder
+                                                                                              : row->form;
 }
 
 const char *field_last_part(const char *path)

@@ -51,19 +51,6 @@ char *value_origin(const struct config_value *value)
     return as ? g_strdup_printf("%s, written as %s", place, as) : g_steal_pointer(&place);
 }
 
-bool value_is_path(const char *text)
-{
-    static const char *const begins[] = {"/", "./", "../", "~/"};
-    static const char *const ends[] = {".gguf", ".jsonl"};
-    for (size_t i = 0; i < G_N_ELEMENTS(begins); i++)
-        if (g_str_has_prefix(text, begins[i]))
-            return true;
-    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++)
-        if (g_str_has_suffix(text, ends[i]))
-            return true;
-    return false;
-}
-
 /* --- Typing ----------------------------------------------------------------------------------------------------- */
 
 struct reading {
@@ -100,11 +87,29 @@ static json_t *refuse_with(const struct reading *r, const char *hint)
     return NULL;
 }
 
+/* Numbers that a double cannot hold, and spellings that others know. NULL: none of them. */
+static const char *strange_number(const char *digits)
+{
+    if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'))
+        return "a fraction is written in decimal, as 0.25 or 2.5e-1";
+    if (!g_ascii_isdigit(*digits) && *digits != '.')
+        return NULL;
+    size_t known = strspn(digits, "0123456789.eE+-");
+    if (digits[known] == '\0' && strpbrk(digits, "eE"))
+        return g_ascii_strtod(digits, NULL) == 0 ? "nearer to 0 than a 64-bit number can be: write 0 if that is meant"
+                                                 : "further from 0 than a 64-bit number can be";
+    return digits[known] == ',' && strspn(digits + known + 1, "0123456789") == strlen(digits + known + 1)
+               ? "write a point before the fraction, and no separators" : NULL;
+}
+
 /* "10ms" where a number is expected: the unit is the field's, and is not written. */
 static json_t *refuse_number(const struct reading *r)
 {
     const char *text = r->node->kind == DOC_SCALAR ? r->node->raw : "";
     const char *digits = text + (*text == '-' || *text == '+');
+    const char *strange = json_is_string(r->node->json) ? strange_number(digits) : NULL;
+    if (strange)
+        return refuse_with(r, strange);
     const char *tail = digits + strspn(digits, "0123456789.");
     while (*tail == ' ')
         tail++;
@@ -121,17 +126,34 @@ static bool is_text(const struct doc_node *node)
     return node->kind == DOC_SCALAR && json_is_string(node->json);
 }
 
-static json_t *read_bool(const struct reading *r)
+/* 1 and 0 for the words of a switch, -1 for any other. */
+static int switch_of(const struct doc_node *node)
 {
     static const struct {
         const char *word;
-        bool value;
-    } words[] = {{"yes", true}, {"on", true}, {"y", true}, {"no", false}, {"off", false}, {"n", false}};
-    if (json_is_boolean(r->node->json))
-        return json_incref(r->node->json);
-    for (size_t i = 0; is_text(r->node) && r->node->plain && i < G_N_ELEMENTS(words); i++)
-        if (!g_ascii_strcasecmp(r->node->raw, words[i].word))
-            return json_boolean(words[i].value);
+        int value;
+    } words[] = {{"yes", 1}, {"on", 1}, {"y", 1}, {"no", 0}, {"off", 0}, {"n", 0}};
+    if (json_is_boolean(node->json))
+        return json_is_true(node->json);
+    for (size_t i = 0; is_text(node) && node->plain && i < G_N_ELEMENTS(words); i++)
+        if (!g_ascii_strcasecmp(node->raw, words[i].word))
+            return words[i].value;
+    return -1;
+}
+
+static bool has_choice(const struct config_field *row, const char *name)
+{
+    for (const struct backend_choice *c = row->choices; c && c->name; c++)
+        if (!strcmp(c->name, name))
+            return true;
+    return false;
+}
+
+static json_t *read_bool(const struct reading *r)
+{
+    int toggle = switch_of(r->node);
+    if (toggle >= 0)
+        return json_boolean(toggle);
     if (is_text(r->node) && (!strcmp(r->node->raw, "true") || !strcmp(r->node->raw, "false")))
         return refuse_with(r, "leave out the quotes");
     return refuse(r);
@@ -190,9 +212,10 @@ static json_t *read_choice(const struct reading *r)
     if (r->node->kind != DOC_SCALAR || json_is_null(r->node->json))
         return refuse(r);
     const char *text = r->node->raw;
-    /* Some writers of YAML turn on and off into true and false. */
-    if (json_is_boolean(r->node->json))
-        text = json_is_true(r->node->json) ? "on" : "off";
+    /* Some writers of YAML turn on and off into true and false; yes and no are the same switch. */
+    int toggle = switch_of(r->node);
+    if (toggle >= 0 && has_choice(r->row, "on") && has_choice(r->row, "off"))
+        text = toggle ? "on" : "off";
     struct suggest suggest = {.word = r->node->raw};
     for (const struct backend_choice *c = r->row->choices; c->name; c++) {
         if (!strcmp(c->name, text))
@@ -313,8 +336,8 @@ static json_t *(*const readers[])(const struct reading *) = {
 
 static char *absolute(const struct value_context *context, const char *text)
 {
-    g_autofree char *home = g_str_has_prefix(text, "~/") ? g_build_filename(g_get_home_dir(), text + 2, NULL) : NULL;
-    return g_canonicalize_filename(home ? home : text, context->folder);
+    g_autofree char *path = file_expand_home(text);
+    return g_canonicalize_filename(path, context->folder);
 }
 
 /* Data sets have names of ours; whether a model's is known says the catalogue, before anything runs. */
@@ -340,6 +363,11 @@ static bool check_name(const struct reading *r, const char *text)
 static bool check_place(const struct reading *r, const char *path)
 {
     struct diag *diag = r->context->diag;
+    g_autoptr(GError) error = NULL;
+    if (!file_is_readable_kind(path, &error)) {
+        diag_add(diag, DIAG_ERROR, place(r), "%s: %s", r->row->path, error->message);
+        return false;
+    }
     bool folder = g_file_test(path, G_FILE_TEST_IS_DIR);
     if (folder && (r->row->flags & CONFIG_NO_FOLDER)) {
         diag_add(diag, DIAG_ERROR, place(r), "%s: %s is a folder", r->row->path, path);
@@ -367,7 +395,7 @@ static bool take_path(const struct reading *r, struct config_value *value)
     const char *text = json_string_value(value->json);
     if (!(r->row->flags & (CONFIG_PATH | CONFIG_NAMED)) || !text)
         return true;
-    if ((r->row->flags & CONFIG_NAMED) && !value_is_path(text))
+    if ((r->row->flags & CONFIG_NAMED) && !workload_is_path(text))
         return check_name(r, text);
     value->file = absolute(r->context, text);
     json_t *path = json_string(value->file);

@@ -183,7 +183,8 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
  * fits into a shorter time.
  * What is left of a decay with a third of the lever was HIDDEN times that on the way (e³/3, of a mean over 0.2 s); over
  * levers far below HIDDEN_S it is HIDDEN_SHORT, for no recorded decay is faster than 0.05 s. Only what lies above the
- * later levels is left of one. */
+ * later levels is left of one. What lies below them may be the beginning of a rise, which no recorded board shows: a
+ * choice, to allow for it alike where it is more than RISEN times the noise, as it seldom is by chance. */
 #define BEHIND        0.17
 #define BEHIND_FROM_S 0.45
 #define FADED         0.005
@@ -192,6 +193,7 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
 #define HIDDEN_SHORT  4.0
 #define HIDDEN_S      0.12
 #define LEFT          0.3 /* of the noise, that chance leaves as well */
+#define RISEN         2.0
 #define SLOPE         1.2 /* from the difference of two stretches of 0.2 s to the lever before them */
 
 /* Shelves, as a mean over the lever. */
@@ -210,8 +212,9 @@ static double hidden_w(const struct answer *a, const struct sensor *sensor, doub
     double left = a->post.near - (a->post.next + a->post.far) / 2;
     double faded = sensor->average > 0 ? 0 : FADED * MIN(lever / FADED_S, 1);
     double times = HIDDEN_SHORT + (HIDDEN - HIDDEN_SHORT) * MIN(lever / HIDDEN_S, 1);
-    double decay_w = times * MAX(0, left - level_noise(&a->post, s_ref) * LEFT);
-    return decay_w + (behind_share(sensor, lever) + faded) * step_w;
+    double noise = level_noise(&a->post, s_ref);
+    double changing_w = times * MAX(0, left > 0 ? left - noise * LEFT : -left - noise * RISEN);
+    return changing_w + (behind_share(sensor, lever) + faded) * step_w;
 }
 
 /* Still changing after the work: what came between t1 and the guard is judged by how power went on. Returns the half-

@@ -21,6 +21,7 @@
 #define STACK_BYTES  (64 << 10) /* of the stack, locked into memory with the ring: more than a tick uses */
 #define SPIN_NS      INT64_C(3000000) /* of a wait for a tick without a pause: two and more periods of RAPL */
 #define REST_NS      INT64_C(50000)   /* between two readings in a longer one */
+#define ERRAND_NS    INT64_C(5000000000) /* a choice: beyond the time it is given, for a driver that stalls */
 #define BREAK_STEPS  5       /* no reading for so many steps begins a new run */
 #define LATE_BINS    (16 * 45) /* 1/16 octave, up to about 9 hours */
 
@@ -180,6 +181,8 @@ static void read_ticks(struct ticker *ticker, struct sampler_tick *want)
         bool told = tick_if_due(ticker); /* of this counter, too: what was read before is then no news */
         last = *now;
         meter_read_one(meter, want->channel, now);
+        if (now->status != METER_READ_OK)
+            put_own(ticker, want->channel, now); /* that it failed here belongs to what was seen */
         if (now->status != METER_READ_OK || now->raw == last.raw)
             continue;
         if (!told)
@@ -227,6 +230,7 @@ static void *ticker_main(void *data)
     struct sampler *sampler = ticker->sampler;
     pthread_setname_np(pthread_self(), ticker->name);
     become_punctual(ticker);
+    errand_open(&ticker->errand);
     while (!atomic_load_explicit(&sampler->stopping, memory_order_relaxed)) {
         if (errand_wait(&ticker->errand, ticker->next_ns))
             run_errand(ticker);
@@ -235,6 +239,7 @@ static void *ticker_main(void *data)
         atomic_store_explicit(&ticker->cpu_ns, clock_thread_cpu_ns(), memory_order_relaxed);
         atomic_store_explicit(&ticker->ready, true, memory_order_release);
     }
+    errand_close(&ticker->errand);
     return NULL;
 }
 
@@ -550,10 +555,14 @@ struct sampler_mark sampler_mark_at(struct sampler *sampler, size_t index)
     return mark;
 }
 
-void sampler_ticks(struct sampler *sampler, struct sampler_tick *ticks, size_t count)
+bool sampler_ticks(struct sampler *sampler, struct sampler_tick *ticks, size_t count)
 {
-    g_return_if_fail(sampler->running && !sampler->options.clock);
-    errand_ask(&sampler->fast.errand, ticks, count);
+    int64_t deadline_ns = clock_mono_ns() + ERRAND_NS;
+    for (size_t i = 0; i < count; i++) {
+        ticks[i].reading = (struct meter_reading){.status = METER_READ_NONE};
+        deadline_ns += ticks[i].changes * ticks[i].timeout_ns;
+    }
+    return errand_ask(&sampler->fast.errand, ticks, count, deadline_ns);
 }
 
 GArray *sampler_series(struct sampler *sampler, size_t channel, int64_t from_ns, int64_t to_ns)

@@ -12,7 +12,7 @@
  * once, whatever else the machine does, and a fast counter is never read by two threads.
  *
  * sampler_mark(), sampler_series(), sampler_stats() may be called from any thread while it runs and after it stopped,
- * sampler_ticks() while it runs.
+ * sampler_ticks() too; it has an answer while it runs.
  */
 #pragma once
 
@@ -82,9 +82,10 @@ struct sampler_tick {
     struct meter_reading reading;
 };
 /* Has the ticking thread read these counters now, in their order, and waits for it. What it saw last and first around
- * each tick is in series and trace as well, but for channels that the slow thread reads; readings that fall due
- * meanwhile are taken as ever. */
-void sampler_ticks(struct sampler *sampler, struct sampler_tick *ticks, size_t count);
+ * each tick is in series and trace as well, and a reading that failed with its status, but for channels that the slow
+ * thread reads; readings that fall due meanwhile are taken as ever. False, and readings of status NONE: the thread does
+ * not run, or did not come back from a driver. */
+bool sampler_ticks(struct sampler *sampler, struct sampler_tick *ticks, size_t count);
 
 /* The points (struct meter_point, in order) seen so far that say something about [from_ns, to_ns]: the run that held
  * at from_ns, all that began inside, and the first that began after to_ns. New array, empty for an absent channel. */

@@ -36,12 +36,19 @@ static void add_header(struct libscols_table *table, const GArray *columns, cons
     }
 }
 
+/* Takes the text over. What nobody sees is written out before its width is counted. */
+static void set_cell(struct libscols_line *line, size_t i, char *text)
+{
+    g_autofree char *cell = text;
+    scols_line_refer_data(line, i, visible_text(cell ? cell : ""));
+}
+
 static void add_line(struct libscols_table *table, const GArray *columns, const struct frame *frame,
                      const struct frame_energy *energy, size_t run)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     for (guint i = 0; i < columns->len; i++)
-        scols_line_refer_data(line, i, column_text(&g_array_index(columns, struct column, i), frame, energy, run));
+        set_cell(line, i, column_text(&g_array_index(columns, struct column, i), frame, energy, run));
 }
 
 /* Breaks lines longer than width at spaces; what follows is indented a little more than the line. */

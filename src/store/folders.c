@@ -25,14 +25,28 @@ static const struct {
     {"client.log", false},       {"host_energy.json", false}, {"host_trace.csv.gz", false},
 };
 
-/* A name fit for a folder: letters, digits, '.', '_' and '-'; the last part of a path. New string. */
+static bool is_letter(gunichar c)
+{
+    return g_unichar_isalnum(c) || g_unichar_ismark(c);
+}
+
+/* A name fit for a folder: letters and digits of every script, '.', '_' and '-'; the last part of a path. It begins
+ * with a letter or digit, so that no program takes it for an option or hides it. New string of at most longest bytes;
+ * "": nothing of it is left. */
 static char *slug(const char *text, size_t longest)
 {
     g_autofree char *base = g_path_get_basename(text);
-    for (char *c = base; *c; c++)
-        if (!g_ascii_isalnum(*c) && !strchr("._-", *c))
-            *c = '-';
-    return g_strndup(base[0] == '.' ? base + 1 : base, longest);
+    g_autofree char *valid = g_utf8_make_valid(base, -1);
+    GString *out = g_string_new(NULL);
+    for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+        gunichar kept = is_letter(c) || (c < 0x80 && strchr("._-", (int)c)) ? c : '-';
+        if (out->len + (size_t)g_unichar_to_utf8(kept, NULL) > longest)
+            break;
+        if (out->len > 0 || g_unichar_isalnum(c))
+            g_string_append_unichar(out, kept);
+    }
+    return g_string_free(out, FALSE);
 }
 
 /* RESULTS/NAME_UTC, or RESULTS/NAME_UTC_n. New string. */
@@ -49,7 +63,8 @@ char *store_folder_new(const char *results_dir, const char *name, GError **error
     g_autofree char *utc = clock_format_utc(clock_wall_ns());
     utc[19] = 0; /* seconds are enough in a name */
     g_strdelimit(utc, ":", '-');
-    g_autofree char *safe = slug(name && *name ? name : "study", 60);
+    g_autofree char *kept = slug(name && *name ? name : "study", 64);
+    const char *safe = *kept ? kept : "study";
     for (int i = 0; i < 1000; i++) {
         g_autofree char *path = study_path(results_dir, safe, utc, i);
         if (mkdir(path, 0777) == 0)

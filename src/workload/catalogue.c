@@ -89,6 +89,19 @@ bool workload_form_present(const struct workload_model *model, const struct work
     return form->derived ? st.st_size > 0 : st.st_size == form->bytes;
 }
 
+bool workload_is_path(const char *text)
+{
+    static const char *const begins[] = {"/", "./", "../", "~/"};
+    static const char *const ends[] = {".gguf", ".jsonl"};
+    for (size_t i = 0; i < G_N_ELEMENTS(begins); i++)
+        if (g_str_has_prefix(text, begins[i]))
+            return true;
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++)
+        if (g_str_has_suffix(text, ends[i]))
+            return true;
+    return false;
+}
+
 /* --- which file is meant ---------------------------------------------------------------------------------------- */
 
 static bool wants_folder(const struct backend *backend)
@@ -213,9 +226,14 @@ static bool resolve_path(const char *path, const struct backend *backend, const 
 
 static bool unknown_model(const char *name, GError **error)
 {
-    if (g_str_has_suffix(name, ".gguf") || g_path_is_absolute(name) ||
-        g_str_has_prefix(name, "./") || g_str_has_prefix(name, "../")) {
+    if (workload_is_path(name)) {
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "model: %s is not there", name);
+        return false;
+    }
+    if (g_file_test(name, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
+                    "model: '%s' is read as a name, and the catalogue has none of it. To mean the %s of that name write "
+                    "./%s", name, g_file_test(name, G_FILE_TEST_IS_DIR) ? "folder" : "file", name);
         return false;
     }
     struct suggest suggest = {.word = name};
@@ -246,7 +264,7 @@ bool workload_model_resolve(const char *name, const struct backend *backend, con
     const struct workload_model *model = workload_catalogue_find(name);
     if (model)
         return resolve_catalogue(model, backend, precision, quantization, ret, error);
-    if (g_file_test(name, G_FILE_TEST_EXISTS))
+    if (workload_is_path(name) && g_file_test(name, G_FILE_TEST_EXISTS))
         return resolve_path(name, backend, precision, quantization, ret, error);
     return unknown_model(name, error);
 }
