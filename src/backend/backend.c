@@ -17,6 +17,12 @@ TEXT_OF(folder)
 TEXT_OF(digest)
 TEXT_OF(audited)
 
+char *backend_with_version(const struct backend *b, const char *version)
+{
+    const char *of = b->versioned ? b->versioned : b->title;
+    return version && *version ? g_strdup_printf("%s %s", of, version) : g_strdup(b->title);
+}
+
 #define NUMBER_OF(type, what)                      \
     type backend_##what(const struct backend *b)   \
     {                                              \

@@ -80,6 +80,7 @@ struct backend_option {
     const json_t *allowed;                /* of another type: the list of its values; NULL: any of the type */
     enum backend_path path_kind;
     const char *help;
+    const char *why;     /* what to say where a value is refused; or NULL */
     const struct backend_condition *when; /* it has a meaning only while all of these hold */
     size_t n_when;
     const char *follows;  /* path of the option whose value it takes where it is not written, or NULL */
@@ -148,6 +149,9 @@ struct backend;
 
 const char *backend_name(const struct backend *backend);    /* "llamacpp": its folder, its section, `backend` */
 const char *backend_title(const struct backend *backend);   /* "llama.cpp": what people call it */
+/* "transformers 5.19.0", "vLLM 0.32.0": what its version is of, and the version; version NULL or empty: its title. New
+ * string. */
+char *backend_with_version(const struct backend *backend, const char *version);
 const char *backend_summary(const struct backend *backend); /* one line */
 const char *backend_remedy(const struct backend *backend);  /* what to do when it cannot be run */
 const char *backend_folder(const struct backend *backend);  /* absolute */

@@ -126,6 +126,7 @@ static const struct member members[] = {
     {"format", true, read_format, AT(format), NULL},
     {"name", true, read_own_name, 0, NULL},
     {"title", false, read_text, AT(title), NULL},
+    {"versioned", false, read_text, AT(versioned), NULL},
     {"summary", true, read_text, AT(summary), NULL},
     {"protocol", true, read_protocol, AT(protocol), NULL},
     {"hash_version", true, read_count, AT(hash_version), NULL},

@@ -136,9 +136,8 @@ struct backend *backend_extend(const struct backend *backend, struct backend_sch
     b->strings = g_string_chunk_new(4096);
     b->blocks = g_ptr_array_new_with_free_func(g_free);
     b->schema = schema;
-    const char *version = schema->version ? schema->version : "";
-    g_autofree char *help = g_strdup_printf("A parameter of the installed %s%s%s.", b->title, *version ? " " : "",
-                                            version);
+    g_autofree char *engine = backend_with_version(b, schema->version);
+    g_autofree char *help = g_strdup_printf("A parameter of the installed %s.", engine);
     const char *kept = keep_text(b, help);
     take_reported_defaults(b);
     for (size_t i = 0; i < schema->n; i++)

@@ -16,7 +16,7 @@ struct equivalent {
 
 /* Lists are arrays of the room's row types, in the order of the file; strings lie in `strings`. */
 struct backend {
-    const char *name, *title, *summary, *remedy, *audited;
+    const char *name, *title, *versioned, *summary, *remedy, *audited;
     const char *folder, *file, *digest, *variable;
     int64_t format, protocol, hash_version;
 

@@ -46,6 +46,7 @@ static const struct member members[] = {
     {"type", true, read_word, offsetof(struct raw, type), type_names},
     TEXT(help, true),
     TEXT(unit, false),
+    TEXT(why, false),
     {"default", false, read_node, offsetof(struct raw, initial), NULL},
     TEXT(engine_default, false),
     NODE(range),

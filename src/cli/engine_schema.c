@@ -256,8 +256,8 @@ static void print_differences(const struct asked *asked, const GPtrArray *all)
 {
     const char *audited = backend_audited(asked->backend), *version = asked->version;
     size_t n = 0;
-    cli_print("%s %s against engine.json%s%s:\n", asked->engine, version ? version : "of an unknown version",
-           audited ? ", held to " : "", audited ? audited : "");
+    g_autofree char *engine = backend_with_version(asked->backend, version ? version : "of an unknown version");
+    cli_print("%s against engine.json%s%s:\n", engine, audited ? ", held to " : "", audited ? audited : "");
     for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++)
         n += print_kind(all, (enum engine_difference_kind)k);
     if (n == 0)

@@ -271,13 +271,15 @@ static bool has_use_for(const GPtrArray *used, const struct config_field *row)
 }
 
 /* A field or axis of an engine that no cell uses: most likely `backend:` was forgotten. */
-static void refuse_foreign(const struct config_field *row, const struct diag_span *at, const GPtrArray *used,
-                           struct diag *diag)
+static void refuse_foreign(const struct config_file *file, const struct config_field *row, const struct diag_span *at,
+                           const GPtrArray *used, struct diag *diag)
 {
     if (has_use_for(used, row))
         return;
     g_autofree char *words = engines_words(used);
-    diag_add(diag, DIAG_ERROR, at, "%s does not apply to backend %s", row->path, words);
+    bool unwritten = !axis_of(file, FIELD_BACKEND) && file->layers.values[FIELD_BACKEND]->layer == LAYER_DEFAULT;
+    diag_add(diag, DIAG_ERROR, at, "%s does not apply to backend %s%s", row->path, words,
+             unwritten ? ", which is the default where none is written" : "");
     diag_hint(diag, "write  backend: %s  if that is meant", backend_name(row->engine));
 }
 
@@ -287,10 +289,10 @@ static void check_foreign(const struct config_file *file, struct diag *diag)
     g_autoptr(GPtrArray) used = engines_used(file);
     for (size_t i = 0; i < table->n; i++)
         if (file->layers.values[i]->layer >= LAYER_FILE && file->layers.values[i]->layer != LAYER_ENVIRONMENT)
-            refuse_foreign(&table->rows[i], &file->layers.values[i]->at, used, diag);
+            refuse_foreign(file, &table->rows[i], &file->layers.values[i]->at, used, diag);
     for (size_t i = 0; i < file->layers.axes->len; i++) {
         const struct config_axis *axis = &g_array_index(file->layers.axes, struct config_axis, i);
-        refuse_foreign(axis->field, &axis->at, used, diag);
+        refuse_foreign(file, axis->field, &axis->at, used, diag);
     }
 }
 

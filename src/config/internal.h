@@ -238,6 +238,8 @@ void config_derive(struct config *config, size_t field, json_t *json, const char
 bool config_load_settle(struct config *config, struct diag *diag);
 /* True if the option for the batch has the value that `load` means: then the two are one. */
 bool config_load_is_said(const struct config *config);
+/* Says that nobody wrote the backend that an error is about, where that is so. */
+void config_hint_backend(const struct config *config, struct diag *diag);
 /* False after errors in diag: the engine has no such mode. */
 bool config_load_check(const struct config *config, struct diag *diag);
 /* Fills in presets and values that follow from others, settles values that replace others, decides what applies. False

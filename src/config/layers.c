@@ -56,13 +56,18 @@ static void suggest_sibling(const struct config_table *table, struct suggest *su
         suggest_offer(suggest, *name);
 }
 
-/* The same last name in another place: "temperature" for decoder.temperature. New string, or NULL. */
-static char *elsewhere(const struct config_table *table, const char *name)
+/* The same last name in another place: "temperature" for decoder.temperature; never of an engine that the file does not
+ * name. Borrowed, or NULL. */
+static const char *elsewhere(const struct config_table *table, const char *path, const char *name)
 {
-    for (size_t i = 0; i < table->n; i++)
-        if (!strcmp(field_last_part(table->rows[i].path), name))
-            return g_strdup(table->rows[i].path);
-    return names_elsewhere(name);
+    const struct backend *engine = table_section_engine(table, path);
+    for (size_t i = 0; i < table->n; i++) {
+        const struct config_field *row = &table->rows[i];
+        bool other = engine && row->engine && row->engine != engine; /* a section is of one engine */
+        if (!other && !strcmp(field_last_part(row->path), name))
+            return row->path;
+    }
+    return NULL;
 }
 
 /* An argument of the engine that is no option of it. */
@@ -85,16 +90,15 @@ static char *asking(const struct config_table *table, const struct backend *engi
 static void hint_unasked(const struct config_table *table, const struct backend *engine, struct diag *diag,
                          const char *path)
 {
-    const char *title = backend_title(engine), *version = backend_audited(engine);
+    g_autofree char *audited = backend_with_version(engine, backend_audited(engine));
     bool known = backend_passed_find(engine, field_last_part(path)) != NULL, first = g_hash_table_add(
         table->advised, (void *)(uintptr_t)engine);
     g_autofree char *how = asking(table, engine);
     g_autofree char *advice = g_strdup_printf("%s asks %s %s for its parameters, which can then be written", how,
                                               g_hash_table_lookup(table->elsewhere, engine) ? "that" : "the installed",
-                                              title);
+                                              backend_title(engine));
     if (known)
-        diag_hint(diag, "%s%s%s has this parameter%s%s", title, version ? " " : "", version ? version : "",
-                  first ? ": " : "", first ? advice : "");
+        diag_hint(diag, "%s has this parameter%s%s", audited, first ? ": " : "", first ? advice : "");
     else if (first)
         diag_hint(diag, "%s", advice);
 }
@@ -105,9 +109,9 @@ static void hint_installed(const struct config_table *table, const struct backen
 {
     const struct backend_schema *schema = backend_schema_of(engine);
     g_autofree char *how = asking(table, engine);
+    g_autofree char *installed = backend_with_version(engine, schema ? schema->version : NULL);
     if (schema)
-        diag_hint(diag, "the installed %s%s%s has no such parameter; %s lists those it has", backend_title(engine),
-                  schema->version ? " " : "", schema->version ? schema->version : "", how);
+        diag_hint(diag, "the installed %s has no such parameter; %s lists those it has", installed, how);
     else
         hint_unasked(table, engine, diag, path);
 }
@@ -119,13 +123,16 @@ static void hint_near(const struct config_table *table, struct diag *diag, const
     struct suggest suggest = {.word = name};
     GStringChunk *keep = g_string_chunk_new(1024);
     suggest_sibling(table, &suggest, section, keep);
-    g_autofree char *other = suggest.best ? NULL : elsewhere(table, name);
+    const char *other = suggest.best ? NULL : elsewhere(table, path, name);
+    g_autofree char *foreign = suggest.best || other || *section ? NULL : names_elsewhere(name);
     const struct backend *engine = table_section_engine(table, path);
     bool passes = engine && strchr(path, '.') && backend_passes_through(engine, &(const char *){NULL});
     if (suggest.best)
         diag_hint(diag, "did you mean '%s%s'?", section, suggest.best);
     else if (other)
         diag_hint(diag, "did you mean '%s'?", other);
+    else if (foreign)
+        diag_hint(diag, "%s is an option of another backend", foreign);
     else if (!passes)
         diag_hint(diag, "`llem config fields%s%.*s` lists the fields", *section ? " " : "",
                   (int)(*section ? strlen(section) - 1 : 0), section);

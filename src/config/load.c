@@ -80,6 +80,12 @@ bool config_load_is_said(const struct config *config)
     return batches && config_role_int(config, ROLE_BATCH, &batch) && batch == at_once(config, mode);
 }
 
+void config_hint_backend(const struct config *config, struct diag *diag)
+{
+    if (config->values[FIELD_BACKEND]->layer == LAYER_DEFAULT)
+        diag_hint(diag, "the file names no backend, so it is %s", backend_name(config->engine));
+}
+
 bool config_load_check(const struct config *config, struct diag *diag)
 {
     enum config_load mode = config_load_from_name(json_string_value(config->values[FIELD_LOAD_MODE]->json));
@@ -91,6 +97,7 @@ bool config_load_check(const struct config *config, struct diag *diag)
         const char *engine = backend_name(config->engine);
         diag_add(diag, DIAG_ERROR, value_place(value), "load.mode: %s needs backend to be other than %s, which %s",
                  config_load_name(mode), engine, row->lacks);
+        config_hint_backend(config, diag);
         return false;
     }
     return true;

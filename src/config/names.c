@@ -253,9 +253,9 @@ static const struct backend_choice *find_choice(const struct backend_option *opt
 }
 
 /* A value that belongs to the option of an engine that takes the field's place. */
-static char *replacing_message(const char *path, const char *text)
+static char *replacing_message(const struct config_table *table, const char *path, const char *text)
 {
-    g_autoptr(GPtrArray) engines = all_engines();
+    const GPtrArray *engines = table->engines; /* another one's is no advice */
     for (unsigned e = 0; e < engines->len; e++) {
         const struct backend_option *options;
         size_t n = backend_options(engines->pdata[e], &options);
@@ -280,7 +280,7 @@ char *retired_value_message(const struct config_table *table, const char *path, 
             return message_of(row->message, row->options, row->takes ? text : NULL, false);
     }
     const struct config_field *field = config_table_field(table, path);
-    return field && (field->flags & CONFIG_ENGINE) ? engine_message(table, text) : replacing_message(path, text);
+    return field && (field->flags & CONFIG_ENGINE) ? engine_message(table, text) : replacing_message(table, path, text);
 }
 
 const char *retired_value_alias(const struct config_table *table, const char *path, const char *text)

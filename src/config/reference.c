@@ -251,9 +251,9 @@ static void append_arguments(GString *out, const struct backend *engine)
     size_t n = backend_owned(engine, &owned), m = backend_passed(engine, &passed);
     if (n + m == 0)
         return;
-    const char *title = backend_title(engine), *version = backend_audited(engine);
-    g_string_append_printf(out, "\n## Arguments of %s\n\nThe rows of `%s` were audited against the arguments of %s%s%s.", title,
-                           backend_name(engine), title, version ? " " : "", version ? version : "");
+    g_autofree char *audited = backend_with_version(engine, backend_audited(engine));
+    g_string_append_printf(out, "\n## Arguments of %s\n\nThe rows of `%s` were audited against the arguments of %s.",
+                           backend_title(engine), backend_name(engine), audited);
     if (n)
         g_string_append(out, " These llem sets itself:\n\n| argument | from |\n|---|---|\n");
     for (size_t i = 0; i < n; i++)

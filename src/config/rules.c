@@ -152,6 +152,7 @@ static void report_cannot(const struct config *config, const struct cannot *cann
     diag_add(diag, DIAG_ERROR, higher_place(value, config->values[FIELD_BACKEND]),
              "%s: %s needs backend to be other than %s; it is %s", cannot->row->field, words, engine, engine);
     diag_hint(diag, "%s", cannot->row->why);
+    config_hint_backend(config, diag);
 }
 
 bool config_check_rules(const struct config *config, struct diag *diag)
@@ -212,7 +213,7 @@ static char *rule_describe(const struct rule *rule)
     case BACKEND_WITHIN:
         return context_describe(rule->engine, row);
     case BACKEND_PRESENT:
-        return g_strdup_printf("`%s` needs `%s`", row->a, row->b);
+        return g_strdup_printf("`%s`%s%s needs `%s`", row->a, *is ? " " : "", is, row->b);
     }
     return NULL;
 }

@@ -106,6 +106,8 @@ static char *range_text(const struct config_field *row)
     g_autofree char *min = number_text(row->min);
     g_autofree char *max = number_text(row->max);
     bool low = isfinite(row->min), high = isfinite(row->max);
+    if (low && high && !strcmp(min, max))
+        return g_strdup_printf(", %s", min);
     if (low && high)
         return g_strdup_printf(" from %s to %s", min, max);
     if (low)

@@ -71,6 +71,8 @@ static json_t *refuse(const struct reading *r)
     const char *unit = r->row->unit;
     diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: expected %s%s%s%s, found %s", r->row->path, expects,
              unit ? " (" : "", unit ? unit : "", unit ? ")" : "", found);
+    if (r->row->option && r->row->option->why)
+        diag_hint(r->context->diag, "%s", r->row->option->why);
     bool takes_list = r->row->type == CONFIG_SPAN || r->row->type == CONFIG_INTS || r->row->type == CONFIG_REALS ||
                       r->row->type == CONFIG_TEXTS;
     if (r->node->kind == DOC_LIST && !takes_list && (r->row->flags & CONFIG_SWEEP) && r->context->layer != LAYER_AXIS)

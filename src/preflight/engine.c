@@ -147,8 +147,9 @@ static void probe_environment(const struct preflight_question *q, struct preflig
     for (size_t i = 0; (row = unheeded_of(q->preflight, q->config, i)); i++) {
         if (!g_str_has_prefix(q->about, row->name) || q->about[strlen(row->name)] != ' ')
             continue;
-        preflight_find(ret, PREFLIGHT_LACKS, NULL, "%s is set, and %s%s%s does not look at it", row->name,
-                       backend_title(backend), row->since ? " since " : "", row->since ? row->since : "");
+        g_autofree char *version = row->since ? g_strdup_printf("since %s", row->since) : NULL;
+        g_autofree char *engine = backend_with_version(backend, version);
+        preflight_find(ret, PREFLIGHT_LACKS, NULL, "%s is set, and %s does not look at it", row->name, engine);
         ret->hint = g_strdup(row->text);
         return;
     }
