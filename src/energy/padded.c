@@ -188,7 +188,7 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
 #define BEHIND        0.17
 #define BEHIND_FROM_S 0.45
 #define FADED         0.005
-#define FADED_S       0.5
+#define FADED_S       0.25
 #define HIDDEN        8.0
 #define HIDDEN_SHORT  4.0
 #define HIDDEN_S      0.12
