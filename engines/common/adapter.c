@@ -458,3 +458,12 @@ int adapter_main(const struct adapter_ops *ops, void *state)
     close(a.fd);
     return status;
 }
+
+/* --- Memory ------------------------------------------------------------------------------------------------------ */
+
+int64_t adapter_status_bytes(const char *name)
+{
+    g_autofree char *status = NULL;
+    const char *at = g_file_get_contents("/proc/self/status", &status, NULL, NULL) ? strstr(status, name) : NULL;
+    return at ? g_ascii_strtoll(at + strlen(name), NULL, 10) * 1024 : -1;
+}

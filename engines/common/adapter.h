@@ -186,6 +186,9 @@ void adapter_echo_options(struct adapter *adapter, const struct adapter_load *lo
  * load does not allow it. */
 bool adapter_substitution(struct adapter *adapter, const struct adapter_load *load, json_t *reply, const char *what,
                           const char *requested, const char *used, const char *reason);
+/* "VmRSS:" of /proc/self/status in bytes, "VmHWM:" at its most; -1: not told. What getrusage() has is the parent's
+ * peak, too. */
+int64_t adapter_status_bytes(const char *name);
 /* For the simulated engine only: writes bytes to the socket as they are, or closes it. */
 void adapter_write_raw(struct adapter *adapter, const char *bytes, size_t n);
 void adapter_close_socket(struct adapter *adapter);

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* Positions a sequence gets when nobody said how long requests will be. */
@@ -260,15 +259,6 @@ static void add_facts(const struct llamacpp *l, json_t *facts)
         json_object_set_new(facts, "cpu_backend", json_string(backend));
 }
 
-/* VmHWM or VmRSS of /proc/self/status in bytes, or -1. */
-static int64_t status_bytes(const char *name)
-{
-    size_t length;
-    g_autofree char *status = file_read("/proc/self/status", 1 << 16, &length, NULL);
-    const char *at = status ? strstr(status, name) : NULL;
-    return at ? g_ascii_strtoll(at + strlen(name), NULL, 10) * 1024 : -1;
-}
-
 static void add_figure(json_t *figures, const char *name, int64_t bytes, const char *reason)
 {
     json_object_set_new(figures, name, bytes >= 0 ? json_integer(bytes) : json_string(reason));
@@ -283,8 +273,8 @@ void llamacpp_add_figures(const struct llamacpp *l, json_t *figures)
                l->facts.kv_reason ? l->facts.kv_reason : "not every layer of this model caches every position");
     add_figure(figures, "kv_used_peak_bytes", (int64_t)used,
                l->facts.kv_reason ? l->facts.kv_reason : "not every layer of this model caches every position");
-    add_figure(figures, "rss_bytes", status_bytes("VmRSS:"), "/proc/self/status does not tell");
-    add_figure(figures, "rss_peak_bytes", status_bytes("VmHWM:"), "/proc/self/status does not tell");
+    add_figure(figures, "rss_bytes", adapter_status_bytes("VmRSS:"), "/proc/self/status does not tell");
+    add_figure(figures, "rss_peak_bytes", adapter_status_bytes("VmHWM:"), "/proc/self/status does not tell");
     add_figure(figures, "device_bytes", on_device, "nothing is on a GPU");
     add_figure(figures, "peak_bytes", -1,
                "llama.cpp keeps no account of what it allocates; host_peak_memory_mb is that of its process, with the pages "

@@ -5,7 +5,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -126,14 +125,14 @@ static bool settle_attention(struct adapter *a, const struct sim *sim, const str
 
 static void add_figures(const struct sim *sim, json_t *figures)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
+    int64_t peak = adapter_status_bytes("VmHWM:");
     json_object_set_new(figures, "weights_bytes", json_integer((json_int_t)sim->memory_bytes));
     json_object_set_new(figures, "kv_cache_bytes", json_integer(sim->kv_bytes));
     json_object_set_new(figures, "peak_bytes",
                         json_integer((json_int_t)sim->memory_bytes + sim->peak_kv_bytes));
     json_object_set_new(figures, "kv_used_peak_bytes", json_integer(sim->peak_kv_bytes));
-    json_object_set_new(figures, "rss_peak_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
+    json_object_set_new(figures, "rss_peak_bytes",
+                        peak >= 0 ? json_integer(peak) : json_string("/proc/self/status does not tell"));
     json_object_set_new(figures, "device_bytes", json_string("the simulated engine uses no device"));
 }
 

@@ -341,7 +341,7 @@ const struct backend_schema *backend_schema_of(const struct backend *backend);
 /* "LLEM_ENGINE_LLAMACPP": names a program that takes the place of its command. Borrowed. */
 const char *backend_variable(const struct backend *backend);
 /* The interpreter of {python}: its variable, else that of an environment that was pulled, else python3 of PATH. New
- * string. Error: MISSING. */
+ * string. Error: MISSING, CONFIG. */
 char *backend_find_python(const struct backend *backend, GError **error);
 /* True if that interpreter has the least version and finds the modules that prove it is the right one. True also where
  * none is needed, or a program of the user's is the adapter. Imports nothing of the engine's. Error: MISSING. */
@@ -372,11 +372,12 @@ bool backend_lock_read(const char *path, struct backend_lock *ret, GError **erro
 void backend_lock_clear(struct backend_lock *lock);
 typedef struct backend_lock owned_lock; /* for g_auto(owned_lock) alone */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_lock, backend_lock_clear)
-/* Where it is made: ${LLEM_ENVIRONMENTS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/environments}/NAME-DIGEST. New string. */
-char *backend_lock_folder(const struct backend_lock *lock);
+/* Where it is made: ${LLEM_ENVIRONMENTS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/environments}/NAME-DIGEST. New string.
+ * Error: CONFIG (what the variable names is not absolute). */
+char *backend_lock_folder(const struct backend_lock *lock, GError **error);
 
-/* The interpreter of the first of its environments that was made; NULL: none was. New string. */
-char *backend_environment(const struct backend *backend);
+/* *ret: the interpreter of the first of its environments that was made; NULL: none was. New string. Error: CONFIG. */
+bool backend_environment(const struct backend *backend, char **ret, GError **error);
 /* Makes the environment of a lock with pip, packages by their hashes and none besides; one that is there costs nothing.
  * Error: MISSING (what is lacking, and what to do). */
 bool backend_environment_make(const struct backend *backend, const struct backend_lock *lock,

@@ -69,9 +69,13 @@ bool backend_lock_read(const char *path, struct backend_lock *ret, GError **erro
     return false;
 }
 
-char *backend_lock_folder(const struct backend_lock *lock)
+char *backend_lock_folder(const struct backend_lock *lock, GError **error)
 {
     const char *named = g_getenv("LLEM_ENVIRONMENTS_DIR");
+    if (named && *named && !g_path_is_absolute(named)) { /* a run looks from another folder than its study */
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "LLEM_ENVIRONMENTS_DIR is '%s': it must be an absolute path", named);
+        return NULL;
+    }
     g_autofree char *dir = named && *named ? g_strdup(named)
                                            : g_build_filename(g_get_user_cache_dir(), "llem", "environments", NULL);
     g_autofree char *name = g_strdup_printf("%s-%.*s", lock->name, DIGEST_SHOWN, lock->digest);
@@ -86,15 +90,19 @@ static bool is_made(const char *folder, const struct backend_lock *lock)
            !strcmp(g_strchomp(text), lock->digest);
 }
 
-char *backend_environment(const struct backend *b)
+bool backend_environment(const struct backend *b, char **ret, GError **error)
 {
-    for (const char *const *path = b->has_python ? b->python.locks : NULL; path && *path; path++) {
+    *ret = NULL;
+    for (const char *const *path = b->has_python ? b->python.locks : NULL; path && *path && !*ret; path++) {
         g_auto(owned_lock) lock = {0};
-        g_autofree char *folder = backend_lock_read(*path, &lock, NULL) ? backend_lock_folder(&lock) : NULL;
-        if (folder && is_made(folder, &lock))
-            return g_build_filename(folder, "bin", "python", NULL);
+        if (!backend_lock_read(*path, &lock, NULL))
+            continue;
+        g_autofree char *folder = backend_lock_folder(&lock, error);
+        if (!folder)
+            return false;
+        *ret = is_made(folder, &lock) ? g_build_filename(folder, "bin", "python", NULL) : NULL;
     }
-    return NULL;
+    return true;
 }
 
 /* --- Making one ---------------------------------------------------------------------------------------------------- */
@@ -197,7 +205,9 @@ static bool make(const char *work, void *data, GError **error)
 bool backend_environment_make(const struct backend *b, const struct backend_lock *lock, const struct fetch_voice *voice,
                               GError **error)
 {
-    g_autofree char *folder = backend_lock_folder(lock), *parent = g_path_get_dirname(folder);
+    g_autofree char *folder = backend_lock_folder(lock, error), *parent = folder ? g_path_get_dirname(folder) : NULL;
+    if (!folder)
+        return false;
     struct making making = {b, lock, voice, folder};
     return is_made(folder, lock) || fetch_apart(parent, lock->name, voice, make, &making, error);
 }

@@ -5,8 +5,8 @@
 char *backend_find_python(const struct backend *b, GError **error)
 {
     const char *named = b->has_python ? g_getenv(b->python.variable) : NULL;
-    char *made = named && *named ? NULL : backend_environment(b);
-    if (made)
+    char *made = NULL;
+    if (!(named && *named) && (!backend_environment(b, &made, error) || made))
         return made;
     char *found = g_find_program_in_path(named && *named ? named : "python3");
     if (!found)

@@ -275,8 +275,10 @@ static bool pull_first(const struct backend *backend, const char *path, GError *
     g_auto(owned_lock) lock = {0};
     if (!backend_lock_read(path, &lock, error))
         return false;
-    g_autofree char *folder = backend_lock_folder(&lock), *fetch = num_format_bytes(lock.fetch_bytes),
+    g_autofree char *folder = backend_lock_folder(&lock, error), *fetch = num_format_bytes(lock.fetch_bytes),
                     *disk = num_format_bytes(lock.disk_bytes);
+    if (!folder)
+        return false;
     cli_say("llem engine pull: %s: %" G_GINT64_FORMAT " pinned packages, about %s to fetch, %s on disk, into %s\n",
             backend_name(backend), lock.n_packages, fetch, disk, folder);
     return option_dry_run || backend_environment_make(backend, &lock, &(struct fetch_voice){say, NULL}, error);
@@ -290,13 +292,14 @@ static int pull(int argc, char **argv)
     const char *const *locks = backend ? locks_of(backend, &error) : NULL;
     if (!locks)
         return cli_fail(error);
-    g_autofree char *there = backend_environment(backend);
+    g_autofree char *there = NULL, *made = NULL;
+    if (!backend_environment(backend, &there, &error))
+        return cli_fail(error);
     if (there && option_dry_run)
         say("it is there already", NULL);
     if (!there && !pull_first(backend, locks[0], &error))
         return cli_fail(error);
-    g_autofree char *made = backend_environment(backend);
-    if (made)
+    if (backend_environment(backend, &made, NULL) && made)
         cli_print("%s\n", made);
     return CLI_OK;
 }

@@ -81,6 +81,16 @@ def test_it_is_made_once_and_in_use_from_then_on(llem, snake):
     assert row(llem)["path"] == sys.executable
 
 
+@pytest.mark.parametrize("command", [("engine", "pull", "snake"), ("engine", "pull", "snake", "--dry-run"), ("engine", "schema", "snake")])
+def test_environments_lie_under_an_absolute_path(llem, snake, command):
+    """A worker is at work in another folder than its study."""
+    snake()
+    llem.env["LLEM_ENVIRONMENTS_DIR"] = "envs"
+    done = llem.run(*command)
+    assert done.returncode != 0 and "LLEM_ENVIRONMENTS_DIR is 'envs': it must be an absolute path" in done.stderr
+    assert "it must be an absolute path" in row(llem)["reason"]
+
+
 def test_a_mark_alone_is_no_environment(llem, snake):
     """What its interpreter was made of is gone: an upgrade of the system."""
     snake()

@@ -1,5 +1,8 @@
 """What an engine says of its memory, by name, in the record: peaks and whose they are, and what holds after loading."""
 
+import sys
+
+import adapters
 import ggufs
 import pytest
 import toy
@@ -175,3 +178,23 @@ def test_the_table_has_the_memory_that_there_is(llem, record, tmp_path):
     write(path, {"n": 1, "max_output_tokens": 2}, execution={"n_cycles": 1})
     shown = llem.ok("run", path, "-o", tmp_path / "one")
     assert "peak MB" in shown and "(process)" not in shown
+
+
+@pytest.mark.parametrize("name", ["sim", "toy", "raw"])
+def test_the_resident_peak_of_an_engine_is_its_own(build_dir, tmp_path, name):
+    """A process that is forked of one that held much has not held it itself."""
+    programs = {"toy": toy.block("python"), "raw": toy.raw()}
+    program = tmp_path / "adapter.py"
+    program.write_text(programs.get(name, ""))
+    argv = [build_dir / "libexec" / "llem" / "engines" / "sim" / "llem-engine-sim"] if name == "sim" else [sys.executable, program]
+    much = bytearray(300 << 20)
+    much[::4096] = b"1" * len(much[::4096])
+    adapter = adapters.Spoken(argv, tmp_path)
+    try:
+        adapter.ok("hello", protocol=1)
+        adapter.ok("load", config={})
+        figures = adapter.ok("memory")["figures"]
+    finally:
+        adapter.close()
+    assert 0 < figures["rss_peak_bytes"] < 200 << 20
+    assert len(much) > figures["rss_peak_bytes"]

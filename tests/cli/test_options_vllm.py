@@ -243,6 +243,17 @@ def test_a_default_outside_of_the_bounds_of_engine_json_is_that_of_the_engine(ru
     assert "min" not in rows["engine.long_prefill_token_threshold"] and rows["engine.max_num_seqs"]["min"] == 1
 
 
+def test_variables_that_change_the_work_are_in_the_result(runs):
+    """Of the engine by its descriptor; of runtimes the values of those that hold a number or a word, of others the name."""
+    runs.llem.env |= {"VLLM_KV_CACHE_LAYOUT": "NHD", "TORCHINDUCTOR_FREEZING": "1", "TRITON_CACHE_DIR": "/nowhere/t"}
+    study = runs.one({})[1]
+    variables = study.result()["engine"]["variables"]
+    assert variables["VLLM_KV_CACHE_LAYOUT"] == "NHD" and variables["VLLM_USE_FLASHINFER_SAMPLER"] is None
+    environment = json.loads((study.runs[0] / "environment.json").read_text())
+    assert environment["variables"]["TORCHINDUCTOR_FREEZING"] == "1"
+    assert "TRITON_CACHE_DIR" in environment["variables_not_shown"] and "/nowhere/t" not in json.dumps(environment)
+
+
 def test_tokens_from_the_cache_are_counted(runs, tmp_path):
     fields = {"vllm.engine.enable_prefix_caching": True, **prompts(tmp_path, "a b c", "d", "a b c")}
     done, study = faked(runs, "", fields)

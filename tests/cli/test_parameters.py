@@ -33,7 +33,7 @@ def adapter(further=FURTHER, version="1"):
         ('help="time of one token")]', f'help="time of one token"), *(Option(**row) for row in {rows!r})]'),
         ('"engine_version": "1"', f'"engine_version": "{version}"'),
         ("        self.token_us =", '        print("GIVEN", json.dumps(load.options), flush=True)\n        self.token_us ='),
-        ("import resource\n", "import json\nimport resource\n"),
+        ("import time\n", "import json\nimport time\n"),
     ):
         assert old in program, old
         program = program.replace(old, new)

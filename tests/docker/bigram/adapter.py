@@ -4,11 +4,10 @@ files, a model that it reads, a cache, a process beside its own."""
 
 import multiprocessing
 import os
-import resource
 import sys
 import time
 
-from llem_adapter import Adapter, Loaded, Option, Refused, now_ns, serve
+from llem_adapter import Adapter, Loaded, Option, Refused, now_ns, resident_peak_bytes, serve
 
 import pairs
 
@@ -59,8 +58,7 @@ class Bigrams(Adapter):
         batch.t1_ns = now_ns()
 
     def memory(self):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return {"rss_peak_bytes": peak, "device_bytes": "no device is used"}
+        return {"rss_peak_bytes": resident_peak_bytes(), "device_bytes": "no device is used"}
 
 
 if __name__ == "__main__":
