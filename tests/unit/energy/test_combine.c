@@ -67,11 +67,9 @@ static void test_sum_of_pattern(void)
     struct scene s = scene_default();
     s.t1_ns = s.t0_ns + 1400 * MS;
     struct energy_window w = scene_window(&s, 3, 3);
-    int64_t stamps[16], fast[1500]; /* those of a millisecond cannot beat */
+    int64_t stamps[16];
     for (int i = 0; i < 16; i++)
         stamps[i] = s.t0_ns + i * 93 * MS;
-    for (int i = 0; i < 1500; i++)
-        fast[i] = s.t0_ns + i * MS;
     struct seen seen;
     seen_init(&seen, &s, METER_ENERGY, &w);
     show_pattern(&seen, &s, stamps, 16);
@@ -81,8 +79,7 @@ static void test_sum_of_pattern(void)
     for (int i = 0; i < 2; i++) {
         struct energy_options options = {.stamps_ns = stamps, .stamp_count = 16, .draws = 2000};
         energy_estimate_board(&board, &w, &options, &with[i]);
-        options.stamps_ns = fast;
-        options.stamp_count = 1500;
+        options.stamp_count = 4; /* too few readings lie between them to show a pattern */
         energy_estimate_board(&board, &w, &options, &without[i]);
     }
     g_assert_false(with[0].phase.locked);
