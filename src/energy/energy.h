@@ -59,9 +59,9 @@
     X(SELFTEST_FAILED, "selftest_failed",                                                                            \
       "a self-test found a fault of this sensor: coverage.verdict says which; it is taken to see the least there is") \
     X(LIMIT_UNKNOWN, "limit_unknown",                                                                                \
-      "steps beat with the sensor and the board's power limit is unknown: the interval reaches to the highest there is")  \
+      "steps beat with the sensor, or may, and the board's power limit is unknown: the interval reaches to the highest")   \
     X(PHASE_UNTOLD, "phase_untold",                                                                                  \
-      "no step stamps: a pattern in step with a sensor that sees part of the time would not be told")
+      "no step stamps: a pattern in step with a sensor that sees part of the time would not be told; the interval allows for it")
 
 enum energy_flag {
 #define X(flag, name, meaning) ENERGY_FLAG_##flag,

@@ -116,7 +116,8 @@ static double board_limit(const struct energy_board *board, struct answer *a)
 }
 
 /* What the readings show of a pattern that they met at like phases is its scatter about them, which is the smaller the
- * more alike the phases were; what they do not show lies between idle and the limit of the board. */
+ * more alike the phases were; what they do not show lies between idle and the limit of the board. So it does where
+ * nothing tells of steps: readings in step with them would look the same. */
 static void check_phase(const struct energy_board *board, const struct energy_window *window,
                         const struct energy_options *options, const struct edges *edges, struct answer *a,
                         struct energy_estimate *ret)
@@ -124,16 +125,15 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
     struct sensor s = sensor_seen(a->channel, edges);
     double idle = a->pre.known ? a->pre.watts : board->idle_w, d = ret->duration_s;
     ret->phase = phase_check(options, window, &s, edges);
-    if (!(ret->phase.step_s > 0) && s.unseen > 0 && !s.sees_all && !s.modelled)
-        a->flags |= ENERGY_FLAG(PHASE_UNTOLD);
+    bool untold = !(ret->phase.step_s > 0) && s.unseen > 0 && !s.sees_all && !s.modelled;
     double pattern = ret->phase.u_w * d, scatter = ret->phase.miss2 > CLEAR2 * s.period / d ? 0 : a->duty_u;
     if (pattern > scatter) /* what the scatter of the readings stands for already is not counted twice */
         answer_add_shared(a, STATS_NORMAL, sqrt(pattern * pattern - scatter * scatter));
     /* but it is no chance: boards that work in step miss alike what of the pattern lies within it */
     parts_add(&a->shared, STATS_NORMAL, fmin(pattern, scatter), 0);
-    if (!ret->phase.locked)
+    if (!ret->phase.locked && !untold)
         return;
-    a->flags |= ENERGY_FLAG(PHASE_LOCKED);
+    a->flags |= untold ? ENERGY_FLAG(PHASE_UNTOLD) : ENERGY_FLAG(PHASE_LOCKED);
     double mean = a->joules / d, above = board_limit(board, a) - mean, below = mean - (isfinite(idle) ? idle : 0);
     answer_add_shared(a, STATS_RECTANGULAR, s.unseen * fmax(0, fmax(above, below)) * d);
 }

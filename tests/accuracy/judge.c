@@ -175,12 +175,6 @@ static void judge_flags(const struct stratum *s, struct tally *t, struct verdict
 
 #define FOUR_PHASES 0.80 /* repeats that keep step with the sensor */
 #define LEFT_BEHIND 0.65 /* what the guard or an idle level takes for the board's rest: that it grows no worse */
-#define TOLD        0.99
-
-bool judge_by_flag(const struct stratum *s, enum figure f)
-{
-    return s->load == NATURE_LOAD_LOCKED && (f == FIGURE_LOAD || f == FIGURE_WARMUP);
-}
 
 struct band judge_figure_band(const struct stratum *s, enum figure f, const char **ret_why)
 {
@@ -193,11 +187,7 @@ struct band judge_figure_band(const struct stratum *s, enum figure f, const char
     } else if (f == FIGURE_NET && stratum_is_tail(s)) {
         least = LEFT_BEHIND;
         *ret_why = "an idle level is taken behind the warm-up, while what it left lasts";
-    } else if (judge_by_flag(s, f)) {
-        least = TOLD;
-        *ret_why = "without stamps nothing tells of steps there, and no interval short of the board's whole range would "
-                   "hold them: runs in brackets are inside their interval or carry `phase_untold`";
-    } else if (s->load == NATURE_LOAD_LOCKED && s->shape == SHAPE_REPEATS) {
+    } else if (s->load == NATURE_LOAD_LOCKED && s->shape == SHAPE_REPEATS && f < FIGURE_LOAD) {
         least = FOUR_PHASES;
         *ret_why = "four phases in step do not show how far the mean of four may be off";
     }
@@ -210,10 +200,8 @@ static void judge_run(const struct stratum *s, struct tally *t, struct verdict *
         const struct figure_tally *g = &t->figures[f];
         const char *why;
         struct band band = judge_held(judge_figure_band(s, f, &why), g->answered);
-        bool by_flag = judge_by_flag(s, f);
-        double found = (double)(by_flag ? g->told : g->covered) / (double)MAX(1, g->answered);
-        g_autofree char *what = g_strdup_printf("%s, %s: %s", shape_names[s->shape], figure_names[f],
-                                                by_flag ? "covered or told" : "covered");
+        double found = (double)g->covered / (double)MAX(1, g->answered);
+        g_autofree char *what = g_strdup_printf("%s, %s: covered", shape_names[s->shape], figure_names[f]);
         if (g->answered < t->n || found < band.low)
             miss(v, t, s, what, found, band.low, 1);
     }

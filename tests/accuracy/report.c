@@ -69,7 +69,6 @@ static void add_figures(json_t *row, const struct stratum *s, const struct tally
         json_t *one = json_object();
         json_object_set_new(one, "answered", json_integer(g->answered));
         json_object_set_new(one, "covered", json_integer(g->covered));
-        json_object_set_new(one, "covered_or_told", json_integer(g->told));
         json_object_set_new(one, "error_p95", jsonx_real(g->p95));
         json_object_set_new(one, "error_mean", jsonx_real(g->bias));
         json_object_set_new(one, "half_width_median", jsonx_real(g->half));
@@ -301,17 +300,14 @@ static void grid(GString *page, const struct stratum *strata, const struct tally
     g_string_append(page, "\n");
 }
 
-/* Share covered, half-width and p95 of the errors of one figure, in %; in brackets, where a flag may speak for it, the
- * share that is covered or told. */
-static void figure_cell(GString *page, const struct figure_tally *t, bool by_flag)
+/* Share covered, half-width and p95 of the errors of one figure, in %. */
+static void figure_cell(GString *page, const struct figure_tally *t)
 {
     if (t->answered == 0) {
         g_string_append(page, " – |");
         return;
     }
     g_string_append_printf(page, " %.1f", 100 * share(t->covered, t->answered));
-    if (by_flag)
-        g_string_append_printf(page, " (%.1f)", 100 * share(t->told, t->answered));
     g_string_append_printf(page, ", ±%.2g, %.2g |", 100 * t->half, 100 * t->p95);
 }
 
@@ -375,7 +371,7 @@ static void runs_text(GString *page, const struct stratum *strata, const struct 
             continue;
         g_string_append_printf(page, "| %s | %s | %s |", s->sensor->words, load_of(s), shape_names[s->shape]);
         for (int f = 0; f < FIGURE_COUNT; f++)
-            figure_cell(page, &tallies[i].figures[f], judge_by_flag(s, f));
+            figure_cell(page, &tallies[i].figures[f]);
         g_string_append(page, "\n");
     }
     g_string_append(page, "\n");

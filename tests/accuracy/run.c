@@ -190,17 +190,6 @@ static void add_truth(struct nature *n, const struct energy_window *at, struct f
 
 /* --- all of it --------------------------------------------------------------------------------------------------- */
 
-static bool carries(const struct result *r, enum energy_flag flag)
-{
-    g_autoptr(json_t) record = result_json(r);
-    size_t i;
-    json_t *one;
-    json_array_foreach(json_object_get(record, "flags"), i, one)
-        if (g_strcmp0(json_string_value(one), energy_flag_name(flag)) == 0)
-            return true;
-    return false;
-}
-
 void run_trial(const struct trial *trial, enum shape shape, struct run_outcome *ret)
 {
     struct whole w = {0};
@@ -215,7 +204,6 @@ void run_trial(const struct trial *trial, enum shape shape, struct run_outcome *
     account_energy(&source, &run, r);
     for (int f = 0; f < FIGURE_COUNT; f++)
         ret->figures[f].found = result_get(r, metrics[f]);
-    ret->untold = carries(r, ENERGY_FLAG_PHASE_UNTOLD);
     for (int i = 0; i < w.count; i++) {
         add_truth(&w.scenes[i].nature, &run.window, ret->figures);
         nature_clear(&w.scenes[i].nature);

@@ -47,6 +47,5 @@ struct figure_found {
 };
 struct run_outcome {
     struct figure_found figures[FIGURE_COUNT];
-    bool untold; /* the run says that nothing tells of steps (phase_untold) */
 };
 void run_trial(const struct trial *trial, enum shape shape, struct run_outcome *ret);

@@ -291,7 +291,6 @@ static void run_stratum(const struct stratum *s, int64_t n, enum spoil spoil, st
                 continue;
             bool covered = error <= shrink * (q->value - q->low) && -error <= shrink * (q->high - q->value);
             t->covered += covered;
-            t->told += covered || (o.untold && spoil != SPOIL_NO_FLAGS);
             t->bias += error / scale_of(&o, f);
             halves[f * n + t->answered] = (q->high - q->low) / 2 / scale_of(&o, f);
             errors[f * n + t->answered++] = fabs(error) / scale_of(&o, f);

@@ -29,7 +29,6 @@ struct stratum {
 
 struct figure_tally {
     int64_t answered, covered;
-    int64_t told;           /* covered, or the run says that nothing tells of steps */
     double p95, half, bias; /* as a share of the figure; of the tail, of the energy of the work */
 };
 
@@ -126,10 +125,8 @@ bool judge_is_two_sided(const struct stratum *stratum);
 bool judge_together(const struct stratum *strata, const struct tally *tallies, size_t count, size_t first,
                     int64_t *ret_covered, int64_t *ret_n);
 struct band judge_class_band(enum judge_class class);
-/* Of a row of whole runs and one of its figures, and of a row of steps. ret_why: why it is not the usual one, or NULL.
- * judge_by_flag(): figures that a flag may speak for instead of the interval. */
+/* Of a row of whole runs and one of its figures, and of a row of steps. ret_why: why not the usual one, or NULL. */
 struct band judge_figure_band(const struct stratum *stratum, enum figure figure, const char **ret_why);
-bool judge_by_flag(const struct stratum *stratum, enum figure figure);
 struct band judge_steps_band(const struct stratum *stratum);
 
 /* Trials a row that the bands of the method are meant for: fewer widen them. */

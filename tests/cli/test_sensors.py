@@ -82,11 +82,15 @@ def test_the_steady_state_s_joules_are_of_its_own_interval(boards):
 
 @pytest.mark.parametrize("architecture, part", [("hopper", True), ("ada", False)])
 def test_a_sensor_that_sees_a_part_is_told_without_guards_too(boards, architecture, part):
-    seen = board(architecture=architecture, instant={"period_ms": 100, "window_ms": 25 if part else 100})
-    record, _ = boards([seen], {"energy.guard_ms": 0})
+    seen = board(architecture=architecture, instant={"period_ms": 100, "window_ms": 25 if part else 100}, power_limit_w=450)
+    record, _ = boards([seen], {"energy.guard_ms": 0, "sim.load_ms": 800})
     assert metric(record, "energy_j")["method"] == "edge_counter" and "guard_short" in record["flags"]
     assert ("partial_coverage" in record["flags"]) == part, record["flags"]
     assert ("phase_untold" in record["flags"]) == part, record["flags"]  # loading and warm-up stamp no steps
+    loading, seconds = metric(record, "load_energy_j"), metric(record, "load_s")["value"]
+    half_w = (loading["high"] - loading["low"]) / 2 / seconds
+    assert loading["low"] < loading["value"] < loading["high"]
+    assert (half_w > 0.8 * 0.75 * (450 - 200)) == part, loading  # what was not seen lies below the limit
 
 
 NO_LIMIT = [{"call": f"nvmlDeviceGet{name}", "return": "NOT_SUPPORTED"} for name in ("PowerManagementLimit", "EnforcedPowerLimit")]
