@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from typing import Any
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, builds, now_ns, serve, versions
 from vllm_options import Parameters, plain
@@ -55,6 +55,8 @@ RESOLVED = {
     "distributed_executor_backend": "parallel_config.distributed_executor_backend",
     "attention_backend": "attention_config.backend",
 }
+SPECULATION = ("method", "model", "num_speculative_tokens", "prompt_lookup_max", "prompt_lookup_min", "draft_tensor_parallel_size",
+               "quantization", "max_model_len", "parallel_drafting", "rejection_sample_method", "draft_sample_method")
 
 
 def at(thing: Any, path: str) -> Any:
@@ -62,6 +64,21 @@ def at(thing: Any, path: str) -> Any:
     for name in path.split("."):
         thing = getattr(thing, name, None)
     return thing
+
+
+def speculative_method(options: Mapping[str, Any]) -> str | None:
+    """By whichever of its words vLLM takes it; versions differ in which they have."""
+    given = options.get("engine.speculative_config")
+    given = given if isinstance(given, dict) else {}
+    words = [given.get("method"), options.get("engine.spec_method"), given.get("model"), options.get("engine.spec_model")]
+    return next((word for word in words if isinstance(word, str)), None)
+
+
+def speculation(config: Any) -> dict[str, Any] | None:
+    """What came of the guessing of tokens: the engine's own object is full of other configurations."""
+    made = at(config, "speculative_config")
+    told = {name: plain(getattr(made, name, None)) for name in SPECULATION}
+    return {name: value for name, value in told.items() if value is not None} or None
 
 
 # --- the engine's processes
@@ -342,9 +359,7 @@ class VLLM(Adapter):
         unknown = sorted(set(load.decoder) - DECODER)
         if unknown:
             raise Refused("UnknownKey", f"load: decoder: there is no {', '.join(unknown)}", unknown=unknown)
-        speculative = load.options["engine.speculative_config"] or {}
-        method = speculative.get("method", load.options.get("engine.spec_method"))
-        if method == "ngram" and importlib.util.find_spec("numba") is None:
+        if speculative_method(load.options) in ("ngram", "[ngram]") and importlib.util.find_spec("numba") is None:
             raise Refused("LoadFailed", "load: 'engine.speculative_config': vLLM's n-gram method needs the package numba, which "
                           f"{sys.executable} does not have; install it, or take another method")
 
@@ -431,6 +446,7 @@ class VLLM(Adapter):
             used = engine[name]
             if name in RESOLVED and value != "auto" and used is not None and used != plain(value):
                 load.substitute(name, str(plain(value)), str(used), "the engine made this of it")
+        self._resolve_speculation(load, engine, config)
         wanted = DTYPES.get(load.precision or "", engine["dtype"])
         if engine["dtype"] != wanted:
             load.substitute("precision", wanted, engine["dtype"], "the engine made this of it")
@@ -439,6 +455,18 @@ class VLLM(Adapter):
         sampling = {name: plain(value) for name, value in known.given("sampling", load.options).items()}
         return {"usage": load.options["usage"], "precision": load.precision, "random_seed": load.random_seed,
                 "engine": {name: value for name, value in engine.items() if value is not None}, "sampling": sampling}
+
+    @staticmethod
+    def _resolve_speculation(load: Load, engine: dict[str, Any], config: Any) -> None:
+        """vLLM fills the mapping that was given with objects of its own; what it works by is another."""
+        asked, used = load.options.get("engine.speculative_config"), speculation(config)
+        engine["speculative_config"] = used
+        if asked and not used:
+            load.substitute("speculative_config", json.dumps(asked, default=str), "none", "the engine made this of it")
+        tokens = asked.get("num_speculative_tokens") if isinstance(asked, dict) else None
+        made = (used or {}).get("num_speculative_tokens")
+        if tokens is not None and made is not None and tokens != made:
+            load.substitute("num_speculative_tokens", str(tokens), str(made), "the engine made this of it")
 
     def _start(self, load: Load, config: Any, context: Any) -> None:
         from vllm.v1.engine.async_llm import AsyncLLM

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import inspect
@@ -170,5 +171,5 @@ class Parameters:
             part, _, short = name.partition(".")
             ours = name in self.rows and self.rows[name].default is not None
             if part == section and options[name] is not None and (ours or options[name] != parameter.default):
-                values[short] = parameter.value(options[name])
+                values[short] = parameter.value(copy.deepcopy(options[name]))  # vLLM writes into what it is given
         return values

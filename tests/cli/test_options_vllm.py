@@ -254,6 +254,27 @@ def test_variables_that_change_the_work_are_in_the_result(runs):
     assert "TRITON_CACHE_DIR" in environment["variables_not_shown"] and "/nowhere/t" not in json.dumps(environment)
 
 
+@pytest.mark.parametrize("words, fails", [("", None), ("guesses_nothing", "'none' would be used"),
+                                          ("guesses_one", "num_speculative_tokens: '4' was asked for, '1' would be used")])
+def test_what_the_engine_guesses_by_is_in_the_record(runs, words, fails):
+    """Not what was written, into which vLLM puts objects of its own."""
+    fields = {"vllm.engine.speculative_config": {"method": "suffix", "num_speculative_tokens": 4}}
+    done, study = faked(runs, words, fields)
+    if fails:
+        assert done.returncode == 1 and fails in study.error()["message"]
+        return
+    assert done.returncode == 0, done.stderr
+    record = study.result()
+    assert record["engine"]["resolved"]["engine"]["speculative_config"] == {"method": "suffix", "num_speculative_tokens": 4}
+    assert record["config"]["vllm"]["engine"]["speculative_config"] == {"method": "suffix", "num_speculative_tokens": 4}
+
+
+@pytest.mark.parametrize("given", [{"method": "ngram"}, {"model": "[ngram]", "num_speculative_tokens": 2}])
+def test_guesses_from_the_prompt_need_numba(runs, given):
+    done, study = faked(runs, "", {"vllm.engine.speculative_config": given})
+    assert done.returncode == 1 and "needs the package numba" in study.error()["message"]
+
+
 def test_tokens_from_the_cache_are_counted(runs, tmp_path):
     fields = {"vllm.engine.enable_prefix_caching": True, **prompts(tmp_path, "a b c", "d", "a b c")}
     done, study = faked(runs, "", fields)

@@ -56,7 +56,18 @@ def create_engine_config(self, context):
                             get_vocab_size=lambda: 512)
     cache = SimpleNamespace(enable_prefix_caching=self.enable_prefix_caching, kv_cache_memory_bytes=self.kv_cache_memory_bytes,
                             gpu_memory_utilization=self.gpu_memory_utilization)
-    return SimpleNamespace(scheduler_config=scheduler, model_config=model, cache_config=cache)
+    return SimpleNamespace(scheduler_config=scheduler, model_config=model, cache_config=cache, speculative_config=speculation(self))
+
+
+def speculation(args):
+    """What vLLM makes of it; the mapping that it was given has its objects in it then."""
+    given = args.speculative_config
+    if given is None or has("guesses_nothing"):
+        return None
+    tokens = 1 if has("guesses_one") else given.get("num_speculative_tokens", 3)
+    made = SimpleNamespace(method=given.get("method", "draft_model"), num_speculative_tokens=tokens, model=given.get("model"))
+    given["target_model_config"] = made
+    return made
 
 
 AsyncEngineArgs = dataclasses.make_dataclass("AsyncEngineArgs", [(name, kind, default) for name, (kind, default) in fields().items()],
