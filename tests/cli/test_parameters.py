@@ -316,7 +316,10 @@ def test_swap_space_of_vllm(llem):
     assert done.returncode == 2
     assert re.search(r"v\.yaml:\d+:\d+: error: unknown field 'vllm\.engine\.swap_space'", done.stderr)
     assert "it had no effect in the V1 engine" in done.stderr and "cpu_offload_gb" in done.stderr
-    assert "| `vllm.engine.swap_space` | 0.18.0 |" in llem.ok("engine", "reference")
+    page = llem.ok("engine", "reference")
+    assert "| `vllm.engine.swap_space` | 0.18.0 |" in page
+    assert "| `vllm.engine.device` | 0.10.0 |" in page and "| `VLLM_ATTENTION_BACKEND` (environment) | 0.15.0 |" in page
+    assert "| by " not in page  # each is known
 
 
 def test_speculative_model_of_vllm(llem):
