@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define LATE_S 0.05 /* ticks that come late do not make a gap */
+#define LATE_S 0.05 /* choice: five steps of the sampler; ticks that come late do not make a gap */
 
 double reading_slack(const struct sensor *sensor)
 {
@@ -72,9 +72,12 @@ bool ends_are_read(const struct energy_channel *channel, const struct edges *edg
 
 /* --- plausibility ------------------------------------------------------------------------------------------------ */
 
-#define WILD        30.0 /* times the largest of the others */
-#define BRIEF_S     0.25 /* and two periods: what holds longer was drawn */
-#define ASIDE_SHARE 20   /* one run in so many may be a bad reading, and one always */
+/* Choices, where no device states a limit: WILD times the largest of the other readings was not drawn, for less lies
+ * between idle and limit of most boards; what holds for BRIEF_S, and two periods, was; one run in ASIDE_SHARE may be a
+ * bad reading, and one always; of fewer than RUNS_MIN none can be told. */
+#define WILD        30.0
+#define BRIEF_S     0.25
+#define ASIDE_SHARE 20
 #define RUNS_MIN    4
 
 static int falling(const void *a, const void *b)

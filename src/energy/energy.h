@@ -92,7 +92,8 @@ const char *energy_method_name(enum energy_method method);
 
 /* --- what is known about a sensor beforehand --------------------------------------------------------------------- */
 
-/* Fewer steps of power down than this leave a lag unknown. */
+/* Choice: fewer steps of power down than this leave a lag unknown, for a single one may have come right after a
+ * refresh. */
 #define ENERGY_LAG_STEPS 2
 
 /* One channel of one board: what the room meter says of it, what was seen of it. */
@@ -152,12 +153,13 @@ struct energy_guard_plan {
     int64_t limit_ns;        /* longest post guard: extension stops here */
 };
 
-#define ENERGY_GUARD_HOLD_NS    (1 * NS_PER_S)
-#define ENERGY_GUARD_LIMIT_NS   (10 * NS_PER_S)
+#define ENERGY_GUARD_HOLD_NS    (1 * NS_PER_S)  /* choice: five blocks of 200 ms, over which idle power forgets */
+#define ENERGY_GUARD_LIMIT_NS   (10 * NS_PER_S) /* choice: boards that were recorded cool with 0.7 to 2.8 s */
 /* Of a sensor whose lag nobody measured. Yang et al., SC'24 (arXiv 2312.02741): delays of 24 to 97 ms on nine of ten
  * H100 boards and 311 ms on the tenth, behind which readings take up to 120 ms more to rise. */
 #define ENERGY_DELAY_HI_NS      (400 * NS_PER_MS)
-#define ENERGY_AVERAGE_DELAY_NS (1500 * NS_PER_MS) /* added where a channel follows the 1-s average */
+/* Added where a channel follows the 1-s average: recorded ones are 1.02 to 1.08 s long, and readings come later. */
+#define ENERGY_AVERAGE_DELAY_NS (1500 * NS_PER_MS)
 
 /* The longest plan over the channels given (points are not looked at). */
 struct energy_guard_plan energy_plan_guard(const struct energy_channel *channels, size_t n);

@@ -6,12 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-#define RESOLUTION 0.01
+#define RESOLUTION 0.01 /* choice, where nobody asks for another */
 #define DISAGREE   0.01 /* counter against integrated power: below 1 % on good boards (arXiv 2603.26435) */
-#define CLEAR2     4.0  /* over N: a miss (squared) that random phases seldom reach */
-#define STILL_WORK 0.8 /* of the power of the work above idle, right after it */
-#define WORK_SHARE 0.1 /* of the idle level, that the work must stand out by for this to be told */
-#define GAP_SHARE  0.02 /* of the window between repeats */
+#define CLEAR2     4.0  /* over N: a miss (squared) that random phases reach in e⁻⁴ of the cases (Rayleigh) */
+#define STILL_WORK 0.8  /* choice: of the work's power above idle, right after it; recorded boards fall below 0.2 */
+#define WORK_SHARE 0.1  /* choice: of the idle level, that the work must stand out by for this to be told */
+#define GAP_SHARE  0.02 /* choice: of the window between repeats; less of it is within the interval of most sensors */
 
 struct pair {
     const struct energy_channel *channel;

@@ -8,9 +8,9 @@
 
 #include <math.h>
 
-#define UNLIKE_SHARE 0.05 /* of the higher one: where average and instant differ by more, a slope can take sides */
-#define UNLIKE_MIN   10   /* intervals that take sides; a step of power gives ten of 100 ms */
-#define SURE         4    /* the mean square distance to the instant power is so much larger */
+#define UNLIKE_SHARE 0.05 /* choice: of the higher one; more than two readings of one board differ by at rest */
+#define UNLIKE_MIN   10   /* intervals that take sides: a step of power gives ten of 100 ms before an average has it */
+#define SURE         4    /* choice: so much larger is the mean square distance to the instant power */
 
 /* The value of a power channel that held at a time; NaN before the first and at failed readings. */
 static double reading_at(const struct energy_channel *power, int64_t t_ns, size_t *at)

@@ -7,10 +7,12 @@
 
 #include <math.h>
 
-#define CHANGE_MIN 0.005 /* a change below 0.5 % of the level is none, however quiet the guard */
-#define NEAR_S     0.2   /* length of the near block, at least one increment */
-#define NEAREST_S  0.5   /* length of the stretch whose mean is the level next to the work, at least one period */
-#define FAR_S      1.0   /* of the far block, at most 40 % of the guard */
+/* Choices but for NEAREST_S. A change below CHANGE_MIN of the level is none, however quiet the guard; near blocks of
+ * two refreshes of 100 ms tell a decay from noise, of at least one increment; far ones are as long as the hold. */
+#define CHANGE_MIN 0.005
+#define NEAR_S     0.2
+#define NEAREST_S  0.5 /* level next to the work, a period at least: on recorded boards within 0.16 % at 1 s */
+#define FAR_S      1.0 /* at most 40 % of the guard */
 
 static double mean_power(const struct edges *e, size_t from, size_t to)
 {
@@ -106,8 +108,8 @@ static void near_and_far(const struct edges *e, const struct sensor *sensor, siz
     level->far = mean_power(e, far_from, to);
 }
 
-#define RATIO_MAX 3.0  /* an exponential that fast would have been over before the guard: it was a step */
-#define DECAY_MIN 0.05 /* left of the excess one near length on: faster decays cannot be told from noise */
+#define RATIO_MAX 3.0  /* choice: an exponential that fast would have been over before the guard: it was a step */
+#define DECAY_MIN 0.05 /* choice: left of the excess one near length on: faster decays cannot be told from noise */
 
 double level_extrapolate(const struct level *level, double lever, double start, double *ret_half)
 {
@@ -139,7 +141,8 @@ static void nearest(const struct edges *e, const struct sensor *sensor, size_t f
     level->blocks = (e->at[b].t - e->at[a].t + sensor->average) / level->block_s;
 }
 
-/* Scatter is that of the hold next to the work: guards that were prolonged hold more than one level. */
+/* Scatter is that of the hold next to the work (ENERGY_GUARD_HOLD_NS): guards that were prolonged hold more than one
+ * level. */
 #define HOLD_S 1.0
 
 static void scatter(const struct edges *e, const struct sensor *sensor, size_t from, size_t to, enum level_side side,

@@ -64,9 +64,11 @@ struct sensor sensor_seen(const struct energy_channel *channel, const struct edg
 
 /* --- guard.c: levels --------------------------------------------------------------------------------------------- */
 
+/* Choice: blocks of a hold of 1 s are then longer than idle power remembers; fewer say nothing of their scatter. */
 #define LEVEL_BLOCKS     5
 #define LEVEL_BLOCKS_MIN 4
-/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of up to 0.2 (0.06 assumed). Their
+/* Idle power is correlated: blocks of some 200 ms have a lag-1 correlation r of up to 0.2 (0.06 assumed:
+ * a memory of 70 ms, of the 50 to 250 ms that recorded boards show). Their
  * variance is then seen too small by 1 − 2r/m, and a mean of m of them varies (1 + r)/(1 − r) times as much as if
  * independent. */
 #define LEVEL_LAG1        0.06

@@ -10,15 +10,16 @@
 
 #include <math.h>
 
-#define QUIET_S     0.5  /* of quiet that a level is taken from */
+#define QUIET_S     0.5  /* choice: of quiet that a level is taken from, as of the level next to the work (guard.c) */
 #define SETTLED_S   0.6  /* after the work: what goes on from there is not the lag of any sensor but an average */
-#define STEP_MIN_W  10.0 /* smaller steps drown in what idle boards do */
-#define SHOWS       0.03 /* of the step: an increment above that shows it */
-#define SWING_LOW   0.5  /* power in the moment of the step against that of the increments behind it */
+#define STEP_MIN_W  10.0 /* choice: smaller steps drown in what idle boards do */
+#define SHOWS       0.03 /* choice: of the step; an increment above that shows it */
+/* Choice: power in the moment of the step against that of the increments behind it; prefill against decode. */
+#define SWING_LOW   0.5
 #define SWING_HIGH  1.6
 #define DELAY_MAX   (1e-9 * (double)ENERGY_DELAY_HI_NS)
-#define EXTENT_MAX  1.5  /* of what is taken for a lag: the rest is what the board draws after its work */
-#define FALLS       0.01 /* of the step: increments that fall by less have stopped falling */
+#define EXTENT_MAX  1.5  /* choice: of what is taken for a lag, a 1-s average and more; the rest is the board's */
+#define FALLS       0.01 /* choice: of the step; increments that fall by less have stopped falling */
 /* Where a reading rises exponentially, with a quarter of T to T, 3.5 % of the step may be left when increments have
  * stopped falling by FALLS of it (they are means over T); REST goes on to half a percent: ln(0.005)/ln(0.035). */
 #define REST        1.58

@@ -3,7 +3,7 @@
 #include "energy/internal.h"
 #include "energy/scopes.h"
 
-#define MIRROR_POINTS 8 /* fewer do not tell */
+#define MIRROR_POINTS 8 /* choice: counters that show the same in so many points, of µJ each, are not two by chance */
 
 static size_t shared_values(const struct energy_channel *a, const struct energy_channel *b)
 {

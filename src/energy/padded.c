@@ -80,6 +80,8 @@ static double successive_variance(const struct readings *r)
     return r->n > 1 ? sum / 2 / (double)(r->n - 1) : 0;
 }
 
+/* Choices: segments resolve an eighth of the reading rate, and eleven of them, overlapping by half, know the density to
+ * a third. */
 #define NYQUIST_SEGMENT  8
 #define NYQUIST_READINGS 48
 
@@ -114,7 +116,7 @@ static double reading_scatter(const struct readings *r)
 /* Readings that glide: a pattern of the load that nearly keeps step with the sensor swings slowly through them, and
  * neighbours hardly differ. A sine of CYCLE·swing/scatter readings a cycle has just such neighbours (√2·π); whole
  * cycles of it cancel, so that its mean is off by the last one at most, and where there is less than one, by all. */
-#define GLIDES 2.0
+#define GLIDES 2.0 /* choice: white noise does so in fewer than 1 of 100 windows */
 #define CYCLE  4.4
 
 static double glide_u(const struct readings *r, double scatter, double swing)
@@ -125,7 +127,7 @@ static double glide_u(const struct readings *r, double scatter, double swing)
 }
 
 /* A reading sees W of T: its sampling error has the variance of readings times the unseen share. Few readings: the
- * scatter is filled up by a third of the step, worth one reading. */
+ * scatter is filled up by a third of the step, worth one reading: choices. */
 #define DUTY_PRIOR_SHARE 0.3
 #define DUTY_PRIOR_N     1.0
 
@@ -192,9 +194,9 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
 #define HIDDEN        8.0
 #define HIDDEN_SHORT  4.0
 #define HIDDEN_S      0.12
-#define LEFT          0.3 /* of the noise, that chance leaves as well */
+#define LEFT          0.3 /* choice: of the noise, which chance leaves in four of ten settled guards */
 #define RISEN         2.0
-#define SLOPE         1.2 /* from the difference of two stretches of 0.2 s to the lever before them */
+#define SLOPE         1.2 /* choice: from the difference of two stretches of 0.2 s to the longer lever before them */
 
 /* Shelves, as a mean over the lever. */
 static double behind_share(const struct sensor *sensor, double lever)
@@ -337,7 +339,8 @@ void padded_estimate(const struct energy_channel *channel, const struct edges *e
 
 /* --- fast counters, read at their own ticks ---------------------------------------------------------------------- */
 
-/* 2T ≤ 0.2 % of the window: then the guards serve only as a cross-check (METHOD: direct difference). */
+/* Choice: 2T ≤ 0.2 % of the window, a tenth of what is aimed at by default; then the guards serve only as a
+ * cross-check. */
 #define DIRECT_SHARE 0.002
 
 /* Of a reading's bracket, in seconds from t0. */

@@ -11,13 +11,14 @@
 
 #include <math.h>
 
-#define PASSES  0.3 /* a harmonic that the sensor's window weakens to less does little harm */
+#define PASSES  0.3 /* choice: a harmonic that the sensor's window weakens to less does a tenth of the harm (squared) */
 #define LOCKED2 4.0 /* square of miss over what shows: beyond it readings show less than half of what they miss */
 #define CHANCE2 7.0 /* over N: random phases reach that in 1 of 1,000 cases (Rayleigh) */
-#define LEAST   5   /* readings below which no lock is told */
-#define NEARLY  0.1
-#define PARTS   4   /* of each mean over W, and over what is not seen */
+#define LEAST   5   /* choice: readings below which no lock is told, two more than a pattern has unknowns */
+#define NEARLY  0.1 /* choice: of T; further apart the trace shows another grid, or half of the refreshes */
+#define PARTS   4   /* choice: of each mean over W, and over what is not seen */
 
+/* Loads alternate over two or four steps (drafts and their check, sets in turn); beyond the third nothing passes. */
 static const double harmonics[] = {0.25, 0.5, 1, 2, 3};
 
 /* Number of the step at t, with the fraction of it that has passed; NaN outside of all steps. */

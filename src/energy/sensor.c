@@ -7,11 +7,11 @@
 
 #define UNKNOWN_PERIOD_S  1.0  /* of a channel that states none and was not watched: the slowest that drivers set */
 #define UNKNOWN_SHARE     0.25 /* of T that is seen, where nobody knows: the least published (Yang et al., SC'24) */
-#define MODELLED_PERIOD_S 1e-5
+#define MODELLED_PERIOD_S 1e-5 /* choice: as good as none */
 #define AVERAGE_S         1.0  /* of a channel that states none: drivers say "averaged over the last second" */
 #define LONG_S            1.0  /* and two periods: only an average's steps take longer to show (lag.c: 1.4 s) */
 #define USUAL_DELAY_S     0.1  /* of a sensor whose lag nobody measured: nine of ten boards are below (SC'24) */
-#define SAME              0.05 /* T and W that differ by less are one: published figures are round ones */
+#define SAME              0.05 /* choice: T and W that differ by less are one, for published figures are round ones */
 
 static bool fast_counter(const struct energy_channel *channel)
 {

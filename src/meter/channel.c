@@ -76,8 +76,8 @@ bool meter_channel_parse(const json_t *tree, struct meter_channel *ret, GError *
     return true;
 }
 
-/* A counter adds at once what it collected over its refresh period, and may come late by some; the slowest known
- * refresh once a second. */
+/* A counter adds at once what it collected over its refresh period, and may come late by some: a choice, three of them.
+ * The slowest known refresh once a second (registry of NVIDIA's driver). */
 #define JUMP_PERIODS     3
 #define JUMP_UNKNOWN_S   1.0
 

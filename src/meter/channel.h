@@ -97,7 +97,7 @@ static inline bool meter_scope_of_boards(const struct meter_scope *scope)
            scope->device == METER_DEVICE_INSTANCE;
 }
 
-#define METER_PLAUSIBLE_SHARE 1.5 /* short excursions above a power limit are real */
+#define METER_PLAUSIBLE_SHARE 1.5 /* choice: short excursions above a power limit are real */
 
 struct meter_channel {
     const char *id;     /* "nvml:GPU-…:energy", "rapl:package-0:energy" */

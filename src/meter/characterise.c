@@ -8,12 +8,12 @@
 #include <math.h>
 #include <string.h>
 
-#define POLL_NS      NS_PER_MS
+#define POLL_NS      NS_PER_MS /* choice: a twentieth of the fastest refresh of a board (20 ms, SC'24) */
 #define SCHEMA       "llem-characterisation/1"
-#define LASTS_NS     (INT64_C(30) * 24 * 3600 * NS_PER_S) /* drivers, firmware and boards change */
-#define MIN_CHANGES  3
-#define ENOUGH_CHANGES 5 /* for a period by the line through them */
-#define MIN_SPAN_NS  (NS_PER_S / 2) /* shorter spans say little about a slope */
+#define LASTS_NS     (INT64_C(30) * 24 * 3600 * NS_PER_S) /* choice: drivers, firmware and boards change */
+#define MIN_CHANGES  3         /* choice: two gaps, which one another confirm */
+#define ENOUGH_CHANGES 5       /* choice: for a period by the line through them */
+#define MIN_SPAN_NS  (NS_PER_S / 2) /* choice: five refreshes of 100 ms; shorter spans say little about a slope */
 
 void watch_init(struct watch *w, const struct meter_channel *channel)
 {

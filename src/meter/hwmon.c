@@ -15,7 +15,7 @@
 
 #define HWMON          "/sys/class/hwmon"
 #define STUCK_CHECK_NS (1200 * NS_PER_MS) /* some chips refresh once a second; it ends when all have moved */
-#define AVERAGE_NS     INT64_C(1000000000)
+#define AVERAGE_NS     INT64_C(1000000000) /* of power1_average where no interval is stated: the kernel's own default */
 
 #define CLASS_CHIP "hwmon"
 static const struct meter_class classes[] = {

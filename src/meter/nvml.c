@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define FIELD_MAX    16
+#define FIELD_MAX    16 /* choice: more than a board is asked for in one call */
 
 /* Of eight boards newer than Kepler six miss an external meter by about 5 % or more, root mean square 6.6 % of which
  * part is the offset (Yang et al., "Part-time Power Measurements", SC'24, arXiv 2312.02741). Offsets found reach -22.6

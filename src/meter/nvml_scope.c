@@ -8,10 +8,10 @@
 
 #include <math.h>
 
-#define POLL_NS  (5 * NS_PER_MS)
-#define WATCH_NS (700 * NS_PER_MS) /* several refreshes of 100 ms, */
+#define POLL_NS  (5 * NS_PER_MS)   /* choice: a twentieth of a refresh */
+#define WATCH_NS (700 * NS_PER_MS) /* choice: several refreshes of 100 ms, */
 #define MOST_NS  (3 * NS_PER_S)    /* or three of whatever it is */
-#define CHANGES  3
+#define CHANGES  3                 /* choice: two gaps */
 #define NEAR     0.1 /* idle, a module draws half as much again as its GPU and more */
 
 static bool read_field(const struct nvml *nvml, nvml_device device, uint32_t id, uint32_t scope, double *ret)

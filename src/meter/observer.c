@@ -3,12 +3,12 @@
 
 #include <math.h>
 
-#define ROUNDS       4
+#define ROUNDS       4     /* choice: the fewest whose scatter tells anything */
 #define T_3          3.182 /* Student's t, 97.5 %, ROUNDS − 1 degrees of freedom */
-#define POLL_NS      (1 * NS_PER_MS)
+#define POLL_NS      (1 * NS_PER_MS)   /* choice: a hundredth of a refresh */
 #define EDGE_WAIT_NS (500 * NS_PER_MS) /* sensors refresh at least that often; a counter that stands still does not */
 #define STEP_NS      (10 * NS_PER_MS)  /* the default of energy.sample_period_ms */
-#define SETTLE_NS    (300 * NS_PER_MS)
+#define SETTLE_NS    (300 * NS_PER_MS) /* delay and rise of the sensors there are (arXiv 2312.02741) */
 
 enum { OFF, ON, STATES };
 

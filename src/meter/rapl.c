@@ -17,8 +17,8 @@
 #define PMU       "/sys/bus/event_source/devices/power"
 #define POWERCAP  "/sys/class/powercap"
 #define TOPOLOGY  "/sys/devices/system/cpu/cpu%d/topology"
-#define REFRESH_NS INT64_C(1000000) /* the hardware updates about every ms */
-#define STUCK_CHECK_NS INT64_C(50000000)
+#define REFRESH_NS INT64_C(1000000) /* the hardware updates about every ms (Intel SDM, vol. 3, power management) */
+#define STUCK_CHECK_NS INT64_C(50000000) /* choice: fifty refreshes */
 /* No socket sold draws more; the largest are specified at 500 W. Bounds plausibility and the time to a second wrap. */
 #define MAX_PACKAGE_W 1000.0
 

@@ -13,8 +13,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+/* Choices. A tenth of the usual refresh of a board places its edges to some ms; what is read at every tenth tick
+ * changes slowly. */
 #define STEP_NS      INT64_C(10000000)
-#define MEDIUM_EVERY 10      /* ticks */
+#define MEDIUM_EVERY 10
 #define DRAIN_NS     INT64_C(100000000)
 #define RING_SECONDS 8       /* how long the writer may be held up before readings are lost */
 #define FIFO_PRIORITY 10     /* over ordinary work, under the kernel's own threads */
@@ -22,7 +24,7 @@
 #define SPIN_NS      INT64_C(3000000) /* of a wait for a tick without a pause: two and more periods of RAPL */
 #define REST_NS      INT64_C(50000)   /* between two readings in a longer one */
 #define ERRAND_NS    INT64_C(5000000000) /* a choice: beyond the time it is given, for a driver that stalls */
-#define BREAK_STEPS  5       /* no reading for so many steps begins a new run */
+#define BREAK_STEPS  5       /* choice: no reading for so many steps begins a new run */
 #define LATE_BINS    (16 * 45) /* 1/16 octave, up to about 9 hours */
 
 struct ticker {

@@ -12,23 +12,25 @@
 #include <string.h>
 
 #define SCHEMA        "llem-selftest/1"
+/* Choices but where a source is named. A batch is half a refresh of 100 ms, or longer where the load is an engine's; a
+ * guard is six refreshes. */
 #define BATCH_NS      (50 * NS_PER_MS)
 #define BATCH_MAX_NS  (200 * NS_PER_MS)
 #define GUARD_NS      (600 * NS_PER_MS)
 #define SETTLE_NS     (300 * NS_PER_MS) /* delay and rise of the sensors there are (arXiv 2312.02741) */
 #define STILL_NS      (1700 * NS_PER_MS) /* idle, and as much load: a 1-s average has forgotten what was before */
 #define PROBE_NS      (2 * STILL_NS)
-#define SEED          42
-#define STEP_NS       (2 * NS_PER_MS)
-#define LACK_LIMIT    0.005 /* of E(16) */
+#define SEED          42 /* of the order of things: any */
+#define STEP_NS       (2 * NS_PER_MS) /* of the sampler: finer than in a run, for short windows */
+#define LACK_LIMIT    0.005 /* of E(16): a quarter of what is aimed at by default */
 #define INTERCEPT_MIN 0.001 /* of E(16): resolution of the method itself */
 #define BURST_MIN_NS  (20 * NS_PER_MS) /* sensors that refresh faster cannot be seen through bursts */
 #define BURST_LEAST   0.3  /* of the period: lengths of bursts and rests, drawn between these */
 #define BURST_MOST    1.7
 #define BURSTS_NS     (12 * NS_PER_S) /* how long they go on, */
-#define BURSTS_FEWEST 24
+#define BURSTS_FEWEST 24 /* of a slow sensor, for windows to be told apart */
 #define BURSTS_LONG   4    /* with so many long ones among them, which show averages */
-#define LONG_NS       (1300 * NS_PER_MS)
+#define LONG_NS       (1300 * NS_PER_MS) /* longer than a 1-s average */
 #define EXPLAINED     0.5  /* of the variance: less says nothing of windows */
 #define SHARE_LEAST   0.85 /* of a period: less of it is a part */
 #define AVERAGE_TIMES 1.7  /* periods, and */
@@ -38,14 +40,14 @@
 #define STEP_SHARE    0.25 /* the positive control: a quarter more work */
 #define T_10          3.169 /* Student's t, 99.5 %, 8 + 4 − 2 degrees of freedom */
 #define OBSERVER_MAX  0.01 /* of the power or energy: what the sampler may cost */
-#define OBSERVER_NS   (1 * NS_PER_S)
+#define OBSERVER_NS   (1 * NS_PER_S) /* of each stretch with and without the sampler: ten refreshes */
 #define SWING_LEAST   0.05 /* of the mean: less says that the load does not reach the sensor */
 
 /* Numbers of batches, in an order that keeps drift apart from k; then the pieces of the other checks. */
 static const unsigned fit_k[] = {4, 16, 1, 8, 2, 12, 3, 6};
 #define FITS G_N_ELEMENTS(fit_k)
 /* Student's t, 99.5 %, FITS − 2 degrees of freedom and A/A's 4 + 4 − 2: ten checks, few false alarms. */
-#define T_6 3.707
+#define T_6 3.707 /* Student's t, 99.5 %, 6 degrees of freedom */
 enum { ADD_A = FITS, ADD_B, ADD_AB, PAIRS, STEPS = PAIRS + 8, WINDOWS = STEPS + 4 };
 
 struct window {

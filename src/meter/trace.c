@@ -259,7 +259,7 @@ static bool add_channel(struct meter_trace *trace, const char *text, GError **er
     return true;
 }
 
-/* Runs of a trace break where the recording shows a gap of a second: its step is not known here. */
+/* Runs of a trace break where the recording shows a gap of a second, a choice: its step is not known here. */
 #define TRACE_BREAK_NS NS_PER_S
 
 static bool absorb_row(struct meter_trace *trace, char *fields[6], GError **error)

@@ -9,12 +9,12 @@
 
 #include <math.h>
 
-#define DELAY_STEP_S 0.0025
+#define DELAY_STEP_S 0.0025 /* choice: an eighth of the fastest refresh that is asked */
 #define DELAY_MAX_S  0.45 /* the longest published, 311 ms, and its rise */
-#define SHARES       40   /* of two periods, in steps of a twentieth of one */
-#define LIKELY       20.0 /* over n: windows that leave so much more than the best are about as good */
-#define FLOOR        0.003 /* of the variance: power in a burst is not constant, whatever the sensor */
-#define VALUES_MIN   30
+#define SHARES       40   /* choice: of two periods, in steps of a twentieth of one */
+#define LIKELY       20.0 /* choice: over n; five times what independent values leave (χ², 95 %: 3.8) */
+#define FLOOR        0.003 /* choice: of the variance: power in a burst is not constant, whatever the sensor */
+#define VALUES_MIN   30   /* choice: fewer are explained by some window whatever the sensor */
 
 /* Longer than two periods: moving averages. */
 static const double long_s[] = {0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0};
