@@ -111,6 +111,7 @@ def test_modelled_sweep(llem, golden):
     assert study.states() == ["ok"] * 4
     record = study.result()
     record["energy"].pop("sources")  # those of this machine
+    record["energy"].pop("recommended_repeats", None)  # where a busy machine widened the interval
     compare(golden, "modelled_sweep", record, without=())
     assert len({r["identity"]["config_hash"] for r in map(study.result, range(4))}) == 2
 
