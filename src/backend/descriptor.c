@@ -213,9 +213,11 @@ static bool check_json(const char *file, const char *text, size_t length, struct
     g_autoptr(json_t) tree = json_loadb(text, length, JSON_DECODE_ANY, &found);
     if (tree)
         return true;
-    struct diag_span at = {.source = file, .line = MAX(found.line, 1), .column = MAX(found.column, 1)};
+    struct json_fault fault = json_fault_of(text, length, &found);
+    g_autofree char *words = fault.words;
+    struct diag_span at = {.source = file, .line = fault.line, .column = fault.column};
     diag_source(diag, file, text, length);
-    diag_add(diag, DIAG_ERROR, &at, "not JSON: %s", found.text);
+    diag_add(diag, DIAG_ERROR, &at, "%s", words);
     return false;
 }
 

@@ -119,7 +119,7 @@ static bool fits_here(const struct making *m, GError **error)
 {
     static const char asks[] = "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())";
     const char *python = fetch_python_name();
-    g_autofree char *said = fetch_ask((const char *const[]){python, "-c", asks, NULL}, LLEM_ERROR_MISSING,
+    g_autofree char *said = fetch_ask((const char *const[]){python, FETCH_ALONE, "-c", asks, NULL}, LLEM_ERROR_MISSING,
                                       "no Python (name one in LLEM_PYTHON)", error);
     if (!said)
         return false;
@@ -151,7 +151,7 @@ static bool can_be_had(const struct making *m, const char *python, GError **erro
         if (!version)
             continue;
         g_autofree char *name = g_strndup(*line, (size_t)(version - *line));
-        const char *const argv[] = {python, "-m", "pip", "index", "versions", "--pre", "--no-input",
+        const char *const argv[] = {python, FETCH_ALONE, "-m", "pip", "index", "versions", "--pre", "--no-input",
                                     "--disable-pip-version-check", "--no-cache-dir", "--retries", "1",
                                     "--timeout", "8", name, NULL};
         g_autofree char *found = fetch_ask(argv, LLEM_ERROR_MISSING, what, error);
@@ -165,8 +165,9 @@ static bool can_be_had(const struct making *m, const char *python, GError **erro
 /* What cannot be had as pinned ends it before anything is installed; the rarest package is the first of a list. */
 static bool install(const struct making *m, const char *python, GError **error)
 {
-    const char *const argv[] = {python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
-                                "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
+    const char *const argv[] = {python, FETCH_ALONE, "-m", "pip", "install", "--quiet",
+                                "--disable-pip-version-check", "--no-input", "--no-deps",
+                                "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r",
                                 m->lock->path, NULL};
     g_autofree char *what = cannot_be_had(m);
     return fetch_run(argv, LLEM_ERROR_MISSING, what, error);
@@ -177,7 +178,8 @@ static bool fill(const struct making *m, GError **error)
 {
     g_autofree char *python = g_build_filename(m->folder, "bin", "python", NULL);
     g_autofree char *mark = g_build_filename(m->folder, MARK, NULL);
-    if (!fetch_run((const char *const[]){fetch_python_name(), "-m", "venv", m->folder, NULL}, LLEM_ERROR_MISSING,
+    const char *const make[] = {fetch_python_name(), FETCH_ALONE, "-m", "venv", m->folder, NULL};
+    if (!fetch_run(make, LLEM_ERROR_MISSING,
                    "no environment can be made (Debian and Ubuntu: apt-get install python3-venv)", error))
         return false;
     if (!can_be_had(m, python, error))

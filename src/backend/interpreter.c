@@ -31,8 +31,11 @@ static const char *last_line(char *text)
     return newline ? newline + 1 : text;
 }
 
+/* Before anything else is imported: a module of the folder llem is called in is none of the adapter's. */
+#define NOT_HERE "import sys; del sys.path[0]; "
+
 /* Prints its version, and those of the modules named that it does not find; none is imported, which takes seconds. */
-static const char looks[] = "import sys; from importlib.util import find_spec; print('.'.join(map(str, sys.version_info[:3])), "
+static const char looks[] = NOT_HERE "from importlib.util import find_spec; print('.'.join(map(str, sys.version_info[:3])), "
                             "*[m for m in sys.argv[1].replace(',', ' ').split() if not find_spec(m)])";
 
 /* What it prints, in words: its version, then each module that it lacks; NULL with the last line of what it said. */
@@ -72,10 +75,10 @@ bool python_fits(const struct backend *b, const char *python, GError **error)
 
 /* Its search path, and where the modules named are found; none is imported but what stands above one. */
 static const char places[] =
-    "import sys, os; from importlib.util import find_spec\n"
+    NOT_HERE "import os; from importlib.util import find_spec\n"
     "specs = [find_spec(m.split('.')[0]) for m in sys.argv[1].replace(',', ' ').split()]\n"
     "folders = [f for s in specs if s for f in (s.submodule_search_locations or [os.path.dirname(s.origin or '')])]\n"
-    "print(*[os.path.abspath(p) for p in [*sys.path[1:], *folders] if p], sep='\\n')";
+    "print(*[os.path.abspath(p) for p in [*sys.path, *folders] if p], sep='\\n')";
 
 static char *ask_places(const struct backend *b, const char *python)
 {

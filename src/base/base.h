@@ -25,6 +25,7 @@
  *   limits.h    every bound on input from outside, by name
  *   timebase.h  whether two processes have one monotonic clock
  *   variables.h environment variables whose names tell of secrets
+ *   json_fault.h what is wrong with a JSON text, and where
  *   visible.h   text of others on a terminal
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
@@ -44,6 +45,7 @@
 #include "base/install.h"
 #include "base/interrupt.h"
 #include "base/json.h"
+#include "base/json_fault.h"
 #include "base/line.h"
 #include "base/limits.h"
 #include "base/members.h"

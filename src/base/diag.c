@@ -11,6 +11,7 @@ struct source {
     char *name;
     char *text;
     size_t length;
+    struct diag_span last; /* the end of its last line with something in it; line 0: it has none */
 };
 
 struct entry {
@@ -78,6 +79,37 @@ static const struct source *find_source(const struct diag *diag, const char *nam
     return NULL;
 }
 
+static bool is_line_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+static struct diag_span last_of(const struct source *source)
+{
+    size_t end = source->length, start = 0;
+    int last = 1;
+    while (end > 0 && is_line_end(source->text[end - 1]))
+        end--;
+    for (size_t i = 0; i < end; i++) {
+        bool crlf = source->text[i] == '\r' && source->text[i + 1] == '\n';
+        if (!is_line_end(source->text[i]) || crlf)
+            continue;
+        last++;
+        start = i + 1;
+    }
+    if (end == 0)
+        return (struct diag_span){0};
+    g_autofree char *valid = g_utf8_make_valid(source->text + start, (gssize)(end - start));
+    return (struct diag_span){.line = last, .column = (int)g_utf8_strlen(valid, -1) + 1};
+}
+
+/* What breaks off is noticed behind the last line; it is shown at the end of the last one with something in it. */
+static void pull_back(const struct source *source, struct diag_span *at)
+{
+    if (source->last.line > 0 && at->line > source->last.line)
+        *at = (struct diag_span){.source = at->source, .line = source->last.line, .column = source->last.column};
+}
+
 static const struct source *add_source(struct diag *diag, const char *name, const char *text, size_t length,
                                        unsigned *ret_rank)
 {
@@ -88,6 +120,7 @@ static const struct source *add_source(struct diag *diag, const char *name, cons
     source->name = g_strdup(name);
     source->text = g_strndup(text, length);
     source->length = length;
+    source->last = last_of(source);
     g_ptr_array_add(diag->sources, source);
     return source;
 }
@@ -108,31 +141,6 @@ static struct diag_span keep_span(struct diag *diag, const struct diag_span *spa
         kept.source = add_source(diag, span->source, "", 0, ret_rank)->name;
     }
     return kept;
-}
-
-static bool is_line_end(char c)
-{
-    return c == '\n' || c == '\r';
-}
-
-/* What breaks off is noticed behind the last line; it is shown at the end of the last one with something in it. */
-static void pull_back(const struct source *source, struct diag_span *at)
-{
-    size_t end = source->length, start = 0;
-    int last = 1;
-    while (end > 0 && is_line_end(source->text[end - 1]))
-        end--;
-    for (size_t i = 0; i < end; i++) {
-        bool crlf = source->text[i] == '\r' && source->text[i + 1] == '\n';
-        if (!is_line_end(source->text[i]) || crlf)
-            continue;
-        last++;
-        start = i + 1;
-    }
-    if (end == 0 || at->line <= last)
-        return;
-    int column = (int)g_utf8_strlen(source->text + start, (gssize)(end - start)) + 1;
-    *at = (struct diag_span){.source = at->source, .line = last, .column = column};
 }
 
 void diag_add(struct diag *diag, enum diag_severity severity, const struct diag_span *span, const char *format, ...)

@@ -43,6 +43,11 @@ bool file_is_readable_kind(const char *path, GError **error)
     return true;
 }
 
+static void too_large(const char *path, size_t max_bytes, GError **error)
+{
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s is larger than the limit of %zu bytes", path, max_bytes);
+}
+
 char *file_read(const char *path, size_t max_bytes, size_t *ret_length, GError **error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -50,11 +55,16 @@ char *file_read(const char *path, size_t max_bytes, size_t *ret_length, GError *
         file_error(error, "cannot open", path);
         return NULL;
     }
-    struct stat st;
+    struct stat st = {0};
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
         close(fd);
         errno = EISDIR;
         file_error(error, "cannot read", path);
+        return NULL;
+    }
+    if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > max_bytes) { /* nothing of it is read */
+        close(fd);
+        too_large(path, max_bytes, error);
         return NULL;
     }
     g_autoptr(GByteArray) bytes = g_byte_array_new();
@@ -70,8 +80,7 @@ char *file_read(const char *path, size_t max_bytes, size_t *ret_length, GError *
         }
         if (bytes->len + (size_t)n > max_bytes) {
             close(fd);
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s is larger than the limit of %zu bytes",
-                        path, max_bytes);
+            too_large(path, max_bytes, error);
             return NULL;
         }
         g_byte_array_append(bytes, chunk, (guint)n);

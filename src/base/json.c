@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_fault.h"
 #include "base/limits.h"
 
 #include <float.h>
@@ -136,8 +137,9 @@ json_t *jsonx_parse(const char *text, gssize length, const char *name, GError **
     size_t size = length < 0 ? strlen(text) : (size_t)length;
     json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
     if (!value) {
-        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s:%d:%d: %s", name, where.line, where.column,
-                    where.text);
+        struct json_fault fault = json_fault_of(text, size, &where);
+        g_autofree char *words = fault.words;
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s:%d:%d: %s", name, fault.line, fault.column, words);
         return NULL;
     }
     if (!depth_within(value, LIMIT_DOC_DEPTH)) {

@@ -165,6 +165,10 @@ void layers_unknown(const struct config_table *table, struct diag *diag, const s
 {
     if (refuse_runner(table, diag, at, path))
         return;
+    if (diag_errors(diag) > 2 * LIMIT_DIAGNOSTICS) { /* more than are shown: another kind of file, most likely */
+        diag_add(diag, DIAG_ERROR, at, "unknown field '%s'", path);
+        return;
+    }
     const struct backend *engine = table_section_engine(table, path);
     g_autofree char *retired = retired_name_message(table, path);
     if (retired_is_section(path))

@@ -216,7 +216,9 @@ static json_t *next_line(struct engine *engine, const struct call *call, GError 
                 return message;
             json_decref(message);
             g_autofree char *quoted = quote(line, length);
-            wire_broken(engine, call->type, error, "a line that is no JSON object: %s", quoted);
+            const char *why = detail ? detail->message + strlen("its line:1:") : NULL;
+            wire_broken(engine, call->type, error, "a line that is no JSON object%s%s%s: %s", why ? " (column " : "",
+                        why ? why : "", why ? ")" : "", quoted);
             return NULL;
         }
         enum woken woken = last_chance ? WOKEN_SOCKET : wait_socket(engine, call, POLLIN, error);

@@ -76,10 +76,12 @@ const char *fetch_python_name(void)
 char *fetch_python(const char *work, GError **error)
 {
     const char *python = fetch_python_name();
-    if (fetch_run((const char *const[]){python, "-m", "pip", "--version", NULL}, LLEM_ERROR_MISSING, "pip", NULL))
+    const char *const asks[] = {python, FETCH_ALONE, "-m", "pip", "--version", NULL};
+    if (fetch_run(asks, LLEM_ERROR_MISSING, "pip", NULL))
         return g_strdup(python);
     g_autofree char *venv = g_build_filename(work, "venv", NULL);
-    if (fetch_run((const char *const[]){python, "-m", "venv", venv, NULL}, LLEM_ERROR_MISSING,
+    const char *const make[] = {python, FETCH_ALONE, "-m", "venv", venv, NULL};
+    if (fetch_run(make, LLEM_ERROR_MISSING,
                   "no Python with pip (Debian and Ubuntu: apt-get install python3-pip, or name one in LLEM_PYTHON)",
                   error))
         return g_build_filename(venv, "bin", "python", NULL);

@@ -25,6 +25,8 @@ bool fetch_run(const char *const *argv, enum llem_error_code code, const char *w
 /* The same; what it printed (the last 16 KiB), or NULL. New string. */
 char *fetch_ask(const char *const *argv, enum llem_error_code code, const char *what, GError **error);
 
+/* The option by which a Python runs nothing of the folder it is called in, nor of the user's packages. */
+#define FETCH_ALONE "-I"
 /* $LLEM_PYTHON, else python3. Borrowed. */
 const char *fetch_python_name(void);
 /* A Python with pip: that one, else a fresh environment of it in the folder `work`. New string. */

@@ -180,7 +180,8 @@ static void probe_model(const struct preflight_question *q, struct preflight_fin
         preflight_find(ret, PREFLIGHT_OK, NULL, "%s", model->path ? model->path : "the engine makes its own");
         return;
     }
-    bool skips = !backend || backend_model(backend)->takes != BACKEND_TAKES_GGUF ||
+    bool torn = g_error_matches(model->error, LLEM_ERROR, LLEM_ERROR_DATA); /* no engine makes a model of it */
+    bool skips = !backend || (backend_model(backend)->takes != BACKEND_TAKES_GGUF && !torn) ||
                  g_error_matches(model->error, LLEM_ERROR, LLEM_ERROR_MISSING);
     const char *message = model->error->message;
     preflight_find(ret, skips ? PREFLIGHT_LACKS : PREFLIGHT_REFUSES, place_of_message(q->config, message), "%s",

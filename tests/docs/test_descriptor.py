@@ -24,6 +24,13 @@ def test_every_rule_names_where_it_was_found_out(path):
     assert rules and not [rule for rule in rules if not rule.get("source")]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "engines").glob("*/engine.json")), ids=lambda path: path.parent.name)
+def test_every_retired_name_has_its_version(path):
+    tree = json.loads(path.read_text())
+    rows = [*tree.get("retired", []), *tree.get("unheeded_env", [])]
+    assert not [row for row in rows if not row.get("since")]
+
+
 def test_the_example_is_an_engine(llem, tmp_path):
     example = json.loads(re.search(r"^```jsonc\n(.*?)^```", PAGE, re.M | re.S).group(1))
     (tmp_path / example["name"]).mkdir()

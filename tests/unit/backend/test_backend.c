@@ -234,8 +234,8 @@ static void test_any_json(void)
 static const struct {
     const char *name, *text, *said; /* a line of what is said */
 } refused[] = {
-    {"no-json", "{\"format\": 1,}", "engine.json:1:14: error: not JSON: string or '}' expected near '}'"},
-    {"yaml", "format: 1\n", "engine.json:1:6: error: not JSON: invalid token near 'format'"},
+    {"no-json", "{\"format\": 1,}", "engine.json:1:14: error: a comma stands before the closing }"},
+    {"yaml", "format: 1\n", "engine.json:1:1: error: a text stands in double quotes, and a word is true, false or null"},
     {"a-list", "[1]", "engine.json:1:1: error: the descriptor: expected a mapping, found a list of 1"},
     {"twice", "{\"format\": 1,\n \"format\": 1}", "engine.json:2:2: error: the key 'format' is given twice"},
     {"missing", "{\"format\": 1}", "engine.json:1:1: error: the descriptor: 'name' is missing"},
