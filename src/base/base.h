@@ -26,6 +26,7 @@
  *   timebase.h  whether two processes have one monotonic clock
  *   variables.h environment variables whose names tell of secrets
  *   json_fault.h what is wrong with a JSON text, and where
+ *   file_lock.h locks of files, held and refused told apart
  *   visible.h   text of others on a terminal
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
@@ -42,6 +43,7 @@
 #include "base/doc.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/install.h"
 #include "base/interrupt.h"
 #include "base/json.h"

@@ -105,16 +105,6 @@ bool file_sync_dir(const char *path, GError **error)
     return rc == 0 || saved == EINVAL || file_error(error, "cannot sync", path);
 }
 
-bool file_is_locked(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return false;
-    bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return locked;
-}
-
 static bool write_all(int fd, const char *data, size_t length)
 {
     while (length > 0) {

@@ -24,7 +24,5 @@ char *file_sha256(const char *path, GError **error);
 bool file_remove_tree(const char *path, GError **error);
 /* Fsyncs a folder, so that a rename in it survives a power cut. */
 bool file_sync_dir(const char *path, GError **error);
-/* True if somebody holds a lock (flock) on the file now; false where it is not there, or a link. */
-bool file_is_locked(const char *path);
 /* Sets an LLEM_ERROR_IO "WHAT PATH: strerror" from errno. Always returns false, for "return file_error(…)". */
 bool file_error(GError **error, const char *what, const char *path);

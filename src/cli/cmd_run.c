@@ -151,8 +151,10 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     if (ready != CLI_OK)
         return ready;
     g_autoptr(owned_store) store = store_create(results, file, plan, &error);
-    if (!store)
-        return cli_fail(error);
+    if (!store) {
+        int code = cli_fail(error), signal_number = interrupt_take(interrupt_fd);
+        return signal_number ? CLI_SIGNAL + signal_number : code;
+    }
     struct study_job job = {.store = store,
                             .dispatch = dispatch,
                             .interrupt_fd = interrupt_fd,

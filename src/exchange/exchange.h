@@ -90,6 +90,8 @@ enum exchange_flags {
     X(STRING, model_path, "context.model_path", EXCHANGE_PATH, "study", "file or folder of the model; none: the engine's own") \
     X(BOOL, concurrent_study, "context.concurrent_study", EXCHANGE_OPTIONAL, "study",                                  \
       "another study of this user was at work on the machine")                                                         \
+    X(STRING, unprotected, "context.unprotected", EXCHANGE_OPTIONAL, "study",                                          \
+      "why a second llem could have written into the study: its file system has no locks")                             \
     EXCHANGE_MORE_MEMBERS(X)
 
 /* Prompts, each with its line in the data set. */

@@ -7,12 +7,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
+
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LAST_BYTES (16 << 10) /* of what a program says */
 #define LAST_LINES 6          /* of these, in an error message */
+#define WAIT_US 200000
 
 void fetch_tell(const struct fetch_voice *voice, const char *format, ...)
 {
@@ -99,17 +100,19 @@ static int lock_folder(const char *dir, const char *what, const struct fetch_voi
         file_error(error, "cannot open", lock);
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    enum file_lock state = file_lock_try(fd, false);
+    if (state == FILE_LOCK_REFUSED)
+        fetch_tell(voice, "not protected against a second pull of %s: %s has no locks (%s)", what, dir,
+                   g_strerror(errno));
+    if (state == FILE_LOCK_HELD)
+        fetch_tell(voice, "another pull of %s is running; waiting for it", what);
+    for (; state == FILE_LOCK_HELD; state = file_lock_try(fd, false))
+        g_usleep(WAIT_US);
+    if (state != FILE_LOCK_INTERRUPTED)
         return fd;
-    fetch_tell(voice, "another pull of %s is running; waiting for it", what);
-    while (flock(fd, LOCK_EX) != 0) {
-        if (errno == EINTR)
-            continue;
-        file_error(error, "cannot lock", lock);
-        close(fd);
-        return -1;
-    }
-    return fd;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted while %s was to be locked", lock);
+    close(fd);
+    return -1;
 }
 
 bool fetch_apart(const char *dir, const char *what, const struct fetch_voice *voice,

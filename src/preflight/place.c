@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -283,7 +282,7 @@ static int lock_folder(const char *folder)
 {
     struct stat st;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == getuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == getuid() && file_lock_try(fd, false) == FILE_LOCK_TAKEN)
         return fd;
     if (fd >= 0)
         close(fd);

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -175,7 +174,7 @@ static bool take_lock(struct docker_run *run, GError **error)
     run->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (run->lock_fd < 0)
         return file_error(error, "cannot create", path);
-    if (flock(run->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    if (file_lock_try(run->lock_fd, false) != FILE_LOCK_TAKEN)
         close_fd(&run->lock_fd);
     return true;
 }

@@ -46,6 +46,8 @@ json_t *store_cell_parts(const struct store *store, size_t cell, GError **error)
 struct journal *journal_open(const char *path, GError **error);
 /* Adds version and checksum. One write, one sync, whatever the size of the study. Takes over the reference. */
 bool journal_append(struct journal *journal, json_t *line, GError **error);
+/* Why a second llem could open it as well: the file system has no locks. NULL: it is locked. */
+const char *journal_unprotected(const struct journal *journal);
 void journal_close(struct journal *journal);
 /* Hands over each line that is whole and right; one that is not, or that is refused, is said in doubts (char *). A
  * journal that is not there has no lines. */

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,7 +19,8 @@
 struct journal {
     int fd;
     char *path;
-    off_t length; /* of the whole lines */
+    char *refused; /* why it is not locked, or NULL */
+    off_t length;  /* of the whole lines */
 };
 
 /* The checksum of a text. */
@@ -41,14 +41,18 @@ static off_t end_of_lines(int fd, off_t length)
     return length;
 }
 
-static bool take_lock(int fd, const char *path, GError **error)
+/* *ret_refused: why the file system has no locks, or NULL. A new string. */
+static bool take_lock(int fd, const char *path, char **ret_refused, GError **error)
 {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-        return true; /* a file system without locks: a reader will take a study at work for one that was killed */
     g_autofree char *folder = g_path_get_dirname(path);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED, "another llem is at work in %s; wait for it, or stop it first",
-                folder);
-    return false;
+    enum file_lock lock = file_lock_try(fd, false);
+    *ret_refused = lock == FILE_LOCK_REFUSED ? g_strdup(g_strerror(errno)) : NULL;
+    if (lock == FILE_LOCK_HELD)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED,
+                    "another llem is at work in %s; wait for it, or stop it first", folder);
+    else if (lock == FILE_LOCK_INTERRUPTED)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted while %s was to be locked", path);
+    return lock == FILE_LOCK_TAKEN || lock == FILE_LOCK_REFUSED;
 }
 
 struct journal *journal_open(const char *path, GError **error)
@@ -59,11 +63,13 @@ struct journal *journal_open(const char *path, GError **error)
         file_error(error, "cannot open", path);
         return NULL;
     }
-    if (!take_lock(fd, path, error)) {
+    g_autofree char *refused = NULL;
+    if (!take_lock(fd, path, &refused, error)) {
         close(fd);
         return NULL;
     }
     struct journal *journal = g_new0(struct journal, 1);
+    journal->refused = g_steal_pointer(&refused);
     journal->fd = fd;
     journal->path = g_strdup(path);
     journal->length = fstat(fd, &st) == 0 ? end_of_lines(fd, st.st_size) : 0;
@@ -108,8 +114,14 @@ void journal_close(struct journal *journal)
     if (!journal)
         return;
     close(journal->fd);
+    g_free(journal->refused);
     g_free(journal->path);
     g_free(journal);
+}
+
+const char *journal_unprotected(const struct journal *journal)
+{
+    return journal->refused;
 }
 
 /* --- Reading -------------------------------------------------------------------------------------------------------- */

@@ -147,7 +147,12 @@ static bool complete_run(const struct store *store, struct store_run *run, const
 bool store_recover(struct store *store, GError **error)
 {
     g_autofree char *path = g_build_filename(store->folder, "journal.jsonl", NULL);
-    store->at_work = !store->journal && file_is_locked(path); /* before it is read: an end in between is read */
+    bool told = true;
+    store->at_work = !store->journal && file_is_locked(path, &told); /* before it is read: an end in between is read */
+    if (!told)
+        g_ptr_array_add(store->doubts, g_strdup_printf("whether another llem is at work in %s cannot be told (%s): what is "
+                                                       "called lost here may be running", store->folder,
+                                                       g_strerror(errno)));
     if (!journal_read(path, apply_line, store, store->doubts, error))
         return false;
     if (store->at_work)

@@ -51,6 +51,9 @@ struct store *store_open(const char *folder, enum store_access access, GError **
     if (!store_head_read(store, error) || !store_cells_read(store, error) ||
         (access == STORE_WRITE && !open_journal(store, error)) || !store_recover(store, error))
         return NULL;
+    if (store_unprotected(store))
+        g_ptr_array_add(store->doubts, g_strdup_printf("not protected against a second llem in %s: its file system has no "
+                                                       "locks (%s)", folder, store_unprotected(store)));
     g_ptr_array_add(store->doubts, NULL);
     return g_steal_pointer(&store);
 }
@@ -158,6 +161,11 @@ int64_t store_gap_ns(const struct store *store, size_t run)
 bool store_is_at_work(const struct store *store)
 {
     return store->at_work;
+}
+
+const char *store_unprotected(const struct store *store)
+{
+    return store->journal ? journal_unprotected(store->journal) : NULL;
 }
 
 const char *const *store_doubts(const struct store *store)

@@ -100,7 +100,9 @@ json_t *store_describe(const struct store *store);
 int64_t store_gap_ns(const struct store *store, size_t run);
 /* True if another llem works on it (a store open for reading). */
 bool store_is_at_work(const struct store *store);
-/* What of the journal could not be heeded, one sentence each; NULL-terminated. */
+/* Why a second llem could write into it, too (a store open for writing); NULL: it is locked. */
+const char *store_unprotected(const struct store *store);
+/* What of the journal could not be heeded, and what locks do not tell, one sentence each; NULL-terminated. */
 const char *const *store_doubts(const struct store *store);
 
 /* --- Cells --------------------------------------------------------------------------------------------------------- */

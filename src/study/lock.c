@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,7 +43,7 @@ struct study_lock *study_lock_new(void)
         lock->fd = open(lock->own, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     }
     if (lock->fd >= 0)
-        flock(lock->fd, LOCK_EX | LOCK_NB);
+        file_lock_try(lock->fd, false); /* without locks nobody is seen: concurrent studies are not told */
     return lock;
 }
 
@@ -58,7 +57,7 @@ bool study_lock_is_elsewhere(struct study_lock *lock, pid_t *ret_pid)
         g_autofree char *path = g_build_filename(lock->folder, name, NULL);
         if (!number || !num_parse_int(number, 1, G_MAXINT, &pid, NULL) || !g_strcmp0(path, lock->own))
             continue;
-        if (file_is_locked(path)) /* its study lives: the kernel drops the lock with its holder */
+        if (file_is_locked(path, NULL)) /* its study lives: the kernel drops the lock with its holder */
             *ret_pid = (pid_t)pid;
         else if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
             unlink(path); /* of one that was killed */

@@ -129,6 +129,7 @@ static bool run_prepare(struct run *run, struct exchange *ret, GError **error)
     ret->runner = g_strdup(run->runner->ops->name);
     ret->runner_source = g_strdup(run->runner->source);
     ret->concurrent_study = run_is_disturbed(run);
+    ret->unprotected = g_strdup(store_unprotected(run->loop->job->store));
     ret->rested_ms = rested_ms(loop);
     if (!gpus_choose(loop->boards, run->config, ret, error))
         return false;

@@ -123,14 +123,14 @@ static void test_locked_file(void)
     g_autofree char *path = g_build_filename(dir, "file", NULL), *link = g_build_filename(dir, "link", NULL);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     g_assert_cmpint(symlink(path, link), ==, 0);
-    g_assert_false(file_is_locked(path));
+    g_assert_false(file_is_locked(path, NULL));
     g_assert_cmpint(flock(fd, LOCK_EX), ==, 0);
-    g_assert_true(file_is_locked(path));
-    g_assert_false(file_is_locked(link));
+    g_assert_true(file_is_locked(path, NULL));
+    g_assert_false(file_is_locked(link, NULL));
     close(fd);
-    g_assert_false(file_is_locked(path));
+    g_assert_false(file_is_locked(path, NULL));
     g_assert_true(file_remove_tree(dir, NULL));
-    g_assert_false(file_is_locked(path));
+    g_assert_false(file_is_locked(path, NULL));
 }
 
 static void test_schema(void)
