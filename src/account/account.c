@@ -169,20 +169,16 @@ static struct quantity set_net(const struct energy_estimate *gross, const struct
     return result_get(r, net_metric);
 }
 
-/* Steps: whether the stamps of the work are of this stretch, too; of loading and warming up there are none. */
 static void set_stretch(const struct setting *s, const struct energy_scope *scope, const struct account_stretch *at,
-                        enum result_metric metric, const char *reason, bool steps)
+                        enum result_metric metric, const char *reason)
 {
     if (at->t1_ns == 0) {
         result_set(s->r, metric, quantity_absent(reason ? reason : "it did not take place"));
         return;
     }
     struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0, 0};
-    struct energy_options options = {.draws = s->run->options.draws, .resolution = s->run->options.resolution};
-    if (steps) {
-        options.stamps_ns = s->run->options.stamps_ns;
-        options.stamp_count = s->run->options.stamp_count;
-    }
+    struct energy_options options = {.draws = s->run->options.draws, .resolution = s->run->options.resolution,
+                                     .stamps_ns = at->stamps_ns, .stamp_count = at->stamp_count};
     g_autoptr(owned_scopes) scopes =
         account_scopes(s->source, at->t0_ns - MARGIN_NS, at->t1_ns + MARGIN_NS, &at->ticks);
     g_auto(owned_estimate) e = {0};
@@ -200,10 +196,13 @@ static void report_primary(const struct setting *s, const struct energy_scope *s
     struct quantity net = set_net(e, &context, METRIC_IDLE_CONTEXT, METRIC_NET_CONTEXT, s->r);
     result_set(s->r, METRIC_J_OUTPUT_NET, per_work(s, net, value_of(s->r, METRIC_TOKENS_OUT), "no output tokens"));
     set_net(e, &cold, METRIC_IDLE_COLD, METRIC_NET_COLD, s->r);
-    set_stretch(s, scope, &s->run->load, METRIC_LOAD_ENERGY, NULL, false);
-    set_stretch(s, scope, &s->run->compile, METRIC_COMPILE_ENERGY, s->run->compile.reason, false);
-    set_stretch(s, scope, &s->run->warmup, METRIC_WARMUP_ENERGY, NULL, false);
-    set_stretch(s, scope, &s->run->steady, METRIC_STEADY_ENERGY, s->run->steady.reason, true);
+    set_stretch(s, scope, &s->run->load, METRIC_LOAD_ENERGY, NULL);
+    set_stretch(s, scope, &s->run->compile, METRIC_COMPILE_ENERGY, s->run->compile.reason);
+    set_stretch(s, scope, &s->run->warmup, METRIC_WARMUP_ENERGY, NULL);
+    struct account_stretch steady = s->run->steady; /* a part of the work */
+    steady.stamps_ns = s->run->options.stamps_ns;
+    steady.stamp_count = s->run->options.stamp_count;
+    set_stretch(s, scope, &steady, METRIC_STEADY_ENERGY, steady.reason);
     result_set(s->r, METRIC_STEADY_J_OUTPUT,
                over(result_get(s->r, METRIC_STEADY_ENERGY), value_of(s->r, METRIC_STEADY_TOKENS), "no output tokens"));
 }

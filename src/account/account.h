@@ -80,6 +80,8 @@ struct account_stretch {
     int64_t t0_ns, t1_ns; /* both 0: it did not take place */
     struct energy_ticks ticks;
     const char *reason;   /* why it did not, or NULL */
+    const int64_t *stamps_ns; /* of its steps; borrowed */
+    size_t stamp_count;
 };
 
 struct account_run {

@@ -16,7 +16,8 @@
 #define CHANCE2 7.0 /* over N: random phases reach that in 1 of 1,000 cases (Rayleigh) */
 #define LEAST   5   /* choice: readings below which no lock is told, two more than a pattern has unknowns */
 #define NEARLY  0.1 /* choice: of T; further apart the trace shows another grid, or half of the refreshes */
-#define PARTS   4   /* choice: of each mean over W, and over what is not seen */
+#define PARTS   4   /* choice: of each cycle in a mean, and of a mean that is shorter than one */
+#define CYCLES  8   /* choice: in a mean, from which on less than a tenth of PASSES is left of it */
 
 /* Loads alternate over two or four steps (drafts and their check, sets in turn); beyond the third nothing passes. */
 static const double harmonics[] = {0.25, 0.5, 1, 2, 3};
@@ -52,36 +53,40 @@ struct met {
     double watts, seen[2], all[2];
 };
 
-/* Mean of a harmonic between two moments before t; false outside of the steps. */
+/* Mean of a harmonic, of so many cycles, between two moments before t; false outside of the steps. */
 static bool mean_over(const struct energy_options *options, int64_t t_ns, double from, double to, double harmonic,
-                      double *ret)
+                      double cycles, double *ret)
 {
+    int parts = PARTS * (int)ceil(CLAMP(cycles, 1, CYCLES));
     ret[0] = ret[1] = 0;
-    for (int k = 0; k < PARTS; k++) {
-        double before = from + (to - from) * (k + 0.5) / PARTS;
+    for (int k = 0; k < parts; k++) {
+        double before = from + (to - from) * (k + 0.5) / parts;
         double step = step_at(options->stamps_ns, options->stamp_count, t_ns - llround(before * 1e9));
         if (!isfinite(step))
             return false;
-        ret[0] += cos(2 * G_PI * harmonic * step) / PARTS;
-        ret[1] += sin(2 * G_PI * harmonic * step) / PARTS;
+        if (cycles > CYCLES)
+            continue;
+        ret[0] += cos(2 * G_PI * harmonic * step) / parts;
+        ret[1] += sin(2 * G_PI * harmonic * step) / parts;
     }
     return true;
 }
 
 /* The readings of the work, on the sensor's grid: single edges are known to a poll only. New array of struct met. */
 static GArray *meetings(const struct energy_options *options, const struct energy_window *window,
-                        const struct sensor *sensor, const struct edges *e, double harmonic)
+                        const struct sensor *sensor, const struct edges *e, double harmonic, double step_s)
 {
     GArray *all = g_array_new(FALSE, FALSE, sizeof(struct met));
     double end = clock_seconds(window->t1_ns - window->t0_ns) + sensor->delay_hi;
     bool near = fabs(e->period / sensor->period - 1) < NEARLY; /* then the trace knows best */
     double period = near ? e->period : sensor->period;
+    double seen_cycles = sensor->window * harmonic / step_s, cycles = (period - sensor->window) * harmonic / step_s;
     for (double t = e->n ? e->at[0].t + period : INFINITY; t < end; t += period) {
         struct met m = {.watts = (edges_at(e, t) - edges_at(e, t - period)) / period};
         int64_t t_ns = window->t0_ns + llround((t - sensor->delay_mid) * 1e9);
         double unseen[2];
-        if (!mean_over(options, t_ns, 0, sensor->window, harmonic, m.seen) ||
-            !mean_over(options, t_ns, sensor->window, period, harmonic, unseen))
+        if (!mean_over(options, t_ns, 0, sensor->window, harmonic, seen_cycles, m.seen) ||
+            !mean_over(options, t_ns, sensor->window, period, harmonic, cycles, unseen))
             continue;
         for (int i = 0; i < 2; i++)
             m.all[i] = (1 - sensor->unseen) * m.seen[i] + sensor->unseen * unseen[i];
@@ -133,7 +138,7 @@ struct energy_phase phase_check(const struct energy_options *options, const stru
     if (!(phase.step_s > 0) || sensor->unseen <= 0 || sensor->sees_all || sensor->modelled)
         return phase;
     for (size_t h = 0; h < G_N_ELEMENTS(harmonics); h++) {
-        g_autoptr(GArray) all = meetings(options, window, sensor, edges, harmonics[h]);
+        g_autoptr(GArray) all = meetings(options, window, sensor, edges, harmonics[h], phase.step_s);
         struct pattern p = pattern_of(all);
         phase.miss2 = fmax(phase.miss2, p.miss2);
         phase.u_w = MAX(phase.u_w, p.u_w);

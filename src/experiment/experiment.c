@@ -221,7 +221,7 @@ static void record_failure(struct experiment *x, GError **failure)
 static void clear(struct experiment *x)
 {
     block_clear(&x->block);
-    stretch_clear(&x->warmup.at);
+    warmup_clear(&x->warmup);
     session_clear(&x->session);
     sensors_clear(&x->sensors);
     machine_free(x->machine);

@@ -167,7 +167,9 @@ struct warmup {
     struct energy_steady steady;
     size_t iterations;
     size_t shapes, shapes_cold; /* sizes in which requests of the work are computed together; those it did not run */
+    GArray *stamps;             /* int64_t, of its steps, ascending; NULL: it did not take place */
 };
+void warmup_clear(struct warmup *warmup);
 bool warmup_run(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors,
                 const struct session *session, struct warmup *ret, GError **error);
 

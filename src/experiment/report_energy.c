@@ -17,6 +17,11 @@ static struct account_stretch stretch_of(const struct stretch *at, const char *r
 static struct account_run run_of(const struct experiment *x)
 {
     const struct block *block = &x->block;
+    struct account_stretch warmup = stretch_of(&x->warmup.at, NULL);
+    if (x->warmup.stamps) {
+        warmup.stamps_ns = (const int64_t *)(const void *)x->warmup.stamps->data;
+        warmup.stamp_count = x->warmup.stamps->len;
+    }
     return (struct account_run){
         .window = block->window,
         .ticks = {block->at.tick0, block->at.tick1},
@@ -24,7 +29,7 @@ static struct account_run run_of(const struct experiment *x)
         .load = stretch_of(&x->session.load, NULL),
         .compile = {.t0_ns = x->session.loaded.compile_t0_ns, .t1_ns = x->session.loaded.compile_t1_ns,
                     .reason = NOT_SAID_WHEN_COMPILED},
-        .warmup = stretch_of(&x->warmup.at, NULL),
+        .warmup = warmup,
         .steady = {.t0_ns = x->steady.t0_ns, .t1_ns = x->steady.t1_ns, .reason = x->steady.reason},
         .idle_cold = stretch_of(&x->idle_cold.at, x->idle_cold.reason),
         .idle_context = stretch_of(&x->idle_context.at, x->idle_context.reason),

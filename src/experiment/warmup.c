@@ -26,10 +26,20 @@ static GArray *temperatures(const struct sensors *sensors, int64_t from_ns)
     return list;
 }
 
+/* Those of the longest request: all of an iteration are computed together, so that its steps are the engine's. */
+static void add_stamps(const struct engine_generation *g, GArray *stamps)
+{
+    const struct engine_request *longest = &g->requests[0];
+    for (size_t i = 1; i < g->n_requests; i++)
+        longest = g->requests[i].n_out > longest->n_out ? &g->requests[i] : longest;
+    if (stamps && longest->n_out > 0)
+        g_array_append_vals(stamps, longest->stamps_ns, (guint)longest->n_out);
+}
+
 /* One iteration: n prompts of the warm-up set, in turn, together. Its measure is the time of a decode step (prompts
  * differ in length, steps do not). */
 static bool iterate(const struct inputs *in, const struct pace *pace, const struct session *session, size_t iteration,
-                    size_t n, double *ret_per_token_s, GError **error)
+                    size_t n, double *ret_per_token_s, GArray *stamps, GError **error)
 {
     int64_t batch = BATCH_FIRST + (int64_t)iteration;
     g_autofree struct engine_tokens *turn = g_new0(struct engine_tokens, n);
@@ -46,6 +56,7 @@ static bool iterate(const struct inputs *in, const struct pace *pace, const stru
         int64_t from_ns = q->n_out > 1 ? q->stamps_ns[0] : g.t0_ns;
         size_t tokens = q->n_out > 1 ? q->n_out - 1 : 1;
         *ret_per_token_s = clock_seconds(g.t1_ns - from_ns) / (double)tokens;
+        add_stamps(&g, stamps);
     }
     engine_generation_clear(&g);
     return ok;
@@ -55,7 +66,7 @@ bool warmup_again(const struct inputs *in, const struct pace *pace, const struct
                   GError **error)
 {
     double ignored;
-    return iterate(in, pace, session, number, inputs_concurrency(in), &ignored, error);
+    return iterate(in, pace, session, number, inputs_concurrency(in), &ignored, NULL, error);
 }
 
 /* In how many requests at once the work begins a batch, or the rest of one: engines compile, plan and choose kernels by
@@ -111,7 +122,7 @@ static bool iterate_until_steady(const struct inputs *in, const struct pace *pac
     do {
         double latency;
         if (!pace_check(pace, error) ||
-            !iterate(in, pace, session, latencies->len, inputs_concurrency(in), &latency, error))
+            !iterate(in, pace, session, latencies->len, inputs_concurrency(in), &latency, ret->stamps, error))
             return false;
         g_array_append_val(latencies, latency);
         ret->steady = judge(in->config, sensors, latencies, ret->at.t0_ns);
@@ -127,7 +138,7 @@ static bool run_other_shapes(const struct inputs *in, const struct pace *pace, c
     for (size_t i = 1; i < ret->shapes && !ret->steady.timed_out; i++) {
         double ignored;
         if (!pace_check(pace, error) ||
-            !iterate(in, pace, session, ret->iterations++, shapes[i], &ignored, error))
+            !iterate(in, pace, session, ret->iterations++, shapes[i], &ignored, ret->stamps, error))
             return false;
         ret->shapes_cold--;
     }
@@ -141,6 +152,7 @@ bool warmup_run(const struct inputs *in, const struct pace *pace, const struct s
     ret->shapes = ret->shapes_cold = shapes_of(in, session->n_prompts, shapes);
     if (!config_bool(in->config, FIELD_WARMUP_ENABLED))
         return true;
+    ret->stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
     ret->at.tick0 = sensors_ticks(sensors, 1);
     ret->at.t0_ns = clock_mono_ns();
     sensors_mark(sensors, "warmup.begin", ret->at.t0_ns);
@@ -153,4 +165,10 @@ bool warmup_run(const struct inputs *in, const struct pace *pace, const struct s
     ret->at.tick1 = sensors_ticks(sensors, 2);
     sensors_mark(sensors, "warmup.end", ret->at.t1_ns);
     return true;
+}
+
+void warmup_clear(struct warmup *warmup)
+{
+    stretch_clear(&warmup->at);
+    g_clear_pointer(&warmup->stamps, g_array_unref);
 }

@@ -152,7 +152,7 @@ static struct energy_window guard(struct whole *w, const struct account_source *
 
 static struct account_stretch stretch(struct whole *w, const struct nature_window *at, struct ends *ends)
 {
-    return (struct account_stretch){at->t0_ns, at->t1_ns, take_ticks(w, at, ends), NULL};
+    return (struct account_stretch){.t0_ns = at->t0_ns, .t1_ns = at->t1_ns, .ticks = take_ticks(w, at, ends)};
 }
 
 /* As a run has it: idle levels right behind the warm-up and behind the guard. */

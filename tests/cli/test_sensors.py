@@ -93,6 +93,16 @@ def test_a_sensor_that_sees_a_part_is_told_without_guards_too(boards, architectu
     assert (half_w > 0.8 * 0.75 * (450 - 200)) == part, loading  # what was not seen lies below the limit
 
 
+def test_steps_of_the_warm_up_are_told(boards):
+    """Its answers have stamps, too: of a sensor that sees a part of the time only loading is left with the widest interval."""
+    seen = board(architecture="hopper", instant={"period_ms": 100, "window_ms": 25}, power_limit_w=450)
+    fields = {"warmup.enabled": True, "warmup.thermal_floor_seconds": 1, "sim.load_ms": 800}
+    record, _ = boards([seen], fields)
+    half = {name: (metric(record, name)["high"] - metric(record, name)["low"]) / 2 / metric(record, name)["value"]
+            for name in ("load_energy_j", "warmup_energy_j")}
+    assert half["load_energy_j"] > 0.7 and half["warmup_energy_j"] < 0.3, half
+
+
 NO_LIMIT = [{"call": f"nvmlDeviceGet{name}", "return": "NOT_SUPPORTED"} for name in ("PowerManagementLimit", "EnforcedPowerLimit")]
 
 
