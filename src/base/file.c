@@ -92,6 +92,17 @@ char *file_read(const char *path, size_t max_bytes, size_t *ret_length, GError *
     return (char *)g_byte_array_free(g_steal_pointer(&bytes), FALSE);
 }
 
+char *file_tail(const char *path, size_t bytes)
+{
+    g_autofree char *text = g_malloc(bytes + 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+    ssize_t n = fd >= 0 ? pread(fd, text, bytes, MAX(0, end - (off_t)bytes)) : 0;
+    if (fd >= 0)
+        close(fd);
+    return g_utf8_make_valid(text, MAX(n, 0));
+}
+
 bool file_sync_dir(const char *path, GError **error)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

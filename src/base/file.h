@@ -14,6 +14,8 @@ char *file_expand_home(const char *text);
 bool file_is_readable_kind(const char *path, GError **error);
 /* The whole file, NUL-terminated, if it is a regular file (or pipe) of at most max_bytes. New memory. */
 char *file_read(const char *path, size_t max_bytes, size_t *ret_length, GError **error);
+/* The last of what a file holds, as text; "" where there is none. New string. */
+char *file_tail(const char *path, size_t bytes);
 /* A complete file or none, that survives a power cut: temp file beside it, fsync, rename, fsync of the folder. */
 bool file_write_durable(const char *path, const char *data, size_t length, GError **error);
 /* mkdir -p with mode 0777 & ~umask. */

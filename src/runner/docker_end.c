@@ -65,21 +65,10 @@ void docker_tidy_logs(const struct docker_run *run)
         unlink(path);
 }
 
-/* The last of what a file holds, as text; "" where there is none. New string. */
 static char *tail_of(const struct docker_run *run, const char *name)
 {
     g_autofree char *path = run_file(run, name);
-    char *text = g_malloc0(TAIL_BYTES + 1);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return text;
-    if (fseeko(file, -TAIL_BYTES, SEEK_END) != 0)
-        rewind(file);
-    size_t n = fread(text, 1, TAIL_BYTES, file);
-    fclose(file);
-    text[n] = 0;
-    g_autofree char *raw = text;
-    return g_utf8_make_valid(raw, (gssize)n);
+    return file_tail(path, TAIL_BYTES);
 }
 
 /* --- Exit codes -------------------------------------------------------------------------------------------------- */

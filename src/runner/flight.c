@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define LAST_BYTES 4096 /* of the log of a worker, to find its last line in */
 #define PROGRESS_TICK_MS 100
 #define DISK_FULL_BYTES  (64 << 10) /* with less to be had, a worker that died is taken to have died of it */
 
@@ -196,6 +197,16 @@ static bool disk_is_full(const char *folder)
     return (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES || (disk.f_files > 0 && disk.f_favail == 0);
 }
 
+/* What the worker said last, which is most likely why it ended. New string, or NULL. */
+static char *last_line_of(const struct flight *f)
+{
+    g_autofree char *path = g_build_filename(f->dir, RUNNER_LOG, NULL);
+    g_autofree char *tail = file_tail(path, LAST_BYTES);
+    const char *line = strrchr(g_strchomp(tail), '\n');
+    line = line ? line + 1 : tail;
+    return *line ? g_strdup(line) : NULL;
+}
+
 static GError *flight_explain_end(const struct flight *f)
 {
     if (f->timed_out)
@@ -216,7 +227,9 @@ static GError *flight_explain_end(const struct flight *f)
                            "the worker ended without a result (%s), and the disk of %s is full: %s; free some space or "
                            "name a results folder on another disk (-o)",
                            f->end.how, f->dir, g_strerror(ENOSPC));
-    return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without a result (%s)", f->end.how);
+    g_autofree char *last = last_line_of(f);
+    return g_error_new(LLEM_ERROR, LLEM_ERROR_WORKER_DIED, "the worker ended without a result (%s)%s%s", f->end.how,
+                       last ? "; the last line of its log: " : "", last ? last : "");
 }
 
 /* --- Judgement ------------------------------------------------------------------------------------------------- */

@@ -60,6 +60,8 @@ static void test_death_is_recorded(void)
     g_assert_cmpstr(json_string_value(json_object_get(record, "class")), ==, "WorkerDied");
     const json_t *tail = json_object_get(record, "log_tail");
     g_assert_cmpstr(json_string_value(json_array_get(tail, 0)), ==, "the last words");
+    const char *message = json_string_value(json_object_get(record, "message"));
+    g_assert_true(g_str_has_suffix(message, "; the last line of its log: the last words"));
     tear_down(&f);
 }
 
