@@ -35,7 +35,9 @@ static void test_selftest(void)
     g_assert_no_error(error);
     g_autofree char *text = jsonx_dump(tree, JSONX_PRETTY);
     g_test_message("%s", text);
-    bool quiet = json_is_true(json_object_get(tree, "quiet"));
+    /* Other tests run beside this one: a verdict then stays open. One by itself is tests/cli/test_selftest.py. */
+    bool quiet = json_is_true(json_object_get(tree, "quiet")) &&
+                 json_number_value(json_object_get(tree, "load_cpu_share")) > 0.98;
     double near = quiet ? 0.05 : 0.2; /* who else computes moves guards and caches */
     /* CPU time is linear in CPU time however busy the machine is. */
     static const char *const checks[] = {"intercept", "lack_of_fit", "additivity", "a_a"};
