@@ -289,8 +289,11 @@ def end_with_parent() -> None:
     """In EngineCore, which imports this file first: the kernel asks it to end when the adapter is gone, whoever killed it."""
     import ctypes
 
-    if os.environ.get("LLEM_ADAPTER_PID") == str(os.getppid()):  # its workers watch it, not us
+    adapter = int(os.environ.get("LLEM_ADAPTER_PID", "0"))
+    if adapter == os.getppid():  # its workers watch it, not us
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: of the thread with the event loop, which does not end
+    if adapter and not os.path.exists(f"/proc/{adapter}"):  # it was killed while this process started: nobody is told any more
+        os._exit(1)
 
 
 class VLLM(Adapter):

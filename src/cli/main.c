@@ -16,7 +16,8 @@ static void fill_closed_descriptors(void)
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
-    setlocale(LC_NUMERIC, "C"); /* 0.5 is written with a point, whatever the language of the rest */
+    setlocale(LC_NUMERIC, "C");  /* 0.5 is written with a point, whatever the language */
+    setlocale(LC_MESSAGES, "C"); /* the system's words stand within ours: not half a sentence in another language */
     fill_closed_descriptors();
     cli_take_stdout();
     int code = cli_dispatch(argc - 1, argv + 1);

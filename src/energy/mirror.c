@@ -3,6 +3,9 @@
 #include "energy/internal.h"
 #include "energy/scopes.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define MIRROR_POINTS 8 /* choice: counters that show the same in so many points, of µJ each, are not two by chance */
 
 static size_t shared_values(const struct energy_channel *a, const struct energy_channel *b)
@@ -17,6 +20,43 @@ static size_t shared_values(const struct energy_channel *a, const struct energy_
     return n;
 }
 
+/* The point of a channel that was first seen nearest to a moment. */
+static const struct meter_point *nearest(const struct energy_channel *c, size_t *at, int64_t t_ns)
+{
+    while (*at + 1 < c->count && ABS(c->points[*at + 1].first_ns - t_ns) <= ABS(c->points[*at].first_ns - t_ns))
+        (*at)++;
+    return &c->points[*at];
+}
+
+static int by_value(const void *left, const void *right)
+{
+    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Perf counts from when it was asked to, of each die from another moment: of one register both are then apart by the
+ * same amount all the time. In how many points they are. */
+static size_t same_distance(const struct energy_channel *a, const struct energy_channel *b)
+{
+    g_autofree int64_t *apart = g_new(int64_t, a->count);
+    size_t most = 0, run = 0, k = 0;
+    for (size_t i = 0; i < a->count; i++)
+        apart[i] = a->points[i].raw - nearest(b, &k, a->points[i].first_ns)->raw;
+    qsort(apart, a->count, sizeof *apart, by_value);
+    for (size_t i = 0; i < a->count; i++) {
+        run = i > 0 && apart[i] == apart[i - 1] ? run + 1 : 1;
+        most = MAX(most, run);
+    }
+    return most;
+}
+
+/* Dies of one package, by their names ("package-0-die-1"). */
+static bool are_siblings(const char *a, const char *b)
+{
+    const char *die = strstr(a, "-die-");
+    return die && !strncmp(a, b, (size_t)(die - a) + strlen("-die-"));
+}
+
 /* Registers of their own that count from their own beginning meet by chance alone; one that is read twice shows the
  * same values, but for those that it took between the two reads. */
 static bool is_mirror(const struct energy_scope_board *a, const struct energy_scope_board *b)
@@ -24,7 +64,10 @@ static bool is_mirror(const struct energy_scope_board *a, const struct energy_sc
     const struct energy_channel *x = a->board.counter, *y = b->board.counter;
     const struct meter_class *class = x ? meter_class_find(x->info->sensor_class) : NULL;
     size_t least = x && y ? MIN(x->count, y->count) : 0;
-    return class && class->sees_all && least >= MIRROR_POINTS && 2 * shared_values(x, y) > least;
+    if (!class || !class->sees_all || least < MIRROR_POINTS)
+        return false;
+    return 2 * shared_values(x, y) > least ||
+           (are_siblings(a->device, b->device) && 2 * same_distance(x, y) > x->count);
 }
 
 /* Dies that some kernels list though the register is the package's: counted once, by the first of them. */

@@ -210,6 +210,7 @@ struct block {
     struct stretch at;         /* t0 and t1 of the window, with its ticks */
     struct clock_anchor began; /* wall time, read at the end of the work: clocks are set in long guards too */
     struct engine_generation generation;
+    GArray *steps; /* of it (steps.h) */
     struct cpu_state cpu_start, cpu_end; /* at the start of the quiet before the work, and right after the work */
     int64_t rests_from_ns; /* when the engine worked last before its guard */
     bool rewarmed; /* the engine had rested: an iteration of the warm-up ran once more before the guard */

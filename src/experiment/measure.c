@@ -3,6 +3,7 @@
 #include "experiment/internal.h"
 #include "experiment/machine.h"
 #include "experiment/state.h"
+#include "experiment/steps.h"
 #include "experiment/watch.h"
 #include "workload/workload.h"
 
@@ -29,6 +30,7 @@ struct setting {
 void block_clear(struct block *block)
 {
     engine_generation_clear(&block->generation);
+    g_clear_pointer(&block->steps, g_array_unref);
     stretch_clear(&block->at);
     watch_free(block->watch);
     *block = (struct block){0};
@@ -309,6 +311,8 @@ static bool measure_once(const struct setting *s, const struct block_plan *plan,
         !engine_collect(s->session->engine, s->pace->deadline_ns, &ret->generation, error))
         return false;
     ret->window.gap_ns = gaps_of(ret);
+    ret->steps = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    steps_append(ret->steps, &ret->generation);
     machine_see_strangers(machine, s->sensors->meter, &s->session->loaded);
     sensors_mark(s->sensors, "window.begin", ret->window.t0_ns);
     sensors_mark(s->sensors, "window.end", ret->window.t1_ns);
@@ -327,18 +331,11 @@ static int64_t affordable_repeats(const struct pace *pace, const struct block_pl
     return (pace->deadline_ns - suspend_clock_ns() - guards_ns) / one_ns;
 }
 
-/* Stamps of the longest request: its steps are the engine's steps. */
 struct energy_options block_options(const struct inputs *in, const struct block *block)
 {
-    struct energy_options options = {.resolution = config_real(in->config, FIELD_ENERGY_TARGET_UNCERTAINTY)};
-    for (size_t i = 0; i < block->generation.n_requests; i++) {
-        const struct engine_request *q = &block->generation.requests[i];
-        if (q->n_out <= options.stamp_count)
-            continue;
-        options.stamps_ns = q->stamps_ns;
-        options.stamp_count = q->n_out;
-    }
-    return options;
+    return (struct energy_options){.resolution = config_real(in->config, FIELD_ENERGY_TARGET_UNCERTAINTY),
+                                   .stamps_ns = (const int64_t *)(const void *)block->steps->data,
+                                   .stamp_count = block->steps->len};
 }
 
 /* By what the energy of the block has shown. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The work, over and over, until time, temperature and decode steps are steady. */
 #include "experiment/internal.h"
+#include "experiment/steps.h"
 
 #define SHAPES_MAX  5
 #define JOINING_SETS 2 /* of the requests in flight: so that some join, and their number falls to one at the end */
@@ -26,16 +27,6 @@ static GArray *temperatures(const struct sensors *sensors, int64_t from_ns)
     return list;
 }
 
-/* Those of the longest request: all of an iteration are computed together, so that its steps are the engine's. */
-static void add_stamps(const struct engine_generation *g, GArray *stamps)
-{
-    const struct engine_request *longest = &g->requests[0];
-    for (size_t i = 1; i < g->n_requests; i++)
-        longest = g->requests[i].n_out > longest->n_out ? &g->requests[i] : longest;
-    if (stamps && longest->n_out > 0)
-        g_array_append_vals(stamps, longest->stamps_ns, (guint)longest->n_out);
-}
-
 /* One iteration: n prompts of the warm-up set, in turn, together. Its measure is the time of a decode step (prompts
  * differ in length, steps do not). */
 static bool iterate(const struct inputs *in, const struct pace *pace, const struct session *session, size_t iteration,
@@ -56,7 +47,8 @@ static bool iterate(const struct inputs *in, const struct pace *pace, const stru
         int64_t from_ns = q->n_out > 1 ? q->stamps_ns[0] : g.t0_ns;
         size_t tokens = q->n_out > 1 ? q->n_out - 1 : 1;
         *ret_per_token_s = clock_seconds(g.t1_ns - from_ns) / (double)tokens;
-        add_stamps(&g, stamps);
+        if (stamps)
+            steps_append(stamps, &g);
     }
     engine_generation_clear(&g);
     return ok;

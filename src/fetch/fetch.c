@@ -40,7 +40,9 @@ static const char *last_lines(char *text, int n)
 }
 
 /* What the user has set for other programs and would lead packages astray. */
-static const char *const apart[] = {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", NULL};
+static const char *const apart[] = {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER",
+                                    "LC_ALL=C.UTF-8", /* what it says stands within our words */
+                                    NULL};
 
 char *fetch_ask(const char *const *argv, enum llem_error_code code, const char *what, GError **error)
 {

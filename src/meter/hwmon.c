@@ -106,10 +106,16 @@ static char *label_of(const struct meter_context *context, const char *chip, con
     return NULL;
 }
 
-/* Values that a register shows while nothing answers behind it. */
+/* Values that a register shows while nothing answers behind it: all bits of 31, 32 or 63, or of 16 where the driver
+ * made µW of mW or of W. */
 static bool is_all_ones(int64_t raw)
 {
-    return raw == -1 || raw == INT32_MAX || raw == UINT32_MAX || raw == INT64_MAX;
+    static const int64_t ones[] = {INT32_MAX, UINT32_MAX, INT64_MAX, UINT16_MAX * INT64_C(1000),
+                                   UINT16_MAX * INT64_C(1000000)};
+    for (size_t i = 0; i < G_N_ELEMENTS(ones); i++)
+        if (raw == ones[i])
+            return true;
+    return raw == -1;
 }
 
 /* A file that is there and shows no value: empty, no number, all ones. */

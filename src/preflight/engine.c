@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* --- Adapters -------------------------------------------------------------------------------------------------------- */
@@ -277,11 +278,18 @@ static char *threads_key(struct preflight *p, const struct config *config, size_
     return NULL;
 }
 
+/* By the affinity that the engine will inherit (taskset, a cpuset); GLib before 2.76 counts what is online. */
+static int64_t processors_allowed(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int64_t)g_get_num_processors();
+}
+
 /* Threads of one step spin while they wait for each other: more of them than processors take turns at spinning. */
 static void probe_threads(const struct preflight_question *q, struct preflight_finding *ret)
 {
     g_autofree char *path = g_strndup(q->about, strcspn(q->about, " "));
-    int64_t asked = json_integer_value(config_value_at(q->config, path)), most = g_get_num_processors();
+    int64_t asked = json_integer_value(config_value_at(q->config, path)), most = processors_allowed();
     if (asked <= most) {
         preflight_find(ret, PREFLIGHT_OK, NULL, "llem may use %" G_GINT64_FORMAT " here", most);
         return;

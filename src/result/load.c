@@ -2,6 +2,7 @@
 /* The records that lie in the folder of a run. */
 #include "result/parts.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static json_t *load(const char *run_dir, const char *name, GError **error)
@@ -14,15 +15,32 @@ static json_t *load(const char *run_dir, const char *name, GError **error)
     return jsonx_load(path, LIMIT_RESULT_BYTES, error);
 }
 
+/* Figures of another version may mean something else: they are not shown as if they were ours. */
+static bool is_known(const json_t *record, const char *schema, const char *run_dir, const char *name, GError **error)
+{
+    const char *found = json_string_value(json_object_get(record, "schema"));
+    if (found && !strcmp(found, schema))
+        return true;
+    g_autofree char *what = found ? g_strdup_printf("of another version of llem (%s; this one reads %s)", found, schema)
+                                  : g_strdup("no record of llem: it names no schema");
+    enum llem_error_code code = found ? LLEM_ERROR_UNSUPPORTED : LLEM_ERROR_DATA;
+    g_set_error(error, LLEM_ERROR, code, "%s/%s is %s", run_dir, name, what);
+    return false;
+}
+
 json_t *result_load(const char *run_dir, GError **error)
 {
-    json_t *record = load(run_dir, "result.json", error);
-    if (record)
-        result_host_join_file(record, run_dir);
-    return record;
+    g_autoptr(json_t) record = load(run_dir, "result.json", error);
+    if (!record || !is_known(record, RESULT_SCHEMA, run_dir, "result.json", error))
+        return NULL;
+    result_host_join_file(record, run_dir);
+    return g_steal_pointer(&record);
 }
 
 json_t *result_load_error(const char *run_dir, GError **error)
 {
-    return load(run_dir, "error.json", error);
+    g_autoptr(json_t) record = load(run_dir, "error.json", error);
+    if (!record || !is_known(record, RESULT_ERROR_SCHEMA, run_dir, "error.json", error))
+        return NULL;
+    return g_steal_pointer(&record);
 }

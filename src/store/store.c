@@ -183,11 +183,27 @@ const struct store_run *store_run(const struct store *store, size_t run)
     return store_run_at(store, run);
 }
 
+/* The folder of a run is named by its configuration; a record that was copied into it is of another. */
+static bool is_of_run(const json_t *record, const struct store_run *run, GError **error)
+{
+    const char *hash = json_string_value(jsonx_at(record, "identity.config_hash"));
+    g_autofree char *name = g_path_get_basename(run->folder);
+    g_autofree char *end = g_strdup_printf("_%.8s", hash ? hash : "?");
+    int64_t cycle = json_integer_value(jsonx_at(record, "identity.cycle"));
+    if (strstr(name, end) && cycle == run->cycle)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                "%s/result.json belongs to another run (configuration %.8s, cycle %" G_GINT64_FORMAT ")", run->folder,
+                hash ? hash : "unknown", cycle);
+    return false;
+}
+
 json_t *store_run_record(const struct store *store, size_t run, GError **error)
 {
-    const char *folder = store_run_at(store, run)->folder;
-    if (folder)
-        return result_load(folder, error);
+    const struct store_run *row = store_run_at(store, run);
+    g_autoptr(json_t) record = row->folder ? result_load(row->folder, error) : NULL;
+    if (row->folder)
+        return record && is_of_run(record, row, error) ? g_steal_pointer(&record) : NULL;
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "run %zu has no folder", run + 1);
     return NULL;
 }

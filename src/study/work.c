@@ -69,7 +69,7 @@ static bool add_engine(const struct config *config, const struct dispatch *dispa
 static bool add_model(const struct config *config, struct exchange *x, GError **error)
 {
     g_auto(owned_resolved) model = {0};
-    if (!config_model(config, &model, error))
+    if (!config_model(config, &model, error) || !workload_resolved_check(&model, error))
         return false;
     x->model_path = g_steal_pointer(&model.path);
     return true;

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define NOTE_BYTES 256
+
 /* A model is one row with its forms. The first form is the packaged one; the others are made from it. */
 static const struct workload_form smollm2_forms[] = {
     {"q4_1", WORKLOAD_FORMAT_GGUF, NULL, "q4_1", "SmolLM2-135M-Instruct-Q4_1.gguf", 98362432,
@@ -269,6 +271,36 @@ bool workload_model_resolve(const char *name, const struct backend *backend, con
     if (workload_is_path(name) && g_file_test(name, G_FILE_TEST_EXISTS))
         return resolve_path(name, backend, precision, quantization, ret, error);
     return unknown_model(name, error);
+}
+
+char *workload_form_note(const char *path)
+{
+    return g_strconcat(path, ".sha256", NULL);
+}
+
+/* What the file must be; NULL: nobody noted it. New string. */
+static char *wanted_digest(const struct workload_resolved *resolved)
+{
+    if (resolved->form->sha256)
+        return g_strdup(resolved->form->sha256);
+    g_autofree char *note = workload_form_note(resolved->path);
+    char *text = file_read(note, NOTE_BYTES, NULL, NULL);
+    return text ? g_strstrip(text) : NULL;
+}
+
+bool workload_resolved_check(const struct workload_resolved *resolved, GError **error)
+{
+    bool file = resolved->form && resolved->path && resolved->format == WORKLOAD_FORMAT_GGUF;
+    g_autofree char *wanted = file ? wanted_digest(resolved) : NULL;
+    g_autofree char *found = wanted ? file_sha256_cached(resolved->path, error) : NULL;
+    if (!wanted || (found && !strcmp(found, wanted)))
+        return true;
+    if (found)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
+                    "%s is not the file that was pulled (its SHA-256 is %.12s…, it was %.12s…): remove it, then  "
+                    "llem model pull %s%s%s  brings it again", resolved->path, found, wanted, resolved->model->name,
+                    resolved->form->derived ? " --form " : "", resolved->form->derived ? resolved->form->name : "");
+    return false;
 }
 
 void workload_resolved_clear(struct workload_resolved *resolved)

@@ -122,6 +122,14 @@ static bool make_form(const struct pull *pull, const char *from, const char *mad
     return fetch_run((const char *const *)argv->pdata, LLEM_ERROR_ENGINE, "cannot make the form", error);
 }
 
+/* A form that is made has no pin; what it was when it was made is noted beside it. */
+static bool note_digest(const struct pull *pull, const char *made, const char *to, GError **error)
+{
+    g_autofree char *note = workload_form_note(to);
+    g_autofree char *digest = pull->form->format == WORKLOAD_FORMAT_GGUF ? file_sha256(made, error) : g_strdup("");
+    return digest && (!*digest || file_write_durable(note, digest, strlen(digest), error));
+}
+
 static bool pull_derived(const struct pull *pull, const char *work, GError **error)
 {
     const struct workload_form *form = pull->form;
@@ -141,7 +149,7 @@ static bool pull_derived(const struct pull *pull, const char *work, GError **err
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s came out as %s", form->file, facts.form);
         return false;
     }
-    return put_in_place(made, to, pull->dir, error);
+    return note_digest(pull, made, to, error) && put_in_place(made, to, pull->dir, error);
 }
 
 static bool pull_locked(const char *work, void *data, GError **error)

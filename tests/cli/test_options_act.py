@@ -8,6 +8,7 @@ stand-ins for torch and transformers that note what they are given (tests/engine
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import fakes
 import ggufs
@@ -183,16 +184,17 @@ def test_a_general_field_reaches_libllama(recorded, field):
 
 
 def test_precision_and_quantization_pick_the_file(llem, build_dir, tmp_path, recorded):
-    """Of a model of the catalogue; the stand-ins for its forms are tiny."""
+    """Of a model of the catalogue; the stand-ins for its forms are tiny, but for the packaged one, which has a pin."""
+    llem.use_real_models()
+    packaged = Path(llem.env["LLEM_MODELS_DIR"]) / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct-Q4_1.gguf"
     adapter = build_dir / "libexec" / "llem" / "engines" / "llamacpp" / "llem-engine-llamacpp"
     models = tmp_path / "models"
     folder = models / "smollm2-135m-instruct"
     folder.mkdir(parents=True)
-    for form in ("q4_1", "q4_0", "q8_0", "f16", "bf16", "f32"):
+    shutil.copy(packaged, folder)
+    for form in ("q4_0", "q8_0", "f16", "bf16", "f32"):
         target = folder / f"SmolLM2-135M-Instruct-{form.upper()}.gguf"
         subprocess.run([adapter, "--quantize", tmp_path / "tiny.gguf", target, form], check=True, capture_output=True)
-    with (folder / "SmolLM2-135M-Instruct-Q4_1.gguf").open("r+b") as packaged:
-        packaged.truncate(98362432)
     llem.env["LLEM_MODELS_DIR"] = str(models)
     choices = [{"precision": p} for p in ("fp32", "fp16", "bf16")]
     choices += [{"llamacpp.quantization": q} for q in ("q8_0", "q4_1", "q4_0")]

@@ -2,6 +2,10 @@
 
 `make test` brings the model (its stage "model")."""
 
+import hashlib
+import shutil
+from pathlib import Path
+
 import pytest
 from studies import check_records, metric, the_study, write
 
@@ -56,3 +60,27 @@ def test_greedy_ids_repeat_from_run_to_run(real, tmp_path):
     (tmp_path / "results").rename(tmp_path / "earlier")
     again, _ = real({"llamacpp.quantization": "q4_1"})
     assert again.result()["workload"]["output_ids_sha256"] == ids
+
+
+@pytest.mark.parametrize("form", ["q4_1", "q8_0"])
+def test_weights_that_were_changed_behind_llem_are_not_run(llem, tmp_path, form):
+    """Of the size they had: the packaged form has a pin, one that was made here is known by what it was then."""
+    llem.use_real_models()
+    source = Path(llem.env["LLEM_MODELS_DIR"]) / REAL["model"]
+    folder = tmp_path / "models" / REAL["model"]
+    folder.mkdir(parents=True)
+    name = f"SmolLM2-135M-Instruct-{form.upper()}.gguf"
+    shutil.copy(source / name, folder / name)
+    if form != "q4_1":
+        digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        (folder / f"{name}.sha256").write_text(digest)
+    llem.env["LLEM_MODELS_DIR"] = str(tmp_path / "models")
+    path = write(tmp_path / "real.yaml", {**REAL, "n": 1, "llamacpp.quantization": form}, execution={"n_cycles": 1})
+    llem.ok("run", path, "-o", tmp_path / "before", timeout=300)
+    with (folder / name).open("r+b") as f:
+        f.seek(60 << 20)
+        f.write(bytes(4 << 20))
+    done = llem.run("run", path, "-o", tmp_path / "after", timeout=300)
+    assert done.returncode == 1, done.stderr
+    error = the_study(tmp_path / "after").error()
+    assert "is not the file that was pulled" in error["message"] and "llem model pull" in error["message"], error

@@ -120,6 +120,16 @@ def test_steps_in_step_with_a_board_whose_limit_nobody_knows(boards, faults):
     assert 0.9 * 0.75 * (most_w - 200) < (energy["high"] - energy["low"]) / 2 / seconds < 1.1 * 0.75 * (most_w - 200)
 
 
+@pytest.mark.parametrize("n", [1, 20], ids=["one", "many"])
+def test_short_requests_have_steps_too(boards, n):
+    """As many tokens in one answer or in many short ones, one after the other: steps of 100 ms on 25 of 100 ms are told."""
+    seen = board(architecture="hopper", instant={"period_ms": 100, "window_ms": 25}, power_limit_w=450)
+    record, _ = boards([seen], {"sim.token_us": 100000, "n": n, "max_output_tokens": 40 // n, "max_input_tokens": 1})
+    assert "phase_locked" in record["flags"], record["flags"]
+    stamps = record["timing"]["steps_ns"]
+    assert len(stamps) == 40 and stamps == sorted(stamps)
+
+
 def test_net_of_idle(boards):
     """A board that always draws the same: nothing is left net of idle, and it is not clamped to a bare 0."""
     record, _ = boards([board()], {"baseline.enabled": True, "baseline.duration_seconds": 2})

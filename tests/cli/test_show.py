@@ -57,6 +57,38 @@ def test_a_record_that_cannot_be_read_is_said(llem, study):
     assert "result.json" in json.loads(llem.ok("show", study.folder, "--json"))["runs"][0]["unreadable"]
 
 
+@pytest.mark.parametrize("change", ["version", "no_schema", "hash", "cycle"])
+def test_a_record_that_is_not_ours_is_not_shown_as_if_it_were(llem, study, change):
+    file = study.runs[0] / "result.json"
+    record = json.loads(file.read_text())
+    if change == "version":
+        record["schema"], word = "llem-result/99", "of another version of llem (llem-result/99; this one reads llem-result/1)"
+    elif change == "no_schema":
+        del record["schema"]
+        word = "is no record of llem"
+    elif change == "hash":
+        record["identity"]["config_hash"], word = "0123456789abcdef", "belongs to another run (configuration 01234567, cycle 1)"
+    else:
+        record["identity"]["cycle"], word = 2, "belongs to another run"
+    file.write_text(json.dumps(record))
+    told = json.loads(llem.ok("show", study.folder, "--json"))["runs"][0]
+    assert word in told["unreadable"] and "metrics" not in told
+    table = llem.ok("show", study.folder)
+    assert next(line for line in table.splitlines() if line.startswith("1 ")).split()[-1] == "lost"
+    if change in ("version", "no_schema"):
+        done = llem.run("show", study.runs[0])
+        assert done.returncode == 1 and word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [("", "study.json"), ("{}", "is not that of a study"), ('{"schema": "llem-study/99"}', "llem-study/99")]
+)
+def test_a_study_that_is_none(llem, study, text, word):
+    (study.folder / "study.json").write_text(text)
+    done = llem.run("show", study.folder)
+    assert (done.returncode, done.stdout) == (1, "") and word in done.stderr, done.stderr
+
+
 def test_no_option_is_ignored(llem, study):
     for arguments, said in (
         ([study.runs[0], "--sort", "run"], "--sort is of a study's table: name the study's folder, not a run's"),

@@ -51,6 +51,12 @@ def test_numbers_are_written_the_same_in_every_language(llem, tmp_path, language
     assert value_of(llem, "decoder.temperature", "decoder.temperature=0.5") == 0.5
 
 
+def test_no_message_is_half_in_another_language(llem, tmp_path):
+    said = {llem.run("config", "check", tmp_path / "none.yaml", env={"LC_ALL": name, "LOCPATH": str(LOCALES)}).stderr
+            for name in ("C", "de_DE.UTF-8", "tr_TR.UTF-8")}  # fmt: skip
+    assert len(said) == 1 and "No such file" in said.pop()
+
+
 def test_hashes_are_the_same_in_every_language(llem, tmp_path):
     path = write(tmp_path / "s.yaml", {**SIM, "decoder.temperature": 0.5, "sim.jitter": 0.25})
     said = {llem.ok("config", "check", path, env={"LC_ALL": name, "LOCPATH": str(LOCALES)})

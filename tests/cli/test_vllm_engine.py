@@ -198,12 +198,17 @@ def end_by_eof(adapter):
     adapter.sock.close()
 
 
+def end_by_kill(adapter):
+    adapter.process.kill()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [end_by_term, end_by_eof])
-def test_a_start_can_be_ended(spoken, vllm, end):
-    """In the middle, when EngineCore has started its worker."""
+@pytest.mark.parametrize(("end", "processes"), [(end_by_term, 2), (end_by_eof, 2), (end_by_kill, 1), (end_by_kill, 2)])
+def test_a_start_can_be_ended(spoken, vllm, end, processes):
+    """When EngineCore begins, before it can ask to be told of our end; and in the middle, when it has started its worker."""
+    pid = spoken.process.pid
     begin_load(spoken, vllm.model)
-    wait_for(lambda: len(named(spoken.process.pid, "spawn_main")) + len(named(spoken.process.pid, "VLLM::")) >= 2, "no processes came")
+    wait_for(lambda: len(named(pid, "spawn_main")) + len(named(pid, "VLLM::")) >= processes, "no processes came")
     note_shared(vllm, of_session(spoken.process.pid))
     end(spoken)
     assert_gone(spoken)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Latency and throughput from token stamps: schedules whose figures can be worked out by hand. */
 #include "experiment/service.h"
+#include "experiment/steps.h"
 
 #include <math.h>
 
@@ -211,6 +212,29 @@ static void test_steady_batches(void)
     engine_generation_clear(&dry);
 }
 
+/* Of those at work together the first, then what others did when it had ended. */
+static void test_steps(void)
+{
+    static const struct {
+        struct scripted requests[3];
+        int64_t expected_ms[8]; /* ended by 0 */
+    } rows[] = {
+        {{{0, 5, 0, {10, 20, 30}}, {40, 5, 0, {50, 60}}, {70, 5, 0, {80}}}, {10, 20, 30, 50, 60, 80}},
+        {{{0, 5, 0, {10, 20, 30}}, {0, 5, 0, {11, 21, 31, 41}}, {0, 5, 0, {12}}}, {10, 20, 30, 31, 41}},
+        {{{0, 5, 0, {10, 20}}, {0, 5, 0, {10, 20, 30, 40}}, {0, 5, 0, {10}}}, {10, 20, 30, 40}},
+        {{{50, 5, 0, {60}}, {0, 5, 0, {10, 10, 20}}, {20, 5, 0, {30}}}, {10, 20, 30, 60}},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct engine_generation g = generation_of(rows[i].requests, 3, 100);
+        g_autoptr(GArray) stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
+        steps_append(stamps, &g);
+        for (guint k = 0; k < stamps->len; k++)
+            g_assert_cmpint(g_array_index(stamps, int64_t, k), ==, (1000 + rows[i].expected_ms[k]) * MS);
+        g_assert_cmpint(rows[i].expected_ms[stamps->len], ==, 0);
+        engine_generation_clear(&g);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -221,6 +245,7 @@ int main(int argc, char **argv)
     g_test_add_func("/service/merged-chunks", test_merged_chunks);
     g_test_add_func("/service/pauses", test_pauses);
     g_test_add_func("/service/steady", test_steady);
+    g_test_add_func("/service/steps", test_steps);
     g_test_add_func("/service/steady/batches", test_steady_batches);
     g_test_add_data_func("/service/quantiles/p50", GSIZE_TO_POINTER(0), test_quantiles);
     g_test_add_data_func("/service/quantiles/p95", GSIZE_TO_POINTER(1), test_quantiles);

@@ -169,12 +169,16 @@ static void test_records_of_a_folder(void)
     g_autoptr(GError) error = NULL;
     g_autofree char *dir = g_dir_make_tmp("llem-result-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(dir, "result.json", NULL);
-    g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
+    g_assert_true(g_file_set_contents(path, "{\"schema\": \"" RESULT_SCHEMA "\"}", -1, NULL));
     g_autoptr(json_t) record = result_load(dir, &error);
     g_assert_nonnull(record);
     g_autoptr(json_t) none = result_load_error(dir, &error);
     g_assert_error(error, LLEM_ERROR, LLEM_ERROR_MISSING);
     g_assert_null(none);
+    g_clear_error(&error);
+    g_assert_true(g_file_set_contents(path, "{\"schema\": \"llem-result/99\"}", -1, NULL));
+    g_assert_null(result_load(dir, &error));
+    g_assert_error(error, LLEM_ERROR, LLEM_ERROR_UNSUPPORTED);
     g_assert_true(file_remove_tree(dir, NULL));
 }
 

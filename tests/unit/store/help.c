@@ -2,6 +2,7 @@
 #include "help.h"
 
 #include "exchange/exchange.h"
+#include "result/result.h"
 
 #include <string.h>
 
@@ -49,9 +50,11 @@ char *content_of(const struct store *store, const char *name)
     return text;
 }
 
-static const char result[] =
-    "{\"metrics\": {\"output_tokens_per_s\": {\"status\": \"measured\", \"value\": 5.5}, \"flops\": {\"value\": 1}}, "
-    "\"energy\": {\"scope\": \"GPU boards\"}, \"flags\": [\"gap\"]}";
+/* Of a run that did well; its configuration's hash and its cycle are filled in. */
+#define RESULT_TEXT                                                                                                        \
+    "{\"schema\": \"" RESULT_SCHEMA "\", \"identity\": {\"config_hash\": \"%s\", \"cycle\": %d}, "                             \
+    "\"metrics\": {\"output_tokens_per_s\": {\"status\": \"measured\", \"value\": 5.5}, \"flops\": {\"value\": 1}}, "          \
+    "\"energy\": {\"scope\": \"GPU boards\"}, \"flags\": [\"gap\"]}"
 
 char *exchange_with_result(const struct store *store, size_t run, const char *error_class)
 {
@@ -61,8 +64,11 @@ char *exchange_with_result(const struct store *store, size_t run, const char *er
     char *dir = path_in(store, name);
     g_assert_true(file_make_dirs(dir, NULL));
     g_autofree char *path = exchange_file(dir, cell.hash, error_class ? "error.json" : "result.json");
-    g_autofree char *record = g_strdup_printf("{\"class\": \"%s\", \"message\": \"it broke\"}", error_class);
-    g_assert_true(g_file_set_contents(path, error_class ? record : result, -1, NULL));
+    g_autofree char *record =
+        error_class ? g_strdup_printf("{\"schema\": \"" RESULT_ERROR_SCHEMA "\", \"class\": \"%s\", "
+                                      "\"message\": \"it broke\"}", error_class)
+                    : g_strdup_printf(RESULT_TEXT, cell.hash, store_run(store, run)->cycle);
+    g_assert_true(g_file_set_contents(path, record, -1, NULL));
     return dir;
 }
 
