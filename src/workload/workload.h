@@ -170,8 +170,8 @@ bool workload_is_path(const char *text);
  * MISSING: the form is not here; the message holds the exact command that gets it. */
 bool workload_model_resolve(const char *model, const struct backend *backend, const char *precision,
                             const char *quantization, struct workload_resolved *ret, GError **error);
-/* Checks that a file of the catalogue is still the one that was pulled: by its pin, or by what was noted of it when it was
- * made here. Not told of folders, nor of paths, which enter the hash by their content. DATA where it is another. */
+/* Checks that a file of the catalogue is still the one that was pulled: by its pin, or by what was noted of it when it
+ * was made here. Not told of folders, nor of paths, which enter the hash by their content. DATA where it is another. */
 bool workload_resolved_check(const struct workload_resolved *resolved, GError **error);
 void workload_resolved_clear(struct workload_resolved *resolved);
 typedef struct workload_resolved owned_resolved; /* for g_auto(owned_resolved) alone */
