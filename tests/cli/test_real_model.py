@@ -82,5 +82,5 @@ def test_weights_that_were_changed_behind_llem_are_not_run(llem, tmp_path, form)
         f.write(bytes(4 << 20))
     done = llem.run("run", path, "-o", tmp_path / "after", timeout=300)
     assert done.returncode == 1, done.stderr
-    error = the_study(tmp_path / "after").error()
-    assert "is not the file that was pulled" in error["message"] and "llem model pull" in error["message"], error
+    assert the_study(tmp_path / "after").states() == ["refused"]
+    assert "is not the file that was pulled" in done.stdout + done.stderr and "llem model pull" in done.stdout + done.stderr

@@ -35,10 +35,10 @@ class Machine:
         self.bin.mkdir()
         for name in (*REAL, "basename"):
             (self.bin / name).symlink_to(shutil.which(name))
-        for name in "gcc g++ cc c++ cmake ninja objdump git dockerd docker iptables busybox podman newuidmap localedef".split():
+        for name in "gcc g++ cc c++ cmake ninja objdump git dockerd docker iptables busybox podman newuidmap".split():
             self.put(name, "#!/bin/sh\necho stand-in 1.0\n")
         for name, text in {"python3": PYTHON, "apt-get": APT_GET, "apt-cache": NOTE, "dpkg": NOTE, "curl": NOTE,
-                           "wget": NOTE, "sudo": SUDO, "pkg-config": "#!/bin/sh\n"}.items():
+                           "wget": NOTE, "sudo": SUDO, "pkg-config": "#!/bin/sh\n", "localedef": "#!/bin/sh\n"}.items():
             self.put(name, text)
         self.user(0)
         (folder / "tools").mkdir()
