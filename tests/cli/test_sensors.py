@@ -126,8 +126,6 @@ def test_short_requests_have_steps_too(boards, n):
     seen = board(architecture="hopper", instant={"period_ms": 100, "window_ms": 25}, power_limit_w=450)
     record, _ = boards([seen], {"sim.token_us": 100000, "n": n, "max_output_tokens": 40 // n, "max_input_tokens": 1})
     assert "phase_locked" in record["flags"], record["flags"]
-    stamps = record["timing"]["steps_ns"]
-    assert len(stamps) == 40 and stamps == sorted(stamps)
 
 
 def test_net_of_idle(boards):
