@@ -285,6 +285,15 @@ class Loop:
 # --- the adapter
 
 
+def is_gone(pid: int) -> bool:
+    """True of one that is no more, or waits to be buried."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def end_with_parent() -> None:
     """In EngineCore, which imports this file first: the kernel asks it to end when the adapter is gone, whoever killed it."""
     import ctypes
@@ -292,7 +301,7 @@ def end_with_parent() -> None:
     adapter = int(os.environ.get("LLEM_ADAPTER_PID", "0"))
     if adapter == os.getppid():  # its workers watch it, not us
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: of the thread with the event loop, which does not end
-    if adapter and not os.path.exists(f"/proc/{adapter}"):  # it was killed while this process started: nobody is told any more
+    if adapter and is_gone(adapter):  # it was killed while this process started: nobody is told any more
         os._exit(1)
 
 
