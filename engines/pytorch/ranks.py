@@ -22,6 +22,7 @@ from typing import Any
 from llem_adapter import Refused, is_oom
 
 RANK_FD = "LLEM_RANK_FD"
+RANK_PARENT = "LLEM_RANK_PARENT"
 FLAG_FD = "LLEM_RANK_FLAG_FD"
 PR_SET_PDEATHSIG = 1
 PATIENCE_S = 5  # what is computed together ends by itself when one of the ranks is gone, or never
@@ -76,7 +77,8 @@ class Ranks:
 
     def _start(self, rank: int, program: str, flag_fd: int) -> None:
         ours, theirs = socket.socketpair()
-        fds = {RANK_FD: str(theirs.fileno()), FLAG_FD: str(flag_fd), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        fds = {RANK_FD: str(theirs.fileno()), FLAG_FD: str(flag_fd), "RANK": str(rank), "LOCAL_RANK": str(rank),
+               RANK_PARENT: str(os.getpid())}
         process = subprocess.Popen([sys.executable, program], env={**os.environ, **fds}, pass_fds=(theirs.fileno(), flag_fd))
         theirs.close()
         self.sockets.append(ours)
@@ -164,6 +166,8 @@ def is_follower() -> bool:
 def follow(handlers: dict[str, Callable[[Any, Flag], Any]]) -> None:
     """A rank but the first: does what it is told until the pipe ends. It dies with the adapter."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.environ.pop(RANK_PARENT) != str(os.getppid()):  # it was killed before it could be told of
+        os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the adapter ends it
     connection, flag = Connection(int(os.environ.pop(RANK_FD))), Flag(int(os.environ.pop(FLAG_FD)))
     while True:
