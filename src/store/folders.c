@@ -167,8 +167,8 @@ static bool move_partial_trace(const char *exchange_dir, const char *to_dir, GEr
 bool store_run_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error)
 {
     g_autofree char *partial = store_run_partial(run_dir);
-    if (!file_remove_tree(partial, error) || !file_make_dirs(partial, error))
-        return false;
+    if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+        return file_error(error, "cannot create folder", partial);
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *from = files[i].prefixed ? exchange_file(exchange_dir, config_hash, files[i].name)
                                                   : g_build_filename(exchange_dir, files[i].name, NULL);
