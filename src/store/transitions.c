@@ -25,17 +25,6 @@ static void run_reset(struct store_run *run)
     run->warning = g_steal_pointer(&warning);
 }
 
-bool store_is_there(const struct store *store, GError **error)
-{
-    if (store_is_study(store->folder) && journal_is_there(store->journal))
-        return true;
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_IO,
-                "%s was moved or removed, or files in it, while llem was at work: the study ends here; runs that had "
-                "ended are in it, wherever it is now",
-                store->folder);
-    return false;
-}
-
 bool store_run_begin(struct store *store, size_t index, const char *exchange_dir, GError **error)
 {
     struct store_run *run = store_run_at(store, index);
@@ -86,11 +75,13 @@ static void take_figures(struct store_run *run)
     run->figures = figures ? jsonx_dump(figures, JSONX_COMPACT) : NULL;
 }
 
-bool store_run_move(const struct store *store, size_t index, const char *exchange_dir, char **ret_folder, GError **error)
+bool store_run_move(const struct store *store, size_t index, const char *exchange_dir, char **ret_folder,
+                    GError **error)
 {
     g_autoptr(json_t) parts = store_cell_parts(store, store_run_at(store, index)->cell, error);
+    const char *hash = json_string_value(json_object_get(parts, "hash"));
     *ret_folder = parts ? folder_of(store, index, parts) : NULL;
-    return parts && store_run_collect(exchange_dir, json_string_value(json_object_get(parts, "hash")), *ret_folder, error);
+    return parts && store_run_collect(exchange_dir, hash, *ret_folder, error);
 }
 
 /* The exchange folder's files become the run folder. */

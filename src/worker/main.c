@@ -2,7 +2,6 @@
 /* llem-worker: runs the one experiment of $LLEM_CONFIG_PATH. Its exit code says how it went, its files say the rest.
  * With --probe it says what it finds where it is. */
 #include "elsewhere.h"
-#include "exchange/exchange.h"
 #include "experiment/experiment.h"
 
 #include "version.h"
@@ -44,7 +43,6 @@ int main(int argc, char **argv)
     suspend_listen();
     elsewhere_begin();
     proc_become_subreaper();
-    exchange_hold(path); /* for as long as this process lives: what is in the folder may still change */
     g_autoptr(GError) error = NULL;
     if (experiment_run(path, interrupt_fd, &error))
         return LLEM_EXIT_OK;

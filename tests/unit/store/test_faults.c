@@ -141,7 +141,7 @@ static void test_files_that_cannot_be_moved(void)
     }
 }
 
-/* Killed while the files were moved: a part of them is in the folder that was to be, and whoever looks moves the rest. */
+/* Killed while the files were moved: a part of them is in the folder that was to be; whoever looks moves the rest. */
 static void test_killed_while_files_were_moved(void)
 {
     g_auto(owned_made) made = make(TWO_RUNS);
