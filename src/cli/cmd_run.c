@@ -164,7 +164,8 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     bool ok = study_execute(&job, &interrupted, &error);
     clear_line(&screen);
     cli_print_study(store, &table);
-    cli_say("Results: %s\n", store_folder(store));
+    if (store_is_study(store_folder(store))) /* else the message says what became of it */
+        cli_say("Results: %s\n", store_folder(store));
     return ok ? exit_code_of(store, interrupted) : cli_fail(error);
 }
 

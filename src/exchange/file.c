@@ -2,11 +2,30 @@
 /* The folder of one run and the names in it. */
 #include "exchange/private.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 char *exchange_file(const char *dir, const char *config_hash, const char *name)
 {
     return g_strdup_printf("%s/%s_%s", dir, config_hash, name);
+}
+
+int exchange_hold(const char *config_path)
+{
+    int fd = open(config_path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && file_lock_try(fd, false) == FILE_LOCK_TAKEN)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+bool exchange_is_held(const char *dir, const char *config_hash)
+{
+    g_autofree char *path = exchange_file(dir, config_hash, "config.json");
+    bool told = true, held = file_is_locked(path, &told);
+    return held || !told;
 }
 
 /* The tree as the worker is to see it: read back from its own text, so that the caller's struct is not touched. */

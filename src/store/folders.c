@@ -78,6 +78,23 @@ char *store_folder_new(const char *results_dir, const char *name, GError **error
     return NULL;
 }
 
+bool store_is_study(const char *folder)
+{
+    g_autofree char *path = g_build_filename(folder, "study.json", NULL);
+    return access(path, F_OK) == 0;
+}
+
+bool store_is_there(const struct store *store, GError **error)
+{
+    if (store_is_study(store->folder) && journal_is_there(store->journal))
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_IO,
+                "%s was moved or removed, or files in it, while llem was at work: the study ends here; runs that had "
+                "ended are in it, wherever it is now",
+                store->folder);
+    return false;
+}
+
 /* --- Runs ----------------------------------------------------------------------------------------------------------- */
 
 char *store_run_name(size_t run, int cycle, const char *model, const char *backend, const char *config_hash,
@@ -167,8 +184,8 @@ static bool move_partial_trace(const char *exchange_dir, const char *to_dir, GEr
 bool store_run_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error)
 {
     g_autofree char *partial = store_run_partial(run_dir);
-    if (!file_remove_tree(partial, error) || !file_make_dirs(partial, error))
-        return false;
+    if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+        return file_error(error, "cannot create folder", partial);
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *from = files[i].prefixed ? exchange_file(exchange_dir, config_hash, files[i].name)
                                                   : g_build_filename(exchange_dir, files[i].name, NULL);

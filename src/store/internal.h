@@ -46,6 +46,8 @@ json_t *store_cell_parts(const struct store *store, size_t cell, GError **error)
 struct journal *journal_open(const char *path, GError **error);
 /* Adds version and checksum. One write, one sync, whatever the size of the study. Takes over the reference. */
 bool journal_append(struct journal *journal, json_t *line, GError **error);
+/* False where the file that is open is no longer what its path names. */
+bool journal_is_there(const struct journal *journal);
 /* Why a second llem could open it as well: the file system has no locks. NULL: it is locked. */
 const char *journal_unprotected(const struct journal *journal);
 void journal_close(struct journal *journal);
@@ -74,7 +76,8 @@ char *store_run_name(size_t run, int cycle, const char *model, const char *backe
 bool store_run_name_parse(const char *name, size_t *ret_run, int *ret_cycle, int *ret_attempt);
 bool store_run_name_is_partial(const char *name);
 /* Moves what a worker left in an exchange folder into a new run folder, under their lasting names; the folder is
- * renamed into place complete, so that it is there whole or not at all. */
+ * renamed into place complete, so that it is there whole or not at all. Goes on where a llem was killed that moved
+ * them. */
 bool store_run_collect(const char *exchange_dir, const char *config_hash, const char *run_dir, GError **error);
 /* What becomes of run_dir's name until it is complete. New string. */
 char *store_run_partial(const char *run_dir);
@@ -85,8 +88,12 @@ char *store_run_partial(const char *run_dir);
  * of a store open for writing. */
 bool store_recover(struct store *store, GError **error);
 
-/* The line of a run as it stands now, into the journal (transitions.c). */
+/* --- Transitions (transitions.c) ------------------------------------------------------------------------------------- */
+
+/* The line of a run as it stands now, into the journal. */
 bool store_note(struct store *store, size_t run, GError **error);
+/* Moves the files of a run's attempt into its folder, whose path is in *ret_folder, moved or not. */
+bool store_run_move(const struct store *store, size_t run, const char *exchange_dir, char **ret_folder, GError **error);
 
 /* --- Figures (figures.c) --------------------------------------------------------------------------------------------- */
 

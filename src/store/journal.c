@@ -119,6 +119,13 @@ void journal_close(struct journal *journal)
     g_free(journal);
 }
 
+bool journal_is_there(const struct journal *journal)
+{
+    struct stat open_file, named;
+    bool both = fstat(journal->fd, &open_file) == 0 && stat(journal->path, &named) == 0;
+    return both && named.st_dev == open_file.st_dev && named.st_ino == open_file.st_ino;
+}
+
 const char *journal_unprotected(const struct journal *journal)
 {
     return journal->refused;

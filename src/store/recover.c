@@ -6,6 +6,7 @@
 #include "result/result.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* --- The journal ---------------------------------------------------------------------------------------------------- */
@@ -126,20 +127,74 @@ static void believe_exchange(const struct store *store, struct store_run *run, c
         lose(run, g_strdup("llem ended before it, and it left nothing"));
 }
 
+/* What its llem would have moved had it lived: a run folder that it began to fill, or a whole result that nothing
+ * disowns and whose worker is gone. */
+static bool is_to_be_moved(const struct store *store, const struct store_run *run, const char *partial)
+{
+    g_autofree char *result = find_file(run->exchange, "_result.json");
+    g_autofree char *failure = find_file(run->exchange, "_error.json");
+    g_auto(owned_store_cell) cell = {0};
+    if (partial || !result || failure)
+        return partial != NULL;
+    return store_cell_read(store, run->cell, &cell, NULL) && !exchange_is_held(run->exchange, cell.hash);
+}
+
+/* Whoever reads a study of their own may end what its llem began, if nobody else is at it. */
+static bool may_write(struct store *store)
+{
+    struct stat st;
+    g_autofree char *path = g_build_filename(store->folder, "journal.jsonl", NULL);
+    if (!store->journal && stat(store->folder, &st) == 0 && st.st_uid == geteuid())
+        store->journal = journal_open(path, NULL);
+    return store->journal != NULL;
+}
+
+/* Moves what a run left where its llem was killed at it, or just before. */
+static bool finish_move(struct store *store, size_t index, const char *partial)
+{
+    struct store_run *run = store_run_at(store, index);
+    g_autofree char *folder = NULL;
+    if (!is_to_be_moved(store, run, partial) || !may_write(store) ||
+        !store_run_move(store, index, run->exchange, &folder, NULL))
+        return false;
+    file_remove_tree(run->exchange, NULL);
+    g_clear_pointer(&run->exchange, g_free);
+    g_free(run->folder);
+    run->folder = g_steal_pointer(&folder);
+    return true;
+}
+
 /* True if the run has come further than the journal knows. Only the folder of an attempt whose end the journal does not
  * know can say so. */
-static bool complete_run(const struct store *store, struct store_run *run, const struct found *found)
+static bool complete_run(struct store *store, size_t index, const struct found *found)
 {
+    struct store_run *run = store_run_at(store, index);
     if (found->attempt > run->attempts) {
         g_free(run->folder);
         run->folder = g_build_filename(store->folder, found->name, NULL);
         run->attempts = found->attempt;
         believe_folder(run);
-    } else if (run->state == STORE_RUNNING) {
-        believe_exchange(store, run, found->partial);
-        run->attempts++;
-    } else {
+        return true;
+    }
+    if (run->state != STORE_RUNNING)
         return false;
+    if (run->exchange && finish_move(store, index, found->partial))
+        believe_folder(run);
+    else
+        believe_exchange(store, run, found->partial);
+    run->attempts++;
+    return true;
+}
+
+static bool complete_runs(struct store *store, GError **error)
+{
+    g_autoptr(GArray) folders = find_folders(store);
+    for (size_t i = 0; i < store->runs->len; i++) {
+        enum store_state state = store_run_at(store, i)->state;
+        bool open = state == STORE_PLANNED || state == STORE_RUNNING;
+        if (open && complete_run(store, i, &g_array_index(folders, struct found, i)) && store->journal &&
+            !store_note(store, i, error))
+            return false;
     }
     return true;
 }
@@ -157,13 +212,8 @@ bool store_recover(struct store *store, GError **error)
         return false;
     if (store->at_work)
         return true;
-    g_autoptr(GArray) folders = find_folders(store);
-    for (size_t i = 0; i < store->runs->len; i++) {
-        struct store_run *run = store_run_at(store, i);
-        bool open = run->state == STORE_PLANNED || run->state == STORE_RUNNING;
-        if (open && complete_run(store, run, &g_array_index(folders, struct found, i)) && store->journal &&
-            !store_note(store, i, error))
-            return false;
-    }
-    return true;
+    bool reads = !store->journal, ok = complete_runs(store, error);
+    if (reads)
+        g_clear_pointer(&store->journal, journal_close);
+    return ok || reads;
 }

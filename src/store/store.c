@@ -89,12 +89,6 @@ struct store *store_create(const char *results_dir, const struct config_file *fi
 
 /* --- Asking ---------------------------------------------------------------------------------------------------------- */
 
-bool store_is_study(const char *folder)
-{
-    g_autofree char *path = g_build_filename(folder, "study.json", NULL);
-    return access(path, F_OK) == 0;
-}
-
 const char *store_folder(const struct store *store)
 {
     return store->folder;

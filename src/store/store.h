@@ -9,6 +9,7 @@
  *   journal.jsonl   one line a transition of a run; the line that ends a run holds the figures of the table
  *   NNN_cC_…/       one folder a run: what its worker left
  *   .exchange-…/    the exchange folder of a run at work, or of one whose files could not be moved
+ *   NNN_cC_….partial/  a run folder that is being filled; whoever opens the store next, and may write there, fills it
  *
  * study.json and cells.jsonl are written whole before the first run and never again; the journal only grows, a line at
  * a time, each on disk before the call returns. A line has a version and a checksum: the last one may be torn (the llem
@@ -146,6 +147,9 @@ json_t *store_run_figures(const struct store *store, size_t run);
 
 /* --- Transitions (a store open for writing) -------------------------------------------------------------------------- */
 
+/* False, with an error, where the folder is no longer what was opened: what is written there now would be lost, and
+ * nothing is to be made anew in its place. */
+bool store_is_there(const struct store *store, GError **error);
 /* The run begins; its worker will be handed exchange_dir, a folder in the study's. */
 bool store_run_begin(struct store *store, size_t run, const char *exchange_dir, GError **error);
 

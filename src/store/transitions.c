@@ -28,6 +28,8 @@ static void run_reset(struct store_run *run)
 bool store_run_begin(struct store *store, size_t index, const char *exchange_dir, GError **error)
 {
     struct store_run *run = store_run_at(store, index);
+    if (!store_is_there(store, error))
+        return false;
     run_reset(run);
     run->state = STORE_RUNNING;
     run->exchange = g_strdup(exchange_dir);
@@ -41,8 +43,8 @@ bool store_run_begin(struct store *store, size_t index, const char *exchange_dir
 /* Says of a run, and of the study, where the files lie that could not be moved. */
 static bool run_leave(struct store_run *run, size_t index, const char *folder, const GError *cause, GError **error)
 {
-    g_autofree char *partial = store_run_partial(folder);
-    bool parted = access(partial, F_OK) == 0;
+    g_autofree char *partial = folder ? store_run_partial(folder) : NULL;
+    bool parted = partial && access(partial, F_OK) == 0;
     g_autofree char *places =
         g_strdup_printf("%s%s%s", run->exchange, parted ? " and " : "", parted ? partial : "");
     g_autofree char *message = run->message;
@@ -73,16 +75,22 @@ static void take_figures(struct store_run *run)
     run->figures = figures ? jsonx_dump(figures, JSONX_COMPACT) : NULL;
 }
 
+bool store_run_move(const struct store *store, size_t index, const char *exchange_dir, char **ret_folder,
+                    GError **error)
+{
+    g_autoptr(json_t) parts = store_cell_parts(store, store_run_at(store, index)->cell, error);
+    const char *hash = json_string_value(json_object_get(parts, "hash"));
+    *ret_folder = parts ? folder_of(store, index, parts) : NULL;
+    return parts && store_run_collect(exchange_dir, hash, *ret_folder, error);
+}
+
 /* The exchange folder's files become the run folder. */
 static bool run_keep(struct store *store, size_t index, const char *exchange_dir, GError **error)
 {
     struct store_run *run = store_run_at(store, index);
     g_autoptr(GError) cause = NULL;
-    g_autoptr(json_t) parts = store_cell_parts(store, run->cell, error);
-    if (!parts)
-        return false;
-    g_autofree char *folder = folder_of(store, index, parts);
-    if (!store_run_collect(exchange_dir, json_string_value(json_object_get(parts, "hash")), folder, &cause))
+    g_autofree char *folder = NULL;
+    if (!store_run_move(store, index, exchange_dir, &folder, &cause))
         return run_leave(run, index, folder, cause, error);
     g_clear_pointer(&run->exchange, g_free);
     run->folder = g_steal_pointer(&folder);
@@ -97,6 +105,11 @@ bool store_run_end(struct store *store, size_t index, const struct store_end *en
     run->wall_ns = end->wall_ns;
     set_string(&run->message, end->message);
     set_string(&run->exchange, end->exchange_dir);
+    if (!store_is_there(store, error)) {
+        run->state = STORE_LOST;
+        set_string(&run->message, "the folder of the study went away under it");
+        return false;
+    }
     bool begun = end->exchange_dir != NULL, kept = !begun || run_keep(store, index, end->exchange_dir, error);
     run->attempts += begun;
     return store_note(store, index, kept ? error : NULL) && kept;

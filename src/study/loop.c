@@ -219,6 +219,8 @@ static struct flight *run_start(struct run *run)
 static bool run_launch(struct run *run, const struct exchange *exchange, struct slot *slot, GError **error)
 {
     struct store *store = run->loop->store;
+    if (!store_is_there(store, error))
+        return false;
     run->dir = exchange_folder_new(store_folder(store), exchange, runner_places_map(run->places), error);
     if (!run->dir)
         return false;
