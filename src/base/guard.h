@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guard: a process that sleeps until this one is gone, however it went, and then ends what it left running. The kernel
- * tells a child that its parent died; it tells no grandchild, and one that is deaf to SIGTERM hears nothing.
+ * A guard: a process that sleeps until this one is gone, however it went, and then ends what it left running. The
+ * kernel tells a child that its parent died; it tells no grandchild, and one that is deaf to SIGTERM hears nothing.
  *
- * What is guarded is known by a mark in its environment, which is inherited: parentage is lost when a parent dies. A process
- * that clears its environment, or another user's, is not found.
+ * What is guarded is known by a mark in its environment, which is inherited: parentage is lost when a parent dies. A
+ * process that clears its environment, or another user's, is not found.
  *
  *     guard = guard_new();                        before the first process is started that is to be guarded
  *     … .env = {guard_variable(guard), NULL} …    "LLEM_GUARD=…"
  *     guard_free(guard);                          when all of them have ended
  *
- * When this process is gone, those that are guarded have GUARD_PATIENCE_S for an end of their own while the first of them
- * (guard_first()) lives, which ends the others; without it they are asked (SIGTERM), and after GUARD_GRACE_S killed.
+ * When this process is gone, those that are guarded have GUARD_PATIENCE_S for an end of their own while the first of
+ * them (guard_first()) lives, which ends the others; without it they are asked (SIGTERM), and after GUARD_GRACE_S
+ * killed.
  *
  * Threading: one thread at a time.
  */

@@ -50,8 +50,9 @@ static bool spawn_worker(const struct local *local, const struct runner_job *job
     if (fd < 0)
         return file_error(error, "cannot create", log);
     const char *question = job->arguments ? job->arguments[0] : NULL;
+    const char *mark = local->guard ? guard_variable(local->guard) : NULL;
     struct spawn spawn = {.argv = (const char *const[]){local->worker_path, question, NULL},
-                          .env = (const char *const[]){variable, local->guard ? guard_variable(local->guard) : NULL, NULL},
+                          .env = (const char *const[]){variable, mark, NULL},
                           .fds = (const struct spawn_fd[]){{-1, 0}, {fd, 1}, {fd, 2}},
                           .n_fds = 3,
                           .group = SPAWN_NEW_GROUP,
