@@ -58,10 +58,11 @@ static const char records[] =
 
 static const char requests[] =
     "\n## Requests\n\n"
-    "`requests.csv` has a line for each request of the measured window, repeats included, in the order handed over. Stamps are\n"
-    "nanoseconds of `CLOCK_MONOTONIC`, as `timing.window.t0_ns` and `t1_ns` of the record are, within which they lie. Some engines\n"
-    "have stamps of their own beside those that the adapter takes when it sees a token; both are there. What nobody told is\n"
-    "empty, never 0. Where the status of `ttft_mean_s` is `simulated`, so are these. `pandas.read_csv` takes the file as it is.\n\n"
+    "`requests.csv` has a line for each request of the measured window, repeats included, in the order handed over.\n"
+    "Stamps are nanoseconds of `CLOCK_MONOTONIC`, as `timing.window.t0_ns` and `t1_ns` of the record are, within which\n"
+    "they lie. Some engines have stamps of their own beside those that the adapter takes when it sees a token; both are\n"
+    "there. What nobody told is empty, never 0. Where the status of `ttft_mean_s` is `simulated`, so are these.\n"
+    "`pandas.read_csv` takes the file as it is.\n\n"
     "| column | unit | meaning |\n|---|---|---|\n";
 
 const struct result_file_row result_files[RESULT_FILE_COUNT] = {

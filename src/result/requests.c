@@ -16,7 +16,7 @@ enum column_kind {
 static const struct column {
     const char *name, *unit;
     enum column_kind kind;
-    glong at;
+    long at;
     const char *meaning;
 } columns[] = {
     {"request", "1", COLUMN_COUNT, OF(request), "number of the request, in the order handed over"},
