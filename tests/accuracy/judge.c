@@ -186,7 +186,7 @@ struct band judge_figure_band(const struct stratum *s, enum figure f, const char
                    "for a second more";
     } else if (f == FIGURE_NET && stratum_is_tail(s)) {
         least = LEFT_BEHIND;
-        *ret_why = "an idle level is taken behind the warm-up, while what it left lasts";
+        *ret_why = "an idle level is taken behind loading and behind the work, while what they left lasts";
     } else if (s->load == NATURE_LOAD_LOCKED && s->shape == SHAPE_REPEATS && f < FIGURE_LOAD) {
         least = FOUR_PHASES;
         *ret_why = "four phases in step do not show how far the mean of four may be off";

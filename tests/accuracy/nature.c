@@ -39,41 +39,41 @@ const struct nature_kind nature_kinds[] = {
      .told_class = "rapl.intel", .told_refresh_ns = 1 * MS, .told_window_ns = 1 * MS, .known = true},
     {.name = "counter-full", .words = "counter, 100 ms, sees everything, lag measured", .kind = METER_ENERGY,
      .period_ms = {100, 100}, .delay_ms = {15, 350}, .rise_ms = {0, 60}, .told_refresh_ns = 100 * MS,
-     .told_window_ns = 100 * MS, .earlier = 4, .known = true, MODERN},
+     .told_window_ns = 100 * MS, .runs = 2, .known = true, MODERN},
     {.name = "counter-full-new", .words = "the same, lag unknown", .kind = METER_ENERGY, .period_ms = {100, 100},
      .delay_ms = {15, 350}, .rise_ms = {0, 60}, .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS, MODERN},
     {.name = "counter-slow-rise", .words = "counter, 100 ms, sees everything, rises in up to 250 ms",
      .kind = METER_ENERGY, .period_ms = {100, 100}, .delay_ms = {15, 100}, .rise_ms = {60, 250},
-     .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS, .earlier = 4, MODERN},
+     .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS, .runs = 2, MODERN},
     {.name = "average-full", .words = "1-s average power, made of everything", .kind = METER_POWER_AVERAGE,
      .period_ms = {100, 100}, .average_ms = {900, 1100}, .delay_ms = {15, 100}, .rise_ms = {0, 30}, .noise_w = 0.3,
-     .told_refresh_ns = 100 * MS, .told_window_ns = 1000 * MS, .told_part_ns = 100 * MS, .earlier = 4, MODERN},
+     .told_refresh_ns = 100 * MS, .told_window_ns = 1000 * MS, .told_part_ns = 100 * MS, .runs = 2, MODERN},
     {.name = "average-parts", .words = "1-s average power, made of readings that see 25 of 100 ms",
      .kind = METER_POWER_AVERAGE, .period_ms = {100, 100}, .average_ms = {900, 1100}, .part_ms = {20, 30},
      .delay_ms = {15, 100}, .rise_ms = {0, 30}, .noise_w = 0.3, .told_refresh_ns = 100 * MS,
-     .told_window_ns = 1000 * MS, .earlier = 4, .partial = true, MODERN},
+     .told_window_ns = 1000 * MS, .runs = 2, .partial = true, MODERN},
     {.name = "counter-500", .words = "counter, 500 ms, sees everything, lag measured", .kind = METER_ENERGY,
      .period_ms = {500, 500}, .delay_ms = {15, 100}, .rise_ms = {0, 30}, .jitter = 0.004, .quantum = 1e-3,
-     .told_class = "nvidia.geforce", .told_refresh_ns = 500 * MS, .told_window_ns = 500 * MS, .earlier = 4,
+     .told_class = "nvidia.geforce", .told_refresh_ns = 500 * MS, .told_window_ns = 500 * MS, .runs = 2,
      .known = true},
     {.name = "counter-20/10", .words = "counter, 20 ms, sees 10 of 20 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {20, 20}, .window_ms = {9, 11}, .delay_ms = {15, 100}, .rise_ms = {0, 30},
-     .told_refresh_ns = 20 * MS, .told_window_ns = 10 * MS, .earlier = 4, .known = true, .partial = true,
+     .told_refresh_ns = 20 * MS, .told_window_ns = 10 * MS, .runs = 2, .known = true, .partial = true,
      .locks = 0.7, .fine = true, MODERN},
     {.name = "counter-100/25", .words = "counter, 100 ms, sees 25 of 100 ms", .kind = METER_ENERGY,
      .source = NATURE_WINDOW, .period_ms = {100, 100}, .window_ms = {21, 29}, .delay_ms = {0, 100},
-     .rise_ms = {0, 30}, .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .earlier = 4, .known = true,
+     .rise_ms = {0, 30}, .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .runs = 2, .known = true,
      .partial = true, MODERN},
     {.name = "power-100/25", .words = "instant power, 100 ms, sees 25 of 100 ms", .kind = METER_POWER_INSTANT,
      .period_ms = {100, 100}, .window_ms = {21, 29}, .delay_ms = {0, 100}, .rise_ms = {0, 30}, .noise_w = 0.3,
-     .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .earlier = 4, .known = true, .partial = true, MODERN},
+     .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .runs = 2, .known = true, .partial = true, MODERN},
     {.name = "counter-unknown", .words = "counter of an unknown make: T and W are told by nobody",
      .kind = METER_ENERGY, .source = NATURE_WINDOW, .period_ms = {20, 500}, .share = {0.25, 1}, .delay_ms = {15, 350},
      .rise_ms = {0, 120}, .partial = true, MODERN},
     {.name = "counter-average", .words = "counter that adds up the 1-s average", .kind = METER_ENERGY,
      .source = NATURE_AVERAGE, .period_ms = {100, 100}, .average_ms = {900, 1100}, .delay_ms = {15, 100},
      .rise_ms = {0, 30}, .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS, .told_part_ns = 100 * MS,
-     .earlier = 4, MODERN},
+     .runs = 2, MODERN},
     {.name = "counter-seconds", .words = "counter that refreshes each 0.6 to 1 s, which nobody told",
      .kind = METER_ENERGY, .period_ms = {600, 1000}, .delay_ms = {15, 100}, .rise_ms = {0, 60},
      .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS, .partial = true, MODERN},
@@ -82,7 +82,7 @@ const struct nature_kind nature_kinds[] = {
      .noise_w = 0.2, .quantum = 1e-3, .poll_ns = 100 * MS, .told_class = "hwmon", .partial = true},
     {.name = "power-rising", .words = "instant power, 15 ms, that rises with 55 ms", .kind = METER_POWER_INSTANT,
      .period_ms = {15.4, 15.4}, .delay_ms = {0, 30}, .rise_ms = {110, 121}, .first_order = true,
-     .noise_w = 0.05, .jitter = 0.01, .quantum = 1e-3, .told_class = "nvidia", .earlier = 4, .partial = true},
+     .noise_w = 0.05, .jitter = 0.01, .quantum = 1e-3, .told_class = "nvidia", .runs = 2, .partial = true},
 };
 const size_t nature_kind_count = G_N_ELEMENTS(nature_kinds);
 
@@ -228,23 +228,17 @@ static void append_window(struct nature *n, const struct habit *h, const struct 
     sim_trace_append(trace, 1, 0);
 }
 
-static void append_work(struct nature *n, const struct habit *h, struct sim_trace *trace)
-{
-    for (int i = 0; i < n->part_count; i++)
-        append_window(n, h, &n->parts[i], trace, n->stamps);
-}
-
 /* A trace of its own for each part: they overlap, and the next window may begin before they end. */
 static void add_decay(struct nature *n, int64_t from_ns, double watts, double tau_s)
 {
-    struct sim_trace *trace = sim_trace_new(n->from_ns);
+    struct sim_trace *trace = sim_trace_new(0);
     sim_load_tail(trace, from_ns, watts, llround(tau_s * 1e9));
     sim_board_add(n->board, trace);
 }
 
 static void add_shelf(struct nature *n, int64_t from_ns, double watts, double seconds)
 {
-    struct sim_trace *trace = sim_trace_new(n->from_ns);
+    struct sim_trace *trace = sim_trace_new(0);
     sim_load_steady(trace, from_ns, from_ns + llround(seconds * 1e9), watts);
     sim_board_add(n->board, trace);
 }
@@ -262,15 +256,17 @@ static void add_after(struct nature *n, const struct habit *h, int64_t t1_ns)
     }
 }
 
+#define END_NS (300 * NS_PER_S) /* longer than any run */
+
 /* Idle power: a level that wanders, and drifts slowly while the board warms or cools. */
-static void add_idle(struct nature *n, struct sim_board *board, int64_t end_ns)
+static void add_idle(struct nature *n, struct sim_board *board)
 {
-    struct sim_trace *level = sim_trace_new(n->from_ns), *drift = sim_trace_new(n->from_ns);
+    struct sim_trace *level = sim_trace_new(0), *drift = sim_trace_new(0);
     double sd_w = log_uniform(n, 0.1, 2), memory_s = uniform(n, 0.05, 0.5), slope_w_s = uniform(n, -0.1, 0.1);
     sim_trace_append(level, NS_PER_S, uniform(n, 50, IDLE_MOST_W));
     sim_board_add(board, level);
-    sim_board_add(board, sim_wander_new(n->from_ns, 10 * MS, sd_w, llround(memory_s * 1e9), draw_seed(n)));
-    while (sim_trace_end_ns(drift) < end_ns)
+    sim_board_add(board, sim_wander_new(0, 10 * MS, sd_w, llround(memory_s * 1e9), draw_seed(n)));
+    while (sim_trace_end_ns(drift) < END_NS)
         sim_trace_append(drift, 50 * MS, slope_w_s * (double)sim_trace_end_ns(drift) * 1e-9);
     sim_board_add(board, drift);
 }
@@ -351,49 +347,15 @@ static void tell(struct nature *n)
 
 /* --- all of it --------------------------------------------------------------------------------------------------- */
 
-#define BEGIN_NS (-70 * NS_PER_S)
-#define LONG_NS  (70 * NS_PER_S) /* what a whole run begins earlier */
-#define END_NS   (60 * NS_PER_S)
-
-static void place_parts(struct nature *n, const struct nature_run *run)
-{
-    int64_t length_ns = (n->work.t1_ns - n->work.t0_ns) / MAX(1, run->repeats), at_ns = n->work.t0_ns;
-    for (n->part_count = 0; n->part_count < run->repeats; n->part_count++) {
-        at_ns += n->part_count ? (int64_t)uniform(n, 0, (double)run->pause_ns) : 0;
-        n->parts[n->part_count] = (struct nature_window){at_ns, at_ns + length_ns};
-        at_ns += length_ns;
-    }
-    n->work.t1_ns = at_ns;
-}
-
-static void place_windows(struct nature *n, double seconds, const struct nature_run *run)
-{
-    int64_t at_ns = (int64_t)uniform(n, 0, (double)NS_PER_S);
-    n->work.t0_ns = at_ns;
-    n->work.t1_ns = at_ns + llround(seconds * uniform(n, 0.9, 1.1) * 1e9);
-    n->parts[0] = n->work;
-    n->part_count = 1;
-    if (run && run->repeats > 1)
-        place_parts(n, run);
-    n->earlier_count = run && run->whole ? MAX(2, n->kind->earlier) : n->kind->earlier;
-    at_ns -= run && run->whole ? 20 * NS_PER_S : 0;
-    for (int i = n->earlier_count; i-- > 0;) {
-        at_ns -= llround(uniform(n, 6, 8) * 1e9);
-        n->earlier[i].t1_ns = at_ns;
-        at_ns -= llround(uniform(n, 1, 3) * 1e9);
-        n->earlier[i].t0_ns = at_ns;
-    }
-}
-
 static void draw_idle(struct nature *n, bool apart)
 {
     struct sim_rng rng = n->rng;
     if (apart) {
-        n->idle = sim_board_new(n->from_ns);
-        add_idle(n, n->idle, END_NS);
+        n->idle = sim_board_new(0);
+        add_idle(n, n->idle);
         n->rng = rng; /* the same once more */
     }
-    add_idle(n, n->board, END_NS);
+    add_idle(n, n->board);
 }
 
 /* Limits of boards as data sheets give them, and what they draw beyond them all the same: short of the driver's own
@@ -406,6 +368,14 @@ static void draw_limit(struct nature *n, uint64_t seed)
     n->ceiling_w = n->limit_w * uniform(n, 1, 1.3);
     n->limit_told = uniform(n, 0, 1) < 2.0 / 3;
     n->rng = rng;
+}
+
+/* Draws by another stream, and by the board's own again. */
+static void swap_streams(struct nature *n, struct sim_rng *other)
+{
+    struct sim_rng own = n->rng;
+    n->rng = *other;
+    *other = own;
 }
 
 /* Boards of one make: readings of both are as late, rise as quickly and see as much. */
@@ -425,37 +395,61 @@ void nature_draw(const struct nature_kind *kind, enum nature_load load, enum nat
                  double gain, double offset_w, uint64_t seed, const struct nature_run *run, struct nature *ret)
 {
     const struct nature *beside = run ? run->beside : NULL;
-    *ret = (struct nature){
-        .kind = kind, .rng = {seed}, .from_ns = BEGIN_NS - (run && run->whole ? LONG_NS : 0)};
-    ret->board = sim_board_new(ret->from_ns);
+    *ret = (struct nature){.kind = kind, .rng = {seed}, .habit = g_new(struct habit, 1), .part_count = 1};
+    ret->board = sim_board_new(0);
     ret->stamps = g_array_new(FALSE, FALSE, sizeof(int64_t));
     draw_limit(ret, seed);
     draw_sensor(ret, gain, offset_w);
     if (beside)
         be_like(ret, beside);
-    struct sim_rng own = ret->rng;
-    ret->habit_rng = ret->rng = beside ? beside->habit_rng : own;
-    struct habit habit = draw_habit(ret, load, after);
+    struct sim_rng stream = ret->habit_rng = beside ? beside->habit_rng : (struct sim_rng){draw_seed(ret)};
+    swap_streams(ret, &stream);
+    *ret->habit = draw_habit(ret, load, after);
     if (load == NATURE_LOAD_STEP) {
-        habit.square_s = ret->square_s = draw(ret, run->step) * (double)ret->sensor.period_ns * 1e-9;
-        habit.jitter = run->jitter;
+        ret->habit->square_s = ret->square_s = draw(ret, run->step) * (double)ret->sensor.period_ns * 1e-9;
+        ret->habit->jitter = run->jitter;
     }
-    place_windows(ret, seconds, run);
-    ret->rng = beside ? own : ret->rng;
+    if (run && run->repeats > 1)
+        ret->part_count = run->repeats;
+    ret->work_ns = llround(seconds * uniform(ret, 0.9, 1.1) * 1e9 / ret->part_count);
+    ret->pause_ns = run ? run->pause_ns : 0;
+    ret->work_rng = (struct sim_rng){draw_seed(ret)};
+    swap_streams(ret, &stream);
     draw_idle(ret, run && run->whole);
-    own = ret->rng;
-    ret->work_rng = ret->rng = beside ? beside->work_rng : own;
-    struct sim_trace *trace = sim_trace_new(ret->from_ns);
-    for (int i = 0; i < ret->earlier_count; i++) {
-        append_window(ret, &habit, &ret->earlier[i], trace, NULL);
-        add_after(ret, &habit, ret->earlier[i].t1_ns);
-    }
-    append_work(ret, &habit, trace);
-    add_after(ret, &habit, ret->work.t1_ns);
-    sim_board_add(ret->board, trace);
-    ret->rng = beside ? own : ret->rng;
+    ret->loads = sim_trace_new(0);
+    sim_board_add(ret->board, ret->loads);
     nature_break(ret, SIM_NEVER, SIM_NEVER, SIM_NEVER);
     tell(ret);
+}
+
+struct nature_window nature_pass(struct nature *n, int64_t t0_ns, int64_t length_ns)
+{
+    struct nature_window w = {t0_ns, t0_ns + length_ns};
+    swap_streams(n, &n->work_rng);
+    append_window(n, n->habit, &w, n->loads, NULL);
+    swap_streams(n, &n->work_rng);
+    add_after(n, n->habit, w.t1_ns);
+    return w;
+}
+
+void nature_work(struct nature *n, int64_t t0_ns)
+{
+    int64_t at_ns = t0_ns;
+    swap_streams(n, &n->work_rng);
+    for (int i = 0; i < n->part_count; i++) {
+        at_ns += i ? (int64_t)uniform(n, 0, (double)n->pause_ns) : 0;
+        n->parts[i] = (struct nature_window){at_ns, at_ns + n->work_ns};
+        append_window(n, n->habit, &n->parts[i], n->loads, n->stamps);
+        at_ns += n->work_ns;
+    }
+    swap_streams(n, &n->work_rng);
+    n->work = (struct nature_window){t0_ns, at_ns};
+    add_after(n, n->habit, at_ns);
+}
+
+int64_t nature_wait_ns(struct nature *n, struct span ms)
+{
+    return draw_ns(n, ms);
 }
 
 void nature_clear(struct nature *n)
@@ -465,6 +459,7 @@ void nature_clear(struct nature *n)
     if (n->idle)
         sim_board_free(n->idle);
     g_array_unref(n->stamps);
+    g_free(n->habit);
 }
 
 /* What is read before the next update is what was read before. */

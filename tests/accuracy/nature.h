@@ -5,7 +5,8 @@
  * (docs/accuracy.md names them), not what the estimators assume. Only what a meter would publish of a sensor is told to
  * them (nature_kind.told_…), and of the board its power limit, in some trials.
  *
- *   nature_draw() → a board with its truth, a sensor that looks at it, the windows in which it works
+ *   nature_draw() → an idle board, a sensor that looks at it, the habits of its load
+ *   nature_pass(), nature_work() → stretches in which it works, when the caller's schedule has them
  *   nature_read() → what the sensor shows;  nature_truth_j() → what was drawn
  *
  * Ownership: nature_clear() frees what nature_draw() made. Threading: one thread a nature. Time: ns, virtual.
@@ -78,7 +79,8 @@ struct nature_kind {
 
     const char *told_class;                 /* METER_CLASS_… */
     int64_t told_refresh_ns, told_window_ns, told_part_ns; /* what a meter publishes; 0: nothing */
-    int earlier;  /* windows on this board before, by which its lag may be known */
+    int runs;      /* on this board before, by which its lag may be known */
+    bool unwarmed; /* no warm-up before the work */
     bool known;   /* T, W and lag are published or can be measured: the bands have two sides */
     bool partial; /* sees a part of the time: W < T */
     double locks;  /* share of loads in step that must be told; 0: 0.99. Polls at half of T see phases to half a step */
@@ -91,14 +93,11 @@ struct nature_window {
     int64_t t0_ns, t1_ns;
 };
 
-#define NATURE_EARLIER_MAX 6
-#define NATURE_PARTS_MAX   8
+#define NATURE_PARTS_MAX 8
 
 /* What else a trial may ask of a board. */
 struct nature_run {
-    /* A whole run and not one window alone: two earlier windows at least (its load and its warm-up), time for idle
-     * levels on both sides of the work, and the idle board by itself. */
-    bool whole;
+    bool whole; /* the idle board by itself is asked for, too */
     struct span step; /* of NATURE_LOAD_STEP, as a share of T */
     double jitter;    /* of each of its steps, as a share of it */
     int repeats;                 /* of the work, each over its share of the seconds; at most NATURE_PARTS_MAX */
@@ -106,10 +105,10 @@ struct nature_run {
     const struct nature *beside; /* a board of the same make that does the same work at the same time, or NULL */
 };
 
+struct habit;
 struct nature {
     const struct nature_kind *kind;
-    struct nature_window earlier[NATURE_EARLIER_MAX], work;
-    int earlier_count;
+    struct nature_window work;
     struct nature_window parts[NATURE_PARTS_MAX]; /* the work without pauses */
     int part_count;
     GArray *stamps; /* int64: ends of the work's steps as an engine reports them */
@@ -120,20 +119,29 @@ struct nature {
     bool shows; /* of nature_read() */
     int64_t shown_update, shown;
     struct sim_rng rng;
-    int64_t from_ns; /* the board rests until the first window begins */
+    struct habit *habit;
+    int64_t work_ns, pause_ns; /* of each of its repeats, and at most between them */
+    struct sim_trace *loads;   /* borrowed from the board */
     double limit_w;   /* of the board */
     double ceiling_w; /* and what it may draw all the same: limits act on means over milliseconds */
     bool limit_told;
-    struct sim_rng habit_rng, work_rng; /* for a board beside it: before habits and windows, before work were drawn */
+    struct sim_rng habit_rng, work_rng; /* of what a board beside it does alike: its habits, its work */
     double square_s;
 };
 
 /* seconds: nominal length of the work, off by up to 10 %. gain, offset_w: of the sensor. run: NULL, one window. */
 void nature_draw(const struct nature_kind *kind, enum nature_load load, enum nature_after after, double seconds,
                  double gain, double offset_w, uint64_t seed, const struct nature_run *run, struct nature *ret);
-/* What may go wrong with a counter, before the first reading: SIM_NEVER for what does not. */
+/* What may go wrong with a counter, at times of which nothing has been read: SIM_NEVER for what does not. */
 void nature_break(struct nature *nature, int64_t reset_ns, int64_t stuck_ns, int64_t glitch_ns);
 void nature_clear(struct nature *nature);
+/* Works for so long from t on; nothing may have been read from then on. What the board draws afterwards goes on through
+ * what comes next. */
+struct nature_window nature_pass(struct nature *nature, int64_t t0_ns, int64_t length_ns);
+/* The same for the work itself, with its repeats and stamps. */
+void nature_work(struct nature *nature, int64_t t0_ns);
+/* How long something takes, drawn of its own. */
+int64_t nature_wait_ns(struct nature *nature, struct span ms);
 /* Raw value at t. */
 int64_t nature_read(struct nature *nature, int64_t t_ns);
 /* The next moment after t at which the sensor may show something new. */

@@ -156,8 +156,13 @@ static const char intro[] =
     "the limit), the lateness of the sampler.\n\n"
     "**The estimators are told** what a meter publishes of the sensor (its class, and T and W where a table has them), and in\n"
     "two of three trials the board's power limit, without what is drawn beyond it. All else they find as in a run: T by the\n"
-    "product's own characterisation of an idle board, the lag by the steps of four earlier windows where the row says *lag\n"
-    "measured*, readings by the product's own series.\n\n";
+    "product's own characterisation of an idle board, the lag by the steps at the ends of warm-up and work, of this run and,\n"
+    "where the row says *lag measured*, of two runs before it, readings by the product's own series.\n\n"
+    "**Stretches follow each other as in a run** (`tests/accuracy/order.c`): load, 15 s of idle with the engine loaded, warm-up,\n"
+    "5 ms to 2 s in which the engine takes the prompts, the guard, the work, the guard behind it, 15 s of idle. So what a board\n"
+    "draws after its warm-up lies in the guard before the work, and may go on into the work; what it draws after loading lies\n"
+    "in the idle level. Guards are as long as the product plans them by what it knows by then, and as long as it extends\n"
+    "them. A warm-up lasts 2 to 8 s: what matters of it is how it ends.\n\n";
 
 static const char coverage_words[] =
     "## Coverage (T1): truths inside the statistical 95 % interval in %, median half-width in % of the energy\n\n"

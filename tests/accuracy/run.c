@@ -2,13 +2,13 @@
 #include "accuracy/run.h"
 
 #include "account/account.h"
-#include "accuracy/scene.h"
+#include "accuracy/order.h"
 
 #include <math.h>
 #include <string.h>
 
 #define MS         NS_PER_MS
-#define IDLE_NS    (15 * NS_PER_S) /* of each idle level, as long as by default */
+#define IDLE_NS    (15 * NS_PER_S) /* of the idle level after the work, as long as by default */
 #define END_NS     (400 * MS)      /* of the guard, in which the board has settled as far as anybody waits */
 #define CERTAIN    1e-9            /* relative, and W: what the calibration leaves open */
 
@@ -41,18 +41,14 @@ static const enum result_metric metrics[] = {
 
 /* Ticks at the ends of a stretch, of each board. */
 struct ends {
-    struct meter_reading before[RUN_BOARDS_MAX], after[RUN_BOARDS_MAX];
+    struct meter_reading before[ORDER_BOARDS_MAX], after[ORDER_BOARDS_MAX];
 };
 
 struct whole {
-    struct scene scenes[RUN_BOARDS_MAX];
-    struct beforehand before[RUN_BOARDS_MAX];
+    struct scene scenes[ORDER_BOARDS_MAX];
     int count;
-    const struct meter_channel *channels[RUN_BOARDS_MAX];
-    struct meter_sensor sensors[RUN_BOARDS_MAX];
-    struct energy_calibration calibrations[RUN_BOARDS_MAX];
-    struct energy_known known;
-    struct energy_guard_plan plan;
+    struct order order;
+    struct energy_calibration calibrations[ORDER_BOARDS_MAX];
     struct ends work, load, warmup;
 };
 
@@ -72,33 +68,32 @@ static void add_board(struct whole *w, const struct trial *trial, int repeats)
 {
     static const struct {
         const char *id, *device;
-    } names[RUN_BOARDS_MAX] = {{"sim:0:c", "0"}, {"sim:1:c", "1"}, {"sim:2:c", "2"}, {"sim:3:c", "3"}};
+    } names[ORDER_BOARDS_MAX] = {{"sim:0:c", "0"}, {"sim:1:c", "1"}, {"sim:2:c", "2"}, {"sim:3:c", "3"}};
     int i = w->count++;
     struct scene *s = &w->scenes[i];
     struct nature_run run = {.whole = true, .repeats = repeats, .pause_ns = pause_of(trial->sensor),
                              .beside = i > 0 ? &w->scenes[0].nature : NULL};
     s->trial = trial;
+    s->fault_ns = INT64_MAX;
     s->step_ns = trial->sensor->poll_ns ? trial->sensor->poll_ns : 10 * MS;
     nature_draw(trial->sensor, trial->load, trial->after, trial->duration_s, 1, 0,
                 trial->seed + (uint64_t)i * UINT64_C(0x2545f4914f6cdd1d), &run, &s->nature);
     s->nature.info.id = names[i].id;
     s->nature.info.device = names[i].device;
-    scene_know(s, &w->before[i]);
-    w->channels[i] = &s->nature.info;
-    w->sensors[i] = w->before[i].seen;
     w->calibrations[i] = (struct energy_calibration){
         .gain = 1, .u_gain = CERTAIN, .u_offset_w = CERTAIN, .range_low_w = NAN, .range_high_w = NAN};
     g_strlcpy(w->calibrations[i].uuid, names[i].device, sizeof w->calibrations[i].uuid);
 }
 
-static void know_all(struct whole *w)
+/* The runs before, and the one that counts. */
+static void work_through(struct whole *w)
 {
-    w->known = (struct energy_known){.channels = w->channels, .sensors = w->sensors,
-                                     .channel_count = (size_t)w->count, .on_boards = true,
-                                     .calibrations = w->calibrations, .calibration_count = (size_t)w->count};
-    g_autoptr(owned_scopes) scopes = energy_scopes_new(&w->known, NULL);
-    g_autoptr(GArray) channels = energy_scopes_channels(scopes);
-    w->plan = energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
+    order_open(&w->order, w->scenes, (size_t)w->count);
+    w->order.known.calibrations = w->calibrations;
+    w->order.known.calibration_count = (size_t)w->count;
+    for (int i = 0; i < w->scenes[0].trial->sensor->runs; i++)
+        order_earlier(&w->order);
+    order_measure(&w->order);
 }
 
 /* --- what was read ----------------------------------------------------------------------------------------------- */
@@ -106,12 +101,8 @@ static void know_all(struct whole *w)
 static struct energy_readings *read_boards(void *from, const struct energy_known *known, int64_t from_ns,
                                            int64_t to_ns, const struct energy_ticks *ticks)
 {
-    struct whole *w = from;
-    struct energy_readings *readings = energy_readings_new();
-    for (int i = 0; i < w->count; i++)
-        energy_readings_add(readings, known->channels[i], scene_sample_of_run(&w->scenes[i], from_ns, to_ns),
-                            ticks->before ? &ticks->before[i] : NULL, ticks->after ? &ticks->after[i] : NULL);
-    return readings;
+    (void)known;
+    return order_read(from, from_ns, to_ns, ticks);
 }
 
 static struct energy_ticks take_ticks(struct whole *w, const struct nature_window *at, struct ends *ends)
@@ -126,48 +117,24 @@ static struct energy_ticks take_ticks(struct whole *w, const struct nature_windo
     return (struct energy_ticks){ends->before, ends->after};
 }
 
-/* The window, its guard extended as long as one of the boards asks for it. */
-static struct energy_window guard(struct whole *w, const struct account_source *source)
-{
-    const struct nature *n = &w->scenes[0].nature;
-    const struct energy_guard_plan *plan = &w->plan;
-    int64_t work_ns = 0;
-    for (int i = 0; i < n->part_count; i++)
-        work_ns += n->parts[i].t1_ns - n->parts[i].t0_ns;
-    struct energy_window at = {n->work.t0_ns - plan->pre_ns, n->work.t0_ns, n->work.t1_ns,
-                               n->work.t1_ns + plan->post_ns, n->part_count, 0,
-                               n->work.t1_ns - n->work.t0_ns - work_ns};
-    for (bool more = true; more;) {
-        g_autoptr(owned_scopes) scopes = account_scopes(source, at.guard_from_ns, at.guard_to_ns, NULL);
-        g_autoptr(GArray) channels = energy_scopes_channels(scopes);
-        more = false;
-        for (guint i = 0; i < channels->len; i++)
-            more = more || energy_guard_settled(&g_array_index(channels, struct energy_channel, i), plan, &at,
-                                                at.guard_to_ns) == ENERGY_GUARD_EXTEND;
-        if (more)
-            at.guard_to_ns = MIN(at.guard_to_ns + plan->hold_ns, n->work.t1_ns + plan->limit_ns);
-    }
-    return at;
-}
-
 static struct account_stretch stretch(struct whole *w, const struct nature_window *at, struct ends *ends)
 {
     return (struct account_stretch){.t0_ns = at->t0_ns, .t1_ns = at->t1_ns, .ticks = take_ticks(w, at, ends)};
 }
 
-/* As a run has it: idle levels right behind the warm-up and behind the guard. */
-static struct account_run account_of(struct whole *w, const struct account_source *source)
+/* As a run has it: idle levels before the warm-up and behind the guard. */
+static struct account_run account_of(struct whole *w)
 {
     const struct nature *n = &w->scenes[0].nature;
     struct account_run run = {
-        .window = guard(w, source),
+        .window = w->order.window,
         .ticks = take_ticks(w, &n->work, &w->work),
         .options = {.draws = 1000, .seed = (uint32_t)w->scenes[0].trial->seed,
                     .stamps_ns = (const int64_t *)(const void *)n->stamps->data, .stamp_count = n->stamps->len},
-        .load = stretch(w, &n->earlier[0], &w->load),
-        .warmup = stretch(w, &n->earlier[n->earlier_count - 1], &w->warmup),
+        .load = stretch(w, &w->order.load, &w->load),
+        .warmup = stretch(w, &w->order.warmup, &w->warmup),
         .on_boards = true};
-    run.idle_context = (struct account_stretch){.t0_ns = run.warmup.t1_ns, .t1_ns = run.warmup.t1_ns + IDLE_NS};
+    run.idle_context = (struct account_stretch){.t0_ns = w->order.idle.t0_ns, .t1_ns = w->order.idle.t1_ns};
     run.idle_after = (struct account_stretch){.t0_ns = run.window.guard_to_ns,
                                               .t1_ns = run.window.guard_to_ns + IDLE_NS};
     return run;
@@ -175,8 +142,9 @@ static struct account_run account_of(struct whole *w, const struct account_sourc
 
 /* --- truth ------------------------------------------------------------------------------------------------------- */
 
-static void add_truth(struct nature *n, const struct energy_window *at, struct figure_found *figures)
+static void add_truth(struct nature *n, const struct order *order, struct figure_found *figures)
 {
+    const struct energy_window *at = &order->window;
     struct nature_window after = {at->t1_ns, at->guard_to_ns}, end = {at->guard_to_ns - END_NS, at->guard_to_ns};
     double still_w = nature_above_idle_j(n, &end) / clock_seconds(END_NS);
     for (int i = 0; i < n->part_count; i++) {
@@ -184,8 +152,8 @@ static void add_truth(struct nature *n, const struct energy_window *at, struct f
         figures[FIGURE_NET].truth_j += nature_above_idle_j(n, &n->parts[i]);
     }
     figures[FIGURE_TAIL].truth_j += nature_above_idle_j(n, &after) - still_w * clock_seconds(after.t1_ns - after.t0_ns);
-    figures[FIGURE_LOAD].truth_j += nature_truth_j(n, &n->earlier[0]);
-    figures[FIGURE_WARMUP].truth_j += nature_truth_j(n, &n->earlier[n->earlier_count - 1]);
+    figures[FIGURE_LOAD].truth_j += nature_truth_j(n, &order->load);
+    figures[FIGURE_WARMUP].truth_j += nature_truth_j(n, &order->warmup);
 }
 
 /* --- all of it --------------------------------------------------------------------------------------------------- */
@@ -196,16 +164,16 @@ void run_trial(const struct trial *trial, enum shape shape, struct run_outcome *
     *ret = (struct run_outcome){0};
     for (int i = 0; i < shapes[shape].boards; i++)
         add_board(&w, trial, shapes[shape].repeats);
-    know_all(&w);
-    struct account_source source = {.known = &w.known, .read = read_boards, .from = &w};
-    struct account_run run = account_of(&w, &source);
+    work_through(&w);
+    struct account_source source = {.known = &w.order.known, .read = read_boards, .from = &w.order};
+    struct account_run run = account_of(&w);
     struct exchange none = {.config_hash = (char *)(uintptr_t)"judge"};
     g_autoptr(owned_result) r = result_new(&none);
     account_energy(&source, &run, r);
     for (int f = 0; f < FIGURE_COUNT; f++)
         ret->figures[f].found = result_get(r, metrics[f]);
     for (int i = 0; i < w.count; i++) {
-        add_truth(&w.scenes[i].nature, &run.window, ret->figures);
+        add_truth(&w.scenes[i].nature, &w.order, ret->figures);
         nature_clear(&w.scenes[i].nature);
     }
 }

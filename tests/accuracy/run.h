@@ -9,15 +9,13 @@
 
 #include "accuracy/trial.h"
 
-#define RUN_BOARDS_MAX 4
-
 /* id, name, what it is held to, what its errors are a share of */
 #define FIGURE_ROWS(X)                                                                                                \
     X(ENERGY, "energy", "the energy of the work")                                                                    \
     X(NET, "net", "what of it is above the idle board")                                                              \
     X(TAIL, "tail", "what is drawn after the work above the level at the end of the guard")                           \
-    X(LOAD, "load", "the energy of an earlier window without guards: loading")                                       \
-    X(WARMUP, "warm-up", "the same of the one before the work")
+    X(LOAD, "load", "the energy of a window without guards: loading")                                       \
+    X(WARMUP, "warm-up", "the same of the warm-up")
 
 enum figure {
 #define X(id, name, words) FIGURE_##id,

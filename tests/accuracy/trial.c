@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "accuracy/trial.h"
 
-#include "accuracy/scene.h"
+#include "accuracy/order.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,45 +10,6 @@
 
 const char *const fault_names[FAULT_COUNT] = {"none", "reset", "stuck", "gap", "glitch", "lost"};
 const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narrow", "no_flags", "alarms"};
-
-/* --- the session: guards planned and extended as the experiment does --------------------------------------------- */
-
-static enum energy_guard_state guard_state(const struct energy_scopes *scopes, const struct energy_guard_plan *plan,
-                                           const struct energy_window *window)
-{
-    g_autoptr(GArray) channels = energy_scopes_channels(scopes);
-    return energy_guard_settled(&g_array_index(channels, struct energy_channel, 0), plan, window, window->guard_to_ns);
-}
-
-static struct energy_guard_plan plan_guard(const struct energy_known *known)
-{
-    g_autoptr(owned_scopes) scopes = energy_scopes_new(known, NULL);
-    g_autoptr(GArray) channels = energy_scopes_channels(scopes);
-    return energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
-}
-
-static struct energy_scopes *session(struct scene *s, const struct energy_known *known, struct energy_window *window)
-{
-    struct energy_guard_plan plan = plan_guard(known);
-    int64_t t0_ns = s->nature.work.t0_ns, t1_ns = s->nature.work.t1_ns;
-    int64_t from_ns = t0_ns - plan.pre_ns - 2 * plan.period_ns;
-    struct energy_scopes *scopes = NULL;
-    *window = (struct energy_window){t0_ns - plan.pre_ns, t0_ns, t1_ns, t1_ns + plan.post_ns, 1, 0, 0};
-    for (;;) {
-        energy_scopes_free(scopes);
-        scopes = scene_look(s, known, from_ns, window->guard_to_ns, NULL);
-        if (guard_state(scopes, &plan, window) != ENERGY_GUARD_EXTEND)
-            break;
-        window->guard_to_ns = MIN(window->guard_to_ns + plan.hold_ns, t1_ns + plan.limit_ns);
-    }
-    if (!s->trial->sensor->ticks)
-        return scopes;
-    /* the last tick before t0; after t1 the second one */
-    energy_scopes_free(scopes);
-    struct meter_reading before = scene_spin(s, t0_ns - 2 * s->nature.sensor.period_ns);
-    struct meter_reading ticks[] = {before, scene_spin(s, scene_spin(s, t1_ns).after_ns)};
-    return scene_look(s, known, from_ns, window->guard_to_ns, ticks);
-}
 
 /* --- the judge's sabotage ---------------------------------------------------------------------------------------- */
 
@@ -82,35 +43,39 @@ static void spoil(struct scene *s, const struct energy_window *window, struct en
     }
 }
 
-static void break_sensor(struct scene *s)
+/* Of a counter that ticks fast: the last tick before t0, the second one after t1. */
+static struct energy_scopes *look(struct order *o)
 {
-    const struct nature_window *w = &s->nature.work;
-    double at = 0.1 + 0.8 * sim_rng_uniform(&s->nature.rng);
-    enum fault fault = s->trial->fault;
-    s->fault_ns = w->t0_ns + (int64_t)(at * (double)(w->t1_ns - w->t0_ns));
-    nature_break(&s->nature, fault == FAULT_RESET ? s->fault_ns : SIM_NEVER,
-                 fault == FAULT_STUCK ? s->fault_ns : SIM_NEVER, fault == FAULT_GLITCH ? s->fault_ns : SIM_NEVER);
+    struct scene *s = o->scenes;
+    const struct energy_window *w = &o->window;
+    if (!s->trial->sensor->ticks)
+        return order_look(o, w->guard_from_ns, w->guard_to_ns, NULL);
+    struct meter_reading before = scene_spin(s, w->t0_ns - 2 * s->nature.sensor.period_ns);
+    struct meter_reading after = scene_spin(s, scene_spin(s, w->t1_ns).after_ns);
+    struct energy_ticks ticks = {&before, &after};
+    return order_look(o, w->guard_from_ns, w->guard_to_ns, &ticks);
 }
 
 void trial_run(const struct trial *trial, struct outcome *ret)
 {
-    struct scene s = {.trial = trial};
+    struct scene s = {.trial = trial, .fault_ns = INT64_MAX};
     struct energy_options options = {.draws = 1000, .seed = (uint32_t)trial->seed};
-    struct beforehand beforehand;
-    struct energy_window window;
+    struct order order;
     nature_draw(trial->sensor, trial->load, trial->after, trial->duration_s, trial->gain, trial->offset_w, trial->seed,
                 trial->run, &s.nature);
     s.step_ns = trial->sensor->poll_ns ? trial->sensor->poll_ns : 10 * MS;
-    scene_know(&s, &beforehand);
-    break_sensor(&s);
-    g_autoptr(owned_scopes) scopes = session(&s, &beforehand.known, &window);
+    order_open(&order, &s, 1);
+    for (int i = 0; i < trial->sensor->runs; i++)
+        order_earlier(&order);
+    order_measure(&order);
+    g_autoptr(owned_scopes) scopes = look(&order);
     options.stamps_ns = (const int64_t *)(void *)s.nature.stamps->data;
     options.stamp_count = s.nature.stamps->len;
-    energy_scope_estimate(scopes->primary, &window, &options, &ret->estimate, NULL);
+    energy_scope_estimate(scopes->primary, &order.window, &options, &ret->estimate, NULL);
     ret->alike = nature_alike(&s.nature);
     ret->truth_j = nature_truth_j(&s.nature, &s.nature.work);
     if (trial->spoil != SPOIL_NONE && ret->estimate.joules.status != QUANTITY_ABSENT)
-        spoil(&s, &window, &ret->estimate);
+        spoil(&s, &order.window, &ret->estimate);
     else if (trial->spoil == SPOIL_NO_FLAGS)
         ret->estimate.flags = 0;
     ret->estimate.joules.sensor = NULL; /* borrowed from this scene */
