@@ -195,8 +195,8 @@ static double floor_u(const struct energy_channel *channel, const struct edges *
     double length = last->t - first->t, unit_j = channel->info->scale;
     if (channel->info->kind != METER_ENERGY)
         return grid_w(channel, at->from_ns, at->to_ns) / sqrt(12);
-    double ends = watts * hypot(first->u_t, last->u_t);
-    return hypot(ends, unit_j / sqrt(6)) / length;
+    double ends2 = watts * watts * (first->u_t * first->u_t + last->u_t * last->u_t);
+    return sqrt(ends2 + unit_j * unit_j / 6) / length;
 }
 
 static void baseline_level(const struct energy_channel *channel, const struct edges *e, const struct sensor *s,
@@ -215,7 +215,7 @@ static void baseline_level(const struct energy_channel *channel, const struct ed
     double watts = stats_mean(means, m);
     double scatter = stats_sd(means, m) * sqrt(LEVEL_CORRELATION / (double)m), least = floor_u(channel, e, watts, ret);
     /* what the brackets leave open is in the scatter of a counter's blocks already */
-    ret->u_w = (channel->info->kind == METER_ENERGY ? MAX(scatter, least) : hypot(scatter, least)) / gain;
+    ret->u_w = (channel->info->kind == METER_ENERGY ? MAX(scatter, least) : sqrt(scatter * scatter + least * least)) / gain;
     ret->df = (double)(m - 1);
     watts = (watts - (calibration ? calibration->offset_w : 0)) / gain;
     double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, ret->df) * ret->u_w;
