@@ -4,6 +4,7 @@
 #include "experiment/environment.h"
 #include "experiment/internal.h"
 #include "experiment/machine.h"
+#include "experiment/requests.h"
 #include "experiment/service.h"
 #include "experiment/variables.h"
 
@@ -34,7 +35,7 @@ static bool start_engine(struct experiment *x, GError **error)
 
 static bool save_environment(const struct experiment *x, GError **error)
 {
-    g_autofree char *path = g_build_filename(x->inputs.dir, "environment.json", NULL);
+    g_autofree char *path = g_build_filename(x->inputs.dir, result_files[RESULT_FILE_ENVIRONMENT].name, NULL);
     return jsonx_save(path, x->environment, error);
 }
 
@@ -132,9 +133,9 @@ static const struct phase {
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */
 
-static char *file_of(const struct experiment *x, const char *name)
+static char *file_of(const struct experiment *x, enum result_file file)
 {
-    return exchange_file(x->inputs.dir, x->inputs.exchange.config_hash, name);
+    return exchange_file(x->inputs.dir, x->inputs.exchange.config_hash, result_files[file].name);
 }
 
 static bool begin(struct experiment *x, const char *config_path, GError **error)
@@ -143,7 +144,7 @@ static bool begin(struct experiment *x, const char *config_path, GError **error)
     if (!inputs_read(config_path, &x->inputs, error))
         return false;
     x->pace.deadline_ns = suspend_clock_ns() + config_ns(x->inputs.config, FIELD_LIMITS_TIMEOUT_SECONDS);
-    g_autofree char *progress = g_build_filename(x->inputs.dir, "progress.jsonl", NULL);
+    g_autofree char *progress = g_build_filename(x->inputs.dir, result_files[RESULT_FILE_PROGRESS].name, NULL);
     x->pace.progress = fopen(progress, "we");
     return true;
 }
@@ -157,7 +158,9 @@ static bool run_phases(struct experiment *x, GError **error)
             return false;
     }
     x->pace.phase = "write";
-    g_autofree char *path = file_of(x, "result.json");
+    if (!requests_write(&x->inputs, &x->session, &x->block.generation, error))
+        return false;
+    g_autofree char *path = file_of(x, RESULT_FILE_RESULT);
     return result_write(x->result, path, error);
 }
 
@@ -211,7 +214,7 @@ static void record_failure(struct experiment *x, GError **failure)
         return;
     if (x->environment && !x->session.load.t1_ns)
         save_environment(x, NULL); /* what matters now is the failure */
-    g_autofree char *path = file_of(x, "error.json");
+    g_autofree char *path = file_of(x, RESULT_FILE_ERROR);
     if (!result_error_write(path, &x->inputs.exchange, *failure, x->pace.phase, engine_error, x->inputs.log_path,
                             &second))
         g_prefix_error(failure, "(no error record: %s) ", second->message);
