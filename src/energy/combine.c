@@ -215,7 +215,8 @@ static void baseline_level(const struct energy_channel *channel, const struct ed
     double watts = stats_mean(means, m);
     double scatter = stats_sd(means, m) * sqrt(LEVEL_CORRELATION / (double)m), least = floor_u(channel, e, watts, ret);
     /* what the brackets leave open is in the scatter of a counter's blocks already */
-    ret->u_w = (channel->info->kind == METER_ENERGY ? MAX(scatter, least) : sqrt(scatter * scatter + least * least)) / gain;
+    bool counted = channel->info->kind == METER_ENERGY;
+    ret->u_w = (counted ? MAX(scatter, least) : sqrt(scatter * scatter + least * least)) / gain;
     ret->df = (double)(m - 1);
     watts = (watts - (calibration ? calibration->offset_w : 0)) / gain;
     double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, ret->df) * ret->u_w;
