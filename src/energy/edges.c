@@ -90,7 +90,8 @@ static void find_period(struct edges *e)
     e->regular = is_regular(e);
 }
 
-bool edges_are_slower(const struct edges *e, const struct sensor *sensor)
+/* The trace shows a period that is much longer than the one that was told. */
+static bool is_slower(const struct edges *e, const struct sensor *sensor)
 {
     bool told = sensor->counter || e->regular;
     return told && !sensor->modelled && e->period > SLOWER_TIMES * sensor->period && e->period > 3 * e->step;
@@ -393,12 +394,13 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
         ret->broken = sensor.modelled ? NULL : "the value never changed";
     if (sensor.counter && ret->n == 0 && channel->count > 0 && !sensor.modelled)
         ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
-    if (edges_are_slower(ret, &sensor))
+    ret->slower = is_slower(ret, &sensor);
+    if (ret->slower)
         ret->flags |= ENERGY_FLAG(PERIOD_CHANGED);
     regularise(ret);
     if (!sensor.counter && channel->count > 0) {
-        bool slower = edges_are_slower(ret, &sensor); /* else longer is no news: readings repeat */
-        double period = slower ? ret->period : fmin(ret->period, sensor.period);
+        /* longer by less is no news: readings repeat */
+        double period = ret->slower ? ret->period : fmin(ret->period, sensor.period);
         fill_runs(ret, channel, window, period);
         sum_power(ret, period);
     }

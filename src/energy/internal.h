@@ -23,6 +23,7 @@ struct edges {
     size_t n;
     double period; /* T: by the line through the changes; NaN below 3 of them */
     bool regular;  /* no two changes are much closer than a period: they are refreshes, also of power */
+    bool slower;   /* the period is much longer than the one that was told */
     double step;   /* δ: median distance of the readings edges were seen between */
     double gap;    /* seconds without readings inside the window */
     double spread; /* power series: highest − lowest reading */
@@ -59,8 +60,6 @@ struct sensor {
     double delay_hi;              /* longest time from truth to all of its value */
     double delay_mid, delay_half; /* centre of what a value stands for, behind its time; how far off that may be */
 };
-/* The trace shows a period that is much longer than the one that was told. */
-bool edges_are_slower(const struct edges *edges, const struct sensor *sensor);
 struct sensor sensor_of(const struct energy_channel *channel);
 /* The same, with the period that the trace itself shows where that is the longer one. */
 struct sensor sensor_seen(const struct energy_channel *channel, const struct edges *edges);

@@ -125,7 +125,7 @@ struct sensor sensor_seen(const struct energy_channel *channel, const struct edg
 {
     struct sensor s = sensor_of(channel);
     bool slower = edges->period > s.period && edges->period > 3 * edges->step;
-    bool told = s.counter ? slower : edges_are_slower(edges, &s);
+    bool told = s.counter ? slower : edges->slower;
     return !s.sees_all && !s.modelled && told ? sensor_with(channel, edges->period) : s;
 }
 
