@@ -269,6 +269,28 @@ def test_what_the_engine_guesses_by_is_in_the_record(runs, words, fails):
     assert record["config"]["vllm"]["engine"]["speculative_config"] == {"method": "suffix", "num_speculative_tokens": 4}
 
 
+def test_what_became_of_a_mapping_is_in_the_record(runs):
+    """All that the engine made of it, what nobody wrote too; not its folders, and not what it keeps in there."""
+    made = {"mode": 3, "cudagraph_mode": "FULL_AND_PIECEWISE", "custom_ops": ["none"],
+            "pass_config": {"fuse_norm_quant": False, "eliminate_noops": True}}  # fmt: skip
+    assert faked(runs, "")[1].result()["engine"]["resolved"]["engine"]["compilation_config"] == made
+    fields = {"vllm.engine.compilation_config": {"mode": 0, "custom_ops": ["+rms_norm"], "cudagraph_mode": "NONE"}}
+    done, study = faked(runs, "", fields)
+    assert done.returncode == 0, done.stderr
+    made |= {"mode": 0, "cudagraph_mode": "NONE", "custom_ops": ["none", "+rms_norm"]}
+    assert study.result()["engine"]["resolved"]["engine"]["compilation_config"] == made
+
+
+@pytest.mark.parametrize("words, given, said", [
+    ("compiles", {"mode": 0}, "compilation_config.mode: '0' was asked for, 'VLLM_COMPILE' would be used"),
+    ("no_graphs", {"cudagraph_mode": "FULL_AND_PIECEWISE"}, "cudagraph_mode: 'FULL_AND_PIECEWISE' was asked for, 'NONE'"),
+    ("", {"pass_config": {"fuse_norm_quant": True}}, "compilation_config.pass_config.fuse_norm_quant: 'True' was asked for, 'False'"),
+])
+def test_what_became_something_else_inside_a_mapping_is_a_substitution(runs, words, given, said):
+    done, study = faked(runs, words, {"vllm.engine.compilation_config": given})
+    assert done.returncode == 1 and said in study.error()["message"]
+
+
 @pytest.mark.parametrize("given", [{"method": "ngram"}, {"model": "[ngram]", "num_speculative_tokens": 2}])
 def test_guesses_from_the_prompt_need_numba(runs, given):
     done, study = faked(runs, "", {"vllm.engine.speculative_config": given})
