@@ -262,7 +262,8 @@ static bool take_retired_name(struct reading *r, const struct raw_retired *raw, 
     row->path = keep_text(r->backend, path);
     row->alias = alias ? alias->path : NULL;
     if (raw->field) {
-        g_autofree char *text = g_strdup_printf("write %s%s", raw->field, strchr(raw->field, '.') ? "" : " (not in a section)");
+        const char *where = strchr(raw->field, '.') ? "" : " (not in a section)";
+        g_autofree char *text = g_strdup_printf("write %s%s", raw->field, where);
         row->field = raw->field;
         row->text = keep_text(r->backend, text);
     }
