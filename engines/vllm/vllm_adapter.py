@@ -533,11 +533,14 @@ class VLLM(Adapter):
     @staticmethod
     def _resolve_speculation(load: Load, engine: dict[str, Any], config: Any) -> None:
         """vLLM fills the mapping that was given with objects of its own; what it works by is another."""
-        asked, used = load.options.get("engine.speculative_config"), speculation(config)
+        given, used = load.options.get("engine.speculative_config"), speculation(config)
+        alone = {"method": "spec_method", "model": "spec_model", "num_speculative_tokens": "spec_tokens"}
+        asked = {key: load.options.get(f"engine.{name}") for key, name in alone.items()}
+        asked = {**{key: value for key, value in asked.items() if value is not None}, **(given if isinstance(given, dict) else {})}
         engine["speculative_config"] = used
         if asked and not used:
             load.substitute("speculative_config", json.dumps(asked, default=str), "none", "the engine made this of it")
-        tokens = asked.get("num_speculative_tokens") if isinstance(asked, dict) else None
+        tokens = asked.get("num_speculative_tokens")
         made = (used or {}).get("num_speculative_tokens")
         if tokens is not None and made is not None and tokens != made:
             load.substitute("num_speculative_tokens", str(tokens), str(made), "the engine made this of it")

@@ -309,10 +309,20 @@ def test_a_start_that_fails_says_so(runs):
     assert done.returncode == 1 and "Engine core initialization failed" in study.error()["message"]
 
 
-@pytest.mark.parametrize(("name", "instead"), [("swap_space", "cpu_offload_gb"), ("speculative_model", "speculative_config")])
-def test_what_vllm_no_longer_has_is_refused_with_what_to_write(runs, name, instead):
-    done, _ = runs.one({f"vllm.engine.{name}": 4})
-    assert done.returncode == 2 and name in done.stderr and instead in done.stderr
+def test_swap_space_is_refused_with_what_to_write(runs):
+    done, _ = runs.one({"vllm.engine.swap_space": 4})
+    assert done.returncode == 2 and "swap_space" in done.stderr and "cpu_offload_gb" in done.stderr
+
+
+def test_speculative_model_is_translated_and_the_result_says_so(runs):
+    done, study = runs.one({"vllm.engine.speculative_model": "/small", "vllm.engine.num_speculative_tokens": 4})
+    assert done.returncode == 0, done.stderr
+    assert "vllm.engine.speculative_model is called vllm.engine.spec_model now" in done.stderr
+    record = study.result()
+    made = record["engine"]["resolved"]["engine"]["speculative_config"]
+    assert made == {"method": "draft_model", "model": "/small", "num_speculative_tokens": 4}
+    assert record["origins"]["vllm.engine.spec_model"].endswith("written as vllm.engine.speculative_model")
+    assert record["origins"]["vllm.engine.spec_tokens"].endswith("written as vllm.engine.num_speculative_tokens")
 
 
 # --- A start that takes long ----------------------------------------------------------------------------------------------

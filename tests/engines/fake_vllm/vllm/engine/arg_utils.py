@@ -103,6 +103,9 @@ def create_engine_config(self, context):
 def speculation(args):
     """What vLLM makes of it; the mapping that it was given has its objects in it then."""
     given = args.speculative_config
+    alone = {"method": args.spec_method, "model": args.spec_model, "num_speculative_tokens": args.spec_tokens}
+    if any(alone.values()):
+        given = {**(given or {}), **{key: value for key, value in alone.items() if value is not None}}
     if given is None or has("guesses_nothing"):
         return None
     tokens = 1 if has("guesses_one") else given.get("num_speculative_tokens", 3)
