@@ -67,7 +67,7 @@ static const struct {
     {"model: [a]\n", "to run each of them"},
     {"model: /nowhere/model.gguf\n", "file.yaml:1:8: error: model: cannot open /nowhere/model.gguf"},
     {"model: m\ndataset: /nowhere/x.jsonl\n", "dataset: cannot open /nowhere/x.jsonl"},
-    {"model: m\ndataset: aienergyscor\n", "did you mean aienergyscore?"},
+    {"model: m\ndataset: llem-mixx\n", "did you mean llem-mix?"},
     {"model: m\nbackend: vllm\npassthrough_kwargs: {seed: 1}\n", "llem sets this argument of vLLM itself (random_seed)"},
     {"model: m\npassthrough_kwargs: {n: 1}\n", "'n' has a field of its own"},
     {"model: m\nn: '5'\n", "leave out the quotes"},
