@@ -282,7 +282,7 @@ def test_what_is_hashed_can_be_hashed_by_anybody(llem, study):
     for cell in json.loads(llem.ok("config", "show", "--json", study)):
         text = json.dumps(cell["hashed"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert hashlib.sha256(text.encode()).hexdigest()[:16] == cell["config_hash"]
-        prompts = [json.loads(line)["prompt"] for line in (ROOT / "data" / "aienergyscore.jsonl").read_text().splitlines()
+        prompts = [json.loads(line)["prompt"] for line in (ROOT / "data" / "llem-mix.jsonl").read_text().splitlines()
                    if not line.startswith('{"_')]
         text = json.dumps(prompts, separators=(",", ":"), ensure_ascii=False)
         assert cell["hashed"]["fields"]["dataset"]["prompts"] == hashlib.sha256(text.encode()).hexdigest()
