@@ -350,9 +350,7 @@ static void note_runs(const struct frame *frame, GPtrArray *notes)
         const char *message = texts_at(&frame->texts, row->message), *warnings = texts_at(&frame->texts, row->warnings);
         g_auto(GStrv) lines = g_strsplit(warnings ? warnings : "", "\n", -1);
         if (message)
-            note_run(note_add(notes, "run", g_strdup_printf("Run %d %s: %s", row->index, frame_state(frame, i),
-                                                            message)),
-                     frame, i);
+            note_run(note_once(notes, "run", g_strdup_printf("%s: %s", frame_state(frame, i), message)), frame, i);
         for (char **line = lines; *line; line++)
             note_run(note_once(notes, "warning", g_strdup_printf("Warning: %s", *line)), frame, i);
     }
@@ -371,10 +369,31 @@ GPtrArray *frame_notes(const struct frame *frame)
 
 /* --- Lines -------------------------------------------------------------------------------------------------------------- */
 
+/* "Run 3", "Runs 1, 2, 5–12". New string. */
+static char *runs_of(const struct frame_note *note)
+{
+    g_autoptr(GString) out = g_string_new(note->runs->len > 1 ? "Runs" : "Run");
+    const char *between = " ";
+    for (guint i = 0; i < note->runs->len; i++) {
+        int first = g_array_index(note->runs, int, i), last = first;
+        while (i + 1 < note->runs->len && g_array_index(note->runs, int, i + 1) == last + 1)
+            last = g_array_index(note->runs, int, ++i);
+        g_string_append_printf(out, "%s%d", between, first);
+        between = ", ";
+        if (last > first)
+            g_string_append_printf(out, "%s%d", last > first + 1 ? "–" : ", ", last);
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
 char *frame_note_line(const struct frame_note *note)
 {
     if (!strcmp(note->kind, "source"))
         return g_strdup_printf("  %s", note->text);
+    if (!strcmp(note->kind, "run")) {
+        g_autofree char *which = runs_of(note);
+        return g_strdup_printf("%s %s", which, note->text);
+    }
     if (strcmp(note->kind, "flag") != 0)
         return g_strdup(note->text);
     g_autoptr(GString) runs = g_string_new(NULL);

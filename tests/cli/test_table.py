@@ -87,3 +87,12 @@ def test_joules_of_a_sensor_are_sorted_on(llem, build_dir, tmp_path):
     assert "Unequal work" not in notes and "do not compare" not in notes
     worst, _ = rows(llem.ok("show", the_study(tmp_path / "results").folder, "--columns", "levels,j_token"))
     assert [row["token_us"] for row in worst] == ["11000.0", "43000.0"]
+
+
+def test_one_reason_of_many_runs_is_told_once(llem, tmp_path):
+    fields = {"sim.fail": "load_error", "warmup.enabled": False}
+    path = write(tmp_path / "s.yaml", fields, sweep={"sim.threads": [1, 2, 3, 4]}, execution={"n_cycles": 1})
+    done = llem.run("run", path, "-o", tmp_path / "results")
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("Run")] == [
+        line for line in done.stdout.splitlines() if line.startswith("Runs 1–4 failed: ")]
