@@ -66,9 +66,13 @@ char *workload_dataset_path(const char *alias_or_path, GError **error)
     g_autofree char *path = workload_named_path(named);
     if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
         return g_steal_pointer(&path);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                "the data set %s is not at %s: install llem completely, or name its data folder in LLEM_DATA_DIR",
-                named->name, path);
+    g_autofree char *remedy = named->file ? NULL : workload_named_remedy(named);
+    if (remedy)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "the data set %s is not here: %s", named->name, remedy);
+    else
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                    "the data set %s is not at %s: install llem completely, or name its data folder in LLEM_DATA_DIR",
+                    named->name, path);
     return NULL;
 }
 
@@ -96,6 +100,30 @@ static const char *foreign_form(const json_t *object)
         if (json_is_array(json_object_get(object, forms[i].member)))
             return forms[i].words;
     return "no prompt: expected one of the members prompt, text, instruction, input, question";
+}
+
+/* Takes the prompt of an object; a reason in words where it has none (static, or *ret_detail). */
+static const char *take_object(struct workload_dataset *set, const json_t *object, int64_t line, char **ret_detail)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
+        const json_t *value = json_object_get(object, prompt_keys[i]);
+        if (!value)
+            continue;
+        if (!json_is_string(value) || json_string_length(value) == 0) {
+            *ret_detail =
+                g_strdup_printf("'%s': expected text, found %s", prompt_keys[i],
+                                json_is_string(value) ? "an empty string" : jsonx_type_name(value));
+            return *ret_detail;
+        }
+        struct record record = {.prompt = g_strdup(json_string_value(value)),
+                                .length = json_string_length(value),
+                                .source =
+                                    g_strdup(json_string_value(json_object_get(object, "source"))),
+                                .line = line};
+        g_array_append_val(set->records, record);
+        return NULL;
+    }
+    return foreign_form(object);
 }
 
 /* Reads one line; a reason in words (static) when it is not a record, with its column. */
@@ -126,25 +154,7 @@ static const char *parse_line(struct workload_dataset *set, const char *text, si
             set->provenance = json_incref(object);
         return NULL;
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
-        value = json_object_get(object, prompt_keys[i]);
-        if (!value)
-            continue;
-        if (!json_is_string(value) || json_string_length(value) == 0) {
-            *ret_detail =
-                g_strdup_printf("'%s': expected text, found %s", prompt_keys[i],
-                                json_is_string(value) ? "an empty string" : jsonx_type_name(value));
-            return *ret_detail;
-        }
-        struct record record = {.prompt = g_strdup(json_string_value(value)),
-                                .length = json_string_length(value),
-                                .source =
-                                    g_strdup(json_string_value(json_object_get(object, "source"))),
-                                .line = line};
-        g_array_append_val(set->records, record);
-        return NULL;
-    }
-    return foreign_form(object);
+    return take_object(set, object, line, ret_detail);
 }
 
 static bool is_blank(const char *text, size_t length)
@@ -198,6 +208,78 @@ static bool is_lines(const char *text, size_t length, const char *name, GError *
     return !list && !thing;
 }
 
+/* What is wrong with a file, line by line. */
+struct reading {
+    struct workload_dataset *set;
+    const char *name;
+    GString *wrong;
+    int n_wrong;
+};
+
+static void tell_wrong(struct reading *r, int64_t line, int column, const char *why)
+{
+    if (r->n_wrong++ < LIMIT_DIAGNOSTICS)
+        g_string_append_printf(r->wrong, "%s%s:%" G_GINT64_FORMAT ":%d: error: %s", r->wrong->len ? "\n" : "", r->name,
+                               line, column, why);
+}
+
+static void read_lines(struct reading *r, const char *text, size_t length)
+{
+    int64_t line = 1;
+    for (size_t at = 0; at < length && r->set->records->len <= LIMIT_PROMPTS; line++) {
+        const char *end = memchr(text + at, '\n', length - at);
+        size_t line_length = end ? (size_t)(end - text) - at : length - at;
+        int column = 1;
+        g_autofree char *detail = NULL;
+        const char *why = is_blank(text + at, line_length)
+                              ? NULL
+                              : parse_line(r->set, text + at, line_length, line, &column, &detail);
+        if (why)
+            tell_wrong(r, line, column, why);
+        at += line_length + 1;
+    }
+}
+
+static void take_row(const json_t *row, int64_t line, void *data)
+{
+    struct reading *r = data;
+    g_autofree char *detail = NULL;
+    const char *why = r->set->records->len <= LIMIT_PROMPTS ? take_object(r->set, row, line, &detail) : NULL;
+    if (why)
+        tell_wrong(r, line, 1, why);
+}
+
+static void read_table(struct reading *r, const char *text, size_t length)
+{
+    int64_t line;
+    g_autofree char *why = NULL;
+    if (!csv_read(text, length, take_row, r, &line, &why))
+        tell_wrong(r, line, 1, why);
+}
+
+/* False, with all that is wrong as one error. */
+static bool is_sound(struct reading *r, GError **error)
+{
+    if (r->set->records->len > LIMIT_PROMPTS) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", r->name, LIMIT_PROMPTS);
+        return false;
+    }
+    if (r->n_wrong > LIMIT_DIAGNOSTICS)
+        g_string_append_printf(r->wrong, "\n%s: and %d more lines", r->name, r->n_wrong - LIMIT_DIAGNOSTICS);
+    if (r->n_wrong == 0 && r->set->records->len == 0)
+        g_string_append_printf(r->wrong, "%s: no prompts in it", r->name);
+    if (r->n_wrong > 0) {
+        g_autofree char *head = g_strdup_printf("%s has %d line%s that %s no prompt\n", r->name, r->n_wrong,
+                                                r->n_wrong == 1 ? "" : "s", r->n_wrong == 1 ? "is" : "are");
+        g_string_prepend(r->wrong, head);
+    }
+    if (r->wrong->len == 0)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s\nA data set has one JSON object a line, such as "
+                "{\"prompt\": \"Hello\"}", r->wrong->str);
+    return false;
+}
+
 struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
 {
     if (!is_lines(text, length, name, error))
@@ -209,41 +291,12 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
         g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, length);
     g_strlcpy(set->sha256, sum, sizeof set->sha256);
     g_autoptr(GString) wrong = g_string_new(NULL);
-    int n_wrong = 0;
-    int64_t line = 1;
+    struct reading r = {.set = set, .name = name, .wrong = wrong};
     size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* some editors begin UTF-8 with one */
-    for (size_t at = mark; at < length; line++) {
-        const char *end = memchr(text + at, '\n', length - at);
-        size_t line_length = end ? (size_t)(end - text) - at : length - at;
-        int column = 1;
-        g_autofree char *detail = NULL;
-        const char *why = is_blank(text + at, line_length)
-                              ? NULL
-                              : parse_line(set, text + at, line_length, line, &column, &detail);
-        if (why && n_wrong++ < LIMIT_DIAGNOSTICS)
-            g_string_append_printf(wrong, "%s%s:%" G_GINT64_FORMAT ":%d: error: %s", wrong->len ? "\n" : "", name,
-                                   line, column, why);
-        if (set->records->len > LIMIT_PROMPTS) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", name, LIMIT_PROMPTS);
-            return NULL;
-        }
-        at += line_length + 1;
-    }
-    if (n_wrong > LIMIT_DIAGNOSTICS)
-        g_string_append_printf(wrong, "\n%s: and %d more lines", name, n_wrong - LIMIT_DIAGNOSTICS);
-    if (n_wrong == 0 && set->records->len == 0)
-        g_string_append_printf(wrong, "%s: no prompts in it", name);
-    if (n_wrong > 0) {
-        g_autofree char *head = g_strdup_printf("%s has %d line%s that %s no prompt\n", name, n_wrong,
-                                                n_wrong == 1 ? "" : "s", n_wrong == 1 ? "is" : "are");
-        g_string_prepend(wrong, head);
-    }
-    if (wrong->len > 0)
-        g_string_append(wrong, "\nA data set has one JSON object a line, such as {\"prompt\": \"Hello\"}");
-    if (wrong->len > 0) {
-        g_set_error_literal(error, LLEM_ERROR, LLEM_ERROR_DATA, wrong->str);
+    bool table = g_str_has_suffix(name, ".csv");
+    (table ? read_table : read_lines)(&r, text + mark, length - mark);
+    if (!is_sound(&r, error))
         return NULL;
-    }
     set->identity = identity_of(set);
     return g_steal_pointer(&set);
 }
@@ -265,6 +318,11 @@ void workload_dataset_free(struct workload_dataset *set)
     json_decref(set->identity);
     json_decref(set->provenance);
     g_free(set);
+}
+
+const char *workload_dataset_prompt(const struct workload_dataset *set, size_t n)
+{
+    return g_array_index(set->records, struct record, n).prompt;
 }
 
 size_t workload_dataset_size(const struct workload_dataset *set)
