@@ -10,6 +10,7 @@ import subprocess
 import termios
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,18 @@ def test_the_machine_sleeps(llem, build_dir):
     record = record_of(llem, process)
     assert "paused" in record["flags"]
     assert causes(record) == {"suspend": pytest.approx(5, abs=0.01)}
+
+
+def test_the_wall_clock_is_set_while_the_work_goes_on(llem, build_dir):
+    """When the work began is told by the clock of that moment, not by one that was set an hour ahead since."""
+    process = start(llem, env={"LD_PRELOAD": str(build_dir / "lib" / "libllem-asleep.so"), "LLEM_TEST_SET": str(llem.folder / "set")})
+    wait_for_work(llem)
+    began = time.time()
+    (llem.folder / "set").touch()
+    record = record_of(llem, process)
+    told = datetime.fromisoformat(record["timing"]["window"]["t0_utc"]).timestamp()
+    assert abs(told - began) < 60, told - began
+    assert causes(record) == {}
 
 
 def counted(path, before, after):
