@@ -17,6 +17,7 @@ struct workload_dataset {
     GArray *records; /* struct record, in file order */
     char sha256[65];
     json_t *identity, *provenance;
+    const char *key; /* while it is read: the member that is the prompt; NULL: that of the usual ones which is there */
 };
 
 static const char *const prompt_keys[] = {"prompt", "text", "instruction", "input", "question"};
@@ -44,10 +45,17 @@ int workload_order_from_name(const char *name)
 
 /* --- finding ---------------------------------------------------------------------------------------------------- */
 
+char *workload_dataset_file(const char *path)
+{
+    const char *mark = strstr(path, WORKLOAD_PROMPT_MARK);
+    return mark ? g_strndup(path, (gsize)(mark - path)) : g_strdup(path);
+}
+
 char *workload_dataset_path(const char *alias_or_path, GError **error)
 {
-    if (g_str_has_suffix(alias_or_path, ".jsonl")) {
-        if (g_file_test(alias_or_path, G_FILE_TEST_IS_REGULAR))
+    g_autofree char *file = workload_dataset_file(alias_or_path);
+    if (g_str_has_suffix(file, ".jsonl") || g_str_has_suffix(file, ".csv") || strcmp(file, alias_or_path) != 0) {
+        if (g_file_test(file, G_FILE_TEST_IS_REGULAR))
             return g_strdup(alias_or_path);
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "the data set %s is not there, or not a file",
                     alias_or_path);
@@ -102,28 +110,50 @@ static const char *foreign_form(const json_t *object)
     return "no prompt: expected one of the members prompt, text, instruction, input, question";
 }
 
+/* The one member that is the prompt; NULL with a reason (static, or *ret_detail) where none is, or nobody can tell. */
+static const char *prompt_key(const struct workload_dataset *set, const json_t *object, const char **ret_why,
+                              char **ret_detail)
+{
+    const char *found = NULL;
+    if (set->key && json_object_get(object, set->key))
+        return set->key;
+    if (set->key) {
+        *ret_why = *ret_detail = g_strdup_printf("no member '%s', which was named as the prompt", set->key);
+        return NULL;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
+        if (!json_object_get(object, prompt_keys[i]))
+            continue;
+        if (found) {
+            *ret_why = *ret_detail = g_strdup_printf(
+                "'%s' and '%s' could both be the prompt: say which in the study, as  dataset: {path: FILE, prompt: %s}",
+                found, prompt_keys[i], found);
+            return NULL;
+        }
+        found = prompt_keys[i];
+    }
+    *ret_why = found ? NULL : foreign_form(object);
+    return found;
+}
+
 /* Takes the prompt of an object; a reason in words where it has none (static, or *ret_detail). */
 static const char *take_object(struct workload_dataset *set, const json_t *object, int64_t line, char **ret_detail)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
-        const json_t *value = json_object_get(object, prompt_keys[i]);
-        if (!value)
-            continue;
-        if (!json_is_string(value) || json_string_length(value) == 0) {
-            *ret_detail =
-                g_strdup_printf("'%s': expected text, found %s", prompt_keys[i],
-                                json_is_string(value) ? "an empty string" : jsonx_type_name(value));
-            return *ret_detail;
-        }
-        struct record record = {.prompt = g_strdup(json_string_value(value)),
-                                .length = json_string_length(value),
-                                .source =
-                                    g_strdup(json_string_value(json_object_get(object, "source"))),
-                                .line = line};
-        g_array_append_val(set->records, record);
-        return NULL;
+    const char *why = NULL, *key = prompt_key(set, object, &why, ret_detail);
+    if (!key)
+        return why;
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value) || json_string_length(value) == 0) {
+        *ret_detail = g_strdup_printf("'%s': expected text, found %s", key,
+                                      json_is_string(value) ? "an empty string" : jsonx_type_name(value));
+        return *ret_detail;
     }
-    return foreign_form(object);
+    struct record record = {.prompt = g_strdup(json_string_value(value)),
+                            .length = json_string_length(value),
+                            .source = g_strdup(json_string_value(json_object_get(object, "source"))),
+                            .line = line};
+    g_array_append_val(set->records, record);
+    return NULL;
 }
 
 /* Reads one line; a reason in words (static) when it is not a record, with its column. */
@@ -280,11 +310,13 @@ static bool is_sound(struct reading *r, GError **error)
     return false;
 }
 
-struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
+static struct workload_dataset *dataset_parse(const char *text, size_t length, const char *name, const char *key,
+                                              GError **error)
 {
     if (!is_lines(text, length, name, error))
         return NULL;
     g_autoptr(owned_dataset) set = g_new0(struct workload_dataset, 1);
+    set->key = key;
     set->records = g_array_new(FALSE, TRUE, sizeof(struct record));
     g_array_set_clear_func(set->records, record_clear);
     g_autofree char *sum =
@@ -298,16 +330,25 @@ struct workload_dataset *workload_dataset_parse(const char *text, size_t length,
     if (!is_sound(&r, error))
         return NULL;
     set->identity = identity_of(set);
+    set->key = NULL;
     return g_steal_pointer(&set);
+}
+
+struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
+{
+    return dataset_parse(text, length, name, NULL, error);
 }
 
 struct workload_dataset *workload_dataset_open(const char *path, GError **error)
 {
     size_t length;
-    if (!file_is_readable_kind(path, error))
+    const char *mark = strstr(path, WORKLOAD_PROMPT_MARK);
+    const char *key = mark ? mark + strlen(WORKLOAD_PROMPT_MARK) : NULL;
+    g_autofree char *file = workload_dataset_file(path);
+    if (!file_is_readable_kind(file, error))
         return NULL;
-    g_autofree char *text = file_read(path, LIMIT_DATASET_BYTES, &length, error);
-    return text ? workload_dataset_parse(text, length, path, error) : NULL;
+    g_autofree char *text = file_read(file, LIMIT_DATASET_BYTES, &length, error);
+    return text ? dataset_parse(text, length, file, key, error) : NULL;
 }
 
 void workload_dataset_free(struct workload_dataset *set)

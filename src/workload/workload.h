@@ -245,12 +245,17 @@ const struct workload_named *workload_names_of(const struct workload_names *name
 /* Verifies and keeps what was taken under its name. */
 bool workload_named_keep(const struct workload_named *named, const struct workload_dataset *set, GError **error);
 
-/* The file of a data set: a name or a path of a .jsonl file. New string. */
+/* Behind the path of a data set's file: which member (of a table: column) is the prompt. */
+#define WORKLOAD_PROMPT_MARK "?prompt="
+/* The path without that. New string. */
+char *workload_dataset_file(const char *path);
+/* The file of a data set: a name or a path of a .jsonl or .csv file; with the mark where it had one. New string. */
 char *workload_dataset_path(const char *alias_or_path, GError **error);
 
-/* A .jsonl file in memory: one object a line, its prompt the first present of prompt, text, instruction, input,
- * question; `source` is optional; an object whose keys all begin with _ is provenance. Anything else in a line is DATA
- * "FILE:LINE:COLUMN: …"; all bad lines are told at once (up to LIMIT_DIAGNOSTICS). */
+/* A .jsonl file in memory: one object a line, its prompt that of prompt, text, instruction, input, question which is
+ * there (several: DATA, unless the path says which); or a .csv file, whose first row names the members. `source` is
+ * optional; an object whose keys all begin with _ is provenance. Anything else in a line is DATA "FILE:LINE:COLUMN: …";
+ * all bad lines are told at once (up to LIMIT_DIAGNOSTICS). */
 typedef struct workload_dataset owned_dataset; /* for g_autoptr(owned_dataset) alone */
 struct workload_dataset *workload_dataset_open(const char *path, GError **error);
 struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error);

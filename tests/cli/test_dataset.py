@@ -179,3 +179,36 @@ def test_the_real_aienergyscore(llem, tmp_path):
     llem.env["LLEM_DATASETS_DIR"] = str(tmp_path / "sets")
     llem.ok("dataset", "import", os.environ["LLEM_TEST_AIENERGYSCORE"])
     assert "1000 prompts" in llem.ok("dataset", "show", "aienergyscore")
+
+
+# --- Which member is the prompt -------------------------------------------------------------------------------------------
+
+ALPACA = "".join(json.dumps({"instruction": i, "input": "of " + i, "row": i}) + "\n" for i in ("one", "two", "three"))
+TABLE = "row,instruction,input\n" + "".join(f'{i},{i},"of {i}"\n' for i in ("one", "two", "three"))
+
+
+def digest(prompts):
+    return hashlib.sha256(json.dumps(prompts, separators=(",", ":")).encode()).hexdigest()
+
+
+@pytest.mark.parametrize(("name", "text", "line"), [("d.jsonl", ALPACA, 1), ("d.csv", TABLE, 2)])
+def test_two_prompts_in_a_record_are_told_apart_by_the_study(llem, tmp_path, name, text, line):
+    (tmp_path / name).write_text(text)
+    done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset=f"./{name}"))
+    assert done.returncode == 2 and f"{name}:{line}:1: error: 'instruction' and 'input' could both be the prompt" in done.stderr
+    assert "dataset: {path: FILE, prompt: instruction}" in done.stderr
+    for key, words in (("input", ["of one", "of two", "of three"]), ("row", ["one", "two", "three"])):
+        path = write(tmp_path / "s.yaml", dataset={"path": name, "prompt": key})
+        (cell,) = json.loads(llem.ok("config", "show", "--json", path))
+        assert cell["hashed"]["fields"]["dataset"]["prompts"] == digest(words)
+    llem.ok("run", "-o", tmp_path / "results", path)
+    done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset={"path": name, "prompt": "answer"}))
+    assert done.returncode == 2 and "no member 'answer', which was named as the prompt" in done.stderr
+
+
+def test_the_mapping_of_a_data_set_says_what_it_holds(llem, tmp_path):
+    for wrong in ({"path": "d.jsonl"}, {"path": "d.jsonl", "prompt": "a", "n": 3}, {}):
+        done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset=wrong))
+        assert done.returncode == 2 and "a mapping here is {path: FILE, prompt: KEY}" in done.stderr
+    done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset={"path": "none.jsonl", "prompt": "a"}))
+    assert done.returncode == 2 and f"cannot open {tmp_path}/none.jsonl" in done.stderr
