@@ -13,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from studies import write
@@ -201,6 +202,7 @@ def test_two_prompts_in_a_record_are_told_apart_by_the_study(llem, tmp_path, nam
         path = write(tmp_path / "s.yaml", dataset={"path": name, "prompt": key})
         (cell,) = json.loads(llem.ok("config", "show", "--json", path))
         assert cell["hashed"]["fields"]["dataset"]["prompts"] == digest(words)
+    jsonschema.validate(json.loads(path.read_text()), json.loads(llem.ok("config", "schema")))
     llem.ok("run", "-o", tmp_path / "results", path)
     done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset={"path": name, "prompt": "answer"}))
     assert done.returncode == 2 and "no member 'answer', which was named as the prompt" in done.stderr
