@@ -150,7 +150,7 @@ def test_without_a_network_a_study_names_both_commands(pinned, home, tmp_path, o
     done = pinned.run("run", *option, study(tmp_path))
     assert done.returncode == 1
     assert re.search(r"few.yaml:\d+:13: error: dataset: few: cannot bring the data set", done.stderr), done.stderr
-    assert "Connection refused" in done.stderr
+    assert "Connection refused" in done.stderr and '"dataset": "few"' in done.stderr
     assert "llem dataset pull few" in done.stderr and "llem dataset import FILE" in done.stderr
     assert not (tmp_path / "results").exists()
 
