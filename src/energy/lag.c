@@ -73,12 +73,12 @@ static void step_up(const struct edges *e, const struct quiet *quiet, double ste
 }
 
 /* The last increment that shows the work. Its readings go on for the lag of the sensor, and single ones of them may be
- * low: a step of less power, or a refresh whose moment is blurred by the polls. */
+ * low, as of a step of less power; two together, since polls blur the moment between them. */
 static size_t last_of_work(const struct edges *e, const struct quiet *quiet, double step_w, double end)
 {
     size_t last = edges_first_after(e, end);
     for (size_t k = last; k + 2 < e->n && e->at[k].t - end < EXTENT_MAX; k++)
-        if (power_of(e, k) - quiet->watts > step_w / 2)
+        if ((e->at[k + 2].c - e->at[k].c) / (e->at[k + 2].t - e->at[k].t) - quiet->watts > step_w / 2)
             last = k;
     return last;
 }
