@@ -18,6 +18,7 @@ class Process:
 
     def __init__(self, pid):
         self.pid = pid
+        self.name = Path(f"/proc/{pid}/comm").read_text().strip()  # "llem-guard" has llem's command
         self.command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
 
     def kill(self):

@@ -25,6 +25,7 @@ struct setting {
     const struct account_source *source;
     const struct account_run *run;
     struct result *r;
+    json_t *stretch_flags; /* by the name of the figure */
 };
 
 /* --- what was read --------------------------------------------------------------------------------------------------- */
@@ -169,6 +170,26 @@ static struct quantity set_net(const struct energy_estimate *gross, const struct
     return result_get(r, net_metric);
 }
 
+/* Doubts about a stretch without guards. Others (fallback, below_resolution, …) are so of every such stretch. */
+#define STRETCH_FLAGS                                                                                                  \
+    (ENERGY_FLAG(PHASE_LOCKED) | ENERGY_FLAG(PHASE_UNTOLD) | ENERGY_FLAG(LIMIT_UNKNOWN) |                              \
+     ENERGY_FLAG(PARTIAL_COVERAGE) | ENERGY_FLAG(READINGS_DROPPED) | ENERGY_FLAG(GAP) | ENERGY_FLAG(SENSOR_LOST) |     \
+     ENERGY_FLAG(COUNTER_RESET) | ENERGY_FLAG(COUNTER_STUCK) | ENERGY_FLAG(COUNTER_MIRRORED) |                         \
+     ENERGY_FLAG(SELFTEST_FAILED))
+
+/* Raised for the run as the work's are; whose they are stands in energy.stretch_flags. */
+static void raise_stretch_flags(const struct setting *s, const struct energy_estimate *e, const char *name)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < ENERGY_FLAG_COUNT; i++) {
+        bool raised = e->flags & STRETCH_FLAGS & (UINT32_C(1) << i);
+        raise_sensor_flag(s->r, i, raised);
+        if (raised)
+            json_array_append_new(list, json_string(energy_flag_name(i)));
+    }
+    json_object_set_new(s->stretch_flags, name, list);
+}
+
 static void set_stretch(const struct setting *s, const struct energy_scope *scope, const struct account_stretch *at,
                         enum result_metric metric, const char *reason)
 {
@@ -184,8 +205,8 @@ static void set_stretch(const struct setting *s, const struct energy_scope *scop
     g_auto(owned_estimate) e = {0};
     energy_scope_estimate(same_scope(scopes, scope), &window, &options, &e, NULL);
     result_set(s->r, metric, e.joules);
-    raise_sensor_flag(s->r, ENERGY_FLAG_PHASE_UNTOLD, e.flags & ENERGY_FLAG(PHASE_UNTOLD));
-    raise_sensor_flag(s->r, ENERGY_FLAG_LIMIT_UNKNOWN, e.flags & ENERGY_FLAG(LIMIT_UNKNOWN));
+    if (energy_scope_status(scope) != QUANTITY_MODELLED)
+        raise_stretch_flags(s, &e, result_metric_row(metric)->id);
 }
 
 static void report_primary(const struct setting *s, const struct energy_scope *scope,
@@ -262,13 +283,14 @@ static const struct energy_scope *counting(const struct energy_scopes *scopes, c
 
 bool account_energy(const struct account_source *source, const struct account_run *run, struct result *r)
 {
-    const struct setting s = {source, run, r};
+    const struct setting s = {source, run, r, json_object()};
     const struct energy_window *w = &run->window;
     g_autoptr(owned_scopes) scopes = account_scopes(source, w->guard_from_ns, w->guard_to_ns, &run->ticks);
     const struct energy_scope *primary = counting(scopes, run->rival);
     result_put_text(r, PART_ENERGY_SCOPE, primary ? primary->name : NULL);
     result_put_int(r, PART_ENERGY_ESTIMATOR_VERSION, ENERGY_ESTIMATOR_VERSION);
     result_put_json(r, PART_ENERGY_SCOPES, report_scopes(&s, scopes, primary));
+    result_put_json(r, PART_ENERGY_STRETCH_FLAGS, s.stretch_flags);
     for (guint i = 0; i < scopes->warnings->len; i++)
         result_warn(r, "%s", (const char *)g_ptr_array_index(scopes->warnings, i));
     return primary != NULL;

@@ -91,9 +91,10 @@ void read_recorded(struct reading *r, const struct doc_node *node, const struct 
     read_texts(r, node, member, into);
     for (size_t i = 0; node->kind == DOC_LIST && i < node->n; i++) {
         const struct doc_node *name = node->items[i];
-        if (json_is_string(name->json) && variables_is_secret(name->raw))
+        g_autofree char *alone = json_is_string(name->json) ? variables_entry_name(name->raw) : NULL;
+        if (alone && variables_is_secret(alone))
             read_error(r, name, NULL, "%s: the name '%s' tells of a secret, and values are in every result",
-                       member->name, name->raw);
+                       member->name, alone);
     }
 }
 

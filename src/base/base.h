@@ -45,6 +45,7 @@
 #include "base/file.h"
 #include "base/file_lock.h"
 #include "base/install.h"
+#include "base/guard.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/json_fault.h"

@@ -162,11 +162,21 @@ GArray *proc_leftovers(const GArray *spared)
     return mine;
 }
 
+static GArray *find_leftovers(const void *spared)
+{
+    return proc_leftovers(spared);
+}
+
 GArray *proc_kill_leftovers(const GArray *spared, int64_t deadline_ns)
+{
+    return proc_kill_found(find_leftovers, spared, deadline_ns);
+}
+
+GArray *proc_kill_found(GArray *(*find)(const void *data), const void *data, int64_t deadline_ns)
 {
     for (;;) {
         proc_reap(0);
-        GArray *pids = proc_leftovers(spared);
+        GArray *pids = find(data);
         if (pids->len == 0 || clock_mono_ns() > deadline_ns) {
             proc_reap(0); /* who died between the two looks */
             return pids;

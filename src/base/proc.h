@@ -45,6 +45,8 @@ GArray *proc_leftovers(const GArray *spared);
 /* Kills (SIGKILL, again for those that fork meanwhile) and reaps the leftovers until none is left or the deadline
  * passes. Returns those still there; new array of pid_t. */
 GArray *proc_kill_leftovers(const GArray *spared, int64_t deadline_ns);
+/* The same for those that find() finds at each look; a new array of pid_t. */
+GArray *proc_kill_found(GArray *(*find)(const void *data), const void *data, int64_t deadline_ns);
 /* CPU time of a process so far; -1 where it is not there. */
 int64_t proc_cpu_ns(pid_t pid);
 /* The value of the first "KEY : value" line of a /proc file's text, the whole key: "model" is not "model name". NULL:

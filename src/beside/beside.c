@@ -88,7 +88,7 @@ bool beside_begin(struct beside *b, const char *exchange_dir, GError **error)
     b->dir = g_strdup(exchange_dir);
     if (!account_known_serves(&b->known, true))
         return true;
-    g_autofree char *trace = g_build_filename(exchange_dir, "host_trace.csv.gz", NULL);
+    g_autofree char *trace = g_build_filename(exchange_dir, result_files[RESULT_FILE_HOST_TRACE].name, NULL);
     struct sampler_options options = {.step_ns = config_ns(b->config, FIELD_ENERGY_SAMPLE_PERIOD_MS),
                                       .trace_path = trace};
     b->sampler = sampler_new(b->meter, &options, error);
@@ -160,7 +160,7 @@ static struct result *account(struct beside *b, const struct exchange *x, const 
 static bool write_energy(struct beside *b, const char *config_hash, const char *result_path, GError **error)
 {
     g_autofree char *told = exchange_file(b->dir, config_hash, "config.json");
-    g_autofree char *path = g_build_filename(b->dir, "host_energy.json", NULL);
+    g_autofree char *path = g_build_filename(b->dir, result_files[RESULT_FILE_HOST_ENERGY].name, NULL);
     g_autoptr(json_t) record = jsonx_load(result_path, LIMIT_RESULT_BYTES, error);
     g_autofree char *sha256 = record ? file_sha256(result_path, error) : NULL;
     g_auto(owned_exchange) x = {0};

@@ -167,6 +167,38 @@ static const struct energy_channel *baseline_channel(const struct energy_board *
     return board->counter ? board->counter : board->instant ? board->instant : board->average;
 }
 
+#define GRID_MOST_W 1.0 /* choice: sensors that show less than whole watts are not known to llem */
+
+/* How finely a sensor of power shows it: the largest power of ten of its unit that all readings between two moments are
+ * multiples of. A reading that stays is no finer than it shows. */
+static double grid_w(const struct energy_channel *channel, int64_t from_ns, int64_t to_ns)
+{
+    int64_t grid = 1;
+    bool finer = false;
+    while (!finer && (double)(10 * grid) * channel->info->scale <= GRID_MOST_W) {
+        for (size_t i = 0; i < channel->count; i++) {
+            const struct meter_point *p = &channel->points[i];
+            bool within = p->status == METER_READ_OK && p->first_ns <= to_ns && p->last_ns >= from_ns;
+            finer |= within && p->raw % (10 * grid) != 0;
+        }
+        grid *= finer ? 1 : 10;
+    }
+    return (double)grid * channel->info->scale;
+}
+
+/* Standard uncertainty of a level that no scatter of readings shows: their grid of power; of a counter its unit, and
+ * where its first and last change lie in their brackets. */
+static double floor_u(const struct energy_channel *channel, const struct edges *e, double watts,
+                      const struct energy_baseline *at)
+{
+    const struct edge *first = &e->at[0], *last = &e->at[e->n - 1];
+    double length = last->t - first->t, unit_j = channel->info->scale;
+    if (channel->info->kind != METER_ENERGY)
+        return grid_w(channel, at->from_ns, at->to_ns) / sqrt(12);
+    double ends2 = watts * watts * (first->u_t * first->u_t + last->u_t * last->u_t);
+    return sqrt(ends2 + unit_j * unit_j / 6) / length;
+}
+
 static void baseline_level(const struct energy_channel *channel, const struct edges *e, const struct sensor *s,
                            const struct energy_calibration *calibration, struct energy_baseline *ret)
 {
@@ -181,7 +213,10 @@ static void baseline_level(const struct energy_channel *channel, const struct ed
         return;
     }
     double watts = stats_mean(means, m);
-    ret->u_w = stats_sd(means, m) * sqrt(LEVEL_CORRELATION / (double)m) / gain;
+    double scatter = stats_sd(means, m) * sqrt(LEVEL_CORRELATION / (double)m), least = floor_u(channel, e, watts, ret);
+    /* what the brackets leave open is in the scatter of a counter's blocks already */
+    bool counted = channel->info->kind == METER_ENERGY;
+    ret->u_w = (counted ? MAX(scatter, least) : sqrt(scatter * scatter + least * least)) / gain;
     ret->df = (double)(m - 1);
     watts = (watts - (calibration ? calibration->offset_w : 0)) / gain;
     double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, ret->df) * ret->u_w;

@@ -72,13 +72,22 @@ bool ends_are_read(const struct energy_channel *channel, const struct edges *edg
 
 /* --- plausibility ------------------------------------------------------------------------------------------------ */
 
-/* Choices, where no device states a limit: WILD times the largest of the other readings was not drawn, for less lies
- * between idle and limit of most boards; what holds for BRIEF_S, and two periods, was; one run in ASIDE_SHARE may be a
- * bad reading, and one always; of fewer than RUNS_MIN none can be told. */
-#define WILD        30.0
+/* Choices, where no device states a limit. A moment may show WILD times what was drawn for sure: prefill draws some
+ * four times what decode does. Where the work is too short to be seen several times, WILD_SHORT: more lies between idle
+ * and limit of few boards. Drawn for sure is what held for BRIEF_S, and two periods, what SUCCESSIVE values reached one
+ * after the other, and what came more often than bad readings do: one in ASIDE_SHARE, and one always. Of fewer than
+ * RUNS_MIN values none can be told. */
+#define WILD        5.0
+#define WILD_SHORT  30.0
 #define BRIEF_S     0.25
+#define SUCCESSIVE  3
+#define SEEN_TIMES  5 /* periods: of them so many show the work whole */
 #define ASIDE_SHARE 20
 #define RUNS_MIN    4
+
+struct drawn {
+    double watts, held_s;
+};
 
 static int falling(const void *a, const void *b)
 {
@@ -86,28 +95,71 @@ static int falling(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-double plausible_bound(const struct energy_channel *channel, const struct sensor *sensor)
+static double least_of_last(const struct drawn *at, size_t i)
+{
+    double least = i + 1 < SUCCESSIVE ? 0 : at[i].watts;
+    for (size_t k = 1; i + 1 >= SUCCESSIVE && k < SUCCESSIVE; k++)
+        least = MIN(least, at[i - k].watts);
+    return least;
+}
+
+static double drawn_for_sure(const struct drawn *at, size_t n, double lasting_s)
+{
+    g_autofree double *brief = g_new(double, n + 1);
+    size_t aside = 1 + n / ASIDE_SHARE, count = 0;
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool lasted = at[i].held_s > lasting_s;
+        most = MAX(most, lasted ? at[i].watts : least_of_last(at, i));
+        if (!lasted)
+            brief[count++] = at[i].watts;
+    }
+    qsort(brief, count, sizeof *brief, falling);
+    return count > aside ? MAX(most, brief[aside]) : most;
+}
+
+static double most_plausible(const struct drawn *at, size_t n, const struct sensor *sensor,
+                             const struct energy_window *window)
+{
+    double d = clock_seconds(window->t1_ns - window->t0_ns);
+    double sure = drawn_for_sure(at, n, MAX(BRIEF_S, 2 * sensor->period));
+    if (n < RUNS_MIN || sure <= 0)
+        return INFINITY;
+    return sure * (d >= SEEN_TIMES * sensor->period ? WILD : WILD_SHORT);
+}
+
+double plausible_bound(const struct energy_channel *channel, const struct sensor *sensor,
+                       const struct energy_window *window)
 {
     bool stated = channel->info->max_power_w > 0; /* the meter has judged them already */
-    if (sensor->counter || sensor->modelled || stated || channel->count < RUNS_MIN)
+    if (sensor->counter || sensor->modelled || stated)
         return INFINITY;
-    g_autofree double *brief = g_new(double, channel->count);
-    size_t n = 0, runs = 0;
-    double largest = 0; /* of those that held */
+    g_autofree struct drawn *all = g_new(struct drawn, channel->count + 1);
+    size_t n = 0;
     for (size_t i = 0; i < channel->count; i++) {
         const struct meter_point *p = &channel->points[i];
-        double value = (double)p->raw * channel->info->scale;
-        if (p->status != METER_READ_OK)
-            continue;
-        runs++;
-        if (clock_seconds(p->last_ns - p->first_ns) > MAX(BRIEF_S, 2 * sensor->period))
-            largest = MAX(largest, value);
-        else
-            brief[n++] = value;
+        if (p->status == METER_READ_OK)
+            all[n++] = (struct drawn){(double)p->raw * channel->info->scale, clock_seconds(p->last_ns - p->first_ns)};
     }
-    size_t aside = 1 + runs / ASIDE_SHARE;
-    qsort(brief, n, sizeof *brief, falling);
-    if (n > aside)
-        largest = MAX(largest, brief[aside]);
-    return runs >= RUNS_MIN && largest > 0 ? WILD * largest : INFINITY;
+    return most_plausible(all, n, sensor, window);
+}
+
+bool counter_jumped(const struct energy_channel *channel, const struct sensor *sensor, const struct edges *edges,
+                    const struct energy_window *window)
+{
+    double from = clock_seconds(window->guard_from_ns - window->t0_ns);
+    double to = clock_seconds(window->guard_to_ns - window->t0_ns);
+    if (!sensor->counter || sensor->modelled || channel->info->max_power_w > 0 || edges->n < 2)
+        return false;
+    g_autofree struct drawn *all = g_new(struct drawn, edges->n);
+    for (size_t i = 1; i < edges->n; i++) {
+        const struct edge *a = &edges->at[i - 1], *b = &edges->at[i];
+        all[i - 1].watts = (b->c - a->c) / MAX(b->t - a->t, b->poll); /* as long as nobody saw it change */
+        all[i - 1].held_s = 0;
+    }
+    double most = most_plausible(all, edges->n - 1, sensor, window);
+    for (size_t i = 1; i < edges->n; i++)
+        if (all[i - 1].watts > most && edges->at[i].hi >= from && edges->at[i].lo <= to)
+            return true;
+    return false;
 }

@@ -24,6 +24,8 @@ static bool inside(const struct meter_point *p, const struct energy_window *wind
     return p->first_ns >= window->guard_from_ns && p->lo_ns <= window->guard_to_ns;
 }
 
+#define JUMPED "the energy counter went backwards or jumped within the guards"
+
 /* What a reading without a number does to the series. */
 static void note_bad(const struct meter_point *p, struct edges *ret)
 {
@@ -31,7 +33,7 @@ static void note_bad(const struct meter_point *p, struct edges *ret)
     case METER_READ_BACKWARDS:
     case METER_READ_IMPLAUSIBLE:
         ret->flags |= ENERGY_FLAG(COUNTER_RESET);
-        ret->broken = "the energy counter went backwards or jumped within the guards";
+        ret->broken = JUMPED;
         break;
     case METER_READ_WRAP_AMBIGUOUS:
         ret->flags |= ENERGY_FLAG(GAP);
@@ -59,6 +61,20 @@ static double median_in_place(double *x, size_t n)
     return stats_quantile_sorted(x, n, 0.5);
 }
 
+/* Choices: changes that are known to be refreshes, and how much of a period lies between any two of them. Readings of a
+ * faster sensor that repeat by chance change at times one refresh apart. */
+#define REGULAR_MIN  6
+#define REGULAR_GAP  0.7
+#define SLOWER_TIMES 1.5
+
+static bool is_regular(const struct edges *e)
+{
+    for (size_t i = 1; i < e->n; i++)
+        if (e->at[i].t - e->at[i - 1].t < REGULAR_GAP * e->period)
+            return false;
+    return e->n >= REGULAR_MIN;
+}
+
 static void find_period(struct edges *e)
 {
     g_autofree double *x = g_new(double, e->n + 1);
@@ -71,6 +87,14 @@ static void find_period(struct edges *e)
     for (size_t i = 0; i < e->n; i++)
         x[i] = e->at[i].t;
     e->period = stats_grid_period(x, e->n);
+    e->regular = is_regular(e);
+}
+
+/* The trace shows a period that is much longer than the one that was told. */
+static bool is_slower(const struct edges *e, const struct sensor *sensor)
+{
+    bool told = sensor->counter || e->regular;
+    return told && !sensor->modelled && e->period > SLOWER_TIMES * sensor->period && e->period > 3 * e->step;
 }
 
 #define GRID_ALIKE  0.2  /* choice: T of the trace and T by characterisation; further apart they are not one */
@@ -356,8 +380,12 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
     memset(ret, 0, sizeof *ret);
     ret->period = NAN;
     ret->at = g_new0(struct edge, channel->count + 1);
-    ret->bound = plausible_bound(channel, &sensor);
+    ret->bound = plausible_bound(channel, &sensor, window);
     collect(channel, window, &sensor, ret);
+    if (counter_jumped(channel, &sensor, ret, window)) {
+        ret->flags |= ENERGY_FLAG(COUNTER_RESET);
+        ret->broken = JUMPED;
+    }
     find_period(ret);
     count_on_grid(ret, &sensor);
     if (channel->count == 0)
@@ -366,11 +394,13 @@ void edges_extract(const struct energy_channel *channel, const struct energy_win
         ret->broken = sensor.modelled ? NULL : "the value never changed";
     if (sensor.counter && ret->n == 0 && channel->count > 0 && !sensor.modelled)
         ret->flags |= ENERGY_FLAG(COUNTER_STUCK);
-    if (sensor.counter && ret->period > 1.5 * sensor.period && ret->period > 3 * ret->step)
+    ret->slower = is_slower(ret, &sensor);
+    if (ret->slower)
         ret->flags |= ENERGY_FLAG(PERIOD_CHANGED);
     regularise(ret);
     if (!sensor.counter && channel->count > 0) {
-        double period = fmin(ret->period, sensor.period); /* longer is no news: readings repeat */
+        /* longer by less is no news: readings repeat */
+        double period = ret->slower ? ret->period : fmin(ret->period, sensor.period);
         fill_runs(ret, channel, window, period);
         sum_power(ret, period);
     }

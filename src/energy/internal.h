@@ -22,6 +22,8 @@ struct edges {
     struct edge *at;
     size_t n;
     double period; /* T: by the line through the changes; NaN below 3 of them */
+    bool regular;  /* no two changes are much closer than a period: they are refreshes, also of power */
+    bool slower;   /* the period is much longer than the one that was told */
     double step;   /* δ: median distance of the readings edges were seen between */
     double gap;    /* seconds without readings inside the window */
     double spread; /* power series: highest − lowest reading */
@@ -150,7 +152,11 @@ double reading_slack(const struct sensor *sensor);
 bool ends_are_read(const struct energy_channel *channel, const struct edges *edges, const struct energy_window *window,
                    const struct sensor *sensor, struct answer *ret);
 /* Of power whose device states no limit: readings above it, which held for moments alone, are taken for errors. */
-double plausible_bound(const struct energy_channel *channel, const struct sensor *sensor);
+double plausible_bound(const struct energy_channel *channel, const struct sensor *sensor,
+                       const struct energy_window *window);
+/* A counter whose device states no limit added more at once than its own readings make plausible. */
+bool counter_jumped(const struct energy_channel *channel, const struct sensor *sensor, const struct edges *edges,
+                    const struct energy_window *window);
 
 /* padded.c */
 void padded_estimate(const struct energy_channel *channel, const struct edges *edges,

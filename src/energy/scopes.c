@@ -670,15 +670,22 @@ GArray *energy_scopes_following(const struct energy_scopes *scopes)
     return list;
 }
 
+/* A board's counter tells for all of its channels; where there is none, each of power tells for itself. */
+static void add_slower(GArray *list, const struct energy_channel *c, const struct energy_window *window)
+{
+    int64_t period_ns = c ? energy_period_changed(c, window) : 0;
+    if (period_ns != 0)
+        add_finding(list, c, period_ns, c->follows_average, &c->lag);
+}
+
 GArray *energy_scopes_slower(const struct energy_scopes *scopes, const struct energy_window *window)
 {
     GArray *list = g_array_new(FALSE, FALSE, sizeof(struct energy_finding));
     for (guint n = 0; n < scopes->boards->len; n++) {
-        const struct energy_scope_board *b = g_ptr_array_index(scopes->boards, n);
-        int64_t period_ns = b->board.counter ? energy_period_changed(b->board.counter, window) : 0;
-        if (period_ns == 0)
-            continue;
-        add_finding(list, b->board.counter, period_ns, b->board.counter->follows_average, &b->board.counter->lag);
+        const struct energy_board *b = &((const struct energy_scope_board *)scopes->boards->pdata[n])->board;
+        add_slower(list, b->counter ? b->counter : b->average, window);
+        if (!b->counter)
+            add_slower(list, b->instant, window);
     }
     return list;
 }

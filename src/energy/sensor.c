@@ -119,12 +119,14 @@ struct sensor sensor_of(const struct energy_channel *channel)
     return sensor_with(channel, period_ns > 0 ? clock_seconds(period_ns) : UNKNOWN_PERIOD_S);
 }
 
-/* A counter moves with each refresh, so its trace tells T; readings of power may repeat. */
+/* A counter moves with each refresh, so its trace tells T; readings of power may repeat, and tell what is much
+ * longer. */
 struct sensor sensor_seen(const struct energy_channel *channel, const struct edges *edges)
 {
     struct sensor s = sensor_of(channel);
     bool slower = edges->period > s.period && edges->period > 3 * edges->step;
-    return s.counter && !s.sees_all && !s.modelled && slower ? sensor_with(channel, edges->period) : s;
+    bool told = s.counter ? slower : edges->slower;
+    return !s.sees_all && !s.modelled && told ? sensor_with(channel, edges->period) : s;
 }
 
 static int64_t ns(double seconds)

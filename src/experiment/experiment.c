@@ -4,6 +4,7 @@
 #include "experiment/environment.h"
 #include "experiment/internal.h"
 #include "experiment/machine.h"
+#include "experiment/requests.h"
 #include "experiment/service.h"
 #include "experiment/variables.h"
 
@@ -34,7 +35,7 @@ static bool start_engine(struct experiment *x, GError **error)
 
 static bool save_environment(const struct experiment *x, GError **error)
 {
-    g_autofree char *path = g_build_filename(x->inputs.dir, "environment.json", NULL);
+    g_autofree char *path = g_build_filename(x->inputs.dir, result_files[RESULT_FILE_ENVIRONMENT].name, NULL);
     return jsonx_save(path, x->environment, error);
 }
 
@@ -92,14 +93,22 @@ static bool stop_engine(struct experiment *x, GError **error)
     return session_stop(&x->session, NULL, error) && (!x->sensors.sampler || sampler_stop(x->sensors.sampler, error));
 }
 
+static struct steady steady_of(const struct experiment *x)
+{
+    if (inputs_in_flight(&x->inputs))
+        return steady_find(&x->block.generation, inputs_in_flight(&x->inputs));
+    if (inputs_load(&x->inputs) == CONFIG_LOAD_OFFLINE)
+        return steady_of_all(&x->block.generation, (size_t)MAX(0, x->session.loaded.in_flight));
+    return (struct steady){.reason = NOT_KEPT_IN_FLIGHT};
+}
+
 /* Reads all that the phases before it left, and writes the record. */
 static bool estimate(struct experiment *x, GError **error)
 {
     (void)error;
     struct result *r = x->result = result_new(&x->inputs.exchange);
     report_engine(x, r);
-    x->steady = inputs_in_flight(&x->inputs) ? steady_find(&x->block.generation, inputs_in_flight(&x->inputs))
-                                             : (struct steady){.reason = NOT_KEPT_IN_FLIGHT};
+    x->steady = steady_of(x);
     service_metrics(r, &x->block.generation, &x->steady, x->block.window.pause_ns, session_status(&x->session));
     report_work(x, r);
     report_memory(x, r);
@@ -132,9 +141,9 @@ static const struct phase {
 
 /* --- the run ----------------------------------------------------------------------------------------------------- */
 
-static char *file_of(const struct experiment *x, const char *name)
+static char *file_of(const struct experiment *x, enum result_file file)
 {
-    return exchange_file(x->inputs.dir, x->inputs.exchange.config_hash, name);
+    return exchange_file(x->inputs.dir, x->inputs.exchange.config_hash, result_files[file].name);
 }
 
 static bool begin(struct experiment *x, const char *config_path, GError **error)
@@ -143,7 +152,7 @@ static bool begin(struct experiment *x, const char *config_path, GError **error)
     if (!inputs_read(config_path, &x->inputs, error))
         return false;
     x->pace.deadline_ns = suspend_clock_ns() + config_ns(x->inputs.config, FIELD_LIMITS_TIMEOUT_SECONDS);
-    g_autofree char *progress = g_build_filename(x->inputs.dir, "progress.jsonl", NULL);
+    g_autofree char *progress = g_build_filename(x->inputs.dir, result_files[RESULT_FILE_PROGRESS].name, NULL);
     x->pace.progress = fopen(progress, "we");
     return true;
 }
@@ -157,7 +166,9 @@ static bool run_phases(struct experiment *x, GError **error)
             return false;
     }
     x->pace.phase = "write";
-    g_autofree char *path = file_of(x, "result.json");
+    if (!requests_write(&x->inputs, &x->session, &x->block.generation, error))
+        return false;
+    g_autofree char *path = file_of(x, RESULT_FILE_RESULT);
     return result_write(x->result, path, error);
 }
 
@@ -211,7 +222,7 @@ static void record_failure(struct experiment *x, GError **failure)
         return;
     if (x->environment && !x->session.load.t1_ns)
         save_environment(x, NULL); /* what matters now is the failure */
-    g_autofree char *path = file_of(x, "error.json");
+    g_autofree char *path = file_of(x, RESULT_FILE_ERROR);
     if (!result_error_write(path, &x->inputs.exchange, *failure, x->pace.phase, engine_error, x->inputs.log_path,
                             &second))
         g_prefix_error(failure, "(no error record: %s) ", second->message);

@@ -27,7 +27,7 @@ bool inputs_read(const char *config_path, struct inputs *ret, GError **error)
 {
     const struct exchange *in = &ret->exchange;
     ret->dir = g_path_get_dirname(config_path);
-    ret->log_path = g_build_filename(ret->dir, "engine.log", NULL);
+    ret->log_path = g_build_filename(ret->dir, result_files[RESULT_FILE_ENGINE_LOG].name, NULL);
     exchange_hold(config_path); /* for as long as this process lives: what is in the folder may still change */
     if (!exchange_read(config_path, &ret->exchange, error))
         return false;

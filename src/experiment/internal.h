@@ -208,7 +208,7 @@ struct block {
     struct block_plan plan;
     struct energy_window window;
     struct stretch at;         /* t0 and t1 of the window, with its ticks */
-    struct clock_anchor began; /* wall time, read at the end of the work: clocks are set in long guards too */
+    struct clock_anchor began; /* wall time, read when the work was released: clocks are set while it runs, too */
     struct engine_generation generation;
     GArray *steps; /* of it (steps.h) */
     struct cpu_state cpu_start, cpu_end; /* at the start of the quiet before the work, and right after the work */

@@ -263,13 +263,13 @@ static bool work_between_guards(const struct setting *s, const GArray *batches, 
     if (quiet && !keep_quiet_before(s, block, error))
         return false;
     block->use_before = machine_use_now(loaded);
+    block->began = clock_anchor_take();
     block->at.tick0 = sensors_ticks(s->sensors, 1);
     if (!release(s, batches, block, error))
         return false;
     block->at.tick1 = sensors_ticks(s->sensors, 2);
     cpu_state_take(loaded, &block->cpu_end);
     block->use_after = machine_use_now(loaded);
-    block->began = clock_anchor_take();
     block->at.t0_ns = w->t0_ns;
     block->at.t1_ns = w->t1_ns;
     w->repeats = block->plan.repeats;

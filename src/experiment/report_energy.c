@@ -91,6 +91,15 @@ static const struct meter_channel *unasked(const struct energy_known *known)
     return NULL;
 }
 
+/* A model stands in for no sensor in silence: one that is here and was not taken is named with the true reason. */
+static void warn_of_model(const struct energy_known *known, struct result *r)
+{
+    const struct meter_channel *there = unasked(known);
+    if (there && result_get(r, METRIC_ENERGY).status == QUANTITY_MODELLED)
+        result_warn(r, "the energy is modelled: %s is here, and what it covers is not known; energy.backend: %s takes it",
+                    there->id, there->source);
+}
+
 static bool is_contested(const struct energy_known *known)
 {
     g_autoptr(owned_scopes) scopes = energy_scopes_new(known, NULL);
@@ -160,6 +169,7 @@ void report_energy(const struct experiment *x, struct result *r)
     struct account_run run = run_of(x);
     g_autoptr(json_t) sources = sources_json(&x->sensors);
     account_energy(&source, &run, r);
+    warn_of_model(&x->sensors.own.energy, r);
     result_put_json(r, PART_ENERGY_SOURCES, json_incref(sources));
     if (account_known_serves(&x->sensors.host, true))
         result_put_bool(r, PART_ENERGY_BESIDE, true);

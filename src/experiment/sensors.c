@@ -101,7 +101,7 @@ bool sensors_open(const struct inputs *in, const struct pace *pace, struct senso
         characterise(pace, ret);
     if (!any_to_read(ret)) /* no trace either */
         return true;
-    g_autofree char *trace = g_build_filename(in->dir, "trace.csv.gz", NULL);
+    g_autofree char *trace = g_build_filename(in->dir, result_files[RESULT_FILE_TRACE].name, NULL);
     struct sampler_options options = {.step_ns = config_ns(in->config, FIELD_ENERGY_SAMPLE_PERIOD_MS),
                                       .trace_path = trace};
     ret->sampler = sampler_new(ret->meter, &options, error);

@@ -29,15 +29,29 @@ struct interval {
     int64_t from_ns, to_ns;
 };
 
-/* When a request was handed over: the engine's queued stamp, else the release of its batch. */
-static int64_t queued_ns(const struct engine_generation *g, const struct engine_request *request)
+int64_t service_released_ns(const struct engine_generation *g, const struct engine_request *request)
 {
-    if (request->queued_ns)
-        return request->queued_ns;
     for (size_t i = 0; i < g->n_batches; i++)
         if (g->batches[i].batch == request->batch)
             return g->batches[i].t0_ns;
     return g->t0_ns;
+}
+
+/* When a request was handed over: the engine's queued stamp, else the release of its batch. */
+static int64_t queued_ns(const struct engine_generation *g, const struct engine_request *request)
+{
+    return request->queued_ns ? request->queued_ns : service_released_ns(g, request);
+}
+
+struct service_times service_times(const struct engine_generation *g, const struct engine_request *q)
+{
+    int64_t queued = queued_ns(g, q), first = q->stamps_ns[0], last = q->stamps_ns[q->n_out - 1];
+    return (struct service_times){
+        .ttft_s = clock_seconds(first - queued),
+        .prefill_s = q->scheduled_ns ? clock_seconds(first - q->scheduled_ns) : NAN,
+        .tpot_s = q->n_out > 1 ? clock_seconds(last - first) / (double)(q->n_out - 1) : NAN,
+        .latency_s = clock_seconds(last - queued),
+    };
 }
 
 /* When the engine began to work on it, as far as it says so. */
@@ -181,6 +195,12 @@ static void append_seconds(GArray *values, int64_t ns)
     g_array_append_val(values, s);
 }
 
+static void append_known(GArray *values, double s)
+{
+    if (!isnan(s))
+        g_array_append_val(values, s);
+}
+
 static void set_latencies(const struct sink *to, const struct engine_generation *g)
 {
     g_autoptr(GArray) ttft = g_array_new(FALSE, FALSE, sizeof(double));
@@ -188,16 +208,11 @@ static void set_latencies(const struct sink *to, const struct engine_generation 
     g_autoptr(GArray) tpot = g_array_new(FALSE, FALSE, sizeof(double));
     g_autoptr(GArray) whole = g_array_new(FALSE, FALSE, sizeof(double));
     for (size_t i = 0; i < g->n_requests; i++) {
-        const struct engine_request *q = &g->requests[i];
-        int64_t queued = queued_ns(g, q), first = q->stamps_ns[0], last = q->stamps_ns[q->n_out - 1];
-        append_seconds(ttft, first - queued);
-        append_seconds(whole, last - queued);
-        if (q->scheduled_ns)
-            append_seconds(prefill, first - q->scheduled_ns);
-        if (q->n_out > 1) {
-            double per_token = clock_seconds(last - first) / (double)(q->n_out - 1);
-            g_array_append_val(tpot, per_token);
-        }
+        struct service_times t = service_times(g, &g->requests[i]);
+        append_known(ttft, t.ttft_s);
+        append_known(prefill, t.prefill_s);
+        append_known(tpot, t.tpot_s);
+        append_known(whole, t.latency_s);
     }
     static const char single[] = "no request produced more than one token";
     const struct {

@@ -117,13 +117,17 @@ enum quantity_status session_status(const struct session *session)
     return session->identity.simulated ? QUANTITY_SIMULATED : QUANTITY_MEASURED;
 }
 
+#define NOT_SHOWN "(not shown)"
+
 /* The variables that change the engine's work, as it saw them; null: not set. */
 static json_t *variables_json(const struct exchange *given)
 {
     json_t *variables = json_object();
-    for (char **name = given->record_env; name && *name; name++) {
-        g_autofree char *value = variables_is_secret(*name) ? NULL : variables_value(given->environment, *name);
-        json_object_set_new(variables, *name, value ? json_string(value) : json_null());
+    for (char **entry = given->record_env; entry && *entry; entry++) {
+        g_autofree char *name = variables_entry_name(*entry);
+        g_autofree char *value = variables_is_secret(name) ? NULL : variables_value(given->environment, name);
+        bool may = value && (variables_is_shown(name) || variables_may_show(*entry, value));
+        json_object_set_new(variables, name, value ? json_string(may ? value : NOT_SHOWN) : json_null());
     }
     return variables;
 }

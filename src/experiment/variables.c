@@ -42,6 +42,11 @@ static const char *const shown[] = {
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_COMPILE_DISABLE", "TORCH_CUDNN_V8_API_DISABLED",
     "TRITON_INTERPRET", NULL};
 
+bool variables_is_shown(const char *name)
+{
+    return g_strv_contains(shown, name);
+}
+
 static bool changes_work(const char *name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(families); i++)
@@ -86,7 +91,7 @@ void variables_record(json_t *given, json_t *environment)
     json_t *values = json_object(), *others = json_array();
     for (char **name = names; *name; name++) {
         g_autofree char *value = variables_value(given, *name);
-        if (g_strv_contains(shown, *name) && value)
+        if (variables_is_shown(*name) && value)
             json_object_set_new(values, *name, json_string(value));
         else
             json_array_append_new(others, json_string(*name));

@@ -10,3 +10,5 @@
 void variables_record(json_t *given, json_t *environment);
 /* What the adapter has of a name; NULL: nothing. New string. */
 char *variables_value(json_t *given, const char *name);
+/* Its values are known to be numbers, switches or devices. */
+bool variables_is_shown(const char *name);

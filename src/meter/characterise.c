@@ -187,13 +187,32 @@ static json_t *watch_json(const struct watch *watches, size_t count, const struc
     return tree;
 }
 
-/* A counter that is slower than the duration allows for is watched for longer. */
+#define REST_NS (2500 * NS_PER_MS) /* longer than any refresh (up to 1 s): a reading that stays is not slow, it stays */
+
+static bool has_counter(const struct watch *watches, size_t count, const char *device)
+{
+    for (size_t i = 0; i < count; i++)
+        if (watches[i].channel->kind == METER_ENERGY && watches[i].channel->status != QUANTITY_ABSENT &&
+            !strcmp(watches[i].channel->device, device))
+            return true;
+    return false;
+}
+
+/* Power is all that its device shows, and it has changed too seldom for its period to be known. */
+static bool is_slow_power(const struct watch *watches, size_t count, const struct watch *w, int64_t elapsed_ns)
+{
+    bool power = w->channel->kind == METER_POWER_INSTANT || w->channel->kind == METER_POWER_AVERAGE;
+    return power && w->good && w->changes->len < ENOUGH_CHANGES && (w->changes->len > 0 || elapsed_ns < REST_NS) &&
+           !has_counter(watches, count, w->channel->device);
+}
+
+/* A sensor that is slower than the duration allows for is watched for longer. */
 static bool goes_on(const struct watch *watches, size_t count, int64_t elapsed_ns, int64_t duration_ns)
 {
     if (elapsed_ns < duration_ns)
         return true;
     for (size_t i = 0; i < count && elapsed_ns < METER_WATCH_LONGER * duration_ns; i++)
-        if (!watch_is_enough(&watches[i]))
+        if (!watch_is_enough(&watches[i]) || is_slow_power(watches, count, &watches[i], elapsed_ns))
             return true;
     return false;
 }

@@ -92,6 +92,32 @@ static int64_t average_window_ns(const struct meter_context *context, const char
     return text && num_parse_int(text, 1, 3600000, &ms, NULL) ? ms * NS_PER_MS : AVERAGE_NS;
 }
 
+/* Values that a register shows while nothing answers behind it: all bits of 31, 32 or 63, or of 16 where the driver
+ * made µW of mW or of W. */
+static bool is_all_ones(int64_t raw)
+{
+    static const int64_t ones[] = {INT32_MAX, UINT32_MAX, INT64_MAX, UINT16_MAX * INT64_C(1000),
+                                   UINT16_MAX * INT64_C(1000000)};
+    for (size_t i = 0; i < G_N_ELEMENTS(ones); i++)
+        if (raw == ones[i])
+            return true;
+    return raw == -1;
+}
+
+/* What the device behind a power file may draw at most, W: the largest limit that the chip states. 0: none. */
+static double limit_w(const struct meter_context *context, const char *chip, unsigned number)
+{
+    static const char *const ends[] = {"rated_max", "cap_max", "crit", "max"};
+    int64_t most = 0, limit;
+    for (size_t i = 0; i < G_N_ELEMENTS(ends); i++) {
+        g_autofree char *path = g_strdup_printf(HWMON "/%s/power%u_%s", chip, number, ends[i]);
+        g_autofree char *text = sysfs_text(context, path);
+        if (text && num_parse_int(text, 1, INT64_MAX, &limit, NULL) && !is_all_ones(limit))
+            most = MAX(most, limit);
+    }
+    return (double)most * 1e-6;
+}
+
 /* What the maker calls it: a label of the file, or of an ACPI meter. NULL: nothing. New string. */
 static char *label_of(const struct meter_context *context, const char *chip, const char *stem, unsigned number)
 {
@@ -104,18 +130,6 @@ static char *label_of(const struct meter_context *context, const char *chip, con
         g_free(label);
     }
     return NULL;
-}
-
-/* Values that a register shows while nothing answers behind it: all bits of 31, 32 or 63, or of 16 where the driver
- * made µW of mW or of W. */
-static bool is_all_ones(int64_t raw)
-{
-    static const int64_t ones[] = {INT32_MAX, UINT32_MAX, INT64_MAX, UINT16_MAX * INT64_C(1000),
-                                   UINT16_MAX * INT64_C(1000000)};
-    for (size_t i = 0; i < G_N_ELEMENTS(ones); i++)
-        if (raw == ones[i])
-            return true;
-    return raw == -1;
 }
 
 /* A file that is there and shows no value: empty, no number, all ones. */
@@ -147,6 +161,7 @@ static void add_file(struct hwmon *hwmon, const struct meter_context *context, c
     struct meter_channel channel = {
         .id = id, .device = part, .label = shown, .scope = scope, .kind = kind, .rate = METER_SLOW,
         .scale = 1e-6, .raw_unit = kind == METER_ENERGY ? "uJ" : "uW",
+        .max_power_w = kind == METER_ENERGY ? 0 : METER_PLAUSIBLE_SHARE * limit_w(context, chip, number),
         .window_ns = kind == METER_POWER_AVERAGE ? average_window_ns(context, chip, number) : 0,
         .sensor_class = CLASS_CHIP, .status = sysfs_status(context),
     };

@@ -22,7 +22,7 @@ struct meter_sensor {
     struct meter_proof proof;
 };
 
-#define METER_WATCH_LONGER 4 /* times the duration, for a counter that has shown fewer than five changes */
+#define METER_WATCH_LONGER 4 /* times the duration, for a counter or lone power with fewer than five changes */
 /* Polls every channel as fast as 1 ms allows for duration_ns, longer where a counter is slow. {"schema", "channels":
  * {id: {…}}}; the key of a cache is meter_characterisation_key(). New reference. */
 json_t *meter_characterise(struct meter *meter, int64_t duration_ns);

@@ -191,8 +191,8 @@ static void doubt(json_t *record, int flag, const char *why)
 
 void result_host_join_file(json_t *record, const char *run_dir)
 {
-    g_autofree char *path = g_build_filename(run_dir, "host_energy.json", NULL);
-    g_autofree char *result = g_build_filename(run_dir, "result.json", NULL);
+    g_autofree char *path = g_build_filename(run_dir, result_files[RESULT_FILE_HOST_ENERGY].name, NULL);
+    g_autofree char *result = g_build_filename(run_dir, result_files[RESULT_FILE_RESULT].name, NULL);
     g_autoptr(GError) error = NULL;
     bool there = g_file_test(path, G_FILE_TEST_EXISTS);
     if (!there && json_is_true(jsonx_at(record, "energy.beside")))

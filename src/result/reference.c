@@ -25,19 +25,9 @@ static const char head[] =
     "In the folder of a run:\n"
     "\n"
     "| file | what it holds |\n"
-    "|---|---|\n"
-    "| `config.json` | all that the worker was told: [exchange file](#exchange-file) (schema: `llem result schema --exchange`) |\n"
-    "| `result.json` | the record (schema: `llem result schema`), or |\n"
-    "| `error.json` | why there is none: class, message, phase, what the engine said, the last lines of its log |\n"
-    "| `trace.csv.gz` | every sensor reading at full rate, and the marks, on both clocks; not there when nothing can be read |\n"
-    "| `trace.partial.csv.gz` | instead of it: what was written of the trace when the worker was killed |\n"
-    "| `host_energy.json` | in a container: energy by sensors of the host (schema: `llem result schema --host`) |\n"
-    "| `host_trace.csv.gz` | their readings, as in `trace.csv.gz` |\n"
-    "| `environment.json` | host, kernel, CPU and its limits, governor, clock source, memory, variables, GPUs, versions |\n"
-    "| `progress.jsonl` | the phases the run went through, as the progress line showed them |\n"
-    "| `engine.log`, `worker.log` | what the engine and the worker printed (bounded) |\n"
-    "| `client.log` | what docker or podman, its daemon and the loader said of a "
-    "container that failed (bounded) |\n"
+    "|---|---|\n";
+
+static const char records[] =
     "\n"
     "A record is whole or absent; nothing rewrites it. What `llem` prints, exports or compares is `result.json` joined with\n"
     "`host_energy.json`: its scopes are added, and where no scope of the record counts before it, its figures of energy, and\n"
@@ -66,13 +56,33 @@ static const char head[] =
     "| figure | unit | meaning |\n"
     "|---|---|---|\n";
 
+static const char requests[] =
+    "\n## Requests\n\n"
+    "`requests.csv` has a line for each request of the measured window, repeats included, in the order handed over.\n"
+    "Stamps are nanoseconds of `CLOCK_MONOTONIC`, as `timing.window.t0_ns` and `t1_ns` of the record are, within which\n"
+    "they lie. Some engines have stamps of their own beside those that the adapter takes when it sees a token; both are\n"
+    "there. What nobody told is empty, never 0. Where the status of `ttft_mean_s` is `simulated`, so are these.\n"
+    "`pandas.read_csv` takes the file as it is.\n\n"
+    "| column | unit | meaning |\n|---|---|---|\n";
+
+const struct result_file_row result_files[RESULT_FILE_COUNT] = {
+#define X(code, name, prefixed, meaning) [RESULT_FILE_##code] = {name, prefixed, meaning},
+    RESULT_FILES(X)
+#undef X
+};
+
 char *result_reference(void)
 {
     GString *out = g_string_new(head);
+    for (int i = 0; i < RESULT_FILE_COUNT; i++)
+        g_string_append_printf(out, "| `%s` | %s |\n", result_files[i].name, result_files[i].meaning);
+    g_string_append(out, records);
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct result_metric_row *row = result_metric_row(i);
         g_string_append_printf(out, "| `%s` | %s | %s |\n", row->id, row->unit, row->help);
     }
+    g_string_append(out, requests);
+    result_requests_describe(out);
     g_string_append(out, "\n## Parts\n\nBeside the figures a record has these members. `estimate.*` describes the objects of "
                          "`energy.scopes` and of\ntheir `per_board`. Where a type says so, null has its reason beside it, "
                          "as `NAME_reason`.\n\n| member | type | meaning |\n|---|---|---|\n");

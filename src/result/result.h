@@ -77,7 +77,7 @@
     X(IN_FLIGHT, "in_flight_mean", "throughput", "1", "requests under way, from when the engine begins with one to its last token, mean over the window") \
     X(IN_FLIGHT_MOST, "in_flight_max", "throughput", "1", "most requests under way at once")                           \
     X(STEADY_TIME, "steady_s", "throughput", "s",                                                                      \
-      "length of the steady state: as many requests under way as load.size says, each past its first token at the beginning") \
+      "length of the steady state: load.size requests (offline: all) under way, each past its first token at its beginning") \
     X(STEADY_TOKENS, "steady_tokens_out", "throughput", "token", "output tokens put out in the steady state, whatever request they are of") \
     X(STEADY_RATE, "steady_output_tokens_per_s", "throughput", "token/s", "those over the length of the steady state") \
     X(ENERGY, "energy_j", "energy", "J", "gross energy of the measured window in the named scope")                     \
@@ -147,6 +147,62 @@ enum result_part {
 #undef ROW
     PART_COUNT
 };
+
+/* --- files of a run ------------------------------------------------------------------------------------------------- */
+
+/* name in the folder of the run, whether "{hash}_" stands before it in the exchange folder, meaning. */
+#define RESULT_FILES(X)                                                                                                \
+    X(CONFIG, "config.json", true,                                                                                     \
+      "all that the worker was told: [exchange file](#exchange-file) (schema: `llem result schema --exchange`)")       \
+    X(RESULT, "result.json", true, "the record (schema: `llem result schema`), or")                                    \
+    X(ERROR, "error.json", true,                                                                                       \
+      "why there is none: class, message, phase, what the engine said, the last lines of its log")                     \
+    X(REQUESTS, "requests.csv", false,                                                                                 \
+      "a line a request of the measured window: tokens, stamps, latencies ([columns](#requests))")                     \
+    X(TRACE, "trace.csv.gz", false,                                                                                    \
+      "every sensor reading at full rate, and the marks, on both clocks; not there when nothing can be read")          \
+    X(TRACE_PARTIAL, "trace.partial.csv.gz", false,                                                                    \
+      "instead of it: what was written of the trace when the worker was killed")                                       \
+    X(HOST_ENERGY, "host_energy.json", false,                                                                          \
+      "in a container: energy by sensors of the host (schema: `llem result schema --host`)")                           \
+    X(HOST_TRACE, "host_trace.csv.gz", false, "their readings, as in `trace.csv.gz`")                                  \
+    X(ENVIRONMENT, "environment.json", false,                                                                          \
+      "host, kernel, CPU and its limits, governor, clock source, memory, variables, GPUs, versions")                   \
+    X(PROGRESS, "progress.jsonl", false, "the phases the run went through, as the progress line showed them")          \
+    X(ENGINE_LOG, "engine.log", false, "what the engine printed (bounded)")                                            \
+    X(WORKER_LOG, "worker.log", false, "what the worker printed (bounded)")                                            \
+    X(CLIENT_LOG, "client.log", false,                                                                                 \
+      "what docker or podman, its daemon and the loader said of a container that failed (bounded)")
+
+enum result_file {
+#define X(code, name, prefixed, meaning) RESULT_FILE_##code,
+    RESULT_FILES(X)
+#undef X
+        RESULT_FILE_COUNT
+};
+struct result_file_row {
+    const char *name;
+    bool prefixed;
+    const char *meaning;
+};
+extern const struct result_file_row result_files[RESULT_FILE_COUNT];
+
+/* A request of the measured window, as requests.csv has it. Stamps are of CLOCK_MONOTONIC, as those of timing.window;
+ * 0: the engine has none. */
+struct result_request {
+    int64_t request, prompt, repeat, batch;         /* each from 1 */
+    int64_t tokens_in, tokens_in_cached, tokens_out;
+    int64_t merged_chunks;
+    const char *finish;
+    int64_t released_ns, first_token_ns, last_token_ns; /* the adapter's */
+    int64_t engine_queued_ns, engine_scheduled_ns, engine_first_token_ns, engine_last_token_ns;
+    double ttft_s, prefill_latency_s, tpot_s, latency_s; /* NaN: not known */
+    double engine_ttft_s, engine_tpot_s, engine_latency_s;
+};
+/* Writes requests.csv whole. */
+bool result_requests_write(const struct result_request *requests, size_t n, const char *path, GError **error);
+/* Its columns, for docs/results.md: rows of a table. */
+void result_requests_describe(GString *out);
 
 struct result;
 

@@ -2,6 +2,8 @@
 /* What variables a container has: those listed and no others, and which of them nobody may read. */
 #include "runner/docker.h"
 
+#include "base/variables.h"
+
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -32,11 +34,13 @@ static void add_ours(GPtrArray *secrets, const char *name)
         g_ptr_array_add(secrets, g_strdup_printf("%s=%s", name, value));
 }
 
-static void add_all_of_ours(GPtrArray *secrets, const char *const *names)
+static void add_all_of_ours(GPtrArray *secrets, const char *const *entries)
 {
-    for (; names && *names; names++)
-        if (!g_strv_contains(boards, *names))
-            add_ours(secrets, *names);
+    for (; entries && *entries; entries++) {
+        g_autofree char *name = variables_entry_name(*entries);
+        if (!g_strv_contains(boards, name))
+            add_ours(secrets, name);
+    }
 }
 
 static void add_users(const struct docker *docker, GPtrArray *env, GPtrArray *secrets)

@@ -317,11 +317,13 @@ static bool add_fields(struct docker_places *p, const struct exchange *x, GError
 static void drop_secrets(const struct docker *docker, char **names)
 {
     char **kept = names;
-    for (; names && *names; names++)
-        if (docker_is_secret(docker, *names))
+    for (; names && *names; names++) {
+        g_autofree char *name = variables_entry_name(*names);
+        if (docker_is_secret(docker, name))
             g_free(*names);
         else
             *kept++ = *names;
+    }
     if (kept)
         *kept = NULL;
 }

@@ -12,11 +12,13 @@
 
 struct local {
     char *worker_path;
+    struct guard *guard; /* ends what is left when llem and worker are gone; NULL: before the first run */
 };
 
 /* A worker. */
 struct worker {
     struct spawn_child child;
+    const struct guard *guard; /* or NULL */
     int wait_status;
     GArray *bystanders; /* pids below us from before */
 };
@@ -33,6 +35,7 @@ static bool local_open(const struct runner_options *options, void **ret_state, G
 static void local_close(void *state)
 {
     struct local *local = state;
+    guard_free(local->guard);
     g_free(local->worker_path);
     g_free(local);
 }
@@ -47,8 +50,9 @@ static bool spawn_worker(const struct local *local, const struct runner_job *job
     if (fd < 0)
         return file_error(error, "cannot create", log);
     const char *question = job->arguments ? job->arguments[0] : NULL;
+    const char *mark = local->guard ? guard_variable(local->guard) : NULL;
     struct spawn spawn = {.argv = (const char *const[]){local->worker_path, question, NULL},
-                          .env = (const char *const[]){variable, NULL},
+                          .env = (const char *const[]){variable, mark, NULL},
                           .fds = (const struct spawn_fd[]){{-1, 0}, {fd, 1}, {fd, 2}},
                           .n_fds = 3,
                           .group = SPAWN_NEW_GROUP,
@@ -69,13 +73,18 @@ static void worker_release(void *run)
 
 static bool worker_start(void *state, const struct runner_job *job, void **ret_run, GError **error)
 {
+    struct local *local = state;
     struct worker *worker = g_new0(struct worker, 1);
     worker->child.pidfd = -1;
+    local->guard = local->guard ? local->guard : guard_new();
+    worker->guard = local->guard;
     worker->bystanders = proc_descendants(getpid());
-    if (!spawn_worker(state, job, &worker->child, error)) {
+    if (!spawn_worker(local, job, &worker->child, error)) {
         worker_release(worker);
         return false;
     }
+    if (local->guard)
+        guard_first(local->guard, worker->child.pid);
     *ret_run = worker;
     return true;
 }
@@ -140,14 +149,22 @@ static char *join_pids(const GArray *pids)
     return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
 }
 
-static void worker_sweep(void *run, int64_t deadline_ns, struct runner_leftovers *ret)
+/* What is below us and was not there before. All that lost their parents are below the first process of a container:
+ * there only what has the mark of ours is taken. */
+static GArray *find_left(const void *run)
 {
     const struct worker *worker = run;
-    g_autoptr(GArray) left = proc_leftovers(worker->bystanders);
+    bool is_init = getpid() == 1 && worker->guard;
+    return is_init ? guard_marked(worker->guard) : proc_leftovers(worker->bystanders);
+}
+
+static void worker_sweep(void *run, int64_t deadline_ns, struct runner_leftovers *ret)
+{
+    g_autoptr(GArray) left = find_left(run);
     g_autoptr(GHashTable) shm = shm_new();
     for (guint i = 0; i < left->len; i++)
         shm_note(shm, g_array_index(left, pid_t, i));
-    g_autoptr(GArray) survivors = proc_kill_leftovers(worker->bystanders, deadline_ns);
+    g_autoptr(GArray) survivors = proc_kill_found(find_left, run, deadline_ns);
     shm_sweep(shm);
     *ret = (struct runner_leftovers){.n = (int)left->len, .survivors = join_pids(survivors)};
 }

@@ -3,6 +3,7 @@
 #include "store/internal.h"
 
 #include "exchange/exchange.h"
+#include "result/result.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,20 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A trace whose writer was killed still has its writer's name: "trace.csv.gz.PID.tmp". */
-#define TRACE_NAME         "trace.csv.gz"
-#define PARTIAL_TRACE_NAME "trace.partial.csv.gz"
-#define PARTIAL            ".partial"
-
-/* What a worker leaves (after "{hash}_" where prefixed) and what it is called for good. */
-static const struct {
-    const char *name;
-    bool prefixed;
-} files[] = {
-    {"config.json", true},       {"result.json", true},  {"error.json", true},   {TRACE_NAME, false},
-    {"environment.json", false}, {"engine.log", false},  {"worker.log", false},  {"progress.jsonl", false},
-    {"client.log", false},       {"host_energy.json", false}, {"host_trace.csv.gz", false},
-};
+#define PARTIAL ".partial"
 
 static bool is_letter(gunichar c)
 {
@@ -167,15 +155,17 @@ static bool move_file(const char *from, const char *to, GError **error)
     return true;
 }
 
+/* A trace whose writer was killed still has its writer's name: "trace.csv.gz.PID.tmp". */
 static bool move_partial_trace(const char *exchange_dir, const char *to_dir, GError **error)
 {
     g_autoptr(GDir) dir = g_dir_open(exchange_dir, 0, NULL);
+    g_autofree char *begin = g_strconcat(result_files[RESULT_FILE_TRACE].name, ".", NULL);
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
-        if (!g_str_has_prefix(name, TRACE_NAME ".") || !g_str_has_suffix(name, ".tmp"))
+        if (!g_str_has_prefix(name, begin) || !g_str_has_suffix(name, ".tmp"))
             continue;
         g_autofree char *from = g_build_filename(exchange_dir, name, NULL);
-        g_autofree char *to = g_build_filename(to_dir, PARTIAL_TRACE_NAME, NULL);
+        g_autofree char *to = g_build_filename(to_dir, result_files[RESULT_FILE_TRACE_PARTIAL].name, NULL);
         return move_file(from, to, error);
     }
     return true;
@@ -186,10 +176,11 @@ bool store_run_collect(const char *exchange_dir, const char *config_hash, const 
     g_autofree char *partial = store_run_partial(run_dir);
     if (mkdir(partial, 0777) != 0 && errno != EEXIST)
         return file_error(error, "cannot create folder", partial);
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *from = files[i].prefixed ? exchange_file(exchange_dir, config_hash, files[i].name)
-                                                  : g_build_filename(exchange_dir, files[i].name, NULL);
-        g_autofree char *to = g_build_filename(partial, files[i].name, NULL);
+    for (size_t i = 0; i < RESULT_FILE_COUNT; i++) {
+        const struct result_file_row *file = &result_files[i];
+        g_autofree char *from = file->prefixed ? exchange_file(exchange_dir, config_hash, file->name)
+                                               : g_build_filename(exchange_dir, file->name, NULL);
+        g_autofree char *to = g_build_filename(partial, file->name, NULL);
         if (access(from, F_OK) == 0 && !move_file(from, to, error))
             return false;
     }

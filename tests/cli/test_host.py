@@ -180,6 +180,22 @@ def test_what_the_adapter_is_given_counts(llem, build_dir):
     assert record["engine"]["variables"] == {"OMP_NUM_THREADS": "7"}
 
 
+def test_values_are_recorded_by_a_list_of_what_may_be(llem, build_dir):
+    """Numbers and switches; words that engine.json lists; of others nothing: nobody knows what a text tells."""
+    engine = next(p for p in build_dir.rglob("engine.json") if p.parent.name == "sim")
+    folder = llem.folder / "engines" / "sim"
+    folder.mkdir(parents=True)
+    values = {"SIM_CORES": "0-3,8", "SIM_SWITCH": "True", "SIM_LAYOUT": "NHD", "SIM_OTHER": "HND", "SIM_LOGIN": "hunter2", "SIM_ANY": "a b1"}
+    names = ["SIM_CORES", "SIM_SWITCH", "SIM_LAYOUT=NHD|HND", "SIM_OTHER=NHD", "SIM_LOGIN", "SIM_ANY=*", "SIM_UNSET"]
+    (folder / "engine.json").write_text(json.dumps(json.loads(engine.read_text()) | {"record_env": names}))
+    (folder / "llem-engine-sim").symlink_to(engine.parent / "llem-engine-sim")
+    record = run(llem, {"max_output_tokens": 4}, env={**values, "LLEM_ENGINES_PATH": str(llem.folder / "engines")})
+    hidden = {"SIM_OTHER": "(not shown)", "SIM_LOGIN": "(not shown)", "SIM_UNSET": None}
+    assert record["engine"]["variables"] == values | hidden
+    files = the_study(llem.folder / "results").folder.rglob("*.json*")
+    assert not any("hunter2" in path.read_text(errors="replace") for path in files)
+
+
 def test_a_secret_cannot_be_recorded(llem, build_dir):
     engine = next(p for p in build_dir.rglob("engine.json") if p.parent.name == "sim")
     folder = llem.folder / "engines" / "sim"

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from studies import check_records, metric, the_study
 from test_equal_work import IN, OUT, PROMPT, digest
+from test_requests import requests
 from test_simulators import drawn_j
 
 pytestmark = [pytest.mark.engines, pytest.mark.campaign]
@@ -46,6 +47,14 @@ def test_the_matrix(engines, build_dir, tmp_path):
     assert len(exact) * 2 == len(records)
     assert {r["workload"]["output_ids_sha256"] for r in exact} == {digest(OUT[:8], OUT[:8])}
     assert "Unequal work" not in done.stdout
+
+    # The stamps of each request: the engine's own beside those of whoever sees its tokens.
+    for i, record in enumerate(records):
+        for row in requests(study, i):
+            assert (row["tokens_in"], row["tokens_out"]) == (len(IN), 8)
+            if record["config"]["backend"] == "vllm":
+                assert row["engine_queued_ns"] <= row["engine_scheduled_ns"] < row["engine_first_token_ns"] < row["engine_last_token_ns"]
+                assert 0 < row["engine_ttft_s"] <= row["ttft_s"] + 1e-6
 
     # Joules of the tree, and the truth in nearly all of the intervals.
     held = 0

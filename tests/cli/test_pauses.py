@@ -10,6 +10,7 @@ import subprocess
 import termios
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,18 @@ def test_the_machine_sleeps(llem, build_dir):
     assert causes(record) == {"suspend": pytest.approx(5, abs=0.01)}
 
 
+def test_the_wall_clock_is_set_while_the_work_goes_on(llem, build_dir):
+    """When the work began is told by the clock of that moment, not by one that was set an hour ahead since."""
+    process = start(llem, env={"LD_PRELOAD": str(build_dir / "lib" / "libllem-asleep.so"), "LLEM_TEST_SET": str(llem.folder / "set")})
+    wait_for_work(llem)
+    began = time.time()
+    (llem.folder / "set").touch()
+    record = record_of(llem, process)
+    told = datetime.fromisoformat(record["timing"]["window"]["t0_utc"]).timestamp()
+    assert abs(told - began) < 60, told - began
+    assert causes(record) == {}
+
+
 def counted(path, before, after):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(before)
@@ -257,7 +270,7 @@ def state_of(pid):
 
 
 def all_stopped(llem):
-    processes = llem.left_running()
+    processes = [p for p in llem.left_running() if p.name != "llem-guard"]  # it sleeps until llem is gone
     names = " ".join(p.command for p in processes)
     return "llem-worker" in names and "llem-engine" in names and all(state_of(p.pid) == "T" for p in processes)
 
@@ -356,7 +369,8 @@ def test_a_shell_on_a_terminal(llem):
     wait_for_work(llem)
     os.write(ours, b"\x1a")
     wait_for(lambda: "Stopped" in "".join(said), 5)
-    assert all(state_of(p.pid) == "T" for p in llem.left_running() if "llem" in p.command.split()[0])
+    assert all(state_of(p.pid) == "T" for p in llem.left_running()
+               if "llem" in p.command.split()[0] and p.name != "llem-guard")
     os.write(ours, b"fg; exit\n")
     shell.wait(timeout=60)
     os.close(ours)

@@ -709,17 +709,17 @@ def test_a_sensor_slower_than_was_known_is_measured_again(llem, tmp_path, hwmon)
 
 
 @contextmanager
-def wandering(path, is_bad=lambda k: False):
-    """A file of microwatts about 50 W, written anew every 13 ms; nonsense where is_bad."""
+def wandering(path, is_bad=lambda k: False, bad_w=4.4e9, every_s=0.013):
+    """A file of microwatts about 50 W, written anew every so often; another value where is_bad."""
     path.write_text(f"{50000000:018d}\n")
     over = threading.Event()
 
     def wander():
         file = os.open(path, os.O_WRONLY)
         for k in itertools.count():
-            if over.wait(0.013):
+            if over.wait(every_s):
                 break
-            value = 4400000000000000 if is_bad(k) else 50000000 + 100000 * (k % 3 - 1)
+            value = int(bad_w * 1e6) if is_bad(k) else 50000000 + 100000 * (k % 3 - 1)
             os.pwrite(file, f"{value:018d}\n".encode(), 0)
         os.close(file)
 
@@ -739,9 +739,13 @@ def run_by_hwmon(llem, tmp_path):
     return the_study(tmp_path / "results").result()
 
 
-def test_power_that_nothing_can_have_drawn_is_left_out(llem, tmp_path, hwmon):
-    """A chip that states no limit shows 4.4 GW for a tenth of a second now and then."""
-    with wandering(hwmon / "power1_input", lambda k: 150 <= k % 400 < 158):
+@pytest.mark.parametrize("bad_w, limit", [(4.4e9, None), (600, None), (130, "power1_rated_max")], ids=["GW", "12 times", "limit"])
+def test_power_that_nothing_can_have_drawn_is_left_out(llem, tmp_path, hwmon, bad_w, limit):
+    """A chip shows another value than its 50 W for a tenth of a second now and then: more than it can draw, by its limit or by what else
+    it shows."""
+    if limit:
+        (hwmon / limit).write_text("80000000\n")
+    with wandering(hwmon / "power1_input", lambda k: 150 <= k % 400 < 158, bad_w):
         record = run_by_hwmon(llem, tmp_path)
     energy = metric(record, "energy_j")
     assert energy["value"] == pytest.approx(truth_j(record, 50), rel=0.02)
@@ -773,6 +777,17 @@ def test_a_sensor_of_unknown_coverage_says_so(llem, tmp_path, hwmon):
     assert "hwmon:supply:power1:power_instant (supply power1) shows energy or power, and what it covers" in done.stderr
     energy = metric(the_study(tmp_path / "results").result(), "energy_j")
     assert energy["value"] is None and "energy.backend: hwmon takes it" in energy["reason"]
+
+
+def test_a_model_does_not_hide_a_sensor(llem, tmp_path, hwmon):
+    """Both are there: what the sensor covers is not known, so the model that was asked for stands, and says what it stands beside."""
+    llem.env |= {"LLEM_NVML_LIBRARY": "/nowhere/libnvidia-ml.so.1", "LLEM_SYSROOT": str(tmp_path / "root")}
+    fields = {**WORK, "sim.device": "cpu", "max_output_tokens": 4, "energy.modelled": True}
+    with wandering(hwmon / "power1_input"):
+        llem.ok("run", write(tmp_path / "s.yaml", fields), "-o", tmp_path / "results")
+    record = the_study(tmp_path / "results").result()
+    assert metric(record, "energy_j")["status"] == "modelled"
+    assert any("hwmon:supply:power1:power_instant is here, and what it covers is not known" in w for w in record["warnings"])
 
 
 @pytest.mark.parametrize("text, words", [("", "is empty"), ("-1\n", "all ones"), ("4294967295\n", "all ones")])
