@@ -58,6 +58,7 @@ extern const struct cli_command cli_show;
 extern const struct cli_command cli_doctor;
 extern const struct cli_command cli_config;
 extern const struct cli_command cli_model;
+extern const struct cli_command cli_dataset;
 extern const struct cli_command cli_engine;
 extern const struct cli_command cli_result;
 extern const struct cli_command cli_meter;

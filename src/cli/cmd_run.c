@@ -137,6 +137,14 @@ static int prepare(const struct dispatch *dispatch, int interrupt_fd, struct scr
     return signal_number ? CLI_SIGNAL + signal_number : code;
 }
 
+/* Exit code; CLI_OK: the data sets are here. */
+static int bring_data(const struct plan *plan, int interrupt_fd)
+{
+    bool ok = cli_plan_bring_data(plan);
+    int signal_number = interrupt_take(interrupt_fd);
+    return signal_number ? CLI_SIGNAL + signal_number : ok ? CLI_OK : CLI_FAILED;
+}
+
 static int execute(const struct config_file *file, const struct plan *plan, const char *results,
                    const struct dispatch *dispatch)
 {
@@ -146,6 +154,8 @@ static int execute(const struct config_file *file, const struct plan *plan, cons
     struct screen screen = {.live = isatty(STDERR_FILENO), .quiet = be_quiet};
     proc_become_subreaper();
     int ready = look_ahead(plan, results, dispatch, interrupt_fd, &screen);
+    if (ready == CLI_OK)
+        ready = bring_data(plan, interrupt_fd);
     if (ready == CLI_OK)
         ready = prepare(dispatch, interrupt_fd, &screen);
     if (ready != CLI_OK)

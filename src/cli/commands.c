@@ -10,6 +10,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_doctor,
     &cli_config,
     &cli_model,
+    &cli_dataset,
     &cli_engine,
     &cli_result,
     &cli_meter,

@@ -4,6 +4,8 @@
 #include "cli/cli.h"
 #include "cli/image.h"
 #include "cli/table.h"
+#include "fetch/fetch.h"
+#include "workload/workload.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -125,17 +127,78 @@ const char *cli_finding_state(const struct preflight *p, const struct preflight_
     return preflight_verdict_name(verdict);
 }
 
+/* --- Data sets that are to be brought ------------------------------------------------------------------------------ */
+
+/* The line of a finding's place is shown. */
+static void quote_source(struct diag *diag, const char *path)
+{
+    size_t length;
+    bool is_file = path && g_file_test(path, G_FILE_TEST_IS_REGULAR);
+    g_autofree char *text = is_file ? file_read(path, LIMIT_CONFIG_BYTES, &length, NULL) : NULL;
+    if (text)
+        diag_source(diag, path, text, length);
+}
+
+/* The name of a cell's data set where it is to be brought and was not seen yet, else NULL. Borrowed. */
+static const struct workload_named *to_bring(const struct config *config, const struct workload_names *names,
+                                             GHashTable *seen)
+{
+    const char *name = config_string(config, FIELD_DATASET);
+    const struct workload_named *named = workload_is_path(name) ? NULL : workload_names_find(names, name);
+    bool absent = named && !named->file && g_hash_table_add(seen, g_strdup(name)) && !workload_named_present(named);
+    return absent ? named : NULL;
+}
+
+static void say_bringing(const char *line, void *data)
+{
+    (void)data;
+    cli_say("llem: %s\n", line);
+}
+
+static void bring(const struct config *config, const struct workload_named *named, struct diag *diag)
+{
+    static const struct fetch_voice voice = {say_bringing, NULL};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *remedy = workload_named_remedy(named);
+    if (workload_named_pull(named, &voice, &error))
+        return;
+    const struct diag_span *at = config_place(config, FIELD_DATASET);
+    quote_source(diag, at ? at->source : NULL);
+    diag_add(diag, DIAG_ERROR, at, "dataset: %s: %s", named->name, error->message);
+    diag_hint(diag, "%s", remedy);
+}
+
+static bool for_data(const struct plan *plan, bool bringing)
+{
+    g_auto(owned_names) names = {0};
+    g_autoptr(owned_diag) diag = diag_new();
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    bool listed = workload_names_read(&names, NULL);
+    for (size_t i = 0; listed && i < plan_cells(plan); i++) {
+        g_autoptr(owned_config) config = plan_cell_config(plan, i);
+        const struct workload_named *named = to_bring(config, &names, seen);
+        if (named && bringing)
+            bring(config, named, diag);
+        else if (named)
+            cli_say("%s is not here: llem run fetches and verifies it before the first run, llem dataset pull %s now\n",
+                    named->name, named->name);
+    }
+    cli_print_diagnostics(diag);
+    return diag_errors(diag) == 0;
+}
+
+bool cli_plan_bring_data(const struct plan *plan)
+{
+    return for_data(plan, true);
+}
+
+/* --- What this machine lacks -------------------------------------------------------------------------------------- */
+
 /* The files in which findings have a place, so that their lines are shown. */
 static void quote_sources(struct diag *diag, const struct preflight_finding *const *list, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        size_t length;
-        const char *path = list[i]->at.source;
-        bool is_file = path && g_file_test(path, G_FILE_TEST_IS_REGULAR);
-        g_autofree char *text = is_file ? file_read(path, LIMIT_CONFIG_BYTES, &length, NULL) : NULL;
-        if (text)
-            diag_source(diag, path, text, length);
-    }
+    for (size_t i = 0; i < n; i++)
+        quote_source(diag, list[i]->at.source);
 }
 
 bool cli_plan_preflight(const struct plan *plan, const struct preflight_options *how, json_t *findings)
@@ -151,6 +214,8 @@ bool cli_plan_preflight(const struct plan *plan, const struct preflight_options 
         if (preflight_severity(p, list[i]) >= 0)
             json_array_append_new(findings, cli_finding_json(p, list[i]));
     cli_print_diagnostics(diag);
+    if (!how->pulls)
+        for_data(plan, false);
     return diag_errors(diag) == 0;
 }
 

@@ -31,8 +31,13 @@ char *cli_plan_results(const struct plan *plan);
 /* The folder that results go to: --output, output_dir or ./results. New string. */
 char *cli_plan_target(const struct plan *plan, const struct cli_plan_options *options);
 /* Says on stderr what the plan would not find on this machine, as far as the options say. False: it cannot be run (exit
- * code 2). findings: NULL, or a list that gets what is said. */
+ * code 2). findings: NULL, or a list that gets what is said. Where nothing is pulled it tells, too, which data sets
+ * `llem run` would bring. */
 bool cli_plan_preflight(const struct plan *plan, const struct preflight_options *how, json_t *findings);
+
+/* The data sets of the plan that are not here and can be had: brought and verified, each once; what cannot be is said
+ * on stderr at its place. False: exit code 1. */
+bool cli_plan_bring_data(const struct plan *plan);
 
 /* A finding as JSON, and its state for all that was looked at: "ok", "evidence", "absent", "warning", "failed". */
 json_t *cli_finding_json(const struct preflight *p, const struct preflight_finding *finding);

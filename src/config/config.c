@@ -104,13 +104,20 @@ static bool may_name_file(const struct config_field *row, const struct config_va
     return row->option && row->option->installed && (whole || within);
 }
 
+/* A data set of which a member is named is no plain path; no run needs it, its prompts are picked before. */
+static bool is_marked(const struct config_field *row, const struct config_value *value)
+{
+    const char *text = json_string_value(value->json);
+    return (row->flags & CONFIG_DATA) && text && strstr(text, WORKLOAD_PROMPT_MARK);
+}
+
 char **config_files(const struct config *config)
 {
     if (!config->table)
         return config->carried.files ? g_strdupv(config->carried.files) : g_new0(char *, 1);
     GPtrArray *paths = g_ptr_array_new();
     for (size_t i = 0; i < config->table->n; i++)
-        if (config->applies[i] &&
+        if (config->applies[i] && !is_marked(&config->table->rows[i], config->values[i]) &&
             (config->values[i]->file || may_name_file(&config->table->rows[i], config->values[i])))
             g_ptr_array_add(paths, g_strdup(config->table->rows[i].path));
     g_ptr_array_add(paths, NULL);

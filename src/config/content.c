@@ -5,6 +5,11 @@
 /* {"prompts": …, "sources": …}: digests, the second where the data set has sources. */
 static bool take_data(struct config_value *value, GError **error)
 {
+    g_autoptr(json_t) pinned = workload_named_identity(json_string_value(value->json));
+    if (pinned) { /* the same whether it is here or not */
+        value->content = jsonx_dump(pinned, JSONX_CANONICAL);
+        return true;
+    }
     g_autofree char *path = workload_dataset_path(json_string_value(value->json), error);
     g_autoptr(owned_dataset) dataset = path ? workload_dataset_open(path, error) : NULL;
     if (!dataset)

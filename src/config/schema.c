@@ -39,6 +39,15 @@ static json_t *text(void)
     return schema;
 }
 
+/* Of a data set: the file, and which member of a record is the prompt. */
+static json_t *file_and_prompt(void)
+{
+    json_t *object = schema_object();
+    schema_add(object, "path", text(), true);
+    schema_add(object, "prompt", text(), true);
+    return object;
+}
+
 static json_t *bare(const struct config_field *row)
 {
     switch (row->type) {
@@ -67,7 +76,7 @@ static json_t *bare(const struct config_field *row)
     case CONFIG_TEXT:
         break;
     }
-    return text();
+    return (row->flags & CONFIG_DATA) ? schema_any_of(text(), file_and_prompt()) : text();
 }
 
 static json_t *value_schema(const struct config_field *row)

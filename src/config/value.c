@@ -195,8 +195,28 @@ static json_t *read_real(const struct reading *r)
     return json_real(json_number_value(r->node->json) + 0.0); /* -0.0 is 0.0 */
 }
 
+static char *absolute(const struct value_context *context, const char *text)
+{
+    g_autofree char *path = file_expand_home(text);
+    return g_canonicalize_filename(path, context->folder);
+}
+
+/* {path: FILE, prompt: KEY}: the path with a mark behind it. */
+static json_t *read_data(const struct reading *r)
+{
+    const struct doc_entry *path = doc_entry_of(r->node, "path"), *prompt = doc_entry_of(r->node, "prompt");
+    bool whole = path && prompt && r->node->n == 2 && path->value->kind == DOC_SCALAR &&
+                 prompt->value->kind == DOC_SCALAR && *path->value->raw && *prompt->value->raw;
+    if (!whole)
+        return refuse_with(r, "a mapping here is {path: FILE, prompt: KEY}, with the member that is the prompt");
+    g_autofree char *file = absolute(r->context, path->value->raw);
+    return json_sprintf("%s" WORKLOAD_PROMPT_MARK "%s", file, prompt->value->raw);
+}
+
 static json_t *read_text(const struct reading *r)
 {
+    if ((r->row->flags & CONFIG_DATA) && r->node->kind == DOC_MAP)
+        return read_data(r);
     const struct config_form *form = field_form(r->row);
     if (r->node->kind != DOC_SCALAR || json_is_null(r->node->json) || !*r->node->raw)
         return refuse(r);
@@ -334,12 +354,6 @@ static json_t *(*const readers[])(const struct reading *) = {
 
 /* --- Files ------------------------------------------------------------------------------------------------------ */
 
-static char *absolute(const struct value_context *context, const char *text)
-{
-    g_autofree char *path = file_expand_home(text);
-    return g_canonicalize_filename(path, context->folder);
-}
-
 /* Data sets have names of ours; whether a model's is known says the catalogue, before anything runs. */
 static bool check_name(const struct reading *r, const char *text)
 {
@@ -359,10 +373,12 @@ static bool check_name(const struct reading *r, const char *text)
 }
 
 /* What is wrong with the place a path leads to; said. */
-static bool check_place(const struct reading *r, const char *path)
+static bool check_place(const struct reading *r, const char *place_of)
 {
     struct diag *diag = r->context->diag;
     g_autoptr(GError) error = NULL;
+    g_autofree char *file = (r->row->flags & CONFIG_DATA) ? workload_dataset_file(place_of) : g_strdup(place_of);
+    const char *path = file;
     if (!file_is_readable_kind(path, &error)) {
         diag_add(diag, DIAG_ERROR, place(r), "%s: %s", r->row->path, error->message);
         return false;

@@ -6,8 +6,9 @@ bool config_work(const struct config *config, struct workload_library *library, 
                  GError **error)
 {
     *ret = (struct workload_work){0};
-    g_autofree char *path = workload_dataset_path(config_string(config, FIELD_DATASET), error);
-    const struct workload_dataset *dataset = path ? workload_library_open(library, path, error) : NULL;
+    g_autofree char *path = NULL;
+    const struct workload_dataset *dataset =
+        workload_library_find(library, config_string(config, FIELD_DATASET), &path, error);
     if (!dataset)
         return false;
     g_auto(owned_work) work = {0};
@@ -54,8 +55,8 @@ static bool check_data(const struct config *config, const json_t *hashed, struct
 {
     const char *name = config_string(config, FIELD_DATASET);
     const json_t *planned = json_object_get(json_object_get(hashed, "fields"), config_shared_rows[FIELD_DATASET].path);
-    g_autofree char *path = workload_dataset_path(name, error);
-    const struct workload_dataset *dataset = path ? workload_library_open(library, path, error) : NULL;
+    g_autofree char *path = NULL;
+    const struct workload_dataset *dataset = workload_library_find(library, name, &path, error);
     g_autoptr(json_t) identity = dataset ? workload_dataset_identity(dataset) : NULL;
     return identity && (!planned || json_equal(identity, planned) || changed(error, "the data set", name));
 }

@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define ENERGY_DRAWS             20000 /* of a Monte-Carlo combination: its interval then scatters by about 1 % */
-#define ENERGY_ESTIMATOR_VERSION 4     /* changes when the same points would give another number */
+#define ENERGY_ESTIMATOR_VERSION 5     /* changes when the same points would give another number */
 
 /* --- flags: doubts about a number; each row is documented in docs/methodology.md --------------------------------- */
 #define ENERGY_FLAG_ROWS(X)                                                                                          \

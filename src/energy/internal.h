@@ -123,6 +123,7 @@ struct answer {
     struct parts parts;
     struct parts shared; /* of parts, what boards have in common: lag, tails, phase lock */
     struct level pre, post;
+    double before_s;       /* before the work, of which the readings that the level before is of may show nothing */
     double tail, tail_u; /* J; NaN when it could not be followed */
     double peak;         /* W */
     double duty_u;       /* J: standard uncertainty of the part that grows with the square root of D */

@@ -72,12 +72,23 @@ static void step_up(const struct edges *e, const struct quiet *quiet, double ste
     lag->ups++;
 }
 
+/* The last increment that shows the work. Its readings go on for the lag of the sensor, and single ones of them may be
+ * low, as of a step of less power; two together, since polls blur the moment between them. */
+static size_t last_of_work(const struct edges *e, const struct quiet *quiet, double step_w, double end)
+{
+    size_t last = edges_first_after(e, end);
+    for (size_t k = last; k + 2 < e->n && e->at[k].t - end < EXTENT_MAX; k++)
+        if ((e->at[k + 2].c - e->at[k].c) / (e->at[k + 2].t - e->at[k].t) - quiet->watts > step_w / 2)
+            last = k;
+    return last;
+}
+
 /* Where the increments after the end have stopped falling: what goes on from there is the board's, not the sensor's. */
 static void step_down(const struct edges *e, const struct quiet *quiet, double step_w, double end,
                       struct meter_lag *lag)
 {
     double least = MAX(FALLS * step_w, 3 * quiet->noise);
-    size_t k = edges_first_after(e, end);
+    size_t k = last_of_work(e, quiet, step_w, end);
     while (k + 2 < e->n && (power_of(e, k) - power_of(e, k + 1) > least || power_of(e, k) - quiet->watts > step_w / 2))
         k++;
     if (k + 2 >= e->n)

@@ -182,7 +182,7 @@ static void measure_levels(const struct edges *e, const struct sensor *sensor, c
  * between the delay and the first refresh behind it, where that is BEHIND_FROM_S and more; and where the lag is known,
  * those alone that end within it: the steps of earlier windows would have shown later ones.
  * FADED: the mean over FADED_S of the fast part of a recorded board's cooling (2 to 7 W with 0.05 to 0.6 s); less of it
- * fits into a shorter time.
+ * fits into a shorter time, and a longer one hides no more joules: what goes on until then is seen in the guard.
  * What is left of a decay with a third of the lever was HIDDEN times that on the way (e³/3, of a mean over 0.2 s); over
  * levers far below HIDDEN_S it is HIDDEN_SHORT, for no recorded decay is faster than 0.05 s. Only what lies above the
  * later levels is left of one. What lies below them may be the beginning of a rise, which no recorded board shows: a
@@ -212,7 +212,7 @@ static double behind_share(const struct sensor *sensor, double lever)
 static double hidden_w(const struct answer *a, const struct sensor *sensor, double lever, double step_w, double s_ref)
 {
     double left = a->post.near - (a->post.next + a->post.far) / 2;
-    double faded = sensor->average > 0 ? 0 : FADED * MIN(lever / FADED_S, 1);
+    double faded = sensor->average > 0 ? 0 : FADED * MIN(lever / FADED_S, FADED_S / lever);
     double times = HIDDEN_SHORT + (HIDDEN - HIDDEN_SHORT) * MIN(lever / HIDDEN_S, 1);
     double noise = level_noise(&a->post, s_ref);
     double changing_w = times * MAX(0, left > 0 ? left - noise * LEFT : -left - noise * RISEN);
@@ -294,6 +294,7 @@ static void pad(const struct edges *e, const struct sensor *sensor, const struct
     double unsettled = settle(ret, sensor, after, step_w);
     double lever0 = -ends->t0 + sensor->delay_mid, lever1 = after - sensor->delay_mid, gap = MIN(e->gap, 2 * d);
     ret->joules = ends->c1 - ends->c0 - ret->pre.watts * lever0 - (ret->post.watts + ret->post.slope_w) * lever1;
+    ret->before_s = sensor->average > 0 ? 0 : lever0 + sensor->delay_half;
     add_levels(ret, fabs(lever0), fabs(lever1));
     answer_add_unit(ret, d, fabs(lever0) + fabs(lever1));
     parts_add(&ret->parts, STATS_NORMAL, ret->pre.watts * ends->u0, 0);

@@ -17,6 +17,7 @@ struct workload_dataset {
     GArray *records; /* struct record, in file order */
     char sha256[65];
     json_t *identity, *provenance;
+    const char *key; /* while it is read: the member that is the prompt; NULL: that of the usual ones which is there */
 };
 
 static const char *const prompt_keys[] = {"prompt", "text", "instruction", "input", "question"};
@@ -44,10 +45,17 @@ int workload_order_from_name(const char *name)
 
 /* --- finding ---------------------------------------------------------------------------------------------------- */
 
+char *workload_dataset_file(const char *path)
+{
+    const char *mark = strstr(path, WORKLOAD_PROMPT_MARK);
+    return mark ? g_strndup(path, (gsize)(mark - path)) : g_strdup(path);
+}
+
 char *workload_dataset_path(const char *alias_or_path, GError **error)
 {
-    if (g_str_has_suffix(alias_or_path, ".jsonl")) {
-        if (g_file_test(alias_or_path, G_FILE_TEST_IS_REGULAR))
+    g_autofree char *file = workload_dataset_file(alias_or_path);
+    if (g_str_has_suffix(file, ".jsonl") || g_str_has_suffix(file, ".csv") || strcmp(file, alias_or_path) != 0) {
+        if (g_file_test(file, G_FILE_TEST_IS_REGULAR))
             return g_strdup(alias_or_path);
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "the data set %s is not there, or not a file",
                     alias_or_path);
@@ -66,9 +74,13 @@ char *workload_dataset_path(const char *alias_or_path, GError **error)
     g_autofree char *path = workload_named_path(named);
     if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
         return g_steal_pointer(&path);
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                "the data set %s is not at %s: install llem completely, or name its data folder in LLEM_DATA_DIR",
-                named->name, path);
+    g_autofree char *remedy = named->file ? NULL : workload_named_remedy(named);
+    if (remedy)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING, "the data set %s is not here: %s", named->name, remedy);
+    else
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
+                    "the data set %s is not at %s: install llem completely, or name its data folder in LLEM_DATA_DIR",
+                    named->name, path);
     return NULL;
 }
 
@@ -96,6 +108,52 @@ static const char *foreign_form(const json_t *object)
         if (json_is_array(json_object_get(object, forms[i].member)))
             return forms[i].words;
     return "no prompt: expected one of the members prompt, text, instruction, input, question";
+}
+
+/* The one member that is the prompt; NULL with a reason (static, or *ret_detail) where none is, or nobody can tell. */
+static const char *prompt_key(const struct workload_dataset *set, const json_t *object, const char **ret_why,
+                              char **ret_detail)
+{
+    const char *found = NULL;
+    if (set->key && json_object_get(object, set->key))
+        return set->key;
+    if (set->key) {
+        *ret_why = *ret_detail = g_strdup_printf("no member '%s', which was named as the prompt", set->key);
+        return NULL;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
+        if (!json_object_get(object, prompt_keys[i]))
+            continue;
+        if (found) {
+            *ret_why = *ret_detail = g_strdup_printf(
+                "'%s' and '%s' could both be the prompt: say which in the study, as  dataset: {path: FILE, prompt: %s}",
+                found, prompt_keys[i], found);
+            return NULL;
+        }
+        found = prompt_keys[i];
+    }
+    *ret_why = found ? NULL : foreign_form(object);
+    return found;
+}
+
+/* Takes the prompt of an object; a reason in words where it has none (static, or *ret_detail). */
+static const char *take_object(struct workload_dataset *set, const json_t *object, int64_t line, char **ret_detail)
+{
+    const char *why = NULL, *key = prompt_key(set, object, &why, ret_detail);
+    if (!key)
+        return why;
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value) || json_string_length(value) == 0) {
+        *ret_detail = g_strdup_printf("'%s': expected text, found %s", key,
+                                      json_is_string(value) ? "an empty string" : jsonx_type_name(value));
+        return *ret_detail;
+    }
+    struct record record = {.prompt = g_strdup(json_string_value(value)),
+                            .length = json_string_length(value),
+                            .source = g_strdup(json_string_value(json_object_get(object, "source"))),
+                            .line = line};
+    g_array_append_val(set->records, record);
+    return NULL;
 }
 
 /* Reads one line; a reason in words (static) when it is not a record, with its column. */
@@ -126,25 +184,7 @@ static const char *parse_line(struct workload_dataset *set, const char *text, si
             set->provenance = json_incref(object);
         return NULL;
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
-        value = json_object_get(object, prompt_keys[i]);
-        if (!value)
-            continue;
-        if (!json_is_string(value) || json_string_length(value) == 0) {
-            *ret_detail =
-                g_strdup_printf("'%s': expected text, found %s", prompt_keys[i],
-                                json_is_string(value) ? "an empty string" : jsonx_type_name(value));
-            return *ret_detail;
-        }
-        struct record record = {.prompt = g_strdup(json_string_value(value)),
-                                .length = json_string_length(value),
-                                .source =
-                                    g_strdup(json_string_value(json_object_get(object, "source"))),
-                                .line = line};
-        g_array_append_val(set->records, record);
-        return NULL;
-    }
-    return foreign_form(object);
+    return take_object(set, object, line, ret_detail);
 }
 
 static bool is_blank(const char *text, size_t length)
@@ -198,63 +238,117 @@ static bool is_lines(const char *text, size_t length, const char *name, GError *
     return !list && !thing;
 }
 
-struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
+/* What is wrong with a file, line by line. */
+struct reading {
+    struct workload_dataset *set;
+    const char *name;
+    GString *wrong;
+    int n_wrong;
+};
+
+static void tell_wrong(struct reading *r, int64_t line, int column, const char *why)
 {
-    if (!is_lines(text, length, name, error))
-        return NULL;
-    g_autoptr(owned_dataset) set = g_new0(struct workload_dataset, 1);
-    set->records = g_array_new(FALSE, TRUE, sizeof(struct record));
-    g_array_set_clear_func(set->records, record_clear);
-    g_autofree char *sum =
-        g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, length);
-    g_strlcpy(set->sha256, sum, sizeof set->sha256);
-    g_autoptr(GString) wrong = g_string_new(NULL);
-    int n_wrong = 0;
+    if (r->n_wrong++ < LIMIT_DIAGNOSTICS)
+        g_string_append_printf(r->wrong, "%s%s:%" G_GINT64_FORMAT ":%d: error: %s", r->wrong->len ? "\n" : "", r->name,
+                               line, column, why);
+}
+
+static void read_lines(struct reading *r, const char *text, size_t length)
+{
     int64_t line = 1;
-    size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* some editors begin UTF-8 with one */
-    for (size_t at = mark; at < length; line++) {
+    for (size_t at = 0; at < length && r->set->records->len <= LIMIT_PROMPTS; line++) {
         const char *end = memchr(text + at, '\n', length - at);
         size_t line_length = end ? (size_t)(end - text) - at : length - at;
         int column = 1;
         g_autofree char *detail = NULL;
         const char *why = is_blank(text + at, line_length)
                               ? NULL
-                              : parse_line(set, text + at, line_length, line, &column, &detail);
-        if (why && n_wrong++ < LIMIT_DIAGNOSTICS)
-            g_string_append_printf(wrong, "%s%s:%" G_GINT64_FORMAT ":%d: error: %s", wrong->len ? "\n" : "", name,
-                                   line, column, why);
-        if (set->records->len > LIMIT_PROMPTS) {
-            g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", name, LIMIT_PROMPTS);
-            return NULL;
-        }
+                              : parse_line(r->set, text + at, line_length, line, &column, &detail);
+        if (why)
+            tell_wrong(r, line, column, why);
         at += line_length + 1;
     }
-    if (n_wrong > LIMIT_DIAGNOSTICS)
-        g_string_append_printf(wrong, "\n%s: and %d more lines", name, n_wrong - LIMIT_DIAGNOSTICS);
-    if (n_wrong == 0 && set->records->len == 0)
-        g_string_append_printf(wrong, "%s: no prompts in it", name);
-    if (n_wrong > 0) {
-        g_autofree char *head = g_strdup_printf("%s has %d line%s that %s no prompt\n", name, n_wrong,
-                                                n_wrong == 1 ? "" : "s", n_wrong == 1 ? "is" : "are");
-        g_string_prepend(wrong, head);
+}
+
+static void take_row(const json_t *row, int64_t line, void *data)
+{
+    struct reading *r = data;
+    g_autofree char *detail = NULL;
+    const char *why = r->set->records->len <= LIMIT_PROMPTS ? take_object(r->set, row, line, &detail) : NULL;
+    if (why)
+        tell_wrong(r, line, 1, why);
+}
+
+static void read_table(struct reading *r, const char *text, size_t length)
+{
+    int64_t line;
+    g_autofree char *why = NULL;
+    if (!csv_read(text, length, take_row, r, &line, &why))
+        tell_wrong(r, line, 1, why);
+}
+
+/* False, with all that is wrong as one error. */
+static bool is_sound(struct reading *r, GError **error)
+{
+    if (r->set->records->len > LIMIT_PROMPTS) {
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_LIMIT, "%s: more than %d prompts", r->name, LIMIT_PROMPTS);
+        return false;
     }
-    if (wrong->len > 0)
-        g_string_append(wrong, "\nA data set has one JSON object a line, such as {\"prompt\": \"Hello\"}");
-    if (wrong->len > 0) {
-        g_set_error_literal(error, LLEM_ERROR, LLEM_ERROR_DATA, wrong->str);
+    if (r->n_wrong > LIMIT_DIAGNOSTICS)
+        g_string_append_printf(r->wrong, "\n%s: and %d more lines", r->name, r->n_wrong - LIMIT_DIAGNOSTICS);
+    if (r->n_wrong == 0 && r->set->records->len == 0)
+        g_string_append_printf(r->wrong, "%s: no prompts in it", r->name);
+    if (r->n_wrong > 0) {
+        g_autofree char *head = g_strdup_printf("%s has %d line%s that %s no prompt\n", r->name, r->n_wrong,
+                                                r->n_wrong == 1 ? "" : "s", r->n_wrong == 1 ? "is" : "are");
+        g_string_prepend(r->wrong, head);
+    }
+    if (r->wrong->len == 0)
+        return true;
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s\nA data set has one JSON object a line, such as "
+                "{\"prompt\": \"Hello\"}", r->wrong->str);
+    return false;
+}
+
+static struct workload_dataset *dataset_parse(const char *text, size_t length, const char *name, const char *key,
+                                              GError **error)
+{
+    if (!is_lines(text, length, name, error))
         return NULL;
-    }
+    g_autoptr(owned_dataset) set = g_new0(struct workload_dataset, 1);
+    set->key = key;
+    set->records = g_array_new(FALSE, TRUE, sizeof(struct record));
+    g_array_set_clear_func(set->records, record_clear);
+    g_autofree char *sum =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, length);
+    g_strlcpy(set->sha256, sum, sizeof set->sha256);
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    struct reading r = {.set = set, .name = name, .wrong = wrong};
+    size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* some editors begin UTF-8 with one */
+    bool table = g_str_has_suffix(name, ".csv");
+    (table ? read_table : read_lines)(&r, text + mark, length - mark);
+    if (!is_sound(&r, error))
+        return NULL;
     set->identity = identity_of(set);
+    set->key = NULL;
     return g_steal_pointer(&set);
+}
+
+struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error)
+{
+    return dataset_parse(text, length, name, NULL, error);
 }
 
 struct workload_dataset *workload_dataset_open(const char *path, GError **error)
 {
     size_t length;
-    if (!file_is_readable_kind(path, error))
+    const char *mark = strstr(path, WORKLOAD_PROMPT_MARK);
+    const char *key = mark ? mark + strlen(WORKLOAD_PROMPT_MARK) : NULL;
+    g_autofree char *file = workload_dataset_file(path);
+    if (!file_is_readable_kind(file, error))
         return NULL;
-    g_autofree char *text = file_read(path, LIMIT_DATASET_BYTES, &length, error);
-    return text ? workload_dataset_parse(text, length, path, error) : NULL;
+    g_autofree char *text = file_read(file, LIMIT_DATASET_BYTES, &length, error);
+    return text ? dataset_parse(text, length, file, key, error) : NULL;
 }
 
 void workload_dataset_free(struct workload_dataset *set)
@@ -265,6 +359,11 @@ void workload_dataset_free(struct workload_dataset *set)
     json_decref(set->identity);
     json_decref(set->provenance);
     g_free(set);
+}
+
+const char *workload_dataset_prompt(const struct workload_dataset *set, size_t n)
+{
+    return g_array_index(set->records, struct record, n).prompt;
 }
 
 size_t workload_dataset_size(const struct workload_dataset *set)

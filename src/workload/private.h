@@ -9,8 +9,14 @@
 #define WORKLOAD_RECURRENT_KV    "layers of this model keep a state instead of keys and values of every position"
 #define WORKLOAD_WINDOW_FLOPS "the model has a sliding window, and its file does not tell which layers look through it"
 
+/* Reads a table with commas, a row at a time, each an object of texts by the names of the first row. False: *ret_line
+ * and *ret_why (new string) say what is wrong with it. */
+typedef void csv_row_fn(const json_t *row, int64_t line, void *data);
+bool csv_read(const char *text, size_t length, csv_row_fn *take, void *data, int64_t *ret_line, char **ret_why);
 /* Where data sets lie that come with llem, and their list. New string. */
 char *workload_data_folder(void);
+/* Where those are kept that were brought. New string. */
+char *workload_datasets_folder(void);
 /* The file beside a form made here in which its SHA-256 is noted. New string. */
 char *workload_form_note(const char *path);
 /* What a text is that begins like this, where another was to be: "a pointer of Git LFS …", with what to do. NULL: not

@@ -33,6 +33,20 @@ const struct workload_dataset *workload_library_open(struct workload_library *li
     return dataset;
 }
 
+const struct workload_dataset *workload_library_find(struct workload_library *library, const char *name,
+                                                     char **ret_path, GError **error)
+{
+    g_auto(owned_names) names = {0};
+    g_autofree char *path = workload_dataset_path(name, error);
+    const struct workload_dataset *dataset = path ? workload_library_open(library, path, error) : NULL;
+    bool named = dataset && !workload_is_path(name) && workload_names_read(&names, NULL);
+    const struct workload_named *row = named ? workload_names_find(&names, name) : NULL;
+    if (!dataset || (row && !workload_named_check(row, dataset, path, error)))
+        return NULL;
+    *ret_path = g_steal_pointer(&path);
+    return dataset;
+}
+
 void workload_work_clear(struct workload_work *work)
 {
     g_free(work->dataset);

@@ -205,7 +205,10 @@ int workload_order_from_name(const char *name); /* or -1 */
 /* Data sets that have a name: rows of datasets.json in the folder of data ($LLEM_DATA_DIR, else as installed). */
 struct workload_named {
     const char *name, *summary, *licence; /* borrowed, as all texts of a row, from the list */
-    const char *file;                     /* in the folder of data */
+    const char *file;                     /* in the folder of data; NULL: it is fetched */
+    /* Of one that is fetched: HOME/resolve/REVISION/PATH, and what its prompts must be (workload_dataset_identity). */
+    const char *home, *revision, *path, *prompts_sha256;
+    int64_t count;
 };
 struct workload_names {
     json_t *root;
@@ -221,20 +224,45 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_names, workload_names_clear)
 const struct workload_named *workload_names_find(const struct workload_names *names, const char *name);
 /* "a, b or c". New string. */
 char *workload_names_listed(const struct workload_names *names);
-/* Where its file is, or would be. New string. */
+/* Where its file is, or would be: of one that is fetched in
+ * ${LLEM_DATASETS_DIR:-${XDG_CACHE_HOME:-~/.cache}/llem/datasets}. New string. */
 char *workload_named_path(const struct workload_named *named);
+bool workload_named_present(const struct workload_named *named);
+/* The commands that bring it, as a sentence. New string. */
+char *workload_named_remedy(const struct workload_named *named);
+/* The identity of a name that is pinned, whether its file is here or not; NULL: it is none. New reference. */
+json_t *workload_named_identity(const char *name);
+struct workload_dataset;
+/* False, with an error (DATA), where the prompts are not the pinned ones; `from` names them in its words. */
+bool workload_named_check(const struct workload_named *named, const struct workload_dataset *set, const char *from,
+                          GError **error);
+/* Fetches and verifies it; costs nothing where it is here. */
+bool workload_named_pull(const struct workload_named *named, const struct fetch_voice *voice, GError **error);
+/* A file of a data set that may also be Parquet. */
+struct workload_dataset *workload_dataset_take(const char *file, GError **error);
+/* The pinned row whose prompts these are, or NULL. Borrowed. */
+const struct workload_named *workload_names_of(const struct workload_names *names, const struct workload_dataset *set);
+/* Verifies and keeps what was taken under its name. */
+bool workload_named_keep(const struct workload_named *named, const struct workload_dataset *set, GError **error);
 
-/* The file of a data set: a name or a path of a .jsonl file. New string. */
+/* Behind the path of a data set's file: which member (of a table: column) is the prompt. */
+#define WORKLOAD_PROMPT_MARK "?prompt="
+/* The path without that. New string. */
+char *workload_dataset_file(const char *path);
+/* The file of a data set: a name or a path of a .jsonl or .csv file; with the mark where it had one. New string. */
 char *workload_dataset_path(const char *alias_or_path, GError **error);
 
-/* A .jsonl file in memory: one object a line, its prompt the first present of prompt, text, instruction, input,
- * question; `source` is optional; an object whose keys all begin with _ is provenance. Anything else in a line is DATA
- * "FILE:LINE:COLUMN: …"; all bad lines are told at once (up to LIMIT_DIAGNOSTICS). */
+/* A .jsonl file in memory: one object a line, its prompt that of prompt, text, instruction, input, question which is
+ * there (several: DATA, unless the path says which); or a .csv file, whose first row names the members. `source` is
+ * optional; an object whose keys all begin with _ is provenance. Anything else in a line is DATA "FILE:LINE:COLUMN: …";
+ * all bad lines are told at once (up to LIMIT_DIAGNOSTICS). */
 typedef struct workload_dataset owned_dataset; /* for g_autoptr(owned_dataset) alone */
 struct workload_dataset *workload_dataset_open(const char *path, GError **error);
 struct workload_dataset *workload_dataset_parse(const char *text, size_t length, const char *name, GError **error);
 void workload_dataset_free(struct workload_dataset *dataset);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(owned_dataset, workload_dataset_free)
+/* The text of the nth prompt of the file. Borrowed. */
+const char *workload_dataset_prompt(const struct workload_dataset *dataset, size_t n);
 size_t workload_dataset_size(const struct workload_dataset *dataset);
 /* Lower-case hex SHA-256 of the file's bytes. Borrowed. */
 const char *workload_dataset_sha256(const struct workload_dataset *dataset);
@@ -287,6 +315,10 @@ void workload_library_free(struct workload_library *library);
 /* The data set of a file, read when it is first asked for. Borrowed. */
 const struct workload_dataset *workload_library_open(struct workload_library *library, const char *path,
                                                      GError **error);
+
+/* The same of a name or path; one that is pinned is held to its pin. *ret_path: new string. */
+const struct workload_dataset *workload_library_find(struct workload_library *library, const char *name,
+                                                     char **ret_path, GError **error);
 
 /* The prompts of a configuration: the n measured ones in their order, and others for the warm-up. */
 struct workload_work {

@@ -24,7 +24,7 @@ void order_open(struct order *o, struct scene *scenes, size_t count)
     }
     o->now_ns += SCENE_WATCH_NS;
     o->known = (struct energy_known){
-        .channels = o->channels, .sensors = o->sensors, .channel_count = count, .on_boards = true};
+        .channels = o->channels, .sensors = o->sensors, .channel_count = count, .on_boards = true, .levels = o->levels};
 }
 
 struct energy_readings *order_read(struct order *o, int64_t from_ns, int64_t to_ns, const struct energy_ticks *ticks)
@@ -144,10 +144,21 @@ void order_earlier(struct order *o)
     o->now_ns += IDLE_NS + wait_ns(o, rest_ms);
 }
 
+/* Levels of the idle boards, as they are known before the work. */
+static void set_levels(struct order *o)
+{
+    g_autoptr(owned_scopes) scopes = order_look(o, o->idle.t0_ns, o->idle.t1_ns, NULL);
+    g_autoptr(GArray) levels = energy_scopes_levels(scopes, o->idle.t0_ns, o->idle.t1_ns);
+    o->known.level_count = MIN(levels->len, ORDER_BOARDS_MAX);
+    for (size_t i = 0; i < o->known.level_count; i++)
+        o->levels[i] = g_array_index(levels, struct energy_level, i);
+}
+
 void order_measure(struct order *o)
 {
     const struct nature *n = &o->scenes[0].nature;
     warm_up(o);
+    set_levels(o);
     struct energy_guard_plan plan = keep_quiet_before(o);
     o->now_ns += wait_ns(o, release_ms);
     for (size_t i = 0; i < o->count; i++) {

@@ -19,6 +19,7 @@ struct order {
     size_t count;
     const struct meter_channel *channels[ORDER_BOARDS_MAX];
     struct meter_sensor sensors[ORDER_BOARDS_MAX]; /* what was found of each so far */
+    struct energy_level levels[ORDER_BOARDS_MAX];  /* of the idle boards */
     struct energy_known known;
     int64_t now_ns;
     struct nature_window load, idle, warmup; /* of the run; no length: it has none */

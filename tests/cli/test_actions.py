@@ -13,6 +13,7 @@ TREE = {  # command → its actions; None: one without a name
     "doctor": None,
     "config": ["check", "show", "fields", "schema", "reference"],
     "model": ["list", "pull"],
+    "dataset": ["list", "show", "pull", "import"],
     "engine": ["list", "pull", "check", "schema", "reference"],
     "result": ["schema", "metrics", "reference"],
     "meter": ["list", "watch", "characterise", "selftest"],
@@ -76,11 +77,15 @@ MISSING = {
     ("config", "check"): "FILE is missing",
     ("config", "show"): "FILE is missing",
     ("model", "pull"): "which model? 'llem model list' shows them",
+    ("dataset", "show"): "which data set? 'llem dataset list' shows them",
+    ("dataset", "pull"): "which data set? 'llem dataset list' shows them",
+    ("dataset", "import"): "FILE is missing: name a JSONL, CSV or Parquet file",
     ("engine", "pull"): "of which engine? 'llem engine list' shows them",
     ("engine", "schema"): "which engine? 'llem engine list' shows those that are here",
     ("engine", "check"): "which program? Name a backend ('llem engine list'), or the path of an adapter",
 }
-MOST = {("show",): 1, ("config", "fields"): 1, ("model", "pull"): 1, ("engine", "pull"): 1}
+MOST = {("show",): 1, ("config", "fields"): 1, ("model", "pull"): 1, ("engine", "pull"): 1,
+        ("dataset", "show"): 1, ("dataset", "pull"): 1, ("dataset", "import"): 1}
 ANY = {("plan",), ("run",), ("doctor",), ("config", "check"), ("config", "show"), ("engine", "check"),
        ("engine", "schema")}
 UNREADABLE = {
@@ -92,6 +97,9 @@ UNREADABLE = {
     ("config", "show"): (2, "nowhere.yaml"),
     ("config", "fields"): (2, "no field or section 'nowhere.yaml'; 'llem config fields' lists them all"),
     ("model", "pull"): (2, "'nowhere.yaml' is not in the catalogue"),
+    ("dataset", "show"): (2, "unknown data set 'nowhere.yaml'"),
+    ("dataset", "pull"): (2, "no data set has the name 'nowhere.yaml'"),
+    ("dataset", "import"): (1, "nowhere.yaml"),
     ("engine", "pull"): (2, "no backend is called 'nowhere.yaml'"),
     ("engine", "schema"): (2, "no backend is called 'nowhere.yaml'"),
     ("engine", "check"): (2, "'nowhere.yaml' is neither a backend"),
