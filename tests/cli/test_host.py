@@ -185,7 +185,8 @@ def test_values_are_recorded_by_a_list_of_what_may_be(llem, build_dir):
     engine = next(p for p in build_dir.rglob("engine.json") if p.parent.name == "sim")
     folder = llem.folder / "engines" / "sim"
     folder.mkdir(parents=True)
-    values = {"SIM_CORES": "0-3,8", "SIM_SWITCH": "True", "SIM_LAYOUT": "NHD", "SIM_OTHER": "HND", "SIM_LOGIN": "hunter2", "SIM_ANY": "a b1"}
+    values = {"SIM_CORES": "0-3,8", "SIM_SWITCH": "True", "SIM_LAYOUT": "NHD", "SIM_OTHER": "HND", "SIM_LOGIN": "hunter2",
+              "SIM_ANY": "a b1"}
     names = ["SIM_CORES", "SIM_SWITCH", "SIM_LAYOUT=NHD|HND", "SIM_OTHER=NHD", "SIM_LOGIN", "SIM_ANY=*", "SIM_UNSET"]
     (folder / "engine.json").write_text(json.dumps(json.loads(engine.read_text()) | {"record_env": names}))
     (folder / "llem-engine-sim").symlink_to(engine.parent / "llem-engine-sim")
