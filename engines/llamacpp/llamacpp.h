@@ -88,7 +88,8 @@ struct load_options {
     int64_t n_ctx;    /* 0: what the longest requests need */
     int64_t n_parallel, n_threads, n_threads_batch, n_batch, n_ubatch, n_gpu_layers, main_gpu;
     int type_k, type_v, flash_attention, load_mode, split_mode;
-    bool offload_kqv, op_offload, kv_unified, use_extra_bufts, add_bos;
+    bool offload_kqv, op_offload, kv_unified, swa_full, use_extra_bufts, add_bos;
+    struct adapter_numbers tensor_split; /* n 0: not given */
 };
 extern const struct adapter_option llamacpp_options[];
 /* False after adapter_fail(): two of them exclude each other. */

@@ -54,9 +54,32 @@ static bool look_around(struct adapter *a, struct llamacpp *l, const struct adap
            fit_memory(a, room, l->facts.weights_bytes, -1, 0);
 }
 
+/* One share for each device that libllama can have; NULL: none were given, or false was said of them. */
+static bool take_shares(struct adapter *a, const struct load_options *o, float **ret)
+{
+    size_t most = llama_max_devices();
+    double sum = 0;
+    *ret = NULL;
+    if (o->tensor_split.n == 0)
+        return true;
+    if (o->tensor_split.n > most)
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: tensor_split has %zu shares; libllama has %zu devices at most",
+                            o->tensor_split.n, most);
+    *ret = g_new0(float, most);
+    for (size_t i = 0; i < o->tensor_split.n; i++) {
+        (*ret)[i] = (float)o->tensor_split.values[i];
+        sum += o->tensor_split.values[i];
+    }
+    return sum > 0 || adapter_fail(a, ADAPTER_BAD_VALUE, "load: tensor_split gives no GPU a share");
+}
+
 static bool load_model(struct adapter *a, struct llamacpp *l, const struct load_options *o)
 {
     struct llama_model_params params = llama_model_default_params();
+    g_autofree float *shares = NULL;
+    if (!take_shares(a, o, &shares))
+        return false;
+    params.tensor_split = shares;
     params.n_gpu_layers = (int32_t)o->n_gpu_layers;
     params.split_mode = (enum llama_split_mode)o->split_mode;
     params.main_gpu = (int32_t)o->main_gpu;
@@ -88,7 +111,8 @@ static int64_t wanted_context(const struct llamacpp *l, const struct adapter_loa
 static int64_t cache_bytes(const struct llamacpp *l, int64_t positions, const struct load_options *o,
                            bool flash_attention)
 {
-    bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model);
+    bool windows = !o->swa_full && llama_model_n_swa(l->model) > 0;
+    bool plain = !llama_model_is_recurrent(l->model) && !llama_model_is_hybrid(l->model) && !windows;
     return plain ? workload_kv_bytes(&l->facts, positions, name_of(names_kv_type, o->type_k),
                                      name_of(names_kv_type, o->type_v), flash_attention)
                  : -1;
@@ -113,6 +137,7 @@ static bool make_context(struct adapter *a, struct llamacpp *l, const struct ada
     params.offload_kqv = o->offload_kqv;
     params.op_offload = o->op_offload;
     params.kv_unified = o->kv_unified;
+    params.swa_full = o->swa_full;
     params.no_perf = true;
     params.abort_callback = llamacpp_abort;
     params.abort_callback_data = l;
@@ -198,6 +223,10 @@ static bool check_substitutions(struct adapter *a, struct llamacpp *l,
                                   "libllama finds no GPU (built without CUDA, or no device)"))
             return false;
     }
+    if (o->tensor_split.n > 0 && l->device_free_bytes < 0 &&
+        !adapter_substitution(a, load, reply, "tensor_split", "shares of GPUs", "all of the model on the CPU",
+                              "nothing of it is on a GPU"))
+        return false;
     if (!check_cut(a, load, reply, "n_batch", l->n_batch, "libllama cuts it to n_ctx") ||
         !check_cut(a, load, reply, "n_ubatch", llama_n_ubatch(l->context), "libllama cuts it to n_batch"))
         return false;
@@ -303,30 +332,29 @@ static bool is_divided(const struct llamacpp *l, const struct load_options *o)
     return !all || !o->offload_kqv;
 }
 
-static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter_load *load, json_t *reply)
+static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter_load *load,
+                     const struct load_options *o, json_t *reply)
 {
-    struct load_options o;
     struct fit_room room;
-    if (!library_start(a) || !options_read(a, load, &o) || !sampling_read(a, load, &l->sampling) ||
-        !read_facts(a, l, load) || !look_around(a, l, load, &o, &room) || !load_model(a, l, &o) ||
-        !make_context(a, l, load, &o, &room))
+    if (!sampling_read(a, load, &l->sampling) || !read_facts(a, l, load) ||
+        !look_around(a, l, load, o, &room) || !load_model(a, l, o) || !make_context(a, l, load, o, &room))
         return false;
-    read_back(l, &o);
+    read_back(l, o);
     make_samplers(l);
-    if (!check_lengths(a, l, load) || !check_substitutions(a, l, load, &o, reply))
+    if (!check_lengths(a, l, load) || !check_substitutions(a, l, load, o, reply))
         return false;
     json_t *resolved = json_object(), *facts = json_object(), *figures = json_object();
     json_object_set_new(reply, "resolved", resolved);
     json_object_set_new(reply, "facts", facts);
     json_object_set_new(reply, "memory", figures);
-    add_resolved(a, l, load, &o, resolved);
+    add_resolved(a, l, load, o, resolved);
     add_facts(l, facts);
     llamacpp_add_figures(l, figures);
     json_object_set_new(reply, "engine_version", json_string(llama_version()));
-    bool on_gpu = l->device_free_bytes >= 0 && o.n_gpu_layers != 0;
+    bool on_gpu = l->device_free_bytes >= 0 && o->n_gpu_layers != 0;
     json_object_set_new(reply, "in_flight", json_integer(l->n_seq_max));
     json_object_set_new(reply, "device", json_string(on_gpu ? "gpu" : "cpu"));
-    if (on_gpu && is_divided(l, &o))
+    if (on_gpu && is_divided(l, o))
         json_object_set_new(reply, "devices", json_pack("[s, s]", "gpu", "cpu"));
     json_object_set_new(reply, "weights_bytes", json_integer((json_int_t)llama_model_size(l->model)));
     return true;
@@ -335,9 +363,11 @@ static bool load_all(struct adapter *a, struct llamacpp *l, const struct adapter
 bool llamacpp_load(struct adapter *a, void *state, const struct adapter_load *load, json_t *reply)
 {
     struct llamacpp *l = state;
+    struct load_options o = {0};
     llamacpp_unload(l);
     l->adapter = a; /* a load can be stopped as well */
-    bool ok = load_all(a, l, load, reply);
+    bool ok = library_start(a) && options_read(a, load, &o) && load_all(a, l, load, &o, reply);
+    g_free(o.tensor_split.values);
     l->adapter = NULL;
     if (!ok)
         llamacpp_unload(l);

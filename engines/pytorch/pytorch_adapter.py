@@ -21,6 +21,9 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "flash-attn", "optimum-quanto", "hqq")
 BNB = ("load_in_4bit", "load_in_8bit", "bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant",
        "llm_int8_threshold")
+OF_BEAMS = ("early_stopping", "length_penalty")
+OF_ASSISTANT = ("num_assistant_tokens", "assistant_confidence_threshold")
+LOOKUP_NGRAM = 2  # of transformers' PromptLookupCandidateGenerator
 GENERATION = ("num_beams", "early_stopping", "length_penalty", "prompt_lookup_num_tokens",
               "max_matching_ngram_size", "cache_implementation", "use_cache")
 # Fields of GenerationConfig that are not handed on: what llem sets, what would make other work of it, what only models with an
@@ -36,6 +39,7 @@ NOT_PASSED = {
 OF_SAMPLING = {"top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"}
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 NO_SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": None}  # transformers' own top_k would be 50
+COMPILE_TYPES = {"fullgraph": (bool,), "dynamic": (bool, type(None)), "options": (dict,)}
 COMPILED_TOKENS = 4  # that the calls which compile say: the first of a text, the next, and those of a cache that grows
 ALLOCATORS = ("peak_bytes", "reserved_peak_bytes")
 DECODER = {*NO_SAMPLING, "do_sample", "repetition_penalty", "min_new_tokens"}
@@ -214,17 +218,41 @@ class PyTorch(Adapter):
     def _loaded(self, load: Load, weights: int) -> Loaded:
         torch, o = self.torch, load.options
         said = {name: value for name, value in o.items() if value is not None}
-        resolved = {**said, "precision": load.precision or "fp32", "dtype": self.dtype, "random_seed": self.seed,
+        resolved = {**self._filled(), **said, "precision": load.precision or "fp32", "dtype": self.dtype, "random_seed": self.seed,
                     "attn_implementation": self.model.config._attn_implementation, "device": str(self.device),
                     "cache_implementation": (o["cache_implementation"] or "dynamic") if o["use_cache"] else None}
-        facts = {"threads": torch.get_num_threads(), "parameters": sum(p.numel() for p in self.model.parameters()),
+        placed = {str(part): str(place) for part, place in getattr(self.model, "hf_device_map", {}).items()}
+        if o["device_map"] and placed:
+            resolved["device_map"] = placed
+        facts = {"threads": torch.get_num_threads(), "float32_matmul_precision": torch.get_float32_matmul_precision(),
+                 "parameters": sum(p.numel() for p in self.model.parameters()),
                  "builds": builds(LIBRARIES)}
-        places = {str(place) for place in getattr(self.model, "hf_device_map", {}).values()}
-        beside = self.device.type == "cuda" and bool(places & {"cpu", "disk"})
+        beside = self.device.type == "cuda" and bool(set(placed.values()) & {"cpu", "disk"})
         return Loaded(resolved, versions(["transformers"])["transformers"], "gpu" if self.device.type == "cuda" else "cpu",
                       devices=["gpu", "cpu"] if beside else (), batch=o["batch_size"], weights_bytes=weights, facts=facts,
                       compile_ns=self.compile_ns,
                       pids=[os.getpid(), *(self.ranks.pids() if self.ranks else [])])
+
+    def _filled(self) -> dict[str, Any]:
+        """What options that nobody wrote come to, as far as they act: torch's and transformers' own values."""
+        o, defaults = self.load_options, self.transformers.GenerationConfig()._get_default_generation_params()
+        acting = ["no_repeat_ngram_size", *(OF_BEAMS if (o["num_beams"] or 1) > 1 else ()),
+                  *(OF_ASSISTANT if o["assistant_model"] else ())]
+        values = {"n_threads": self.torch.get_num_threads(), **{name: defaults.get(name) for name in acting}}
+        values["autocast_dtype"] = "bfloat16" if o["autocast_enabled"] else None
+        values["max_matching_ngram_size"] = LOOKUP_NGRAM if o["prompt_lookup_num_tokens"] else None
+        if o["use_cache"] and o["cache_implementation"] == "quantized":
+            values.update(self._quantized_cache())
+        bits = getattr(self.model.config, "quantization_config", None)
+        for name in BNB if o["load_in_4bit"] or o["load_in_8bit"] else ():
+            if name.startswith("bnb_4bit" if o["load_in_4bit"] else "llm_int8") and hasattr(bits, name):
+                value = getattr(bits, name)
+                values[name] = value if isinstance(value, (bool, int, float)) else str(value).replace("torch.", "")
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _quantized_cache(self) -> dict[str, Any]:
+        o = self.load_options
+        return {"cache_backend": o["cache_backend"] or "quanto", "cache_nbits": o["cache_nbits"] or 4}
 
     def load_here(self, load: Load) -> int:
         """Of this rank; the bytes of its weights."""
@@ -250,10 +278,22 @@ class PyTorch(Adapter):
         self.tokenizer = self._tokenizer(load)
         self._assist(load, dtype)
         if load.options["torch_compile"]:
-            self.model.forward = torch.compile(self.model.forward, mode=load.options["torch_compile_mode"],
-                                               backend=load.options["torch_compile_backend"])
+            self.model.forward = torch.compile(self.model.forward, **self._compile_arguments(load))
             self.compile_ns = self._compile(load)
         return sum(p.numel() * p.element_size() for m in (self.model, self.assistant) if m for p in m.parameters())
+
+    @staticmethod
+    def _compile_arguments(load: Load) -> dict[str, Any]:
+        o, more = load.options, load.options["compile_config"] or {}
+        for name, value in more.items():
+            if name not in COMPILE_TYPES:
+                raise Refused("UnknownKey", f"load: 'compile_config': there is no '{name}'; it has {', '.join(COMPILE_TYPES)}")
+            if type(value) not in COMPILE_TYPES[name]:
+                raise Refused("BadValue", f"load: 'compile_config': '{name}' cannot be {value!r}")
+        if more.get("options") and o["torch_compile_mode"] != "default":
+            raise Refused("BadValue", "load: 'compile_config': torch takes a 'torch_compile_mode' or 'options', not both")
+        mode = {} if more.get("options") else {"mode": o["torch_compile_mode"]}
+        return {**mode, "backend": o["torch_compile_backend"], **more}
 
     def _compile(self, load: Load) -> tuple[int, int] | None:
         """Calls what is compiled in the shapes of the work, so that compiling is in the load: as many prompts as a batch has, of
@@ -332,7 +372,8 @@ class PyTorch(Adapter):
 
     def _model(self, load: Load, source: Any, dtype: Any, placement: dict[str, Any]) -> Any:
         o = load.options
-        given = {"dtype": dtype, "attn_implementation": o["attn_implementation"], "trust_remote_code": o["trust_remote_code"],
+        kernel = o["attn_kernel"] or o["attn_implementation"]
+        given = {"dtype": dtype, "attn_implementation": kernel, "trust_remote_code": o["trust_remote_code"],
                  "local_files_only": True, **placement}
         if o["load_in_4bit"] or o["load_in_8bit"]:
             bnb = {name: o[name] for name in BNB if o[name] is not None}
@@ -341,9 +382,9 @@ class PyTorch(Adapter):
         try:
             model = make(source, **given)
         except (ImportError, ValueError) as error:
-            if o["attn_implementation"] in ("sdpa", "eager") or "attention" not in str(error).lower():
+            if kernel in ("sdpa", "eager") or not o["attn_kernel"] and "attention" not in str(error).lower():
                 raise
-            load.substitute("attn_implementation", o["attn_implementation"], "sdpa", str(error).partition("\n")[0])
+            load.substitute("attn_implementation", kernel, "sdpa", str(error).partition("\n")[0])
             model = make(source, **{**given, "attn_implementation": "sdpa"})
         model.eval()
         if not placement:
@@ -355,8 +396,9 @@ class PyTorch(Adapter):
         o = load.options
         used = str(self.model.config._attn_implementation)
         told = {row["what"] for row in load.substitutions}
-        if used != o["attn_implementation"] and "attn_implementation" not in told:
-            load.substitute("attn_implementation", o["attn_implementation"], used, "the class of the model has no other")
+        asked = o["attn_kernel"] or o["attn_implementation"]
+        if used != asked and "attn_implementation" not in told:
+            load.substitute("attn_implementation", asked, used, "the class of the model has no other")
         if self.device.type != self.asked.type and not o["device_map"]:
             load.substitute("device", str(self.asked), str(self.device), "the weights are there")
         sizes: Counter[Any] = Counter()
@@ -449,7 +491,8 @@ class PyTorch(Adapter):
         o, d = self.load_options, self.decoder
         given = {**self.further, **{name: o[name] for name in GENERATION if o[name] is not None}}
         if o["cache_implementation"] == "quantized":
-            given["cache_config"] = {"backend": o["cache_backend"] or "quanto", "nbits": o["cache_nbits"] or 4}
+            made = self._quantized_cache()
+            given["cache_config"] = {"backend": made["cache_backend"], "nbits": made["cache_nbits"]}
             if o["cache_backend"] == "hqq":
                 given["cache_config"].update(axis_key=1, axis_value=1)
         if self._samples():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
+import enum
 import importlib.util
 import json
 import math
@@ -17,7 +19,7 @@ import sys
 import threading
 import time
 from typing import Any
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, builds, now_ns, serve, versions
 from vllm_options import Parameters, plain
@@ -53,8 +55,29 @@ RESOLVED = {
     "tensor_parallel_size": "parallel_config.tensor_parallel_size",
     "pipeline_parallel_size": "parallel_config.pipeline_parallel_size", "data_parallel_size": "parallel_config.data_parallel_size",
     "distributed_executor_backend": "parallel_config.distributed_executor_backend",
-    "attention_backend": "attention_config.backend",
+    "attention_backend": "attention_config.backend", "attention_config": "attention_config",
+    "compilation_config": "compilation_config", "cudagraph_capture_sizes": "compilation_config.cudagraph_capture_sizes",
+    "max_cudagraph_capture_size": "compilation_config.max_cudagraph_capture_size",
+    "kernel_config": "kernel_config", "moe_backend": "kernel_config.moe_backend", "linear_backend": "kernel_config.linear_backend",
+    "ir_op_priority": "kernel_config.ir_op_priority",
+    "enable_flashinfer_autotune": "kernel_config.enable_flashinfer_autotune",
+    "optimization_level": "optimization_level", "performance_mode": "performance_mode",
+    "num_gpu_blocks_override": "cache_config.num_gpu_blocks_override", "mamba_cache_dtype": "cache_config.mamba_cache_dtype",
+    "mamba_backend": "mamba_config.backend", "prefix_caching_hash_algo": "cache_config.prefix_caching_hash_algo",
+    "kv_offloading_size": "cache_config.kv_offloading_size", "cpu_offload_gb": "offload_config.uva.cpu_offload_gb",
+    "offload_group_size": "offload_config.prefetch.offload_group_size",
+    "offload_num_in_group": "offload_config.prefetch.offload_num_in_group",
+    "offload_prefetch_step": "offload_config.prefetch.offload_prefetch_step",
+    "long_prefill_token_threshold": "scheduler_config.long_prefill_token_threshold",
+    "disable_sliding_window": "model_config.disable_sliding_window", "disable_cascade_attn": "model_config.disable_cascade_attn",
+    "prefill_context_parallel_size": "parallel_config.prefill_context_parallel_size",
+    "decode_context_parallel_size": "parallel_config.decode_context_parallel_size",
+    "enable_expert_parallel": "parallel_config.enable_expert_parallel",
+    "disable_custom_all_reduce": "parallel_config.disable_custom_all_reduce", "enable_dbo": "parallel_config.enable_dbo",
+    "numa_bind": "parallel_config.numa_bind",
 }
+# What a mapping of the engine has of folders and files says nothing of the work.
+PLACES = {"cache_dir", "local_cache_dir", "debug_dump_path"}
 SPECULATION = ("method", "model", "num_speculative_tokens", "prompt_lookup_max", "prompt_lookup_min", "draft_tensor_parallel_size",
                "quantization", "max_model_len", "parallel_drafting", "rejection_sample_method", "draft_sample_method")
 
@@ -64,6 +87,44 @@ def at(thing: Any, path: str) -> Any:
     for name in path.split("."):
         thing = getattr(thing, name, None)
     return thing
+
+
+def found(thing: Any, path: str, otherwise: Any) -> Any:
+    """The same, where a member that is not there is told from one that is None."""
+    for name in path.split("."):
+        if not hasattr(thing, name):
+            return otherwise
+        thing = getattr(thing, name)
+    return thing
+
+
+def told(value: Any) -> Any:
+    """A value as the result has it: of a configuration of the engine its arguments, and not what the engine keeps in it."""
+    if dataclasses.is_dataclass(value):
+        value = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value) if f.init}
+    if isinstance(value, (list, tuple)):
+        return [told(part) for part in value]
+    if not isinstance(value, dict):
+        return plain(value)
+    made = {str(name): told(part) for name, part in value.items() if name not in PLACES and not str(name).startswith("_")}
+    return {name: part for name, part in made.items() if part is not None}
+
+
+def differences(name: str, asked: Any, used: Any) -> Iterator[tuple[str, Any, Any]]:
+    """(what, asked, used) where the engine made something else of a value; of a mapping and a list, of what was written in it."""
+    if used is None or asked == "auto":
+        return
+    if isinstance(asked, dict):
+        for key, value in asked.items():
+            yield from differences(f"{name}.{key}", value, used.get(key) if isinstance(used, dict) else getattr(used, key, None))
+    elif isinstance(asked, list):
+        if not set(map(str, asked)) <= set(map(str, plain(used) or [])):
+            yield name, asked, plain(used)
+    elif isinstance(used, enum.Enum):
+        if asked != used.value and str(asked).upper() != used.name.upper():
+            yield name, asked, used.name
+    elif asked != plain(used):
+        yield name, asked, plain(used)
 
 
 def speculative_method(options: Mapping[str, Any]) -> str | None:
@@ -452,12 +513,13 @@ class VLLM(Adapter):
         known, engine = self.parameters(), {}
         given = known.given("engine", load.options)
         for name in [*(row.partition(".")[2] for row in known.rows if row.startswith("engine.")), *given, "dtype"]:
-            value = at(config, RESOLVED[name]) if name in RESOLVED else getattr(args, name, None)
-            engine[name] = str(value).rpartition(".")[2] if name == "dtype" else plain(value)
+            value = getattr(args, name, None)
+            value = found(config, RESOLVED[name], value) if name in RESOLVED else value
+            engine[name] = str(value).rpartition(".")[2] if name == "dtype" else told(value)
         for name, value in given.items():
-            used = engine[name]
-            if name in RESOLVED and value != "auto" and used is not None and used != plain(value):
-                load.substitute(name, str(plain(value)), str(used), "the engine made this of it")
+            used = engine[name] if name == "dtype" else found(config, RESOLVED.get(name, name), None)
+            for what, asked, made in differences(name, plain(value), used) if name in RESOLVED else ():
+                load.substitute(what, str(asked), str(made), "the engine made this of it")
         self._resolve_speculation(load, engine, config)
         wanted = DTYPES.get(load.precision or "", engine["dtype"])
         if engine["dtype"] != wanted:
@@ -471,11 +533,14 @@ class VLLM(Adapter):
     @staticmethod
     def _resolve_speculation(load: Load, engine: dict[str, Any], config: Any) -> None:
         """vLLM fills the mapping that was given with objects of its own; what it works by is another."""
-        asked, used = load.options.get("engine.speculative_config"), speculation(config)
+        given, used = load.options.get("engine.speculative_config"), speculation(config)
+        alone = {"method": "spec_method", "model": "spec_model", "num_speculative_tokens": "spec_tokens"}
+        asked = {key: load.options.get(f"engine.{name}") for key, name in alone.items()}
+        asked = {**{key: value for key, value in asked.items() if value is not None}, **(given if isinstance(given, dict) else {})}
         engine["speculative_config"] = used
         if asked and not used:
             load.substitute("speculative_config", json.dumps(asked, default=str), "none", "the engine made this of it")
-        tokens = asked.get("num_speculative_tokens") if isinstance(asked, dict) else None
+        tokens = asked.get("num_speculative_tokens")
         made = (used or {}).get("num_speculative_tokens")
         if tokens is not None and made is not None and tokens != made:
             load.substitute("num_speculative_tokens", str(tokens), str(made), "the engine made this of it")

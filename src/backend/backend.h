@@ -120,6 +120,7 @@ struct backend_retired {
     const char *value; /* NULL: the name itself */
     const char *text;  /* what to write instead; NULL: alias is given */
     const char *alias; /* taken in its place, with a word of warning; NULL: text is given */
+    const char *field; /* the general field that means the same: taken in its place where no other engine is named */
     const char *since; /* version of the engine that has it no more; or NULL */
 };
 

@@ -234,7 +234,7 @@ void read_pass_through(struct reading *r, const struct doc_node *node, const str
 
 struct raw_retired {
     const struct doc_node *name, *option, *alias;
-    const char *value, *text, *since;
+    const char *value, *text, *since, *field;
 };
 
 static const struct member retired_members[] = {
@@ -244,6 +244,7 @@ static const struct member retired_members[] = {
     {"text", false, read_text, offsetof(struct raw_retired, text), NULL},
     {"alias", false, read_node, offsetof(struct raw_retired, alias), NULL},
     {"since", false, read_text, offsetof(struct raw_retired, since), NULL},
+    {"field", false, read_text, offsetof(struct raw_retired, field), NULL},
     {0},
 };
 
@@ -260,6 +261,12 @@ static bool take_retired_name(struct reading *r, const struct raw_retired *raw, 
     g_autofree char *path = g_strdup_printf("%s.%s", r->backend->name, name);
     row->path = keep_text(r->backend, path);
     row->alias = alias ? alias->path : NULL;
+    if (raw->field) {
+        const char *where = strchr(raw->field, '.') ? "" : " (not in a section)";
+        g_autofree char *text = g_strdup_printf("write %s%s", raw->field, where);
+        row->field = raw->field;
+        row->text = keep_text(r->backend, text);
+    }
     return true;
 }
 
@@ -294,8 +301,10 @@ static void read_retired_row(struct reading *r, const struct doc_node *node)
     if (!read_members(r, node, "retired", retired_members, &raw))
         return;
     bool name = raw.name && !raw.option && !raw.value, value = !raw.name && raw.option && raw.value;
-    if ((!name && !value) || !raw.text == !raw.alias) {
-        read_error(r, node, NULL, "retired: 'name', or 'option' and 'value'; and with it 'text' or 'alias'");
+    int said = (raw.text != NULL) + (raw.alias != NULL) + (raw.field != NULL);
+    if ((!name && !value) || said != 1 || (value && raw.field)) {
+        read_error(r, node, NULL, "retired: 'name', or 'option' and 'value'; and with it 'text' or 'alias', or with a "
+                   "name 'field'");
         return;
     }
     struct backend_retired row = {.text = raw.text, .since = raw.since};

@@ -116,6 +116,8 @@ static void append_retired(GString *out, const struct backend *b)
         append_since(out, b, row->since);
         if (row->alias)
             g_string_append_printf(out, "`%s`: taken in its place |\n", row->alias);
+        else if (row->field)
+            g_string_append_printf(out, "`%s`: taken in its place in a file of this engine alone |\n", row->field);
         else
             g_string_append_printf(out, "%s |\n", row->text);
     }

@@ -131,11 +131,11 @@ void diag_source(struct diag *diag, const char *name, const char *text, size_t l
     add_source(diag, name, text, length, &rank);
 }
 
-/* The span with the name of its source kept; what has no source comes first. */
+/* The span with the name of its source kept; what has no source comes last: it is about the machine, or all. */
 static struct diag_span keep_span(struct diag *diag, const struct diag_span *span, unsigned *ret_rank)
 {
     struct diag_span kept = {0};
-    *ret_rank = 0;
+    *ret_rank = G_MAXINT;
     if (span && span->source) {
         kept = *span;
         kept.source = add_source(diag, span->source, "", 0, ret_rank)->name;

@@ -12,10 +12,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Which limit of this process an error is about, for behind it. */
+static const char *limit_of(int number)
+{
+    return number == EFBIG ? " (the longest file of this process is limited: ulimit -f)"
+           : number == EMFILE ? " (the open files of this process are limited: ulimit -n)" : "";
+}
+
 bool file_error(GError **error, const char *what, const char *path)
 {
     int saved = errno;
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_IO, "%s %s: %s", what, path, g_strerror(saved));
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_IO, "%s %s: %s%s", what, path, g_strerror(saved), limit_of(saved));
     return false;
 }
 
@@ -130,6 +137,12 @@ static bool write_all(int fd, const char *data, size_t length)
     return true;
 }
 
+/* FAT and some network mounts have no modes: the file is written all the same. */
+static bool set_mode(int fd, mode_t mode)
+{
+    return fchmod(fd, mode) == 0 || errno == EPERM || errno == ENOSYS || errno == EOPNOTSUPP;
+}
+
 bool file_write_durable(const char *path, const char *data, size_t length, GError **error)
 {
     g_autofree char *temp = g_strdup_printf("%s.XXXXXX.tmp", path);
@@ -138,7 +151,7 @@ bool file_write_durable(const char *path, const char *data, size_t length, GErro
         return file_error(error, "cannot create", temp);
     mode_t mask = umask(0);
     umask(mask);
-    bool ok = fchmod(fd, 0666 & ~mask) == 0 && write_all(fd, data, length) && fsync(fd) == 0;
+    bool ok = set_mode(fd, 0666 & ~mask) && write_all(fd, data, length) && fsync(fd) == 0;
     if (!ok)
         file_error(error, "cannot write", path);
     if (close(fd) != 0 && ok)

@@ -16,6 +16,11 @@ static void add_unless_ignored(sigset_t *set, int signal_number)
         sigaddset(set, signal_number);
 }
 
+void interrupt_ignore_file_limit(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+}
+
 int interrupt_open(void)
 {
     sigset_t set;
@@ -26,6 +31,7 @@ int interrupt_open(void)
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return -1;
     signal(SIGPIPE, SIG_IGN);
+    interrupt_ignore_file_limit();
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -49,6 +55,7 @@ void interrupt_reset_child(void)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
 }

@@ -9,13 +9,16 @@
 
 #include <stdbool.h>
 
-/* Blocks SIGINT, SIGTERM and SIGHUP (SIGPIPE is ignored) and returns a non-blocking, close-on-exec signalfd, or -1.
- * A signal that this process was started to ignore (nohup, a script's `cmd &`) stays ignored. */
+/* Blocks SIGINT, SIGTERM and SIGHUP (SIGPIPE and SIGXFSZ are ignored) and returns a non-blocking, close-on-exec
+ * signalfd, or -1. A signal that this process was started to ignore (nohup, a script's `cmd &`) stays ignored. */
 int interrupt_open(void);
+/* A write beyond the limit of a process on the length of a file fails with EFBIG instead of ending it by SIGXFSZ. */
+void interrupt_ignore_file_limit(void);
 /* Takes one waiting signal off; its number, or 0 when none waits. fd -1 is fine: 0. */
 int interrupt_take(int fd);
 /* True if a signal waits; it is not taken. */
 bool interrupt_pending(int fd);
-/* Between fork and exec: unblocks every signal and restores SIGPIPE, SIGCHLD (a child must learn how its own children
- * end) and SIGTERM, by which a parent ends its child whatever it was told to ignore itself. Async-signal-safe. */
+/* Between fork and exec: unblocks every signal and restores SIGPIPE, SIGXFSZ, SIGCHLD (a child must learn how its own
+ * children end) and SIGTERM, by which a parent ends its child whatever it was told to ignore itself.
+ * Async-signal-safe. */
 void interrupt_reset_child(void);

@@ -146,9 +146,10 @@ static char *death_signal_words(const struct launch *l, int cause)
 static char *fds_words(const struct launch *l, int cause)
 {
     const struct spawn_fd *fd = &l->spawn->fds[l->failing];
+    const char *hint = cause == EMFILE ? " (raise ulimit -n)" : "";
     if (fd->from < 0)
-        return g_strdup_printf("cannot open /dev/null as descriptor %d: %s", fd->number, g_strerror(cause));
-    return g_strdup_printf("cannot pass descriptor %d on as %d: %s", fd->from, fd->number, g_strerror(cause));
+        return g_strdup_printf("cannot open /dev/null as descriptor %d: %s%s", fd->number, g_strerror(cause), hint);
+    return g_strdup_printf("cannot pass descriptor %d on as %d: %s%s", fd->from, fd->number, g_strerror(cause), hint);
 }
 
 static char *dir_words(const struct launch *l, int cause)

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
     setlocale(LC_NUMERIC, "C");  /* 0.5 is written with a point, whatever the language */
     setlocale(LC_MESSAGES, "C"); /* the system's words stand within ours: not half a sentence in another language */
     fill_closed_descriptors();
+    interrupt_ignore_file_limit();
     cli_take_stdout();
     int code = cli_dispatch(argc - 1, argv + 1);
     int lost = cli_close_stdout();

@@ -125,15 +125,29 @@ const char *cli_finding_state(const struct preflight *p, const struct preflight_
     return preflight_verdict_name(verdict);
 }
 
+/* The files in which findings have a place, so that their lines are shown. */
+static void quote_sources(struct diag *diag, const struct preflight_finding *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t length;
+        const char *path = list[i]->at.source;
+        bool is_file = path && g_file_test(path, G_FILE_TEST_IS_REGULAR);
+        g_autofree char *text = is_file ? file_read(path, LIMIT_CONFIG_BYTES, &length, NULL) : NULL;
+        if (text)
+            diag_source(diag, path, text, length);
+    }
+}
+
 bool cli_plan_preflight(const struct plan *plan, const struct preflight_options *how, json_t *findings)
 {
     g_autoptr(owned_diag) diag = diag_new();
     const struct preflight_finding *const *list;
     g_autoptr(owned_preflight) p = preflight_new(how);
     preflight_look_at_plan(p, plan);
+    size_t n = preflight_findings(p, &list);
+    quote_sources(diag, list, n);
     preflight_report(p, diag);
-    size_t n = findings ? preflight_findings(p, &list) : 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; findings && i < n; i++)
         if (preflight_severity(p, list[i]) >= 0)
             json_array_append_new(findings, cli_finding_json(p, list[i]));
     cli_print_diagnostics(diag);
@@ -185,18 +199,30 @@ static json_t *cells_json(const struct plan *plan)
     return list;
 }
 
+/* Cells that are not run, with the reasons. */
+static json_t *left_out_json(size_t (*get)(const struct plan *, const struct plan_skip **), const struct plan *plan)
+{
+    const struct plan_skip *list;
+    size_t n = get(plan, &list);
+    json_t *array = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array, json_pack("{s:s, s:s}", "label", list[i].label, "reason", list[i].reason));
+    return array;
+}
+
 json_t *cli_plan_json(const struct config_file *file, const struct plan *plan)
 {
     const struct plan_run *runs;
-    const struct plan_skip *skips;
-    size_t n_runs = plan_runs(plan, &runs), n_skips = plan_skips(plan, &skips);
-    json_t *order = json_array(), *skipped = json_array();
+    size_t n_runs = plan_runs(plan, &runs);
+    json_t *order = json_array();
     for (size_t i = 0; i < n_runs; i++)
         json_array_append_new(order, json_pack("{s:i, s:i}", "cell", (int)runs[i].cell, "cycle", runs[i].cycle));
-    for (size_t i = 0; i < n_skips; i++)
-        json_array_append_new(skipped, json_pack("{s:s, s:s}", "label", skips[i].label, "reason", skips[i].reason));
-    return json_pack("{s:s, s:s, s:s, s:I, s:i, s:o, s:o, s:o}", "name", config_file_name(file), "study_hash",
-                     plan_hash(plan),
-                     "order", plan_order(plan), "seed", (json_int_t)plan_seed(plan), "cycles", plan_cycles(plan), "cells",
-                     cells_json(plan), "skipped", skipped, "runs", order);
+    json_t *tree = json_pack("{s:s, s:s, s:s, s:I, s:i}", "name", config_file_name(file), "study_hash", plan_hash(plan),
+                             "order", plan_order(plan), "seed", (json_int_t)plan_seed(plan), "cycles",
+                             plan_cycles(plan));
+    json_object_set_new(tree, "cells", cells_json(plan));
+    json_object_set_new(tree, "skipped", left_out_json(plan_skips, plan));
+    json_object_set_new(tree, "repeated", left_out_json(plan_repeats, plan));
+    json_object_set_new(tree, "runs", order);
+    return tree;
 }

@@ -47,6 +47,8 @@
 
 /* The engine of a file that names none. */
 #define DEFAULT_BACKEND "pytorch"
+/* A name of data/datasets.json. */
+#define DEFAULT_DATASET "llem-mix"
 
 /* --- The rows ------------------------------------------------------------------------------------------------- */
 
@@ -97,7 +99,7 @@ enum config_flags {
     CONFIG_STUDY = 1 << 4,    /* belongs to the study (name, execution), not to an experiment */
     /* Texts that lead to files. A path is relative to the file it is written in and kept absolute. */
     CONFIG_PATH = 1 << 5,      /* always a path, of something that is there */
-    /* a path where it looks like one, else a name (one of the choices, where there are some) */
+    /* a path where it looks like one, else a name */
     CONFIG_NAMED = 1 << 6,
     CONFIG_CONTENT = 1 << 7,   /* a path enters the hash by the content it leads to */
     CONFIG_NO_FOLDER = 1 << 8, /* leads to a file, never to a folder */

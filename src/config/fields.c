@@ -10,11 +10,6 @@
 #define U  CONFIG_USER
 #define ANY -INFINITY, INFINITY
 
-static const struct backend_choice datasets[] = {
-    {.name = "aienergyscore", .help = NULL},
-    {0},
-};
-
 static const struct backend_choice orders[] = {
     {.name = "interleaved", .help = "as the file has them, evenly spread over its sources"},
     {.name = "grouped", .help = "by source, one after the other"},

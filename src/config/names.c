@@ -187,10 +187,13 @@ char *retired_name_message(const struct config_table *table, const char *path)
     return row ? message_of(row->message, row->options, NULL, row->engines) : NULL;
 }
 
+/* A general field would change the work of every other engine in the file, too. */
 const char *retired_name_alias(const struct config_table *table, const char *path)
 {
     const struct backend_retired *row = engine_row(table, path, NULL);
-    return row ? row->alias : NULL;
+    if (!row || row->alias)
+        return row ? row->alias : NULL;
+    return row->field && table->engines->len == 1 && table_index(table, row->field) >= 0 ? row->field : NULL;
 }
 
 bool retired_is_section(const char *path)

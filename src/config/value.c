@@ -343,19 +343,18 @@ static char *absolute(const struct value_context *context, const char *text)
 /* Data sets have names of ours; whether a model's is known says the catalogue, before anything runs. */
 static bool check_name(const struct reading *r, const char *text)
 {
+    g_auto(owned_names) names = {0};
+    if (!(r->row->flags & CONFIG_DATA) || !workload_names_read(&names, NULL) || workload_names_find(&names, text))
+        return true; /* where there is no list, whoever looks for the file says so */
     struct suggest suggest = {.word = text};
-    for (const struct backend_choice *c = r->row->choices; c && c->name; c++) {
-        if (!strcmp(text, c->name))
-            return true;
-        suggest_offer(&suggest, c->name);
-    }
-    if (!r->row->choices)
-        return true;
-    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: no built-in data set \"%s\"", r->row->path, text);
+    for (size_t i = 0; i < names.n; i++)
+        suggest_offer(&suggest, names.rows[i].name);
+    g_autofree char *listed = workload_names_listed(&names);
+    diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: no data set has the name \"%s\"", r->row->path, text);
     if (suggest.best)
         diag_hint(r->context->diag, "did you mean %s?", suggest.best);
     else
-        diag_hint(r->context->diag, "there is %s; a file of your own ends in .jsonl", r->row->choices->name);
+        diag_hint(r->context->diag, "there is %s; a file of your own ends in .jsonl", listed);
     return false;
 }
 

@@ -93,14 +93,22 @@ static bool stop_engine(struct experiment *x, GError **error)
     return session_stop(&x->session, NULL, error) && (!x->sensors.sampler || sampler_stop(x->sensors.sampler, error));
 }
 
+static struct steady steady_of(const struct experiment *x)
+{
+    if (inputs_in_flight(&x->inputs))
+        return steady_find(&x->block.generation, inputs_in_flight(&x->inputs));
+    if (inputs_load(&x->inputs) == CONFIG_LOAD_OFFLINE)
+        return steady_of_all(&x->block.generation, (size_t)MAX(0, x->session.loaded.in_flight));
+    return (struct steady){.reason = NOT_KEPT_IN_FLIGHT};
+}
+
 /* Reads all that the phases before it left, and writes the record. */
 static bool estimate(struct experiment *x, GError **error)
 {
     (void)error;
     struct result *r = x->result = result_new(&x->inputs.exchange);
     report_engine(x, r);
-    x->steady = inputs_in_flight(&x->inputs) ? steady_find(&x->block.generation, inputs_in_flight(&x->inputs))
-                                             : (struct steady){.reason = NOT_KEPT_IN_FLIGHT};
+    x->steady = steady_of(x);
     service_metrics(r, &x->block.generation, &x->steady, x->block.window.pause_ns, session_status(&x->session));
     report_work(x, r);
     report_memory(x, r);

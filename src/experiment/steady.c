@@ -43,6 +43,39 @@ static int64_t tokens_in(const struct load_batch *batch, const struct steady *s)
     return n;
 }
 
+/* All of a batch are under way from when the last of them has its first token, until the first of them ends. */
+static struct steady stretch_of_all(const struct load_batch *batch)
+{
+    struct steady s = {.t1_ns = INT64_MAX};
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct engine_request *q = &batch->requests[i];
+        s.t0_ns = MAX(s.t0_ns, q->stamps_ns[0]);
+        s.t1_ns = MIN(s.t1_ns, q->stamps_ns[q->n_out - 1]);
+    }
+    return s;
+}
+
+struct steady steady_of_all(const struct engine_generation *g, size_t computed_at_once)
+{
+    struct steady best = {0};
+    struct load_batch batch = {0};
+    for (size_t from = 0; from < g->n_requests; from += batch.n) {
+        batch = (struct load_batch){&g->requests[from], 0};
+        while (from + batch.n < g->n_requests && batch.requests[batch.n].batch == batch.requests[0].batch)
+            batch.n++;
+        if (computed_at_once > 0 && batch.n > computed_at_once)
+            return (struct steady){.reason = "the engine computes fewer requests at once than there are: the others wait"};
+        struct steady s = stretch_of_all(&batch);
+        if (s.t1_ns - s.t0_ns <= best.t1_ns - best.t0_ns)
+            continue;
+        best = s;
+        best.tokens_out = tokens_in(&batch, &best);
+    }
+    if (best.t1_ns <= best.t0_ns)
+        best = (struct steady){.reason = "a request ended before each had its first token"};
+    return best;
+}
+
 struct steady steady_find(const struct engine_generation *g, size_t at_once)
 {
     struct steady best = {0};

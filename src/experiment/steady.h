@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to experiment: the steady state of load that keeps a number of requests in flight. */
+/* Internal to experiment: the steady state of load that keeps requests in flight, or begins with all of them. */
 #pragma once
 
 #include "engine/engine.h"
@@ -13,3 +13,6 @@ struct steady {
 /* Begins when as many requests as are let in at once all have their first token, ends when fewer are left than that: of
  * several batches the longest. */
 struct steady steady_find(const struct engine_generation *generation, size_t at_once);
+/* Of load that hands over all requests at once: while all of them are under way, each past its first token. Of several
+ * batches the longest. computed_at_once: as many as the engine says it computes together; 0: it does not say. */
+struct steady steady_of_all(const struct engine_generation *generation, size_t computed_at_once);

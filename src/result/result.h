@@ -77,7 +77,7 @@
     X(IN_FLIGHT, "in_flight_mean", "throughput", "1", "requests under way, from when the engine begins with one to its last token, mean over the window") \
     X(IN_FLIGHT_MOST, "in_flight_max", "throughput", "1", "most requests under way at once")                           \
     X(STEADY_TIME, "steady_s", "throughput", "s",                                                                      \
-      "length of the steady state: as many requests under way as load.size says, each past its first token at the beginning") \
+      "length of the steady state: load.size requests (offline: all) under way, each past its first token at its beginning") \
     X(STEADY_TOKENS, "steady_tokens_out", "throughput", "token", "output tokens put out in the steady state, whatever request they are of") \
     X(STEADY_RATE, "steady_output_tokens_per_s", "throughput", "token/s", "those over the length of the steady state") \
     X(ENERGY, "energy_j", "energy", "J", "gross energy of the measured window in the named scope")                     \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sweep/sweep.h"
+#include "sweep/told.h"
 
 #include <string.h>
 
@@ -18,7 +18,7 @@ struct plan {
     GArray *cells;     /* of struct cell */
     GPtrArray *blocks; /* of the levels */
     GArray *skips;     /* of struct plan_skip */
-    size_t duplicates;
+    GArray *repeats;   /* of struct plan_skip */
     GArray *runs; /* of struct plan_run */
     int cycles;
     char hash[17];
@@ -43,6 +43,7 @@ void plan_free(struct plan *plan)
         return;
     g_array_unref(plan->cells);
     g_array_unref(plan->skips);
+    g_array_unref(plan->repeats);
     g_array_unref(plan->runs);
     g_ptr_array_unref(plan->blocks);
     g_free(plan);
@@ -101,15 +102,20 @@ static size_t grid_size(const struct plan *plan, const struct grid *grid)
 
 /* --- Cells --------------------------------------------------------------------------------------------------------- */
 
+/* New string. */
+static char *level_text(const struct config_axis *axis, uint16_t level)
+{
+    json_t *json = config_value_json(axis->values[level]);
+    return json_is_string(json) ? g_strdup(json_string_value(json)) : jsonx_dump(json, JSONX_COMPACT);
+}
+
 static char *label_of(const struct plan *plan, const uint16_t *levels)
 {
     GString *out = g_string_new(NULL);
     for (size_t a = 0; a < plan->n_axes; a++) {
         if (levels[a] == NO_LEVEL)
             continue;
-        json_t *json = config_value_json(plan->axes[a].values[levels[a]]);
-        g_autofree char *text =
-            json_is_string(json) ? g_strdup(json_string_value(json)) : jsonx_dump(json, JSONX_COMPACT);
+        g_autofree char *text = level_text(&plan->axes[a], levels[a]);
         g_string_append_printf(out, "%s%s=%s", out->len ? " " : "", plan->axes[a].field->path, text);
     }
     return g_string_free(out, FALSE);
@@ -128,7 +134,7 @@ static size_t settings_of(const struct plan *plan, const uint16_t *levels, struc
 struct making {
     struct plan *plan;
     struct diag *scratch; /* of the cells; replaced when something was said in it */
-    GHashTable *seen;     /* hashes */
+    GHashTable *seen;     /* hash → its cell, from 1 */
     struct config_setting *settings;
     bool *used;      /* by field: applies in some cell */
     uint16_t *block; /* room for levels */
@@ -167,6 +173,39 @@ static void skip_cell(struct making *m, const uint16_t *levels)
     m->scratch = diag_new();
 }
 
+/* Why a cell is the work of an earlier one, by the axes on which they differ. New string. */
+static char *repeat_reason(const struct plan *plan, const uint16_t *levels, const uint16_t *earlier)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    for (size_t a = 0; a < plan->n_axes; a++) {
+        const struct config_axis *axis = &plan->axes[a];
+        if (levels[a] == earlier[a] || levels[a] == NO_LEVEL || earlier[a] == NO_LEVEL)
+            continue;
+        g_autofree char *own = level_text(axis, levels[a]), *other = level_text(axis, earlier[a]);
+        const char *between = out->len ? "; " : "";
+        if (strcmp(own, other))
+            g_string_append_printf(out, "%s%s=%s comes to the same work as %s=%s", between, axis->field->path, own,
+                                   axis->field->path, other);
+        else
+            g_string_append_printf(out, "%s%s=%s stands twice", between, axis->field->path, own);
+    }
+    return out->len ? g_string_free(g_steal_pointer(&out), FALSE) : g_strdup("it is the work of another engine's cell");
+}
+
+/* True if an earlier cell has the hash; else it is this one's. */
+static bool is_repeat(struct making *m, const char *hash, const uint16_t *levels)
+{
+    struct plan *plan = m->plan;
+    unsigned earlier = *hash ? GPOINTER_TO_UINT(g_hash_table_lookup(m->seen, hash)) : 0;
+    if (*hash && !earlier)
+        g_hash_table_insert(m->seen, g_strdup(hash), GUINT_TO_POINTER(plan->cells->len + 1));
+    if (!earlier)
+        return false;
+    struct plan_skip repeat = {label_of(plan, levels), repeat_reason(plan, levels, cell_at(plan, earlier - 1)->levels)};
+    g_array_append_val(plan->repeats, repeat);
+    return true;
+}
+
 static void make_cell(struct making *m, const uint16_t *levels)
 {
     size_t n = settings_of(m->plan, levels, m->settings);
@@ -178,10 +217,8 @@ static void make_cell(struct making *m, const uint16_t *levels)
     config_mark_used(config, m->used);
     struct cell cell = {{0}, NULL};
     g_strlcpy(cell.hash, config_hash(config) ? config_hash(config) : "", sizeof cell.hash);
-    if (*cell.hash && !g_hash_table_add(m->seen, g_strdup(cell.hash))) {
-        m->plan->duplicates++;
+    if (is_repeat(m, cell.hash, levels))
         return;
-    }
     cell.levels = keep_levels(m, levels);
     g_array_append_val(m->plan->cells, cell);
 }
@@ -269,8 +306,6 @@ static void make_cells(struct making *m, GArray *grids, struct diag *diag)
     diag_free(m->scratch);
 }
 
-#define SKIPS_SHOWN 10
-
 static bool report_cells(const struct plan *plan, struct diag *diag)
 {
     bool none = plan->cells->len == 0;
@@ -279,22 +314,20 @@ static bool report_cells(const struct plan *plan, struct diag *diag)
         diag_add(diag, DIAG_ERROR, NULL, "%s", g_array_index(plan->skips, struct plan_skip, 0).reason);
         return false;
     }
-    unsigned total = plan->skips->len + plan->cells->len + (unsigned)plan->duplicates;
+    unsigned total = plan->skips->len + plan->cells->len + plan->repeats->len;
     bool one = plan->skips->len == 1;
     if (none && plan->skips->len)
         diag_add(diag, DIAG_ERROR, at, one ? "the only cell breaks a rule" : "all %u cells break a rule", total);
     else if (plan->skips->len)
         diag_add(diag, DIAG_WARNING, at, "%u of %u cells break%s a rule and %s skipped", plan->skips->len, total,
                  one ? "s" : "", one ? "is" : "are");
-    for (unsigned i = 0; i < MIN(plan->skips->len, SKIPS_SHOWN); i++) {
-        const struct plan_skip *skip = &g_array_index(plan->skips, struct plan_skip, i);
-        diag_hint(diag, "%s: %s", skip->label, skip->reason);
-    }
-    if (plan->skips->len > SKIPS_SHOWN)
-        diag_hint(diag, "… and %u more", plan->skips->len - SKIPS_SHOWN);
-    if (plan->duplicates)
-        diag_add(diag, DIAG_WARNING, at, "%zu cell%s the work of an earlier one: run once", plan->duplicates,
-                 plan->duplicates == 1 ? " repeats" : "s repeat");
+    if (plan->skips->len)
+        told_reasons(diag, plan->skips, total);
+    if (plan->repeats->len)
+        diag_add(diag, DIAG_WARNING, at, "%u cell%s the work of an earlier one: run once", plan->repeats->len,
+                 plan->repeats->len == 1 ? " repeats" : "s repeat");
+    if (plan->repeats->len)
+        told_reasons(diag, plan->repeats, total);
     return !none;
 }
 
@@ -367,7 +400,9 @@ struct plan *plan_new(const struct config_file *study, struct diag *diag)
     plan->skips = g_array_new(FALSE, FALSE, sizeof(struct plan_skip));
     plan->runs = g_array_new(FALSE, FALSE, sizeof(struct plan_run));
     plan->blocks = g_ptr_array_new_with_free_func(g_free);
+    plan->repeats = g_array_new(FALSE, FALSE, sizeof(struct plan_skip));
     g_array_set_clear_func(plan->skips, skip_clear);
+    g_array_set_clear_func(plan->repeats, skip_clear);
     g_autoptr(GArray) grids = make_grids(plan);
     struct making making = {.plan = plan};
     bool ok = count_cells(plan, grids, diag);
@@ -440,9 +475,10 @@ size_t plan_skips(const struct plan *plan, const struct plan_skip **ret)
     return plan->skips->len;
 }
 
-size_t plan_duplicates(const struct plan *plan)
+size_t plan_repeats(const struct plan *plan, const struct plan_skip **ret)
 {
-    return plan->duplicates;
+    *ret = (const struct plan_skip *)(const void *)plan->repeats->data;
+    return plan->repeats->len;
 }
 
 const char *plan_hash(const struct plan *plan)

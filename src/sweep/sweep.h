@@ -25,6 +25,7 @@ struct plan_run {
     int cycle;   /* from 1 */
 };
 
+/* A cell that is not run. */
 struct plan_skip {
     char *label;  /* "precision=fp16 llamacpp.n_batch=64" */
     char *reason; /* one line */
@@ -54,8 +55,8 @@ json_t *plan_cell_level(const struct plan *plan, size_t cell, size_t axis);
 
 /* Cells that were left out because they break a rule. */
 size_t plan_skips(const struct plan *plan, const struct plan_skip **ret);
-/* How many cells repeated the work of an earlier one. */
-size_t plan_duplicates(const struct plan *plan);
+/* Cells that were left out because an earlier one does their work: which of their levels comes to which. */
+size_t plan_repeats(const struct plan *plan, const struct plan_skip **ret);
 /* First 16 hex of SHA-256 over the list of cell hashes in the order of the grid. Borrowed. */
 const char *plan_hash(const struct plan *plan);
 /* The seed the order was made from. */

@@ -53,22 +53,22 @@ char *workload_dataset_path(const char *alias_or_path, GError **error)
                     alias_or_path);
         return NULL;
     }
-    if (strcmp(alias_or_path, "aienergyscore") != 0) {
+    g_auto(owned_names) names = {0};
+    if (!workload_names_read(&names, error))
+        return NULL;
+    const struct workload_named *named = workload_names_find(&names, alias_or_path);
+    if (!named) {
+        g_autofree char *listed = workload_names_listed(&names);
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                    "unknown data set '%s': expected aienergyscore or the path of a .jsonl file", alias_or_path);
+                    "unknown data set '%s': expected %s, or the path of a .jsonl file", alias_or_path, listed);
         return NULL;
     }
-    const char *dir = g_getenv("LLEM_DATA_DIR");
-    g_autofree char *self = install_folder();
-    g_autofree char *path = dir && *dir ? g_build_filename(dir, "aienergyscore.jsonl", NULL)
-                                        : g_build_filename(self ? self : ".", "..", "share", "llem", "data",
-                                                           "aienergyscore.jsonl", NULL);
+    g_autofree char *path = workload_named_path(named);
     if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
-        return g_canonicalize_filename(path, NULL);
+        return g_steal_pointer(&path);
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_MISSING,
-                "the data set aienergyscore is not at %s: install llem completely, or name its "
-                "data folder in LLEM_DATA_DIR",
-                path);
+                "the data set %s is not at %s: install llem completely, or name its data folder in LLEM_DATA_DIR",
+                named->name, path);
     return NULL;
 }
 

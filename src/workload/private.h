@@ -9,6 +9,8 @@
 #define WORKLOAD_RECURRENT_KV    "layers of this model keep a state instead of keys and values of every position"
 #define WORKLOAD_WINDOW_FLOPS "the model has a sliding window, and its file does not tell which layers look through it"
 
+/* Where data sets lie that come with llem, and their list. New string. */
+char *workload_data_folder(void);
 /* The file beside a form made here in which its SHA-256 is noted. New string. */
 char *workload_form_note(const char *path);
 /* What a text is that begins like this, where another was to be: "a pointer of Git LFS …", with what to do. NULL: not

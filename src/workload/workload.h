@@ -202,7 +202,29 @@ enum workload_order {
 const char *workload_order_name(enum workload_order order);
 int workload_order_from_name(const char *name); /* or -1 */
 
-/* The file of a data set: an alias ("aienergyscore", shipped with llem) or a path of a .jsonl file. New string. */
+/* Data sets that have a name: rows of datasets.json in the folder of data ($LLEM_DATA_DIR, else as installed). */
+struct workload_named {
+    const char *name, *summary, *licence; /* borrowed, as all texts of a row, from the list */
+    const char *file;                     /* in the folder of data */
+};
+struct workload_names {
+    json_t *root;
+    struct workload_named *rows;
+    size_t n;
+};
+/* MISSING where there is no list; DATA where it is none. */
+bool workload_names_read(struct workload_names *ret, GError **error);
+void workload_names_clear(struct workload_names *names);
+typedef struct workload_names owned_names; /* for g_auto(owned_names) alone */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(owned_names, workload_names_clear)
+/* The row of a name, or NULL. Borrowed. */
+const struct workload_named *workload_names_find(const struct workload_names *names, const char *name);
+/* "a, b or c". New string. */
+char *workload_names_listed(const struct workload_names *names);
+/* Where its file is, or would be. New string. */
+char *workload_named_path(const struct workload_named *named);
+
+/* The file of a data set: a name or a path of a .jsonl file. New string. */
 char *workload_dataset_path(const char *alias_or_path, GError **error);
 
 /* A .jsonl file in memory: one object a line, its prompt the first present of prompt, text, instruction, input,

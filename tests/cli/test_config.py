@@ -282,7 +282,22 @@ def test_what_is_hashed_can_be_hashed_by_anybody(llem, study):
     for cell in json.loads(llem.ok("config", "show", "--json", study)):
         text = json.dumps(cell["hashed"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert hashlib.sha256(text.encode()).hexdigest()[:16] == cell["config_hash"]
-        prompts = [json.loads(line)["prompt"] for line in (ROOT / "data" / "aienergyscore.jsonl").read_text().splitlines()
+        prompts = [json.loads(line)["prompt"] for line in (ROOT / "data" / "llem-mix.jsonl").read_text().splitlines()
                    if not line.startswith('{"_')]
         text = json.dumps(prompts, separators=(",", ":"), ensure_ascii=False)
         assert cell["hashed"]["fields"]["dataset"]["prompts"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_cells_that_are_not_run_are_named_with_the_reason_once(llem, tmp_path):
+    path = tmp_path / "t.yaml"
+    path.write_text(SIM + "sweep: {sim.threads: [1, 1, 2], decoder.top_p: [0.5, 0.9]}\nenergy: {backend: nvml}\n")
+    done = llem.run("plan", path)
+    assert done.returncode == 0, done.stderr
+    assert "4 cells repeat the work of an earlier one: run once" in done.stderr
+    assert "= sim.threads=1 decoder.top_p=0.5: sim.threads=1 stands twice\n" in done.stderr
+    reason = "decoder.top_p=0.9 comes to the same work as decoder.top_p=0.5"
+    assert done.stderr.count(reason) == 2 and f"sim.threads=1 stands twice; {reason}" in done.stderr
+    repeated = json.loads(llem.ok("plan", path, "--json"))["repeated"]
+    assert {"label": "sim.threads=2 decoder.top_p=0.9", "reason": reason} in repeated and len(repeated) == 4
+    line = path.read_text().splitlines().index("energy: {backend: nvml}") + 1
+    assert f"\n{line:5} | energy: {{backend: nvml}}\n      |                   ^~~~\n" in done.stderr  # of this machine, with its place

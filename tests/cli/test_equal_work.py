@@ -8,6 +8,8 @@ import struct
 
 import pytest
 from studies import check_records, metric, the_study, write
+from support import ROOT
+from test_requests import requests
 
 pytestmark = pytest.mark.engines
 
@@ -79,3 +81,25 @@ def test_where_answers_begin_to_differ_is_said(engines, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "The answers differ between runs 1 / 2: other token ids came out for the same work: quality may differ; "\
            "the first that differs is token " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_example_of_three_engines_does_equal_work(engines, tmp_path):
+    """examples/engines.yaml as it is, but shorter."""
+    shorter = ["n=2", "load.size=2", "max_output_tokens=8", "warmup.enabled=false", "baseline.enabled=false", "energy.max_repeats=1"]
+    done = engines.run("run", ROOT / "examples" / "engines.yaml", *shorter, "-o", tmp_path / "example", timeout=600)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    study = the_study(tmp_path / "example")
+    check_records(engines, study)
+    records = [study.result(i) for i in range(len(study.runs))]
+    assert {r["config"]["backend"] for r in records} == {"llamacpp", "pytorch", "vllm"} and study.states() == ["ok"] * 3
+    for name in ("input_ids_sha256", "output_ids_sha256"):
+        assert len({r["workload"][name] for r in records}) == 1, name
+    assert "The answers differ" not in done.stdout
+    for i, record in enumerate(records):
+        rows = requests(study, i)
+        assert [row["tokens_out"] for row in rows] == [8, 8]
+        stamps = [row["engine_first_token_ns"] for row in rows]
+        assert (None in stamps) == (record["config"]["backend"] == "pytorch"), record["config"]["backend"]
+    (vllm,) = [r["engine"]["resolved"]["engine"] for r in records if r["config"]["backend"] == "vllm"]
+    assert vllm["compilation_config"]["cudagraph_mode"] == "NONE" and vllm["kernel_config"]["ir_op_priority"]

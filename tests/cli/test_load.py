@@ -63,7 +63,11 @@ def test_the_steady_state_of_a_closed_loop(run):
     assert steady["output_tokens_per_s"] == pytest.approx(steady["tokens_out"] / steady["s"])
     check_is_a_part(metric(r, "steady_energy_j"), metric(r, "energy_j"))
     assert steady["joules_per_output_token"] == pytest.approx(steady["energy_j"] / steady["tokens_out"])
-    for mode in ("offline", "batch", "sequential"):
+    offline, whole = records["offline"], records["offline"]["timing"]["steady"]
+    assert offline["timing"]["window"]["t0_ns"] < whole["t0_ns"] < whole["t1_ns"] <= offline["timing"]["window"]["t1_ns"]
+    per_request = metric(offline, "steady_tokens_out")["value"] / N  # all of them step together: no more than seven steps each
+    assert 1 <= per_request <= 7
+    for mode in ("batch", "sequential"):
         for name in steady:
             figure = metric(records[mode], "steady_" + name)
             assert (figure["status"], "closed_loop alone" in figure["reason"]) == ("absent", True), (mode, name)

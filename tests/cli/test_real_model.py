@@ -62,6 +62,21 @@ def test_greedy_ids_repeat_from_run_to_run(real, tmp_path):
     assert again.result()["workload"]["output_ids_sha256"] == ids
 
 
+def test_quantised_weights_with_one_sequence_and_two(real):
+    """A batch may take other kernels: the work is equal, and where an answer is another one, that is said, and where from."""
+    study, done = real({"llamacpp.quantization": "q8_0", "n": 2, "max_output_tokens": 24, "warmup.enabled": False,
+                        "energy.max_repeats": 1}, {"llamacpp.n_parallel": [1, 2]})  # fmt: skip
+    one, two = sorted((study.result(i) for i in range(2)), key=lambda r: r["config"]["llamacpp"]["n_parallel"])
+    for name in ("input_ids_sha256", "input_tokens", "output_tokens"):
+        assert one["workload"][name] == two["workload"][name]
+    assert one["workload"]["output_tokens"] == [24, 24]
+    columns = [r["workload"]["output_columns"] for r in (one, two)]
+    parted = next((i // 8 + 1 for i in range(0, len(columns[0]), 8) if columns[0][i : i + 8] != columns[1][i : i + 8]), None)
+    assert (parted is None) == (one["workload"]["output_ids_sha256"] == two["workload"]["output_ids_sha256"])
+    assert (f"the first that differs is token {parted} of an answer" in done.stdout) == (parted is not None)
+    assert ("The answers differ" in done.stdout) == (parted is not None)
+
+
 @pytest.mark.parametrize("form", ["q4_1", "q8_0"])
 def test_weights_that_were_changed_behind_llem_are_not_run(llem, tmp_path, form):
     """Of the size they had: the packaged form has a pin, one that was made here is known by what it was then."""

@@ -70,6 +70,7 @@ struct llama_model *llama_model_load_from_file(const char *path, struct llama_mo
     note("model.load_mode %d", (int)p.load_mode);
     note("model.main_gpu %d", p.main_gpu);
     note("model.use_extra_bufts %d", p.use_extra_bufts);
+    note("model.tensor_split %g %g", p.tensor_split ? p.tensor_split[0] : -1, p.tensor_split ? p.tensor_split[1] : -1);
     return next.function(path, p);
 }
 
@@ -88,6 +89,7 @@ struct llama_context *llama_init_from_model(struct llama_model *model, struct ll
     note("context.offload_kqv %d", p.offload_kqv);
     note("context.op_offload %d", p.op_offload);
     note("context.kv_unified %d", p.kv_unified);
+    note("context.swa_full %d", p.swa_full);
     return next.function(model, p);
 }
 

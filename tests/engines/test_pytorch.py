@@ -379,3 +379,34 @@ def test_an_abort_stops_every_rank_and_the_model_stays(pytorch, model):
 def test_ranks_need_a_number(pytorch, model):
     answer = pytorch().load(model, options={"tp_plan": "auto"})
     assert answer["class"] == "BadValue" and "tp_size" in answer["message"]
+
+
+# --- resolved ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options, filled", [
+    ({}, {"n_threads": 2, "no_repeat_ngram_size": 0}),
+    ({"num_beams": 2}, {"early_stopping": False, "length_penalty": 1.0}),
+    ({"prompt_lookup_num_tokens": 3}, {"max_matching_ngram_size": 2}),
+    ({"autocast_enabled": True}, {"autocast_dtype": "bfloat16"}),
+    ({"load_in_4bit": True}, {"bnb_4bit_quant_type": "fp4", "bnb_4bit_compute_dtype": "float32", "bnb_4bit_use_double_quant": False}),
+    ({"load_in_8bit": True}, {"llm_int8_threshold": 6.0}),
+    ({"no_repeat_ngram_size": 3, "n_threads": 1}, {"no_repeat_ngram_size": 3, "n_threads": 1}),
+])
+def test_what_nobody_wrote_is_resolved_where_it_acts(pytorch, model, options, filled):
+    reply = pytorch().load(model, options=options)
+    assert reply["type"] == "load" and reply["resolved"].items() >= filled.items(), reply
+    others = {"early_stopping", "max_matching_ngram_size", "autocast_dtype", "bnb_4bit_quant_type", "llm_int8_threshold"} - set(filled)
+    assert not others & set(reply["resolved"])
+    assert reply["facts"]["float32_matmul_precision"] == "highest"
+
+
+def test_where_the_parts_of_a_model_went_is_resolved(pytorch, model):
+    reply = pytorch("cuda offloads").load(model, options={"device_map": "auto"})
+    assert reply["resolved"]["device_map"] == {"layers.0": "0", "layers.1": "cpu"} and reply["devices"] == ["gpu", "cpu"]
+
+
+def test_a_mode_and_options_of_the_compiler_exclude_each_other(pytorch, model):
+    options = {"torch_compile": True, "torch_compile_mode": "max-autotune", "compile_config": {"options": {"max_autotune": True}}}
+    reply = pytorch().load(model, options=options)
+    assert reply["class"] == "BadValue" and "not both" in reply["message"]

@@ -332,7 +332,7 @@ static const struct {
     {"retired-option", ROWS(OPTION "}], \"retired\": [{\"name\": \"n\", \"text\": \"t\"}"),
      "engine.json:3:83: error: name: 'n' is an option; it cannot be retired"},
     {"retired-both", HEAD ", \"retired\": [{\"name\": \"n\", \"text\": \"t\", \"alias\": \"n\"}]}",
-     "engine.json:2:60: error: retired: 'name', or 'option' and 'value'; and with it 'text' or 'alias'"},
+     "engine.json:2:60: error: retired: 'name', or 'option' and 'value'; and with it 'text' or 'alias', or with a name 'field'"},
     {"retired-value", ROWS(OPTION "}], \"retired\": [{\"option\": \"n\", \"value\": \"t\", \"text\": \"t\"}"),
      "engine.json:3:85: error: option: 'n' must be of type choice, the value none of its choices, an alias one of them"},
 };

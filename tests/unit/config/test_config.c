@@ -379,7 +379,11 @@ int main(int argc, char **argv)
     g_setenv("XDG_CONFIG_HOME", cache, TRUE);
     g_setenv("LLEM_ENGINES_PATH", LLEM_SOURCE_DIR "/engines", TRUE);
     /* A data set that is read quickly. */
-    g_autofree char *data = g_build_filename(cache, "aienergyscore.jsonl", NULL);
+    g_autofree char *data = g_build_filename(cache, DEFAULT_DATASET ".jsonl", NULL);
+    g_autofree char *names = g_build_filename(cache, "datasets.json", NULL);
+    g_autofree char *list = NULL;
+    g_assert_true(g_file_get_contents(LLEM_SOURCE_DIR "/data/datasets.json", &list, NULL, NULL));
+    g_assert_true(g_file_set_contents(names, list, -1, NULL));
     g_assert_true(g_file_set_contents(data, "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n", -1, NULL));
     g_setenv("LLEM_DATA_DIR", cache, TRUE);
     g_test_init(&argc, &argv, NULL);

@@ -67,7 +67,7 @@ static const struct {
     {"model: [a]\n", "to run each of them"},
     {"model: /nowhere/model.gguf\n", "file.yaml:1:8: error: model: cannot open /nowhere/model.gguf"},
     {"model: m\ndataset: /nowhere/x.jsonl\n", "dataset: cannot open /nowhere/x.jsonl"},
-    {"model: m\ndataset: aienergyscor\n", "did you mean aienergyscore?"},
+    {"model: m\ndataset: llem-mixx\n", "did you mean llem-mix?"},
     {"model: m\nbackend: vllm\npassthrough_kwargs: {seed: 1}\n", "llem sets this argument of vLLM itself (random_seed)"},
     {"model: m\npassthrough_kwargs: {n: 1}\n", "'n' has a field of its own"},
     {"model: m\nn: '5'\n", "leave out the quotes"},
@@ -125,7 +125,7 @@ static void test_overrides(void)
 static void test_retired(void)
 {
     static const char *const paths[] = {"tensorrt", "lora", "dtype", "vllm.engine.swap_space", "llamacpp.use_mmap",
-                                        "vllm.engine.speculative_model", "execution.cycle_order"};
+                                        "vllm.engine.ngram_prompt_lookup_max", "execution.cycle_order"};
     g_autoptr(owned_config_table) table = whole_table();
     for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
         g_autofree char *text = g_strdup_printf("model: m\nbackend: vllm\n%s: 1\n", paths[i]);

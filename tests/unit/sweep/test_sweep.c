@@ -74,7 +74,8 @@ static void test_grids(void)
         g_assert_nonnull(made.plan);
         g_autofree char *got = labels(made.plan);
         g_assert_cmpstr(got, ==, grids[i].labels);
-        g_assert_cmpuint(plan_duplicates(made.plan), ==, 0);
+        const struct plan_skip *repeats;
+        g_assert_cmpuint(plan_repeats(made.plan, &repeats), ==, 0);
     }
 }
 
@@ -116,13 +117,33 @@ static void test_no_valid_cell(void)
     g_assert_nonnull(strstr(said, "exclude each other"));
 }
 
+/* A reason that holds for many cells is said once. */
+static void test_each_reason_once(void)
+{
+    MAKE(made, "model: m\nbackend: llamacpp\nllamacpp: {n_ubatch: 512, n_ctx: 2048}\n"
+               "sweep: {llamacpp.n_batch: [256, 1024], n: [1, 2, 3, 4, 5]}\n");
+    g_autofree char *said = diag_render(made.diag, false);
+    const char *reason = "and 2 more: llamacpp.n_batch must be at least llamacpp.n_ubatch; they are 256 and 512";
+    g_assert_nonnull(strstr(said, "= llamacpp.n_batch=256 n=1; llamacpp.n_batch=256 n=2; "));
+    g_assert_nonnull(strstr(said, reason));
+    g_assert_null(strstr(strstr(said, reason) + strlen(reason), "they are 256"));
+    MAKE(none, "model: m\nbackend: llamacpp\nllamacpp: {n_ubatch: 512, n_ctx: 2048, n_batch: 256}\nsweep: {n: [1, 2]}\n");
+    g_autofree char *all = diag_render(none.diag, false);
+    g_assert_nonnull(strstr(all, "= every cell: llamacpp.n_batch must be"));
+}
+
 static void test_duplicates(void)
 {
     MAKE(made, "model: m\nsweep: {decoder.top_p: [0.5, 0.9], n: [1, 1.0, 2]}\n"); /* greedy: top_p has no effect */
     g_assert_cmpuint(plan_cells(made.plan), ==, 2);
-    g_assert_cmpuint(plan_duplicates(made.plan), ==, 4);
+    const struct plan_skip *repeats;
+    g_assert_cmpuint(plan_repeats(made.plan, &repeats), ==, 4);
+    g_assert_cmpstr(repeats[0].label, ==, "decoder.top_p=0.5 n=1");
+    g_assert_cmpstr(repeats[0].reason, ==, "n=1 stands twice");
+    g_assert_cmpstr(repeats[1].reason, ==, "decoder.top_p=0.9 comes to the same work as decoder.top_p=0.5");
     g_autofree char *said = diag_render(made.diag, false);
     g_assert_nonnull(strstr(said, "warning: 4 cells repeat the work of an earlier one"));
+    g_assert_nonnull(strstr(said, "= decoder.top_p=0.9 n=1; decoder.top_p=0.9 n=2: decoder.top_p=0.9 comes to the same work"));
 }
 
 /* A value that has an effect in no cell is named; one that has an effect in some is not. */
@@ -230,6 +251,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sweep/a cell is an experiment", test_cell_is_an_experiment);
     g_test_add_func("/sweep/skips", test_skips);
     g_test_add_func("/sweep/no valid cell", test_no_valid_cell);
+    g_test_add_func("/sweep/each reason once", test_each_reason_once);
     g_test_add_func("/sweep/duplicates", test_duplicates);
     g_test_add_func("/sweep/no effect", test_no_effect);
     g_test_add_func("/sweep/too many cells", test_too_many);

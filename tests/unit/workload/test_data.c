@@ -221,13 +221,13 @@ static void test_warmup_used_up(void)
 static void test_shipped(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *path = workload_dataset_path("aienergyscore", &error);
+    g_autofree char *path = workload_dataset_path("llem-mix", &error);
     g_assert_no_error(error);
     g_autoptr(owned_dataset) set = workload_dataset_open(path, &error);
     g_assert_no_error(error);
     g_assert_cmpuint(workload_dataset_size(set), ==, 1000);
     g_assert_cmpstr(json_string_value(json_object_get(workload_dataset_provenance(set), "_provenance")), ==,
-                    "AIEnergyScore/text_generation");
+                    "llem-mix: composed by tools/llem_mix.py");
     g_autofree char *sum = file_sha256(path, NULL);
     g_assert_cmpstr(workload_dataset_sha256(set), ==, sum);
     g_auto(owned_prompts) measured = {0}, warmup = {0};
@@ -243,7 +243,7 @@ static void test_paths(void)
         const char *name, *message;
     } cases[] = {
         {"nowhere.jsonl", "the data set nowhere.jsonl is not there"},
-        {"alpaca", "unknown data set 'alpaca': expected aienergyscore"},
+        {"alpaca", "unknown data set 'alpaca': expected llem-mix"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) error = NULL;

@@ -91,6 +91,10 @@ def get_num_threads():
     return threads
 
 
+def get_float32_matmul_precision():
+    return "highest"
+
+
 def manual_seed(seed):
     note("manual_seed", seed)
 

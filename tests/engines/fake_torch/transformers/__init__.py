@@ -21,12 +21,16 @@ class GenerationConfig:
 
 
     def _get_default_generation_params(self):
-        return {"typical_p": 1.0, "top_k": 50, "num_return_sequences": 1}
+        return {"typical_p": 1.0, "top_k": 50, "num_return_sequences": 1, "no_repeat_ngram_size": 0, "early_stopping": False,
+                "length_penalty": 1.0, "num_assistant_tokens": 20, "assistant_confidence_threshold": 0.4}
 
 
 class BitsAndBytesConfig:
+    llm_int8_threshold, bnb_4bit_quant_type, bnb_4bit_use_double_quant, bnb_4bit_compute_dtype = 6.0, "fp4", False, torch.float32
+
     def __init__(self, **options):
         note_all("bnb", options)
+        self.__dict__.update(options)
 
 
 class MinNewTokensLengthLogitsProcessor:
@@ -64,6 +68,8 @@ class Model:
         if has("offloads"):
             self.hf_device_map = {"layers.0": 0, "layers.1": "cpu"}
         self.config, self.generation_config = Config(), GenerationConfig()
+        if "quantization_config" in options:
+            self.config.quantization_config = options["quantization_config"]
         self.config._attn_implementation = "eager" if has("only-eager") else options["attn_implementation"]
         self.forward = torch.forward
 

@@ -1,6 +1,7 @@
 import enum
+import time
 
-from .noting import note
+from .noting import has, note
 
 
 class RequestOutputKind(enum.Enum):
@@ -19,3 +20,6 @@ class SamplingParams:
         vars(self).update(given)
         for name, value in given.items():
             note(f"sampling.{name}", value)
+        if has("hangs_in_prepare"):
+            note("hangs", "prepare")
+            time.sleep(3600)

@@ -45,6 +45,46 @@ def fields():
     return {**made, **ODD}
 
 
+class CompilationMode(enum.IntEnum):
+    NONE = 0
+    VLLM_COMPILE = 3
+
+
+class CUDAGraphMode(enum.Enum):
+    NONE = 0
+    FULL_AND_PIECEWISE = (2, 1)
+
+
+@dataclasses.dataclass
+class PassConfig:
+    fuse_norm_quant: bool | None = None
+    eliminate_noops: bool | None = None
+
+
+@dataclasses.dataclass
+class CompilationConfig:
+    """With what is asked for, what this makes of the rest, and something of its own."""
+
+    mode: CompilationMode = CompilationMode.VLLM_COMPILE
+    cudagraph_mode: CUDAGraphMode = CUDAGraphMode.FULL_AND_PIECEWISE
+    custom_ops: list = dataclasses.field(default_factory=list)
+    pass_config: PassConfig = dataclasses.field(default_factory=PassConfig)
+    cache_dir: str = "/nowhere"
+    traced_files: set = dataclasses.field(default_factory=set, init=False)
+
+
+def compilation(args):
+    given = args.compilation_config or {}
+    made = CompilationConfig(custom_ops=["none", *given.get("custom_ops", [])], pass_config=PassConfig(False, True))
+    if "mode" in given and not has("compiles"):
+        made.mode = CompilationMode(given["mode"])
+    if "cudagraph_mode" in given and not has("no_graphs"):
+        made.cudagraph_mode = CUDAGraphMode[given["cudagraph_mode"]]
+    if has("no_graphs"):
+        made.cudagraph_mode = CUDAGraphMode.NONE
+    return made
+
+
 def create_engine_config(self, context):
     for field in dataclasses.fields(self):
         note(f"engine.{field.name}", getattr(self, field.name))
@@ -56,12 +96,16 @@ def create_engine_config(self, context):
                             get_vocab_size=lambda: 512)
     cache = SimpleNamespace(enable_prefix_caching=self.enable_prefix_caching, kv_cache_memory_bytes=self.kv_cache_memory_bytes,
                             gpu_memory_utilization=self.gpu_memory_utilization)
-    return SimpleNamespace(scheduler_config=scheduler, model_config=model, cache_config=cache, speculative_config=speculation(self))
+    return SimpleNamespace(scheduler_config=scheduler, model_config=model, cache_config=cache, speculative_config=speculation(self),
+                           compilation_config=compilation(self))
 
 
 def speculation(args):
     """What vLLM makes of it; the mapping that it was given has its objects in it then."""
     given = args.speculative_config
+    alone = {"method": args.spec_method, "model": args.spec_model, "num_speculative_tokens": args.spec_tokens}
+    if any(alone.values()):
+        given = {**(given or {}), **{key: value for key, value in alone.items() if value is not None}}
     if given is None or has("guesses_nothing"):
         return None
     tokens = 1 if has("guesses_one") else given.get("num_speculative_tokens", 3)

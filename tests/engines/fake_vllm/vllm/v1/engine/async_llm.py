@@ -47,6 +47,12 @@ class AsyncLLM:
     async def generate(self, prompt, params, request_id):
         assert params.output_kind.name == "DELTA" and params.n == 1
         ids = prompt["prompt_token_ids"]
+        note("generate.ids", ids)
+        if has("hangs_in_generate"):
+            note("hangs", "generate")
+            await asyncio.sleep(3600)
+        if has("out-of-memory"):
+            raise MemoryError("out of memory")
         stats = SimpleNamespace(queued_ts=time.monotonic(), num_generation_tokens=0)
         cached = 1 if tuple(ids) in self.seen and self.config.cache_config.enable_prefix_caching else 0
         self.seen.add(tuple(ids))
