@@ -181,6 +181,7 @@ bool warmup_again(const struct inputs *inputs, const struct pace *pace, const st
 struct cpu_state {
     size_t cpus;                      /* that it may use; 0: not known */
     double mean_hz, least_hz, most_hz; /* NaN: the kernel does not say */
+    double temperature_c;              /* of the hottest package; NaN: nothing shows it */
     int64_t throttled;                /* thermal events so far; -1: the kernel does not count them */
     char governors[96];               /* their names, each once; "": none */
 };

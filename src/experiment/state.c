@@ -50,7 +50,8 @@ static void add_cpu(const char *sysroot, int cpu, struct cpu_state *state, doubl
 void cpu_state_take(const struct engine_loaded *loaded, struct cpu_state *ret)
 {
     const char *root = g_getenv("LLEM_SYSROOT");
-    *ret = (struct cpu_state){.mean_hz = NAN, .least_hz = NAN, .most_hz = NAN, .throttled = -1};
+    *ret = (struct cpu_state){.mean_hz = NAN, .least_hz = NAN, .most_hz = NAN, .throttled = -1,
+                              .temperature_c = meter_cpu_temperature(root ? root : "")};
     cpu_set_t allowed;
     double sum_hz = 0;
     size_t n = 0;
@@ -75,6 +76,9 @@ static json_t *cpu_state_json(const struct cpu_state *state)
     jsonx_set_real(tree, "clock_mean_hz", state->mean_hz, none);
     jsonx_set_real(tree, "clock_least_hz", state->least_hz, none);
     jsonx_set_real(tree, "clock_most_hz", state->most_hz, none);
+    jsonx_set_real(tree, "temperature_c", state->temperature_c,
+                   "no chip of the kernel's hardware monitoring shows the temperature of a CPU package here (coretemp, "
+                   "k10temp; usual in virtual machines and containers)");
     return tree;
 }
 

@@ -152,6 +152,23 @@ static const struct member_row lag_rows[] = {
     MEMBER(struct meter_sensor, lag.extent_s, "lag_extent_s", MEMBER_OPTIONAL),
 };
 
+#define REGULAR_MIN   6   /* choices: changes of power that are known to be refreshes, for readings may repeat, */
+#define REGULAR_GAP   0.7 /* and how much of a period lies between any two of them */
+#define SLOWER_TIMES  1.5
+
+/* Readings of power that repeat hide refreshes: a period that is much longer than the one that is told is believed
+ * where no two changes are closer. */
+static bool is_believed(const struct watch *w, int64_t period)
+{
+    bool told = w->channel->refresh_ns > 0 && (double)period > SLOWER_TIMES * (double)w->channel->refresh_ns;
+    if (meter_kind_cumulative(w->channel->kind) || !told)
+        return true;
+    bool regular = w->changes->len >= REGULAR_MIN;
+    for (guint i = 1; i < w->changes->len; i++)
+        regular &= (double)(change_at(w, i) - change_at(w, i - 1)) >= REGULAR_GAP * (double)period;
+    return regular;
+}
+
 bool watch_is_enough(const struct watch *w)
 {
     bool must = w->channel->kind == METER_ENERGY && w->channel->status != QUANTITY_MODELLED;
@@ -162,8 +179,10 @@ bool watch_is_enough(const struct watch *w)
 struct meter_sensor watch_found(const struct watch *w)
 {
     g_autoptr(GArray) gaps = gaps_of(w);
-    bool counter = w->channel->kind == METER_ENERGY, enough = w->changes->len >= MIN_CHANGES;
-    struct meter_sensor s = {.period_ns = enough ? period_ns(w) : 0,
+    bool counter = w->channel->kind == METER_ENERGY;
+    int64_t period = w->changes->len >= MIN_CHANGES ? period_ns(w) : 0;
+    bool enough = period > 0 && is_believed(w, period);
+    struct meter_sensor s = {.period_ns = enough ? period : 0,
                              .period_p95_ns = enough ? quantile(gaps, 0.95) : 0,
                              .read_p50_ns = quantile(w->costs, 0.5),
                              .read_p99_ns = quantile(w->costs, 0.99),

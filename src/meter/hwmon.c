@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -256,6 +257,54 @@ static struct meter_source *hwmon_open(const struct meter_context *context, char
     return NULL;
 }
 
+/* --- temperatures of CPUs ---------------------------------------------------------------------------------------- */
+
+#define TEMPERATURES_MAX 64 /* of one chip that are looked at: a package has its own among the first */
+
+/* Chips that show the temperature of a package, and how its label begins: Linux, Documentation/hwmon/coretemp and
+ * k10temp (Tdie where both are there: Tctl may be more than what is measured). */
+static const struct {
+    const char *chip, *label;
+} temperature_rows[] = {
+    {"coretemp", "Package id"},
+    {"k10temp", "Tdie"},
+    {"k10temp", "Tctl"},
+};
+
+/* The highest of a chip's temperatures whose label begins so; NaN: it has none. */
+static double chip_temperature(const struct meter_context *context, const char *chip, const char *label)
+{
+    double most = NAN;
+    for (int i = 1; i <= TEMPERATURES_MAX; i++) {
+        g_autofree char *label_path = g_strdup_printf(HWMON "/%s/temp%d_label", chip, i);
+        g_autofree char *input_path = g_strdup_printf(HWMON "/%s/temp%d_input", chip, i);
+        g_autofree char *found = sysfs_text(context, label_path);
+        if (!found || !g_str_has_prefix(found, label))
+            continue;
+        g_autofree char *text = sysfs_text(context, input_path);
+        int64_t millidegrees;
+        if (text && num_parse_int(text, -100000, 300000, &millidegrees, NULL))
+            most = isnan(most) ? 1e-3 * (double)millidegrees : fmax(most, 1e-3 * (double)millidegrees);
+    }
+    return most;
+}
+
+static double hwmon_cpu_temperature(const struct meter_context *context)
+{
+    g_auto(GStrv) chips = sysfs_list(context, HWMON);
+    double most = NAN;
+    for (char **chip = chips; *chip; chip++) {
+        g_autofree char *name_path = g_strdup_printf(HWMON "/%s/name", *chip);
+        g_autofree char *name = sysfs_text(context, name_path);
+        double found = NAN;
+        for (size_t i = 0; name && isnan(found) && i < G_N_ELEMENTS(temperature_rows); i++)
+            if (!strcmp(name, temperature_rows[i].chip))
+                found = chip_temperature(context, *chip, temperature_rows[i].label);
+        most = isnan(most) ? found : isnan(found) ? most : fmax(most, found);
+    }
+    return most;
+}
+
 const struct meter_ops meter_hwmon = {
     .name = "hwmon",
     .classes = classes,
@@ -265,4 +314,5 @@ const struct meter_ops meter_hwmon = {
     .read = hwmon_read,
     .read_one = hwmon_read_one,
     .close = hwmon_close,
+    .cpu_temperature = hwmon_cpu_temperature,
 };

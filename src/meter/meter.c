@@ -2,6 +2,7 @@
 /* The registration of sources, opening them, and reading all their channels as one list. */
 #include "meter/source.h"
 
+#include <math.h>
 #include <string.h>
 
 /* The rows of base/sources.h, and what their files define. */
@@ -280,6 +281,16 @@ void meter_set_engine_pids(struct meter *meter, const pid_t *pids, size_t count)
     for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
         if (meter->open[i] && meter->open[i]->ops->set_pids)
             meter->open[i]->ops->set_pids(meter->open[i], pids, count);
+}
+
+double meter_cpu_temperature(const char *sysroot)
+{
+    const struct meter_context context = {.sysroot = sysroot};
+    double found = NAN;
+    for (size_t i = 0; isnan(found) && i < G_N_ELEMENTS(sources); i++)
+        if (sources[i]->cpu_temperature)
+            found = sources[i]->cpu_temperature(&context);
+    return found;
 }
 
 /* --- GPUs ----------------------------------------------------------------------------------------------------------------- */

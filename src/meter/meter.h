@@ -68,6 +68,9 @@ struct meter_source_state {
     const char *reason; /* not open: why and what to do; open: NULL or a remark */
 };
 
+/* Of the hottest CPU package, °C, by the first source that shows it; NaN: none does. sysroot: "" or a folder. */
+double meter_cpu_temperature(const char *sysroot);
+
 /* Opens what is there. A source that is missing is not an error (its state says why); a bad option is. */
 struct meter *meter_open(const struct meter_options *options, GError **error);
 void meter_close(struct meter *meter);

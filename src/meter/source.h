@@ -50,6 +50,8 @@ struct meter_ops {
     void (*visible)(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt);
     bool (*memory)(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);
     bool (*use)(struct meter_source *source, const char *uuid, struct meter_gpu_use *ret, GError **error);
+    /* Optional. Of the hottest CPU package here and now, °C; NaN: nothing shows it. Nothing need be open. */
+    double (*cpu_temperature)(const struct meter_context *context);
 };
 
 extern const struct meter_scope meter_scopes[]; /* the rows of METER_SCOPE_…, ended by a NULL name */

@@ -103,6 +103,33 @@ def test_clocks_and_governors_of_the_cpus(llem, tmp_path):
     assert "no clock" in none["start"]["clock_mean_hz_reason"]
 
 
+def chip(root, index, name, **temperatures):
+    folder = root / f"sys/class/hwmon/hwmon{index}"
+    folder.mkdir(parents=True)
+    (folder / "name").write_text(f"{name}\n")
+    for number, (label, celsius) in enumerate(temperatures.items(), 1):
+        (folder / f"temp{number}_label").write_text(label.replace("_", " ") + "\n")
+        (folder / f"temp{number}_input").write_text(f"{celsius * 1000}\n")
+
+
+@pytest.mark.parametrize("chips, celsius", [
+    ([("nvme", {"Composite": 70}), ("coretemp", {"Package_id_0": 48, "Core_0": 66}), ("coretemp", {"Package_id_1": 51})], 51),
+    ([("k10temp", {"Tctl": 75, "Tdie": 65})], 65),
+    ([("nvme", {"Composite": 70})], None),
+], ids=["two packages", "die", "no CPU"])
+def test_the_temperature_of_the_cpus(llem, tmp_path, chips, celsius):
+    """Of the hottest package, as the chips of the kernel show it; of nothing else."""
+    root = tmp_path / "root"
+    for index, (name, temperatures) in enumerate(chips):
+        chip(root, index, name, **temperatures)
+    llem.env["LLEM_SYSROOT"] = str(root)
+    quick = {"sim.token_us": 500, "max_output_tokens": 4, "energy.modelled": False, "warmup.enabled": False}
+    llem.ok("run", write(tmp_path / "s.yaml", quick), "-o", tmp_path / "r")
+    cpu = the_study(tmp_path / "r").result()["machine"]["cpu"]
+    assert [cpu[moment]["temperature_c"] for moment in ("start", "end")] == [celsius, celsius]
+    assert celsius or "no chip" in cpu["start"]["temperature_c_reason"]
+
+
 BASELINE = {"baseline.enabled": True, "baseline.duration_seconds": 3}
 
 
