@@ -63,5 +63,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever it is, its last line is what people are told
         sys.exit(f"{sys.argv[1]}: {getattr(error, 'reason', None) or error}")

@@ -50,7 +50,7 @@ def fill(dice, text, words):
         used.add(found)
         return fill(dice, found, words) if "{" in found else found
 
-    return re.sub(r"\{(\w+)\}", word, text)
+    return re.sub(r"\b([Aa]) (otter|owl)\b", r"\1n \2", re.sub(r"\{(\w+)\}", word, text))
 
 
 def sentences(dice, domain):

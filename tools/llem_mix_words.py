@@ -2,7 +2,7 @@
 
 NAMES = ["Ada", "Bram", "Chloé", "Dario", "Edith", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kaya", "Lukas", "Mira", "Noor", "Olga",
          "Pablo", "Quentin", "Rosa", "Søren", "Tomás", "Ulla", "Vera", "Wanda", "Ximena", "Yusuf", "Zoë"]
-TOWNS = ["Aldbrook", "Birkenau Cross", "Carrow", "Dunmere", "Eastfold", "Fernhill", "Gressing", "Harrowgate Mill", "Ilmford",
+TOWNS = ["Aldbrook", "Bramblewood", "Carrow", "Dunmere", "Eastfold", "Fernhill", "Gressing", "Harrowgate Mill", "Ilmford",
          "Juniper Bay", "Kestrel Point", "Lindow"]
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 NUMBERS = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "a dozen"]
@@ -51,7 +51,7 @@ DOMAINS = {
     "the minutes of a garden society": {
         "plant": ["tomatoes", "roses", "leeks", "dahlias", "runner beans", "sweet peas", "pumpkins", "fuchsias", "currants"],
         "trouble": ["slugs", "greenfly", "mildew", "a late frost", "the dry spell", "pigeons", "compacted soil"],
-        "item": ["the water pump", "the greenhouse roof", "the shared mower", "the gate by the stream", "the compost bins",
+        "item": ["the water pump", "the greenhouse roof", "the shared mower", "the gate by the stream", "the compost heap",
                  "the seed cupboard", "the tool shed"],
         "sentences": [
             "{name} reported that {item} needs repair before the spring.",

@@ -177,13 +177,17 @@ static struct quantity set_net(const struct energy_estimate *gross, const struct
      ENERGY_FLAG(COUNTER_RESET) | ENERGY_FLAG(COUNTER_STUCK) | ENERGY_FLAG(COUNTER_MIRRORED) |                         \
      ENERGY_FLAG(SELFTEST_FAILED))
 
-/* Raised for the run as the work's are; whose they are stands in energy.stretch_flags. */
+/* Loading is often too short for the channel of the work: what another one misses is no doubt about the work. */
+#define OF_THE_FIGURE_ALONE ENERGY_FLAG(PARTIAL_COVERAGE)
+
+/* Raised for the run as the work's are, but for those of the figure alone; whose they are stands in
+ * energy.stretch_flags. */
 static void raise_stretch_flags(const struct setting *s, const struct energy_estimate *e, const char *name)
 {
     json_t *list = json_array();
     for (int i = 0; i < ENERGY_FLAG_COUNT; i++) {
         bool raised = e->flags & STRETCH_FLAGS & (UINT32_C(1) << i);
-        raise_sensor_flag(s->r, i, raised);
+        raise_sensor_flag(s->r, i, raised && !(OF_THE_FIGURE_ALONE & (UINT32_C(1) << i)));
         if (raised)
             json_array_append_new(list, json_string(energy_flag_name(i)));
     }

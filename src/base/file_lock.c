@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/file_lock.h"
 
+#include "base/interrupt.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,18 +18,6 @@
 static void do_nothing(int number)
 {
     (void)number;
-}
-
-static bool ends_waiting(void)
-{
-    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
-    sigset_t pending;
-    if (sigpending(&pending) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (sigismember(&pending, ends[i]) == 1)
-            return true;
-    return false;
 }
 
 /* Wakes this thread alone every fifth of a second, so that a call that hangs is looked after. */
@@ -70,7 +60,7 @@ enum file_lock file_lock_try(int fd, bool shared)
     waker_start(&waker);
     do
         done = flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
-    while (done != 0 && errno == EINTR && !(ended = ends_waiting()));
+    while (done != 0 && errno == EINTR && !(ended = interrupt_waits()));
     int saved = errno;
     waker_stop(&waker);
     errno = saved;

@@ -223,9 +223,11 @@ void guard_free(struct guard *guard)
 {
     if (!guard)
         return;
-    kill(guard->child.pid, SIGKILL); /* or it would look for those that we say have ended */
     close(guard->line);
-    waitpid(guard->child.pid, NULL, 0);
+    if (waitpid(guard->child.pid, NULL, WNOHANG) == 0) { /* else it is gone, and another may have its number */
+        kill(guard->child.pid, SIGKILL); /* it would look for those that we say have ended */
+        waitpid(guard->child.pid, NULL, 0);
+    }
     if (guard->child.pidfd >= 0)
         close(guard->child.pidfd);
     g_free(guard->variable);

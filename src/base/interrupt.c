@@ -49,6 +49,18 @@ bool interrupt_pending(int fd)
     return fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
 
+bool interrupt_waits(void)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    sigset_t pending;
+    if (sigpending(&pending) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (sigismember(&pending, ends[i]) == 1)
+            return true;
+    return false;
+}
+
 void interrupt_reset_child(void)
 {
     sigset_t none;

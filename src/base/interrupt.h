@@ -18,6 +18,8 @@ void interrupt_ignore_file_limit(void);
 int interrupt_take(int fd);
 /* True if a signal waits; it is not taken. */
 bool interrupt_pending(int fd);
+/* The same for who has no descriptor: SIGINT, SIGTERM or SIGHUP is blocked and waits. */
+bool interrupt_waits(void);
 /* Between fork and exec: unblocks every signal and restores SIGPIPE, SIGXFSZ, SIGCHLD (a child must learn how its own
  * children end) and SIGTERM, by which a parent ends its child whatever it was told to ignore itself.
  * Async-signal-safe. */

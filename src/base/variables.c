@@ -25,8 +25,10 @@ char *variables_entry_name(const char *entry)
 static bool is_number(const char *word)
 {
     word += *word == '-' || *word == '+';
-    size_t digits = strspn(word, "0123456789.-"), unit = strspn(word + digits, "kKmMgGtTiIbB");
-    return digits > 0 && unit <= 3 && !word[digits + unit];
+    size_t digits = strspn(word, "0123456789.-"), unit = strspn(word + digits, "kKmMgGtTiIbB"), points = 0;
+    for (size_t i = 0; i < digits; i++)
+        points += word[i] == '.';
+    return digits > 0 && points <= 1 && unit <= 3 && !word[digits + unit]; /* with more points it is an address */
 }
 
 bool variables_may_show(const char *entry, const char *value)

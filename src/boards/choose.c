@@ -168,6 +168,13 @@ static bool fail_too_few(const GArray *all, const GPtrArray *found, const struct
     return false;
 }
 
+static bool fail_unclear(const struct meter_gpu_visible *visible, GError **error)
+{
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "which GPUs %s means cannot be told: %s", visible->variable,
+                visible->doubt);
+    return false;
+}
+
 static char **uuids_of(const GPtrArray *found, guint n)
 {
     char **uuids = g_new0(char *, n + 1);
@@ -192,6 +199,8 @@ bool boards_choose_among(const GArray *all, const struct meter_gpu_visible *visi
     } else if (visible && visible->variable) {
         ret->source = visible->variable;
         ret->doubt = visible->doubt;
+        if (visible->refused)
+            return fail_unclear(visible, error);
         take_visible(all, visible, found);
     } else {
         ret->source = FROM_DEFAULT;

@@ -93,7 +93,7 @@ static int show(int argc, char **argv)
     if (!workload_names_read(&names, &error))
         return cli_fail(error);
     const struct workload_named *named = workload_names_find(&names, argv[0]);
-    if (named && !workload_named_present(named))
+    if (named && !named->file && !workload_named_present(named))
         return show_absent(named);
     bool file = !named && g_file_test(argv[0], G_FILE_TEST_EXISTS);
     g_autofree char *path = file ? g_strdup(argv[0]) : workload_dataset_path(argv[0], &error);
@@ -141,6 +141,8 @@ static int pull(int argc, char **argv)
         return refuse_name(&names, argv[0]);
     if (workload_named_pull(named, &voice, &error))
         return print_path(named);
+    if (named->file)
+        return cli_fail(error);
     g_autofree char *remedy = workload_named_remedy(named);
     g_autoptr(GError) whole = g_error_new(error->domain, error->code, "%s\n%s", error->message, remedy);
     return cli_fail(whole);

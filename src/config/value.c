@@ -210,6 +210,8 @@ static json_t *read_data(const struct reading *r)
     if (!whole)
         return refuse_with(r, "a mapping here is {path: FILE, prompt: KEY}, with the member that is the prompt");
     g_autofree char *file = absolute(r->context, path->value->raw);
+    if (!g_utf8_validate(file, -1, NULL))
+        return refuse_with(r, "the path is not UTF-8");
     return json_sprintf("%s" WORKLOAD_PROMPT_MARK "%s", file, prompt->value->raw);
 }
 
@@ -368,16 +370,16 @@ static bool check_name(const struct reading *r, const char *text)
     if (suggest.best)
         diag_hint(r->context->diag, "did you mean %s?", suggest.best);
     else
-        diag_hint(r->context->diag, "there is %s; a file of your own ends in .jsonl", listed);
+        diag_hint(r->context->diag, "there is %s; a file of your own ends in .jsonl or .csv", listed);
     return false;
 }
 
 /* What is wrong with the place a path leads to; said. */
-static bool check_place(const struct reading *r, const char *place_of)
+static bool check_place(const struct reading *r, const char *text)
 {
     struct diag *diag = r->context->diag;
     g_autoptr(GError) error = NULL;
-    g_autofree char *file = (r->row->flags & CONFIG_DATA) ? workload_dataset_file(place_of) : g_strdup(place_of);
+    g_autofree char *file = (r->row->flags & CONFIG_DATA) ? workload_dataset_file(text) : g_strdup(text);
     const char *path = file;
     if (!file_is_readable_kind(path, &error)) {
         diag_add(diag, DIAG_ERROR, place(r), "%s: %s", r->row->path, error->message);
@@ -386,7 +388,7 @@ static bool check_place(const struct reading *r, const char *place_of)
     bool folder = g_file_test(path, G_FILE_TEST_IS_DIR);
     if (folder && (r->row->flags & CONFIG_NO_FOLDER)) {
         diag_add(diag, DIAG_ERROR, place(r), "%s: %s is a folder", r->row->path, path);
-        diag_hint(diag, "name a %sfile in it", (r->row->flags & CONFIG_DATA) ? ".jsonl " : "");
+        diag_hint(diag, "name a %sfile in it", (r->row->flags & CONFIG_DATA) ? ".jsonl or .csv " : "");
         return false;
     }
     bool wants_folder = r->row->option && r->row->option->path_kind == BACKEND_PATH_FOLDER;
@@ -404,6 +406,14 @@ static bool check_place(const struct reading *r, const char *place_of)
     return false;
 }
 
+/* The absolute path that a text leads to; of a data set, what stands behind the mark is no path. New string. */
+static char *place_of(const struct reading *r, const char *text)
+{
+    g_autofree char *file = (r->row->flags & CONFIG_DATA) ? workload_dataset_file(text) : g_strdup(text);
+    g_autofree char *path = absolute(r->context, file);
+    return g_strconcat(path, text + strlen(file), NULL);
+}
+
 /* A text that leads to a file or folder gets its absolute path. */
 static bool take_path(const struct reading *r, struct config_value *value)
 {
@@ -412,7 +422,7 @@ static bool take_path(const struct reading *r, struct config_value *value)
         return true;
     if ((r->row->flags & CONFIG_NAMED) && !workload_is_path(text))
         return check_name(r, text);
-    value->file = absolute(r->context, text);
+    value->file = place_of(r, text);
     json_t *path = json_string(value->file);
     if (!path) {
         diag_add(r->context->diag, DIAG_ERROR, place(r), "%s: the path is not UTF-8", r->row->path);

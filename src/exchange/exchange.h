@@ -136,12 +136,12 @@ json_t *exchange_context(const struct exchange *x);
 /* DIR/{hash}_NAME: the name of a file of one run in its exchange folder ("config.json", "result.json", "error.json").
  * New string. */
 char *exchange_file(const char *dir, const char *config_hash, const char *name);
-/* What the names of exchange folders begin with. */
 /* A worker holds its exchange file for as long as it lives; the descriptor, or -1 where that cannot be had. */
 int exchange_hold(const char *config_path);
 /* True where a worker holds the exchange file in dir, or where that cannot be told. */
 bool exchange_is_held(const char *dir, const char *config_hash);
 
+/* What the names of exchange folders begin with. */
 #define EXCHANGE_FOLDER_PREFIX ".exchange-"
 
 /* A path of the host, and what the same file or folder is called where the worker is. */

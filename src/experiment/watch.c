@@ -269,9 +269,11 @@ static void judge_clocks(struct judgement *j)
     }
 }
 
-/* Whatever the user stopped is told wherever in the block it was: the engine's idle is not the same after it. */
-static void judge_told(struct judgement *j, const GArray *looks)
+/* Whatever the user stopped is told wherever in the block it was: the engine's idle is not the same after it.
+ * The pauses that llem told of; new array. */
+static GArray *judge_told(struct judgement *j, const GArray *looks)
 {
+    GArray *told = g_array_new(FALSE, FALSE, sizeof(struct pause));
     for (guint i = 1; i < looks->len; i++) {
         const struct look *before = &g_array_index(looks, struct look, i - 1), *after = before + 1;
         int64_t away_ns = after->told_ns - before->told_ns;
@@ -279,15 +281,29 @@ static void judge_told(struct judgement *j, const GArray *looks)
         if (away_ns == 0)
             continue;
         add_pause(j, "ctrl_z", pause.from_ns, away_ns);
-        g_array_append_val(j->stood, pause);
+        g_array_append_val(told, pause);
     }
+    g_array_append_vals(j->stood, told->data, told->len);
+    return told;
 }
 
-static void judge_state(struct judgement *j)
+/* True if a pause that llem told of holds this moment, or nearly: the processes stop and go on one after the other. */
+static bool is_told(const GArray *told, int64_t t_ns)
+{
+    for (guint i = 0; i < told->len; i++) {
+        const struct pause *pause = &g_array_index(told, struct pause, i);
+        if (t_ns > pause->from_ns - PERIOD_NS && t_ns < pause->to_ns + PERIOD_NS)
+            return true;
+    }
+    return false;
+}
+
+/* told: the pauses of which llem told. */
+static void judge_state(struct judgement *j, const GArray *told)
 {
     for (size_t i = 0; i < j->n; i++) {
         size_t first = i;
-        while (i < j->n && j->looks[i].stopped)
+        while (i < j->n && j->looks[i].stopped && !is_told(told, j->looks[i].t_ns))
             i++;
         if (i > first) /* it began within the period before, and ended within the one after: half of them on average */
             add_stretch(j, "stopped", j->looks[first].t_ns - PERIOD_NS / 2, j->looks[i - 1].t_ns + PERIOD_NS / 2);
@@ -472,8 +488,8 @@ void watch_report(const struct block *block, struct result *r)
     double throttled_s = counted_s(&j, a->throttled_ns, b->throttled_ns);
     double memory_s = counted_s(&j, a->memory_ns, b->memory_ns);
     judge_clocks(&j);
-    judge_told(&j, block->watch->looks);
-    judge_state(&j);
+    g_autoptr(GArray) told = judge_told(&j, block->watch->looks);
+    judge_state(&j, told);
     judge_counted(&j, "throttled", throttled_s);
     judge_counted(&j, "memory", memory_s);
     judge_tokens(&j, &block->generation);

@@ -108,7 +108,7 @@ static int lock_folder(const char *dir, const char *what, const struct fetch_voi
                    g_strerror(errno));
     if (state == FILE_LOCK_HELD)
         fetch_tell(voice, "another pull of %s is running; waiting for it", what);
-    for (; state == FILE_LOCK_HELD; state = file_lock_try(fd, false))
+    for (; state == FILE_LOCK_HELD; state = interrupt_waits() ? FILE_LOCK_INTERRUPTED : file_lock_try(fd, false))
         g_usleep(WAIT_US);
     if (state != FILE_LOCK_INTERRUPTED)
         return fd;

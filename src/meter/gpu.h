@@ -29,7 +29,8 @@ const char *meter_gpu_reason(const struct meter *meter);
 struct meter_gpu_visible {
     const char *variable; /* NULL: it does not say */
     GPtrArray *boards;    /* UUIDs, borrowed from the meter, in the order of the variable */
-    const char *doubt;    /* NULL, or why another board may have been meant */
+    const char *doubt;    /* NULL, or why another board may have been meant, or none is left */
+    bool refused;         /* which boards it means cannot be told: none is taken, and no run may take others */
 };
 void meter_gpu_visible(const struct meter *meter, struct meter_gpu_visible *ret);
 void meter_gpu_visible_clear(struct meter_gpu_visible *visible);

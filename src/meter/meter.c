@@ -349,7 +349,7 @@ void meter_gpu_visible(const struct meter *meter, struct meter_gpu_visible *ret)
             continue;
         g_autoptr(GArray) own = g_array_new(FALSE, FALSE, sizeof(struct meter_gpu_board));
         sources[i]->boards(meter->open[i], own);
-        sources[i]->visible(own, value, ret->boards, &ret->doubt);
+        sources[i]->visible(own, value, ret);
         ret->variable = sources[i]->variable;
     }
 }

@@ -43,7 +43,7 @@ bool nvml_use_of(struct meter_source *source, const char *uuid, struct meter_gpu
 /* Which boards there are, and which of them a value of NVML_VARIABLE leaves (nvml_boards.c). */
 #define NVML_VARIABLE "CUDA_VISIBLE_DEVICES"
 void nvml_boards(struct meter_source *source, GArray *ret);
-void nvml_visible(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt);
+void nvml_visible(const GArray *boards, const char *value, struct meter_gpu_visible *ret);
 /* NULL: no such board. */
 const struct nvml_board *nvml_board_of(const struct nvml *nvml, const char *uuid);
 json_t *nvml_facts(struct meter_source *source);

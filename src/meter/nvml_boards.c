@@ -47,20 +47,25 @@ static int with_prefix(const GArray *boards, const char *prefix)
     return found;
 }
 
-/* CUDA's own order of unlike boards is by speed, unless it was told otherwise. */
+/* CUDA counts unlike boards by their speed, unless it was told otherwise; like ones as the driver does. */
 static bool numbers_are_the_drivers(const GArray *boards)
 {
-    guint whole = 0;
-    for (guint i = 0; i < boards->len; i++)
-        whole += !board_at(boards, i)->parent;
-    return whole == 1 || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
+    const char *name = NULL;
+    bool alike = true;
+    for (guint i = 0; i < boards->len; i++) {
+        if (board_at(boards, i)->parent)
+            continue;
+        name = name ? name : board_at(boards, i)->name;
+        alike = alike && !strcmp(board_at(boards, i)->name, name);
+    }
+    return alike || !g_strcmp0(g_getenv("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
 }
 
 #define OLD_INSTANCE "MIG-GPU-" /* MIG-GPU-UUID/instance/compute instance */
 
 /* As CUDA reads it: what stands behind the first entry that names no board is not heeded; one that is named twice
  * leaves none. */
-void nvml_visible(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt)
+void nvml_visible(const GArray *boards, const char *value, struct meter_gpu_visible *ret)
 {
     g_auto(GStrv) wanted = g_strsplit(value, ",", -1);
     for (char **w = wanted; *w; w++) {
@@ -74,17 +79,21 @@ void nvml_visible(const GArray *boards, const char *value, GPtrArray *ret, const
             index = with_prefix(boards, *w);
         if (index < 0) {
             if (g_str_has_prefix(*w, OLD_INSTANCE))
-                *ret_doubt = "it names an instance in the form of drivers before 470, which none of the instances here has";
+                ret->doubt = "it names an instance in the form of drivers before 470, which none of the instances here has";
             return;
         }
-        if (g_ptr_array_find_with_equal_func(ret, board_at(boards, (guint)index)->uuid, g_str_equal, NULL)) {
-            g_ptr_array_set_size(ret, 0);
-            *ret_doubt = "it names a board twice, and then CUDA shows none";
+        if (g_ptr_array_find_with_equal_func(ret->boards, board_at(boards, (guint)index)->uuid, g_str_equal, NULL)) {
+            g_ptr_array_set_size(ret->boards, 0);
+            ret->doubt = "it names a board twice, and then CUDA shows none";
             return;
         }
-        if (numbered && !numbers_are_the_drivers(boards))
-            *ret_doubt = "its numbers are taken in the driver's order, and CUDA may count otherwise unless "
-                         "CUDA_DEVICE_ORDER=PCI_BUS_ID is set";
-        g_ptr_array_add(ret, (gpointer)(uintptr_t)board_at(boards, (guint)index)->uuid);
+        if (numbered && !numbers_are_the_drivers(boards)) {
+            g_ptr_array_set_size(ret->boards, 0);
+            ret->doubt = "its numbers are no certain boards: the boards here are unlike, and CUDA counts them by speed; set "
+                         "CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID";
+            ret->refused = true;
+            return;
+        }
+        g_ptr_array_add(ret->boards, (gpointer)(uintptr_t)board_at(boards, (guint)index)->uuid);
     }
 }

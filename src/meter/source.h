@@ -46,8 +46,8 @@ struct meter_ops {
     /* Appends its struct meter_gpu_board. */
     void (*boards)(struct meter_source *source, GArray *ret);
     const char *variable; /* of the environment, by which programs are given boards of this kind; NULL: there is none */
-    /* What a value of it leaves of boards (struct meter_gpu_board): appends their UUIDs. ret_doubt: static, or NULL. */
-    void (*visible)(const GArray *boards, const char *value, GPtrArray *ret, const char **ret_doubt);
+    /* What a value of it leaves of boards (struct meter_gpu_board): adds to ret, whose texts are static. */
+    void (*visible)(const GArray *boards, const char *value, struct meter_gpu_visible *ret);
     bool (*memory)(struct meter_source *source, const char *uuid, struct meter_gpu_memory *ret, GError **error);
     bool (*use)(struct meter_source *source, const char *uuid, struct meter_gpu_use *ret, GError **error);
     /* Optional. Of the hottest CPU package here and now, °C; NaN: nothing shows it. Nothing need be open. */

@@ -80,11 +80,26 @@ static char *interval_text(const struct quantity *q)
     return g_strdup_printf("[%s, %s]", low, high);
 }
 
-static void add_figure(struct libscols_table *table, const struct result_metric_row *row, const struct quantity *q)
+/* How a figure came about: method, sensor, doubts of its own (texts, or NULL). New string. */
+static char *how_text(const struct quantity *q, const json_t *doubts)
+{
+    g_autoptr(GPtrArray) parts = g_ptr_array_new();
+    if (q->method)
+        g_ptr_array_add(parts, (void *)(uintptr_t)q->method);
+    if (q->sensor)
+        g_ptr_array_add(parts, (void *)(uintptr_t)q->sensor);
+    for (size_t i = 0; i < json_array_size(doubts); i++)
+        if (json_is_string(json_array_get(doubts, i)))
+            g_ptr_array_add(parts, (void *)(uintptr_t)json_string_value(json_array_get(doubts, i)));
+    g_ptr_array_add(parts, NULL);
+    return g_strjoinv(", ", (char **)parts->pdata);
+}
+
+static void add_figure(struct libscols_table *table, const struct result_metric_row *row, const struct quantity *q,
+                       const json_t *doubts)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
-    g_autofree char *how = g_strdup_printf("%s%s%s", q->method ? q->method : "", q->method && q->sensor ? ", " : "",
-                                           q->sensor ? q->sensor : "");
+    g_autofree char *how = how_text(q, doubts);
     scols_line_set_data(line, 0, row->id);
     scols_line_refer_data(line, 1, value_text(q, row->unit));
     scols_line_refer_data(line, 2, interval_text(q));
@@ -106,10 +121,11 @@ static void add_figures(GString *out, const json_t *record, size_t width)
         scols_table_set_termwidth(table, width);
     for (size_t i = 0; i < G_N_ELEMENTS(columns); i++)
         scols_table_new_column(table, columns[i].name, 0, columns[i].flags);
+    const json_t *doubts = jsonx_at(record, "energy.stretch_flags");
     for (int i = 0; i < METRIC_COUNT; i++) {
         struct quantity q = result_metric_of(record, i);
         if (q.status != QUANTITY_ABSENT)
-            add_figure(table, result_metric_row(i), &q);
+            add_figure(table, result_metric_row(i), &q, json_object_get(doubts, result_metric_row(i)->id));
     }
     char *text = NULL;
     scols_print_table_to_string(table, &text);

@@ -9,7 +9,7 @@
 static bool takes_part(const struct result_part_row *row)
 {
     static const enum result_part parts[] = {PART_ENERGY_SCOPE, PART_ENERGY_ESTIMATOR_VERSION, PART_ENERGY_SCOPES,
-                                             PART_ENERGY_CHARACTERISATION};
+                                             PART_ENERGY_CHARACTERISATION, PART_ENERGY_STRETCH_FLAGS};
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
         if (row == &result_parts[parts[i]])
             return true;
@@ -133,6 +133,9 @@ static void join_scopes(json_t *record, const json_t *host, bool counts)
     jsonx_set_at(record, "energy.scopes", all);
     if (counts)
         jsonx_set_at(record, "energy.scope", json_incref(jsonx_at(host, "energy.scope")));
+    json_t *doubts = counts ? jsonx_at(host, "energy.stretch_flags") : NULL;
+    if (doubts)
+        jsonx_set_at(record, "energy.stretch_flags", json_incref(doubts));
 }
 
 static bool is_simulated(const json_t *record)

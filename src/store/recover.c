@@ -144,8 +144,12 @@ static bool may_write(struct store *store)
 {
     struct stat st;
     g_autofree char *path = g_build_filename(store->folder, "journal.jsonl", NULL);
-    if (!store->journal && stat(store->folder, &st) == 0 && st.st_uid == geteuid())
+    if (store->journal)
+        return true;
+    if (stat(store->folder, &st) == 0 && st.st_uid == geteuid())
         store->journal = journal_open(path, NULL);
+    if (store->journal && journal_unprotected(store->journal)) /* then nobody can tell whether another is at it */
+        g_clear_pointer(&store->journal, journal_close);
     return store->journal != NULL;
 }
 
@@ -186,14 +190,17 @@ static bool complete_run(struct store *store, size_t index, const struct found *
     return true;
 }
 
-static bool complete_runs(struct store *store, GError **error)
+/* A reader notes only what it moved: a worker of another run may still be ending in order. */
+static bool complete_runs(struct store *store, bool reads, GError **error)
 {
     g_autoptr(GArray) folders = find_folders(store);
     for (size_t i = 0; i < store->runs->len; i++) {
-        enum store_state state = store_run_at(store, i)->state;
-        bool open = state == STORE_PLANNED || state == STORE_RUNNING;
-        if (open && complete_run(store, i, &g_array_index(folders, struct found, i)) && store->journal &&
-            !store_note(store, i, error))
+        const struct store_run *run = store_run_at(store, i);
+        bool open = run->state == STORE_PLANNED || run->state == STORE_RUNNING;
+        if (!open || !complete_run(store, i, &g_array_index(folders, struct found, i)))
+            continue;
+        bool notes = store->journal && !(reads && run->state == STORE_LOST);
+        if (notes && !store_note(store, i, error))
             return false;
     }
     return true;
@@ -212,7 +219,7 @@ bool store_recover(struct store *store, GError **error)
         return false;
     if (store->at_work)
         return true;
-    bool reads = !store->journal, ok = complete_runs(store, error);
+    bool reads = !store->journal, ok = complete_runs(store, reads, error);
     if (reads)
         g_clear_pointer(&store->journal, journal_close);
     return ok || reads;

@@ -50,10 +50,18 @@ static bool run_bringer(const char *source, const char *target, GError **error)
     return fetch_run(argv, LLEM_ERROR_MISSING, "cannot bring the data set", error);
 }
 
+/* True if it is here and has the pinned prompts. */
+static bool is_sound(const struct workload_named *named)
+{
+    g_autofree char *path = workload_named_path(named);
+    g_autoptr(owned_dataset) set = workload_named_present(named) ? workload_dataset_open(path, NULL) : NULL;
+    return set && workload_named_check(named, set, path, NULL);
+}
+
 static bool fetch_locked(const char *work, void *data, GError **error)
 {
     const struct bringing *bringing = data;
-    if (workload_named_present(bringing->named)) /* another pull brought it meanwhile */
+    if (is_sound(bringing->named)) /* another pull brought it meanwhile */
         return true;
     g_autofree char *target = g_build_filename(work, "file.jsonl", NULL);
     fetch_tell(bringing->voice, "fetching %s", bringing->url);
@@ -65,7 +73,11 @@ static bool fetch_locked(const char *work, void *data, GError **error)
 
 bool workload_named_pull(const struct workload_named *named, const struct fetch_voice *voice, GError **error)
 {
-    if (named->file || workload_named_present(named))
+    if (named->file) {
+        g_autofree char *shipped = workload_dataset_path(named->name, error);
+        return shipped != NULL;
+    }
+    if (is_sound(named))
         return true;
     g_autofree char *folder = workload_datasets_folder();
     g_autofree char *url = g_strdup_printf("%s/resolve/%s/%s", named->home, named->revision, named->path);
@@ -91,7 +103,7 @@ struct workload_dataset *workload_dataset_take(const char *file, GError **error)
 {
     struct importing importing = {.file = file};
     g_autofree char *folder = workload_datasets_folder();
-    if (!g_str_has_suffix(file, ".parquet"))
+    if (!workload_ends_in(file, ".parquet"))
         return workload_dataset_open(file, error);
     if (file_is_readable_kind(file, error))
         fetch_apart(folder, file, NULL, read_parquet, &importing, error);

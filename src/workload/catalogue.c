@@ -91,15 +91,21 @@ bool workload_form_present(const struct workload_model *model, const struct work
     return form->derived ? st.st_size > 0 : st.st_size == form->bytes;
 }
 
+bool workload_ends_in(const char *path, const char *suffix)
+{
+    size_t length = strlen(path), n = strlen(suffix);
+    return length >= n && !g_ascii_strcasecmp(path + length - n, suffix);
+}
+
 bool workload_is_path(const char *text)
 {
     static const char *const begins[] = {"/", "./", "../", "~/"};
-    static const char *const ends[] = {".gguf", ".jsonl"};
+    static const char *const ends[] = {".gguf", ".jsonl", ".csv"};
     for (size_t i = 0; i < G_N_ELEMENTS(begins); i++)
         if (g_str_has_prefix(text, begins[i]))
             return true;
     for (size_t i = 0; i < G_N_ELEMENTS(ends); i++)
-        if (g_str_has_suffix(text, ends[i]))
+        if (workload_ends_in(text, ends[i]))
             return true;
     return false;
 }

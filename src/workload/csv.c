@@ -26,7 +26,8 @@ static char *next_field(struct csv *csv, int *ret_end)
             continue;
         } else if (!quoted && (c == ',' || c == '\n'))
             break;
-        if (quoted || c != '\r')
+        bool ends_line = c == '\r' && (csv->at + 1 == csv->end || csv->at[1] == '\n');
+        if (quoted || !ends_line)
             g_string_append_c(text, c);
     }
     if (quoted)
@@ -65,12 +66,33 @@ static json_t *object_of(const GPtrArray *names, const GPtrArray *row)
     return g_steal_pointer(&object);
 }
 
+/* Why a text is no table, whatever its rows; NULL: it may be one. New string. */
+static char *refuse_text(const char *text, size_t length)
+{
+    if (memchr(text, 0, length))
+        return g_strdup("a NUL byte is in it, which no text has");
+    if (memchr(text, '\r', length) && !memchr(text, '\n', length))
+        return g_strdup("its lines end in a carriage return alone; write it with line feeds");
+    return NULL;
+}
+
+static char *refuse_names(const GPtrArray *names)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < names->len; i++)
+        if (!g_hash_table_add(seen, names->pdata[i]))
+            return g_strdup_printf("two columns have the name '%s'", (const char *)names->pdata[i]);
+    return NULL;
+}
+
 bool csv_read(const char *text, size_t length, csv_row_fn *take, void *data, int64_t *ret_line, char **ret_why)
 {
     struct csv csv = {.at = text, .end = text + length, .line = 1};
     g_autoptr(GPtrArray) names = next_row(&csv);
     *ret_line = 1;
-    *ret_why = names ? NULL : g_strdup("a quote that begins here is not closed");
+    *ret_why = refuse_text(text, length);
+    if (!*ret_why)
+        *ret_why = names ? refuse_names(names) : g_strdup("a quote that begins here is not closed");
     while (names && !*ret_why && csv.at < csv.end) {
         *ret_line = csv.line;
         g_autoptr(GPtrArray) row = next_row(&csv);

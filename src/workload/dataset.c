@@ -54,7 +54,7 @@ char *workload_dataset_file(const char *path)
 char *workload_dataset_path(const char *alias_or_path, GError **error)
 {
     g_autofree char *file = workload_dataset_file(alias_or_path);
-    if (g_str_has_suffix(file, ".jsonl") || g_str_has_suffix(file, ".csv") || strcmp(file, alias_or_path) != 0) {
+    if (workload_ends_in(file, ".jsonl") || workload_ends_in(file, ".csv") || strcmp(file, alias_or_path) != 0) {
         if (g_file_test(file, G_FILE_TEST_IS_REGULAR))
             return g_strdup(alias_or_path);
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG, "the data set %s is not there, or not a file",
@@ -68,7 +68,7 @@ char *workload_dataset_path(const char *alias_or_path, GError **error)
     if (!named) {
         g_autofree char *listed = workload_names_listed(&names);
         g_set_error(error, LLEM_ERROR, LLEM_ERROR_CONFIG,
-                    "unknown data set '%s': expected %s, or the path of a .jsonl file", alias_or_path, listed);
+                    "unknown data set '%s': expected %s, or the path of a .jsonl or .csv file", alias_or_path, listed);
         return NULL;
     }
     g_autofree char *path = workload_named_path(named);
@@ -325,7 +325,7 @@ static struct workload_dataset *dataset_parse(const char *text, size_t length, c
     g_autoptr(GString) wrong = g_string_new(NULL);
     struct reading r = {.set = set, .name = name, .wrong = wrong};
     size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* some editors begin UTF-8 with one */
-    bool table = g_str_has_suffix(name, ".csv");
+    bool table = workload_ends_in(name, ".csv");
     (table ? read_table : read_lines)(&r, text + mark, length - mark);
     if (!is_sound(&r, error))
         return NULL;

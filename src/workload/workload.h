@@ -162,6 +162,8 @@ struct workload_resolved {
 /* True for a text that is a path where a name may stand: it begins with / ./ ../ or ~/, or ends in .gguf or .jsonl. The
  * one rule: what it does not cover is a name, whatever lies in the folder. */
 bool workload_is_path(const char *text);
+/* The end of a name, in letters of either case. */
+bool workload_ends_in(const char *path, const char *suffix);
 /* Which file is meant. `model` is a catalogue name, a hub id, a path of a GGUF file or of a folder with config.json.
  * precision ("fp32", "fp16", "bf16") and quantization ("q8_0", …) pick a catalogue model's form; each may be NULL,
  * both NULL is the packaged form, both given is CONFIG. For a path they only check: each against the file's type; a

@@ -154,12 +154,25 @@ def test_persistence_mode_that_is_off_is_told_before_and_in_the_record(machine, 
     assert not any("persistence mode" in w for w in study.result()["warnings"])
 
 
-def test_numbers_of_unlike_boards_are_doubted(machine, run):
+def test_numbers_of_unlike_boards_are_refused(llem, machine, run, tmp_path):
+    """CUDA counts unlike boards by their speed, which nobody here knows: another board's joules would be taken."""
     machine({"name": "NVIDIA A"}, {"name": "NVIDIA B"})
+    path = write(tmp_path / "u.yaml", QUICK, execution={"n_cycles": 1})
+    done = llem.run("run", path, "-o", tmp_path / "refused", env={"CUDA_VISIBLE_DEVICES": "1"})
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "which GPUs CUDA_VISIBLE_DEVICES means cannot be told" in done.stderr
+    assert "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID" in done.stderr
+    for env in ({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, {"CUDA_VISIBLE_DEVICES": UUIDS[1]}):
+        _, study = run(env={"CUDA_VISIBLE_DEVICES": "1"} | env)
+        assert study.result()["context"]["boards_source"] == "CUDA_VISIBLE_DEVICES"
+        assert study.result()["machine"]["boards"] == [UUIDS[1]]
+
+
+def test_numbers_of_like_boards_are_taken(machine, run):
+    machine({"name": "NVIDIA A"}, {"name": "NVIDIA A"})
     _, study = run(env={"CUDA_VISIBLE_DEVICES": "1"})
-    assert "CUDA_DEVICE_ORDER" in study.result()["context"]["boards_source"]
-    _, study = run(env={"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
     assert study.result()["context"]["boards_source"] == "CUDA_VISIBLE_DEVICES"
+    assert study.result()["machine"]["boards"] == [UUIDS[1]]
 
 
 @pytest.mark.parametrize("figures", [True, False])

@@ -106,6 +106,21 @@ def test_a_file_that_is_not_the_pinned_one_is_not_kept(pinned, home):
     assert not any(row["present"] for row in json.loads(pinned.ok("dataset", "list", "--json")) if row["name"] == "few")
 
 
+def test_pull_mends_a_file_that_is_not_the_pinned_one(pinned, home):
+    path = Path(pinned.ok("dataset", "pull", "few").strip())
+    whole = path.read_text()
+    path.write_text('{"prompt": "another"}\n')
+    assert pinned.ok("dataset", "pull", "few").strip() == str(path) and len(home.asked) == 2
+    assert path.read_text() == whole
+
+
+def test_a_shipped_data_set_that_is_missing_is_an_error(pinned, tmp_path):
+    (tmp_path / "data" / "llem-mix.jsonl").unlink()
+    for command in ("pull", "show"):
+        done = pinned.run("dataset", command, "llem-mix")
+        assert (done.returncode, done.stdout) == (1, "") and "llem-mix.jsonl" in done.stderr, done.stderr
+
+
 def csv_of(prompts):
     with io.StringIO(newline="") as out:
         csv.writer(out).writerows([["id", "text"], *enumerate(prompts)])
@@ -206,6 +221,48 @@ def test_two_prompts_in_a_record_are_told_apart_by_the_study(llem, tmp_path, nam
     llem.ok("run", "-o", tmp_path / "results", path)
     done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset={"path": name, "prompt": "answer"}))
     assert done.returncode == 2 and "no member 'answer', which was named as the prompt" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["prompts.csv", "PROMPTS.CSV", "d/prompts.csv"])
+def test_a_name_that_ends_in_csv_is_a_table(llem, tmp_path, name):
+    (tmp_path / "d").mkdir()
+    (tmp_path / name).write_text("text\r\none\r\ntwo\r\n")
+    (cell,) = json.loads(llem.ok("config", "show", "--json", write(tmp_path / "s.yaml", dataset=name)))
+    assert cell["hashed"]["fields"]["dataset"]["prompts"] == digest(["one", "two"])
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (b"text\nab\0cd\n", "a NUL byte is in it"),
+    (b"prompt,prompt\none,two\n", "two columns have the name 'prompt'"),
+    (b"text\rone\rtwo\r", "end in a carriage return alone"),
+])
+def test_a_table_that_would_be_read_otherwise_is_refused(llem, tmp_path, text, said):
+    (tmp_path / "t.csv").write_bytes(text)
+    done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset="t.csv"))
+    assert done.returncode == 2 and "t.csv:1:1: error: " in done.stderr and said in done.stderr, done.stderr
+
+
+def test_a_carriage_return_within_a_value_stays(llem, tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"text\na\rb\n")
+    (cell,) = json.loads(llem.ok("config", "show", "--json", write(tmp_path / "s.yaml", dataset="t.csv")))
+    assert cell["hashed"]["fields"]["dataset"]["prompts"] == digest(["a\rb"])
+
+
+@pytest.mark.parametrize("key", ["a//b", "q/", "x/../y"])
+def test_a_prompt_s_name_is_no_path(llem, tmp_path, key):
+    (tmp_path / "d.jsonl").write_text(json.dumps({key: "one", "prompt": "two"}) + "\n")
+    path = write(tmp_path / "s.yaml", dataset={"path": "d.jsonl", "prompt": key}, n=1)
+    (cell,) = json.loads(llem.ok("config", "show", "--json", path))
+    assert cell["hashed"]["fields"]["dataset"]["prompts"] == digest(["one"])
+
+
+def test_a_folder_that_is_not_utf8_is_no_default(llem, tmp_path):
+    folder = os.fsdecode(bytes(tmp_path) + b"/caf\xe9")
+    os.mkdir(folder)
+    Path(folder, "d.jsonl").write_text('{"a": "one", "b": "two"}\n')
+    path = write(Path(folder, "s.yaml"), dataset={"path": "d.jsonl", "prompt": "a"}, n=1)
+    done = llem.run("config", "check", path)
+    assert done.returncode == 2 and "dataset: " in done.stderr and "is not UTF-8" in done.stderr, done.stderr
 
 
 def test_the_mapping_of_a_data_set_says_what_it_holds(llem, tmp_path):

@@ -27,6 +27,15 @@ def test_doubts_about_loading_are_told(boards):  # noqa: F811
     assert "gap" in record["flags"] and "readings are missing" in record["flag_meanings"]["gap"]
 
 
+def test_a_doubt_of_a_figure_stands_beside_it(boards, llem, tmp_path):  # noqa: F811
+    record, _ = boards([board()], {"sim.load_ms": 1})
+    doubts = record["energy"]["stretch_flags"]["load_energy_j"]
+    assert "partial_coverage" in doubts and "partial_coverage" not in record["energy"]["scopes"][0]["flags"]
+    assert "partial_coverage" not in record["flags"]  # the work's joules lack nothing
+    shown = llem.ok("show", the_study(tmp_path / "results").runs[0])
+    assert ", ".join(doubts) in next(line for line in shown.splitlines() if line.strip().startswith("load_energy_j"))
+
+
 @contextmanager
 def stepping(path, microwatts, has_begun):
     """A file of microwatts that stays until the work has begun, and then shows twice as much now and then."""

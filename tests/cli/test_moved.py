@@ -1,5 +1,6 @@
 """The end of a run and its folder: llem killed while it keeps a run, a study folder that goes away under it."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -67,6 +68,18 @@ def test_a_worker_that_is_still_there_keeps_its_files(llem, tmp_path):
         shown = llem.ok("show", study.folder)
         holder.kill()
     assert "lost" in shown and "_result.json" in shown and exchange.exists()
+
+
+def test_without_locks_a_reader_moves_nothing(llem, tmp_path, build_dir):
+    """Nobody could tell whether the llem that fills the folder is still at it."""
+    llem.ok("run", write(tmp_path / "s.yaml", **ONE), "-o", tmp_path / "results", "--quiet")
+    study = the_study(tmp_path / "results")
+    exchange = killed_while_it_moved(study, 1)
+    locks = {"LD_PRELOAD": str(build_dir / "lib" / "libllem-locks.so"), "LLEM_TEST_LOCKS": str(errno.ENOLCK),
+             "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    shown = llem.run("show", study.folder, env=locks)
+    assert shown.returncode == 0 and "lost" in shown.stdout and exchange.exists(), shown.stderr
+    assert "ok" in llem.ok("show", study.folder) and not exchange.exists()
 
 
 @pytest.mark.parametrize("way", ["removed", "renamed", "files removed"])

@@ -410,7 +410,7 @@ static void test_visible(void)
         bool doubt;
     } rows[] = {
         {"1", "PCI_BUS_ID", "GPU-b1", false},
-        {"1", NULL, "GPU-b1", true},
+        {"1", NULL, "GPU-b1", false},
         {" 1 , 0 ", "PCI_BUS_ID", "GPU-b1 GPU-a0", false},
         {"GPU-b1", NULL, "GPU-b1", false},
         {"GPU-b", NULL, "GPU-b1", false},
