@@ -102,7 +102,7 @@ def lines(dice, make, length):
     """Numbered lines until the length is reached."""
     out = []
     while sum(map(len, out)) + 2 * len(out) < length or not out:
-        out.append(f"{len(out) + 1}. {make()}")
+        out.append(f"({len(out) + 1}) {make()}")
     return "\n".join(out)
 
 
