@@ -61,7 +61,9 @@ def test_the_same_work_as_here(engines, runner, tmp_path, engine):
     assert (there["context"]["runner"], here["context"]["runner"]) == ("docker", "local")
     for record in (there, here):
         assert metric(record, "tokens_out")["value"] == 16
-        assert metric(record, "ttft_mean_s")["status"] == metric(record, "itl_mean_s")["status"] == "measured"
+        assert metric(record, "ttft_mean_s")["status"] == "measured"
+        gaps = metric(record, "itl_mean_s")  # on a busy machine vLLM hands over several tokens at once, and then says so
+        assert gaps["status"] == "measured" or "several tokens in one chunk" in gaps["reason"], gaps
     assert there["identity"]["config_hash"] == here["identity"]["config_hash"]
     for ids in ("input_ids_sha256", "output_ids_sha256"):
         assert there["workload"][ids] == here["workload"][ids]
