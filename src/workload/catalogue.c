@@ -105,7 +105,7 @@ bool workload_is_path(const char *text)
         if (g_str_has_prefix(text, begins[i]))
             return true;
     for (size_t i = 0; i < G_N_ELEMENTS(ends); i++)
-        if (workload_ends_in(text, ends[i]))
+        if (g_str_has_suffix(text, ends[i]))
             return true;
     return false;
 }

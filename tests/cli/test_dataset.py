@@ -224,7 +224,7 @@ def test_two_prompts_in_a_record_are_told_apart_by_the_study(llem, tmp_path, nam
     assert done.returncode == 2 and "no member 'answer', which was named as the prompt" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["prompts.csv", "PROMPTS.CSV", "d/prompts.csv"])
+@pytest.mark.parametrize("name", ["prompts.csv", "./PROMPTS.CSV", "d/prompts.csv"])
 def test_a_name_that_ends_in_csv_is_a_table(llem, tmp_path, name):
     (tmp_path / "d").mkdir()
     (tmp_path / name).write_text("text\r\none\r\ntwo\r\n")
