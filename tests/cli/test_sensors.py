@@ -185,13 +185,13 @@ def test_a_board_alone_does_not_measure_a_cpu_engine(boards):
 
 @pytest.mark.parametrize("visible, watts", [("0", 200), (UUID, 200), ("GPU-1111", 100)])
 def test_the_energy_is_of_what_cuda_sees(boards, visible, watts, llem):
-    """Of the one board that the run needs. Numbers do not tell it unless CUDA counts by PCI order: the record says so."""
+    """Of the one board that the run needs: of boards that are alike, numbers tell it as UUIDs do."""
     second = board(uuid="GPU-11111111-0000-4000-8000-000000000000", load=[{"type": "constant", "watts": 100}])
     llem.env["CUDA_VISIBLE_DEVICES"] = visible
     record, _ = boards([board(), second])
     assert metric(record, "power_mean_w")["value"] == pytest.approx(watts, rel=0.01)
     assert "boards_assumed" not in record["flags"]
-    assert ("CUDA_DEVICE_ORDER" in record["context"]["boards_source"]) == (visible == "0")
+    assert record["context"]["boards_source"] == "CUDA_VISIBLE_DEVICES"
 
 
 def test_another_board_that_works_is_told(boards, llem):
