@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -123,6 +124,15 @@ def validate(schema, path):
     ]
     assert not errors, f"{path} does not fit its schema:\n" + "\n".join(errors)
     return document
+
+
+def wait_until(true, limit_s=30):
+    """The first true answer; failed when there is none in time."""
+    end = time.monotonic() + limit_s
+    while not (answer := true()):
+        assert time.monotonic() < end, "nothing came of it in time"
+        time.sleep(0.02)
+    return answer
 
 
 def files_below(folder, name):

@@ -4,22 +4,13 @@ import errno
 import json
 import shutil
 import subprocess
-import time
 
 import pytest
 
+import support
 from studies import check_records, the_study, write
 
 ONE = {"execution": {"n_cycles": 1}, "sweep": {"sim.threads": [1]}}
-
-
-def wait_until(true, limit_s=30):
-    """The first true answer; failed when there is none in time."""
-    end = time.monotonic() + limit_s
-    while not (answer := true()):
-        assert time.monotonic() < end, "nothing came of it in time"
-        time.sleep(0.02)
-    return answer
 
 
 def killed_while_it_moved(study, moved):
@@ -64,7 +55,7 @@ def test_a_worker_that_is_still_there_keeps_its_files(llem, tmp_path):
     exchange = killed_while_it_moved(study, None)
     held = next(exchange.glob("*_config.json"))
     with subprocess.Popen(["flock", held, "sleep", "60"]) as holder:
-        wait_until(lambda: subprocess.run(["flock", "-n", held, "true"], check=False).returncode != 0)
+        support.wait_until(lambda: subprocess.run(["flock", "-n", held, "true"], check=False).returncode != 0)
         shown = llem.ok("show", study.folder)
         holder.kill()
     assert "lost" in shown and "_result.json" in shown and exchange.exists()
@@ -88,10 +79,10 @@ def test_a_study_folder_that_goes_away_ends_the_study(llem, tmp_path, way):
     path = write(tmp_path / "s.yaml", fields, sweep={"sim.threads": [1, 2, 3]}, execution={"n_cycles": 1})
     running = llem.start("run", path, "-o", tmp_path / "results")
     results = tmp_path / "results"
-    study = wait_until(lambda: list(results.glob("*/001_*/result.json")))[0].parent.parent
-    wait_until(lambda: any('"measure"' in path.read_text() for path in study.glob(".exchange-*/progress.jsonl")))
+    study = support.wait_until(lambda: list(results.glob("*/001_*/result.json")))[0].parent.parent
+    support.wait_until(lambda: any('"measure"' in path.read_text() for path in study.glob(".exchange-*/progress.jsonl")))
     if way == "removed":
-        wait_until(lambda: shutil.rmtree(study, ignore_errors=True) or not study.exists())  # it is written to meanwhile
+        support.wait_until(lambda: shutil.rmtree(study, ignore_errors=True) or not study.exists())  # it is written to meanwhile
     elif way == "renamed":
         study.rename(tmp_path / "results" / "other")
     else:

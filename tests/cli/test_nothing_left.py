@@ -13,15 +13,6 @@ from studies import the_study, write
 SLOW = {"sim.token_us": 100000, "max_output_tokens": 64, "n": 4, "warmup.enabled": False}
 
 
-def wait_until(true, limit_s=30):
-    """The first true answer; failed when there is none in time."""
-    end = time.monotonic() + limit_s
-    while not (answer := true()):
-        assert time.monotonic() < end, "nothing came of it in time"
-        time.sleep(0.02)
-    return answer
-
-
 def named(llem, name):
     return [p for p in llem.left_running() if name in p.command.split(" ")[0]]
 
@@ -31,13 +22,13 @@ def test_llem_and_worker_killed_at_once(llem, tmp_path, fault):
     """Whoever is deaf to SIGTERM, or has lost its parents, is ended all the same, within 5 s and a little."""
     path = write(tmp_path / "s.yaml", {**SLOW, "sim.fail": fault})
     running = llem.start("run", path, "-o", tmp_path / "results")
-    wait_until(lambda: support.any_says(tmp_path / "results", "progress.jsonl", '"measure"') and named(llem, "llem-engine"))
+    support.wait_until(lambda: support.any_says(tmp_path / "results", "progress.jsonl", '"measure"') and named(llem, "llem-engine"))
     if fault != "none":
         time.sleep(0.5)  # until the fault is there
     for process in named(llem, "llem-worker") + [support.Process(running.pid)]:
         process.kill()
     running.communicate(timeout=30)
-    wait_until(lambda: not llem.left_running(), 20)
+    support.wait_until(lambda: not llem.left_running(), 20)
 
 
 def test_ends_without_a_guard_left(llem, tmp_path):
@@ -56,14 +47,14 @@ def as_process_1(llem, *arguments):
 def test_process_1_reaps_and_kills_only_what_is_its_own(llem, tmp_path):
     path = write(tmp_path / "s.yaml", {"sim.token_us": 100000, "n": 1}, sweep={"sim.threads": [1, 2]}, execution={"n_cycles": 2})
     running = as_process_1(llem, "run", path, "-o", tmp_path / "results")
-    init = wait_until(lambda: [p.pid for p in named(llem, "/llem") if is_first(p.pid)])[0]
-    wait_until(lambda: support.any_says(tmp_path / "results", "progress.jsonl", '"measure"'))
+    init = support.wait_until(lambda: [p.pid for p in named(llem, "/llem") if is_first(p.pid)])[0]
+    support.wait_until(lambda: support.any_says(tmp_path / "results", "progress.jsonl", '"measure"'))
     enter = ["nsenter", "--target", str(init), "--pid", "--mount"]
     subprocess.run([*enter, "sh", "-c", "setsid sleep 300 & setsid sh -c 'sleep 0.1 & exec sleep 300' &"], check=True,
                    env={"PATH": os.environ["PATH"]})
-    strangers = wait_until(lambda: sleepers(init))
+    strangers = support.wait_until(lambda: sleepers(init))
     results = tmp_path / "results"
-    wait_until(lambda: len(list(results.glob("*/00[12]_*/result.json"))) == 2, 60)
+    support.wait_until(lambda: len(list(results.glob("*/00[12]_*/result.json"))) == 2, 60)
     assert set(strangers) & set(sleepers(init)), "a process that is not of the study was ended"
     out, err = running.communicate(timeout=60)
     assert running.returncode in (0, 1), (out, err)
