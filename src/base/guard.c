@@ -208,7 +208,6 @@ struct guard *guard_new(void)
     return NULL;
 }
 
-
 const char *guard_variable(const struct guard *guard)
 {
     return guard->variable;

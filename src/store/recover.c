@@ -200,8 +200,8 @@ static bool complete_runs(struct store *store, bool reads, GError **error)
         if (!open || !complete_run(store, i, &g_array_index(folders, struct found, i)))
             continue;
         bool notes = store->journal && !(reads && run->state == STORE_LOST);
-        if (notes && !store_note(store, i, error))
-            return false;
+        if (notes && !store_note(store, i, reads ? NULL : error) && !reads)
+            return false; /* a reader has moved what it shows, noted or not: the folder says it again to the next */
     }
     return true;
 }
@@ -222,5 +222,5 @@ bool store_recover(struct store *store, GError **error)
     bool reads = !store->journal, ok = complete_runs(store, reads, error);
     if (reads)
         g_clear_pointer(&store->journal, journal_close);
-    return ok || reads;
+    return ok;
 }
