@@ -15,8 +15,8 @@ struct docker_run {
     int status_fd;            /* what a second client said of the container's end; -1: there was none */
     int64_t since_wall_ns, asked_ns;
     int64_t paused_ns; /* since when Ctrl-Z has it stand still; 0: it does not */
-    struct spawn_child keeper; /* lets it go on when we are gone; there while keeper_line, whose end tells it, is not -1 */
-    int keeper_line;
+    struct spawn_child keeper; /* lets it go on when we are gone */
+    int keeper_line; /* whose end tells it so; -1: there is no keeper */
     int64_t lost_ns; /* since when no daemon answers; 0: it does */
     int64_t looked_ns, empty_ns; /* when its processes were looked for; since when it has none */
     bool waits_again, killed, over;

@@ -18,11 +18,11 @@
 
 static void keep(void *data)
 {
-    char *const *argv = data;
+    const char *const *argv = data;
     char byte;
     while (read(STDIN_FILENO, &byte, 1) > 0)
         ;
-    execv(argv[0], argv);
+    spawn_become(argv);
 }
 
 static void start_keeper(struct docker_run *run)
