@@ -243,7 +243,7 @@ struct steps_met judge_curve(const struct stratum *strata, const struct tally *t
     return all;
 }
 
-/* A single row may lie beyond the band of all rows: with twice the alarms, or with a tenth of what is in step untold. */
+/* A single row may lie beyond the band of all rows: twice the alarms, or a tenth more of what is in step untold. */
 static struct band row_of(struct band band)
 {
     return (struct band){MAX(0, band.low - 0.1), band.high < 1 ? 2 * band.high : 1};

@@ -207,7 +207,7 @@ static const char steps_words[] =
     "it has no place in the curve. The estimators know of none of this: they have stamps and readings.\n\n"
     "The curve: of all such work, what `phase_locked` tells, in %. What is in step must be told (detection), what is apart must\n"
     "not be (false alarms), and between them the share may be any. A row by itself may lie beyond the band of all rows: twice\n"
-    "the alarms, or a tenth of what is in step untold.\n\n";
+    "the alarms, or a tenth more of what is in step untold.\n\n";
 
 static const char step_rows_words[] =
     "In each cell, in %: trials alike by 0.95 and more · of those, told · of the trials apart, told all the same · of all,\n"

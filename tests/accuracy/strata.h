@@ -32,8 +32,8 @@ struct figure_tally {
     double p95, half, bias; /* as a share of the figure; of the tail, of the energy of the work */
 };
 
-/* Of loads whose steps may meet the sensor: how they do by nature_meet(), and what the flag makes of them. Apart is what
- * readings miss a quarter or less of; a meeting of which the window averages out more than half has no place. */
+/* Of loads whose steps may meet the sensor: how they do by nature_meet(), and what the flag makes of them. Apart is
+ * what readings miss a quarter or less of; a meeting of which the window averages out more than half has no place. */
 #define STEPS_MEETINGS(X)                                                                                             \
     X(APART, "apart", 0)                                                                                             \
     X(LITTLE, "up to 0.6", 0)                                                                                        \
