@@ -12,8 +12,7 @@ LLEM_CAMPAIGN_N=$rounds build/venv/bin/python -m pytest -q -m "campaign and not 
 LLEM_CAMPAIGN_N=${LLEM_CAMPAIGN_N:-100} build/venv/bin/python -m pytest -q -s -m "campaign and docker" tests || failed=1
 
 if command -v clang >/dev/null && command -v clang++ >/dev/null; then
-    CC=clang CXX=clang++ cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=Debug -DLLEM_FUZZ=ON \
-        -DLLEM_SANITIZE=address,undefined,fuzzer-no-link >build/configure-fuzz.log && ninja -C build/fuzz || exit 1
+    tools/build.sh fuzz --target fuzz || exit 1
     for target in build/fuzz/tests/fuzz_*; do
         name=${target##*/fuzz_}
         mkdir -p "build/fuzz/corpus/$name"

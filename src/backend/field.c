@@ -162,6 +162,11 @@ static json_t *span_of(const json_t *json, const struct backend_option *row)
     return ordered ? g_steal_pointer(&list) : NULL;
 }
 
+static json_t *real_of(const json_t *json, const struct backend_option *row)
+{
+    return json_is_number(json) && in_range(row, json) ? json_real(json_number_value(json) + 0.0) : NULL;
+}
+
 /* The JSON of a value of a type, or NULL when it is of another. New reference. */
 static json_t *typed(json_t *json, enum backend_type type, const struct backend_option *row)
 {
@@ -171,11 +176,9 @@ static json_t *typed(json_t *json, enum backend_type type, const struct backend_
     case BACKEND_INT:
         return json_is_integer(json) && in_range(row, json) ? json_incref(json) : NULL;
     case BACKEND_REALS:
-        if (json_is_array(json))
-            return list_of(json, false, row);
-        /* fall through */
+        return json_is_array(json) ? list_of(json, false, row) : real_of(json, row);
     case BACKEND_REAL:
-        return json_is_number(json) && in_range(row, json) ? json_real(json_number_value(json) + 0.0) : NULL;
+        return real_of(json, row);
     case BACKEND_TEXT:
         return json_is_string(json) && *json_string_value(json) ? json_incref(json) : NULL;
     case BACKEND_CHOICE:

@@ -17,7 +17,7 @@ FILE *cli_out(void)
     return out ? out : stdout;
 }
 
-static void write_visible(FILE *to, const char *format, va_list arguments)
+G_GNUC_PRINTF(2, 0) static void write_visible(FILE *to, const char *format, va_list arguments)
 {
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     g_autofree char *shown = visible_text(text);

@@ -19,15 +19,15 @@
 #include <exception>
 #include <limits>
 
-/* Boost asks for this where there are no exceptions. The policy below leaves no way to get here. */
+/* Boost declares these, and asks for them where there are no exceptions. The policy below leaves no way to get here. */
 namespace boost
 {
 struct source_location;
-[[noreturn]] void throw_exception(const std::exception &)
+void throw_exception(const std::exception &)
 {
     std::abort();
 }
-[[noreturn]] void throw_exception(const std::exception &, const source_location &)
+void throw_exception(const std::exception &, const source_location &)
 {
     std::abort();
 }

@@ -294,8 +294,7 @@ static const char *const exchanged[] = {
     "model: m\nbackend: vllm\nvllm: {engine: {max_num_seqs: 4, compilation_config: {mode: 3}}}\n",
     "model: m\nbackend: sim\nsim: {token_us: [1, 2]}\ndecoder: {preset: creative}\n",
     "model: m\nenergy: {backend: none}\nwarmup: {enabled: no}\nbaseline: {enabled: no}\n",
-    "model: m\ndecoder: {ignore_eos: false, min_new_tokens: 3, temperature: 0.1}\nbackend: vllm\n"
-    "passthrough_kwargs: {hf_overrides: {b: [1]}}\n",
+    "model: m\ndecoder: {ignore_eos: false, min_new_tokens: 3}\nbackend: vllm\npassthrough_kwargs: {hf_overrides: {b: [1]}}\n",
 };
 
 static void test_exchange(void)
