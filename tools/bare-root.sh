@@ -34,9 +34,10 @@ prepare() { # ROOT KIND
     rm -rf "$root"
     cp -a --reflink=auto "$work/base" "$root"
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+    rm -f "$root/etc/apt/sources.list"
     cp -a /etc/apt/. "$root/etc/apt/"
     [ ! -e /etc/pip.conf ] || cp -L /etc/pip.conf "$root/etc/"
-    for folder in /etc/ssl/certs /usr/local/share/ca-certificates ${LLEM_BARE_BIND:-}; do
+    for folder in ${LLEM_BARE_BIND:-}; do
         mkdir -p "$root$folder"
     done
     [ "$kind" != user ] || chroot "$root" useradd -m -s /bin/bash someone
@@ -52,11 +53,12 @@ inside() { # ROOT KIND
     mount -t tmpfs tmp "$root/tmp"
     mount -t sysfs -o ro sys "$root/sys"
     [ "$kind" = plain ] || mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
-    for folder in /etc/ssl/certs ${LLEM_BARE_BIND:-}; do
+    for folder in ${LLEM_BARE_BIND:-}; do
         mount --bind -o ro "$folder" "$root$folder"
     done
     chroot "$root" /bin/bash -euc 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
         git make ca-certificates >/dev/null'
+    cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" # whom this machine trusts
     git clone -q "$source" "$root/tmp/llem"
     if [ "$kind" = user ]; then # who may install nothing: root does that part, once
         chroot "$root" /bin/bash -euc 'cd /tmp/llem && tools/setup.sh test && rm -rf build'
