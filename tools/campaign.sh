@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Long random testing: the tests marked `campaign` with LLEM_CAMPAIGN_N rounds each (default 200, in containers 100),
-# then every fuzz target for LLEM_CAMPAIGN_N seconds, when clang is there.
+# the command line's tests in two more languages, the README's commands in bare roots, then every fuzz target for
+# LLEM_CAMPAIGN_N seconds, when clang is there.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 rounds=${LLEM_CAMPAIGN_N:-200}
@@ -10,6 +11,19 @@ LLEM_TEST_ENGINES_PYTHON=$(tools/setup-engines.sh) && export LLEM_TEST_ENGINES_P
 LLEM_CAMPAIGN_N=$rounds build/venv/bin/python -m pytest -q -m "campaign and not docker" tests || failed=1
 # A round in containers takes seconds, not tenths of them.
 LLEM_CAMPAIGN_N=${LLEM_CAMPAIGN_N:-100} build/venv/bin/python -m pytest -q -s -m "campaign and docker" tests || failed=1
+
+export LOCPATH=$PWD/build/locales # make test has de_DE, with a comma before the fraction; tr_TR has a dotless i
+for language in C.UTF-8 tr_TR.UTF-8; do
+    printf '\n== language %s\n' "$language"
+    LLEM_TEST_LOCALE=$language build/venv/bin/python -m pytest -q -n $((3 * $(nproc))) \
+        -m "not timing and not docker and not engines and not campaign" tests/cli || failed=1
+done
+
+if [ "$(id -u)" -eq 0 ] && command -v debootstrap >/dev/null; then
+    tools/bare-root.sh || failed=1
+else
+    echo "bare roots were left out: they need root and debootstrap"
+fi
 
 if command -v clang >/dev/null && command -v clang++ >/dev/null; then
     tools/build.sh fuzz --target fuzz || exit 1
