@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define ENERGY_DRAWS             20000 /* of a Monte-Carlo combination: its interval then scatters by about 1 % */
-#define ENERGY_ESTIMATOR_VERSION 5     /* changes when the same points would give another number */
+#define ENERGY_ESTIMATOR_VERSION 6     /* changes when the same points would give another number */
 
 /* --- flags: doubts about a number; each row is documented in docs/methodology.md --------------------------------- */
 #define ENERGY_FLAG_ROWS(X)                                                                                          \
@@ -209,6 +209,7 @@ struct energy_phase {
     double miss2;  /* square of what the readings miss of a pattern over what they show of it; 1/N at random phases; NaN
                       where nothing can beat or there are too few readings */
     double u_w;    /* standard uncertainty of the mean power by such a pattern */
+    double unseen; /* where locked: the share of the longest such pattern that no reading saw; else NaN */
 };
 
 /* --- estimates --------------------------------------------------------------------------------------------------- */
