@@ -239,10 +239,16 @@ static void spread_stamps(json_t *stamps)
         json_array_set_new(stamps, i, json_integer(first + span * (int64_t)i / (int64_t)(n - 1)));
 }
 
+static void say_cached(json_t *request)
+{
+    json_object_set_new(request, "n_cached",
+                        json_integer(json_integer_value(json_object_get(request, "n_in")) - 1));
+}
+
 /* The reply to collect: what is wrong with its numbers. */
 static void spoil_outcome(enum sim_fault fault, json_t *reply)
 {
-    json_t *first = json_array_get(json_object_get(reply, "requests"), 0);
+    json_t *requests = json_object_get(reply, "requests"), *first = json_array_get(requests, 0);
     json_t *stamps = json_object_get(first, "stamps_ns");
     json_t *n_in = json_object_get(first, "n_in"), *batch = json_array_get(json_object_get(reply, "batches"), 0);
     int64_t t0_ns = json_integer_value(json_object_get(batch, "t0_ns"));
@@ -275,6 +281,9 @@ static void spoil_outcome(enum sim_fault fault, json_t *reply)
         break;
     case SIM_FAULT_all_cached:
         json_object_set(first, "n_cached", n_in);
+        break;
+    case SIM_FAULT_over_cached:
+        say_cached(json_array_get(requests, json_array_size(requests) - 1));
         break;
     case SIM_FAULT_merged_unreported:
         json_object_set_new(reply, "merged_chunks", json_integer(0));

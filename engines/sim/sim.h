@@ -42,6 +42,7 @@
     X(spread_stamps, "the stamps of the first request are spread evenly")                                              \
     X(no_tokens, "the first request has no output")                                                                    \
     X(all_cached, "every prompt token of the first request is said to come from a cache")                              \
+    X(over_cached, "all of the last prompt but a token is said to come from a cache")                                  \
     X(remote, "load says device \"remote\"")                                                                           \
     X(load_backwards, "load ends four seconds before it began")                                                        \
     X(same_answer, "every prompt gets the same answer")                                                                \

@@ -22,7 +22,7 @@ from typing import Any
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 from llem_adapter import Adapter, Batch, Load, Loaded, Option, Refused, Request, builds, now_ns, serve, versions
-from vllm_options import Parameters, plain
+from vllm_options import Parameters, make_classes, plain
 from vllm_threads import BIND, binding
 
 # Before vLLM is imported: nobody is told, the log is no stdout, children are spawned, and no silence is an error.
@@ -133,9 +133,8 @@ def differences(name: str, asked: Any, used: Any) -> Iterator[tuple[str, Any, An
 
 def speculative_method(options: Mapping[str, Any]) -> str | None:
     """By whichever of its words vLLM takes it; versions differ in which they have."""
-    given = options.get("engine.speculative_config")
-    given = given if isinstance(given, dict) else {}
-    words = [given.get("method"), options.get("engine.spec_method"), given.get("model"), options.get("engine.spec_model")]
+    names = ("speculative_config.method", "spec_method", "speculative_config.model", "spec_model")
+    words = [options.get(f"engine.{name}") for name in names]
     return next((word for word in words if isinstance(word, str)), None)
 
 
@@ -474,7 +473,9 @@ class VLLM(Adapter):
             given["skip_tokenizer_init"] = True
         if self._platform_is_cpu() and not self._sizes_cache(load):
             given["kv_cache_memory_bytes"] = self._cpu_cache(load, given)
-        return AsyncEngineArgs(**given)
+        args = AsyncEngineArgs(**given)
+        make_classes(args)
+        return args
 
     @staticmethod
     def _sizes_cache(load: Load) -> bool:
@@ -516,7 +517,7 @@ class VLLM(Adapter):
         """The options as the engine runs them. What was asked for and came to something else is a substitution."""
         known, engine = self.parameters(), {}
         given = known.given("engine", load.options)
-        for name in [*(row.partition(".")[2] for row in known.rows if row.startswith("engine.")), *given, "dtype"]:
+        for name in dict.fromkeys([*(row.split(".")[1] for row in known.rows if row.startswith("engine.")), *given, "dtype"]):
             value = getattr(args, name, None)
             value = found(config, RESOLVED[name], value) if name in RESOLVED else value
             engine[name] = str(value).rpartition(".")[2] if name == "dtype" else told(value)
@@ -537,10 +538,11 @@ class VLLM(Adapter):
     @staticmethod
     def _resolve_speculation(load: Load, engine: dict[str, Any], config: Any) -> None:
         """vLLM fills the mapping that was given with objects of its own; what it works by is another."""
-        given, used = load.options.get("engine.speculative_config"), speculation(config)
+        inner, used = "engine.speculative_config.", speculation(config)
         alone = {"method": "spec_method", "model": "spec_model", "num_speculative_tokens": "spec_tokens"}
         asked = {key: load.options.get(f"engine.{name}") for key, name in alone.items()}
-        asked = {**{key: value for key, value in asked.items() if value is not None}, **(given if isinstance(given, dict) else {})}
+        asked |= {name[len(inner):]: value for name, value in load.options.items() if name.startswith(inner) and value is not None}
+        asked = {key: value for key, value in asked.items() if value is not None}
         engine["speculative_config"] = used
         if asked and not used:
             load.substitute("speculative_config", json.dumps(asked, default=str), "none", "the engine made this of it")

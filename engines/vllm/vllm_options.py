@@ -6,13 +6,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import importlib
 import inspect
 import json
 import math
 import sys
 import typing
 from typing import Any
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from llem_adapter import Option, Refused, options_of
 
@@ -22,6 +23,8 @@ PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", list: 
 # What llem says for each request; engine.json has the names to write instead.
 SAMPLING_OWNED = {"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens", "min_tokens", "ignore_eos",
                   "output_kind", "skip_clone", "output_text_buffer_length"}
+# Mappings that vLLM types as any, and the class it makes of them.
+CLASSES = {"speculative_config": ("vllm.config", "SpeculativeConfig")}
 
 
 def members(annotation: Any) -> list[Any]:
@@ -70,7 +73,7 @@ def plain(value: Any) -> Json:
     if isinstance(value, (list, tuple, set, frozenset)):
         return sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
     if isinstance(value, dict):
-        return json.loads(json.dumps(value, default=str))
+        return json.loads(json.dumps(value, default=lambda part: part.name if isinstance(part, enum.Enum) else str(part)))
     return None
 
 
@@ -136,7 +139,31 @@ def engine_parameters(kind: Any, owned: set[str]) -> Iterator[Parameter]:
         default = field.default
         if default is dataclasses.MISSING:
             default = None if field.default_factory is dataclasses.MISSING else field.default_factory()
-        yield Parameter(f"engine.{field.name}", _evaluated(field.type, kind.__module__), plain(default))
+        yield from _parts(f"engine.{field.name}", _evaluated(field.type, kind.__module__), default)
+
+
+def class_of(name: str, annotation: Any) -> Any:
+    """The class of the engine that a mapping becomes, or None."""
+    module, kind = CLASSES.get(name.partition(".")[2], (None, None))
+    if module is not None and kind is not None:
+        found = getattr(importlib.import_module(module), kind, None)
+        return found if dataclasses.is_dataclass(found) else None
+    parts = members(annotation)
+    return parts[0] if len(parts) == 1 and dataclasses.is_dataclass(parts[0]) else None
+
+
+def _parts(name: str, annotation: Any, default: Any) -> Iterator[Parameter]:
+    """A parameter, or where it is a class of the engine, each argument of that. Where nothing is made of it by itself, an
+    argument written as it would be is not what the engine takes anyway: it has no default then."""
+    kind = class_of(name, annotation)
+    if kind is None:
+        yield Parameter(name, annotation, plain(default))
+        return
+    for field in dataclasses.fields(kind):
+        inner = _evaluated(field.type, kind.__module__)
+        if field.init and not field.name.startswith("_") and typing.get_origin(inner) is not typing.Annotated:
+            own = getattr(default, field.name, None) if dataclasses.is_dataclass(default) else None
+            yield from _parts(f"{name}.{field.name}", inner, own)
 
 
 def sampling_parameters(kind: Any) -> Iterator[Parameter]:
@@ -171,5 +198,22 @@ class Parameters:
             part, _, short = name.partition(".")
             ours = name in self.rows and self.rows[name].default is not None
             if part == section and options[name] is not None and (ours or options[name] != parameter.default):
-                values[short] = parameter.value(copy.deepcopy(options[name]))  # vLLM writes into what it is given
+                *outer, last = short.split(".")
+                values_at(values, outer)[last] = parameter.value(copy.deepcopy(options[name]))  # vLLM writes into what it is given
         return values
+
+
+def values_at(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The mapping in mappings that these names lead to, made where it is not there."""
+    for name in names:
+        values = values.setdefault(name, {})
+    return values
+
+
+def make_classes(args: Any) -> None:
+    """What an engine's argument is typed as, of the mappings that it did not make it of by itself."""
+    for field in dataclasses.fields(args):
+        parts = members(_evaluated(field.type, type(args).__module__))
+        kind = parts[0] if len(parts) == 1 and dataclasses.is_dataclass(parts[0]) else None
+        if kind is not None and isinstance(getattr(args, field.name), dict):
+            setattr(args, field.name, kind(**getattr(args, field.name)))

@@ -97,6 +97,18 @@ bool backend_passes_through(const struct backend *b, const char **ret_section)
     return b->passes_through;
 }
 
+/* An argument by its name, or, where it is a mapping whose members are options, by that of a member. */
+static const struct backend_argument *mapping_of(const GArray *list, const char *name)
+{
+    for (unsigned i = 0; i < list->len; i++) {
+        const struct backend_argument *argument = &g_array_index(list, struct backend_argument, i);
+        size_t n = strlen(argument->name);
+        if (!strncmp(argument->name, name, n) && (!name[n] || name[n] == '.'))
+            return argument;
+    }
+    return NULL;
+}
+
 static const struct backend_argument *argument_of(const GArray *list, const char *name)
 {
     for (unsigned i = 0; i < list->len; i++) {
@@ -129,12 +141,12 @@ const struct backend_argument *backend_owned_option(const struct backend *b, con
 const struct backend_argument *backend_passed_option(const struct backend *b, const char *name)
 {
     const char *inside = name_in_section(b, name);
-    return inside ? argument_of(b->passed, inside) : NULL;
+    return inside ? mapping_of(b->passed, inside) : NULL;
 }
 
 const struct backend_argument *backend_passed_find(const struct backend *b, const char *name)
 {
-    return argument_of(b->passed, name);
+    return mapping_of(b->passed, name);
 }
 
 size_t backend_role(const struct backend *b, enum backend_role role, const struct backend_option *const **ret)

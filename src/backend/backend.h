@@ -182,7 +182,8 @@ bool backend_passes_through(const struct backend *backend, const char **ret_sect
 size_t backend_passed(const struct backend *backend, const struct backend_argument **ret);
 size_t backend_owned(const struct backend *backend, const struct backend_argument **ret);
 const struct backend_argument *backend_owned_find(const struct backend *backend, const char *name);
-/* The same for an argument by the name of an option ("engine.seed"), in its section or as it is written. */
+/* The same for an argument by the name of an option ("engine.seed"), in its section or as it is written. One that is
+ * handed on may be a mapping whose members are options: it is what their names find. */
 const struct backend_argument *backend_owned_option(const struct backend *backend, const char *name);
 const struct backend_argument *backend_passed_option(const struct backend *backend, const char *name);
 const struct backend_argument *backend_passed_find(const struct backend *backend, const char *name);

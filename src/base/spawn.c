@@ -188,6 +188,11 @@ static _Noreturn void run_entry(const struct launch *l)
     _exit(0);
 }
 
+void spawn_become(const char *const *argv)
+{
+    execv(argv[0], (char *const *)(uintptr_t)argv);
+}
+
 static _Noreturn void run_child(struct launch *l)
 {
     int report = fcntl(l->report, F_DUPFD_CLOEXEC, l->floor); /* without one to spare, where it is will do */

@@ -50,6 +50,8 @@ struct spawn_child {
     int pidfd; /* readable when it has ended; -1 where the kernel has none. Owned by the caller. */
 };
 
+/* What an entry ends with that becomes a program, by its path. */
+void spawn_become(const char *const *argv);
 /* Returns when the program has begun. */
 bool spawn_start(const struct spawn *spawn, struct spawn_child *ret, GError **error);
 /* Runs a program to its end, with nothing to read. The last max_bytes of what it wrote to stdout and stderr are new

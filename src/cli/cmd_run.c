@@ -216,8 +216,9 @@ const struct cli_command cli_run = {
                            "overrides a field, e.g. max_output_tokens=64 or llamacpp.n_threads=2. 'llem plan' shows what would\n"
                            "be run.\n\n"
                            "The table goes to stdout, progress to stderr, everything else into a new folder below the results\n"
-                           "folder. Exit status: 0 every run is fine, 1 a run failed, was lost or did not run, 2 the file or\n"
-                           "the command line is wrong, 128 + N ended by signal N (130: Ctrl-C).",
+                           "folder. Exit status: 0 every run is fine, 1 a run failed, was lost, did not run, or its repeats were\n"
+                           "not the same work (state unequal), 2 the file or the command line is wrong, 128 + N ended by\n"
+                           "signal N (130: Ctrl-C).",
                 .missing = "FILE is missing: name an experiment or study file",
                 .min = 1,
                 .max = -1,

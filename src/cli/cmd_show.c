@@ -120,7 +120,7 @@ static json_t *run_json(const struct store *store, size_t index)
     } else {
         json_object_set_new(line, "unreadable", json_string(error->message));
     }
-    if (run->state == STORE_OK)
+    if (store_state_has_record(run->state))
         add_record(line, store, index);
     return line;
 }

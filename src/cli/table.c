@@ -48,7 +48,8 @@ static void add_run(struct frame *frame, const struct store *store, size_t index
     g_autoptr(GError) error = NULL;
     g_auto(owned_store_cell) cell = {0};
     bool known = store_cell_read(store, run->cell, &cell, &error);
-    g_autoptr(json_t) record = known && run->state == STORE_OK ? store_run_record(store, index, &error) : NULL;
+    bool has_record = known && store_state_has_record(run->state);
+    g_autoptr(json_t) record = has_record ? store_run_record(store, index, &error) : NULL;
     frame_add(frame,
               &(struct frame_run){
                   .index = (int)index + 1,

@@ -91,8 +91,8 @@ static void hint_unasked(const struct config_table *table, const struct backend 
                          const char *path)
 {
     g_autofree char *audited = backend_with_version(engine, backend_audited(engine));
-    bool known = backend_passed_find(engine, field_last_part(path)) != NULL, first = g_hash_table_add(
-        table->advised, (void *)(uintptr_t)engine);
+    bool known = backend_passed_find(engine, field_last_part(path)) != NULL;
+    bool first = g_hash_table_add(table->advised, (void *)(uintptr_t)engine);
     g_autofree char *how = asking(table, engine);
     g_autofree char *advice = g_strdup_printf("%s asks %s %s for its parameters, which can then be written", how,
                                               g_hash_table_lookup(table->elsewhere, engine) ? "that" : "the installed",
@@ -242,7 +242,8 @@ static void take_entry(const struct walk *walk, size_t index, const struct doc_e
 {
     const struct config_field *row = &walk->layers->table->rows[index];
     struct value_context context = *walk->context;
-    context.written_as = other_name(walk->layers->table, path);
+    const char *other = other_name(walk->layers->table, path);
+    context.written_as = other ? other : walk->context->written_as;
     if (walk->axes) {
         layers_put_axis(walk->layers, index, entry->value, &entry->key_at, &context);
         return;
@@ -372,6 +373,22 @@ static bool is_argument(const struct config_table *table, const char *name, cons
     return false;
 }
 
+/* False if the engine has no option of that name, and no section: a mapping whose members are options. */
+static bool take_passed_of(struct layers *layers, const struct backend *engine, const struct doc_entry *entry,
+                           const struct diag_span *at, const struct value_context *context)
+{
+    int index = find_passed(layers->table, engine, entry->key, at, context->diag);
+    g_autofree char *section = field_passed_path(engine, entry->key);
+    struct config_value *value = index < 0 ? NULL : value_read(context, &layers->table->rows[index], entry->value);
+    if (value)
+        layers_put(layers, (size_t)index, value, context->diag);
+    else if (index < 0 && table_is_section(layers->table, section))
+        layers_read_section(layers, entry->value, section, context);
+    else
+        return index >= 0;
+    return true;
+}
+
 static void take_passed(struct layers *layers, const struct doc_entry *entry, const struct value_context *context)
 {
     const struct config_table *table = layers->table;
@@ -385,13 +402,7 @@ static void take_passed(struct layers *layers, const struct doc_entry *entry, co
         if (!backend_passes_through(engine, &(const char *){NULL}))
             continue;
         first = first ? first : engine;
-        int index = find_passed(table, engine, entry->key, at, context->diag);
-        if (index < 0)
-            continue;
-        taken = true;
-        struct config_value *value = value_read(context, &table->rows[index], entry->value);
-        if (value)
-            layers_put(layers, (size_t)index, value, context->diag);
+        taken |= take_passed_of(layers, engine, entry, at, context);
     }
     g_autofree char *path = first ? field_passed_path(first, entry->key) : NULL;
     if (!taken && path)

@@ -147,6 +147,18 @@ static bool is_stated(const struct backend *backend, const char *name)
            backend_retired(backend, path, NULL) || backend_passed_find(backend, short_name);
 }
 
+/* True if an argument is there, whole or by its members. */
+static bool is_reported(const struct engine_schema *schema, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < schema->n; i++) {
+        const char *option = schema->options[i].name;
+        if (!strncmp(option, name, n) && (!option[n] || option[n] == '.'))
+            return true;
+    }
+    return false;
+}
+
 /* Arguments that are known to be handed on, and are not there any more. Of those that llem sets itself an adapter need
  * not speak. */
 static void compare_passed(GPtrArray *all, const struct backend *backend, const struct engine_schema *schema)
@@ -156,7 +168,7 @@ static void compare_passed(GPtrArray *all, const struct backend *backend, const 
     size_t n = backend_passes_through(backend, &section) ? backend_passed(backend, &rows) : 0;
     for (size_t i = 0; i < n; i++) {
         g_autofree char *inside = g_strdup_printf("%s.%s", section, rows[i].name);
-        if (!engine_schema_find(schema, *section ? inside : rows[i].name))
+        if (!is_reported(schema, *section ? inside : rows[i].name))
             add(all, &(struct engine_difference){ENGINE_GONE, rows[i].name, NULL,
                                                  g_strdup(rows[i].type ? rows[i].type : "any"),
                                                  g_strdup("has no such parameter")});

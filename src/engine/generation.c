@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts, size_t n_prompts)
+struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts, size_t n_prompts, bool keep)
 {
     struct prepared *p = g_new0(struct prepared, 1);
     p->batch = batch;
@@ -14,6 +14,7 @@ struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts
     for (size_t i = 0; i < n_prompts; i++)
         p->requests[i] = (struct prepared_request){
             .id = g_strdup(prompts[i].id),
+            .ids = keep ? g_bytes_new(prompts[i].token_ids, prompts[i].n_tokens * sizeof *prompts[i].token_ids) : NULL,
             .n_in = prompts[i].n_tokens,
             .max_tokens = prompts[i].max_tokens,
             .ignore_eos = prompts[i].ignore_eos,
@@ -26,8 +27,10 @@ void prepared_free(gpointer data)
     struct prepared *p = data;
     if (!p)
         return;
-    for (size_t i = 0; i < p->n_requests; i++)
+    for (size_t i = 0; i < p->n_requests; i++) {
         g_free(p->requests[i].id);
+        g_clear_pointer(&p->requests[i].ids, g_bytes_unref);
+    }
     g_free(p->requests);
     g_free(p);
 }
@@ -36,6 +39,7 @@ void outcome_free(gpointer data)
 {
     struct outcome *o = data;
     g_ptr_array_unref(o->batches);
+    g_hash_table_unref(o->cached);
     g_free(o);
 }
 
@@ -325,13 +329,25 @@ static bool check_cold(const struct outcome *o, const struct engine_generation *
                g->requests[0].n_cached);
 }
 
+static bool check_shared(const struct outcome *o, const struct engine_generation *g, GError **error)
+{
+    g_autofree const struct prepared_request **asked = g_new0(const struct prepared_request *, g->n_requests + 1);
+    size_t n = 0, most = 0;
+    for (guint b = 0; b < o->batches->len; b++)
+        for (size_t i = 0; i < batch_of(o, b)->n_requests; i++)
+            asked[n++] = &batch_of(o, b)->requests[i];
+    const char *id = cached_check(o->cached, asked, g->requests, n, &most);
+    return !id || bad(error, id, "n_cached is more than %zu, all that its prompt shares with any other since the cache "
+                                 "was emptied", most);
+}
+
 bool generation_check(const struct outcome *o, const struct engine_generation *g, GError **error)
 {
     int64_t n_out = 0;
     for (size_t i = 0; i < g->n_requests; i++)
         n_out += (int64_t)g->requests[i].n_out;
     if (n_out == o->work.n_out)
-        return !o->cold || check_cold(o, g, error);
+        return (!o->cold || check_cold(o, g, error)) && (!o->prefix_cache || check_shared(o, g, error));
     g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA,
                 "%" G_GINT64_FORMAT " output tokens were collected, generate had counted %" G_GINT64_FORMAT, n_out,
                 o->work.n_out);

@@ -63,6 +63,14 @@ void engine_identity_clear(struct engine_identity *identity)
     *identity = (struct engine_identity){0};
 }
 
+/* What was generated and not collected yet keeps what it was held to. */
+static void nothing_is_cached(struct engine *engine)
+{
+    engine->cold = true;
+    g_hash_table_unref(engine->cached);
+    engine->cached = cached_new();
+}
+
 /* --- Load ------------------------------------------------------------------------------------------------------- */
 
 static bool check_figures(const json_t *figures, GError **error)
@@ -240,7 +248,7 @@ bool engine_load(struct engine *engine, const json_t *config, bool allow_substit
     for (size_t i = 0; ok && i < ret->n_pids; i++) /* now: they may be killed by somebody else */
         shm_note(engine->shm, (pid_t)ret->pids[i]);
     engine->prefix_cache = ok && ret->prefix_cache;
-    engine->cold = true;
+    nothing_is_cached(engine);
     if (ok && !allow_substitution && json_array_size(ret->substitutions) > 0)
         ok = refuse_substitution(engine, ret, error);
     if (!ok)
@@ -348,7 +356,8 @@ bool engine_reset(struct engine *engine, bool prefix_cache, bool peak_memory, in
               jsonx_get_bool(reply, "peak_memory", true, &done_peak, &detail);
     if (!settle(engine, "reset", ok, &detail, error))
         return false;
-    engine->cold = engine->cold || (prefix_cache && done_prefix);
+    if (prefix_cache && done_prefix)
+        nothing_is_cached(engine);
     if (ret_prefix_cache)
         *ret_prefix_cache = done_prefix;
     if (ret_peak_memory)
@@ -398,7 +407,7 @@ bool engine_prepare(struct engine *engine, int64_t batch, const struct engine_pr
     if (!reply)
         return false;
     bool quiescent = false;
-    struct prepared *p = prepared_new(batch, prompts, n_prompts);
+    struct prepared *p = prepared_new(batch, prompts, n_prompts, engine->prefix_cache);
     GError *detail = NULL;
     if (!settle(engine, "prepare", read_prepared(reply, p, &quiescent, &detail), &detail, error)) {
         prepared_free(p);

@@ -6,7 +6,7 @@
  *   process.c     its process: start, and how it ended
  *   wire.c        lines to and from it
  *   stop.c        its end: the ladder
- *   schema.c, generation.c  the replies to schema, and to generate and collect
+ *   schema.c, cached.c, generation.c  the replies to schema, and to generate and collect
  *   work.c        generate and collect
  *   messages.c    the other messages, typed
  *   check_suite.c, check.c  the conformance suite
@@ -47,6 +47,7 @@ struct engine {
 
     GHashTable *prepared; /* batch number (int64) → struct prepared */
     GPtrArray *generated; /* struct outcome: what generate has answered and nobody has collected yet */
+    GHashTable *cached;   /* prompts given since nothing was cached; see cached.c */
     bool prefix_cache;    /* what load said of it */
     bool cold;            /* nothing was generated since a reset that forgot the cached prefixes */
     struct engine_failure failure;
@@ -100,11 +101,22 @@ bool wire_bad_reply(struct engine *engine, const char *type, GError *detail, GEr
 bool wire_engine_error(struct engine *engine, const char *type, const char *error_class, const char *message, bool oom,
                        GError **error);
 
+/* --- cached.c --------------------------------------------------------------------------------------------------- */
+
+struct prepared;
+struct prepared_request;
+GHashTable *cached_new(void);
+void cached_note(GHashTable *cached, const struct prepared *batch);
+/* The id of a request that says that more of its prompt came from a cache than can have; NULL: none. */
+const char *cached_check(GHashTable *cached, const struct prepared_request *const *asked,
+                         const struct engine_request *requests, size_t n, size_t *ret_most);
+
 /* --- generation.c ----------------------------------------------------------------------------------------------- */
 
 /* What the reply to generate is held to. */
 struct prepared_request {
     char *id;
+    GBytes *ids; /* int32_t; NULL: no cache keeps them */
     size_t n_in;
     int64_t max_tokens;
     bool ignore_eos;
@@ -114,7 +126,8 @@ struct prepared {
     struct prepared_request *requests;
     size_t n_requests;
 };
-struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts, size_t n_prompts);
+/* keep: what the prompts are is asked for later. */
+struct prepared *prepared_new(int64_t batch, const struct engine_prompt *prompts, size_t n_prompts, bool keep);
 void prepared_free(gpointer prepared);
 
 /* A generate that was answered, and what its outcome is held to. */
@@ -122,6 +135,7 @@ struct outcome {
     struct engine_work work;
     GPtrArray *batches; /* struct prepared */
     bool prefix_cache;  /* prompt tokens may come from a cache */
+    GHashTable *cached; /* which may have had these prompts */
     bool cold;          /* and before it there was nothing in that cache */
 };
 void outcome_free(gpointer outcome);

@@ -115,6 +115,7 @@ struct engine *engine_start(const struct engine_options *options, GError **error
     engine->seen = g_array_new(FALSE, FALSE, sizeof(struct engine_process));
     engine->prepared = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, prepared_free);
     engine->generated = g_ptr_array_new_with_free_func(outcome_free);
+    engine->cached = cached_new();
     line_reader_init(&engine->in, LIMIT_PROTOCOL_LINE);
     engine->log = log_open(p.log[0], options->log_path,
                            options->log_bytes ? options->log_bytes : LIMIT_ENGINE_LOG_BYTES, error);
@@ -135,6 +136,7 @@ void process_free(struct engine *engine)
     line_reader_clear(&engine->in);
     g_hash_table_unref(engine->prepared);
     g_ptr_array_unref(engine->generated);
+    g_hash_table_unref(engine->cached);
     g_array_unref(engine->seen);
     g_hash_table_unref(engine->shm);
     g_clear_pointer(&engine->bystanders, g_array_unref);

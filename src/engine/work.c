@@ -49,6 +49,9 @@ bool engine_generate(struct engine *engine, const int64_t *batches, size_t n_bat
     struct outcome *outcome = outcome_new(taken);
     outcome->cold = engine->cold;
     outcome->prefix_cache = engine->prefix_cache;
+    outcome->cached = g_hash_table_ref(engine->cached);
+    for (guint i = 0; engine->prefix_cache && i < taken->len; i++)
+        cached_note(engine->cached, g_ptr_array_index(taken, i));
     json_t *body = json_object();
     json_object_set_new(body, "batches", numbers_json(batches, n_batches));
     if (in_flight > 0)

@@ -134,7 +134,7 @@ static struct docker_run *run_new(struct docker *docker, const struct runner_job
     run->dir = g_canonicalize_filename(job->exchange_dir, NULL);
     run->config_hash = g_strdup(job->config_hash);
     run->name = g_strdup(run->places->name);
-    run->child.pidfd = run->lock_fd = run->status_fd = -1;
+    run->child.pidfd = run->lock_fd = run->status_fd = run->keeper_line = -1;
     run->since_wall_ns = clock_wall_ns();
     return run;
 }
@@ -533,8 +533,8 @@ static const struct runner_check checks[] = {
     .max_in_flight = 1, .flags = RUNNER_ELSEWHERE, .checks = checks, .container = docker_container,                    \
     .close = docker_close, .prepare = docker_prepare, .pin = docker_pin, .place = docker_place,                        \
     .places_free = docker_places_free, .start = run_start, .end_fd = run_end_fd, .has_ended = run_has_ended,           \
-    .ask_to_stop = run_ask_to_stop, .kill = run_kill, .describe_end = run_describe_end, .sweep = run_sweep,            \
-    .release = run_release
+    .ask_to_stop = run_ask_to_stop, .kill = run_kill, .suspend = docker_suspend, .resume = docker_resume,              \
+    .describe_end = run_describe_end, .sweep = run_sweep, .release = run_release
 
 const struct runner_ops runner_docker = {
     .name = "docker", .summary = "a fresh container for each run, one at a time", .open = docker_open, CONTAINER_VERBS};

@@ -14,6 +14,9 @@ struct docker_run {
     int lock_fd;              /* the lock by which the worker knows that we want it; -1: let go, or there is none */
     int status_fd;            /* what a second client said of the container's end; -1: there was none */
     int64_t since_wall_ns, asked_ns;
+    int64_t paused_ns; /* since when Ctrl-Z has it stand still; 0: it does not */
+    struct spawn_child keeper; /* lets it go on when we are gone */
+    int keeper_line; /* whose end tells it so; -1: there is no keeper */
     int64_t lost_ns; /* since when no daemon answers; 0: it does */
     int64_t looked_ns, empty_ns; /* when its processes were looked for; since when it has none */
     bool waits_again, killed, over;
@@ -39,3 +42,6 @@ pid_t docker_first_process(const GArray *pids);
 void docker_bound_logs(const struct docker_run *run);
 /* What the client said of a run that went well goes, and a log without a word. */
 void docker_tidy_logs(const struct docker_run *run);
+/* Ctrl-Z, and what comes after it. */
+void docker_suspend(void *state);
+void docker_resume(void *state, int64_t away_ns);

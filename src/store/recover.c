@@ -77,7 +77,7 @@ static void believe_folder(struct store_run *run)
     g_autoptr(GError) failure = record ? result_error_parse(record) : NULL;
     if (result) {
         g_autoptr(json_t) figures = store_figures(result);
-        run->state = STORE_OK;
+        run->state = store_state_of_record(result);
         run->figures = jsonx_dump(figures, JSONX_COMPACT);
     } else if (failure) {
         run->state = store_state_of_failure(failure);

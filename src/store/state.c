@@ -30,6 +30,22 @@ int store_state_from_name(const char *name)
     return -1;
 }
 
+bool store_state_has_record(enum store_state state)
+{
+    return state == STORE_OK || state == STORE_UNEQUAL;
+}
+
+enum store_state store_state_of_record(const json_t *record)
+{
+    const json_t *flags = json_object_get(record, "flags");
+    for (size_t i = 0; i < json_array_size(flags); i++) {
+        const char *flag = json_string_value(json_array_get(flags, i));
+        if (flag && !strcmp(flag, "unequal_work"))
+            return STORE_UNEQUAL;
+    }
+    return STORE_OK;
+}
+
 const char *store_message_of_failure(const GError *failure)
 {
     static const char said[] = "interrupted";

@@ -50,6 +50,7 @@
     X(PLANNED, "planned", "not begun yet")                                                                             \
     X(RUNNING, "running", "begun, and its llem is at work")                                                            \
     X(OK, "ok", "its record is there")                                                                                 \
+    X(UNEQUAL, "unequal", "its record is there, and says that its repeats were not the same work (`unequal_work`)")    \
     X(FAILED, "failed", "begun, and it ended with an error record")                                                    \
     X(INTERRUPTED, "interrupted", "ended by a signal to llem")                                                         \
     X(LOST, "lost", "begun, and its llem ended before it could tell what became of it")                                \
@@ -67,6 +68,8 @@ enum store_state {
 void store_describe_states(GString *out);
 const char *store_state_name(enum store_state state); /* "planned", "ok", … */
 int store_state_from_name(const char *name);          /* or -1 */
+bool store_state_has_record(enum store_state state);  /* of a result, not of an error */
+enum store_state store_state_of_record(const json_t *record);
 /* What a failure makes of a run that was begun: interrupted, skipped (something is to be installed first) or failed. */
 enum store_state store_state_of_failure(const GError *failure);
 /* Why, for behind the name of the state: "interrupted" is not said twice; NULL: the name says it all. Borrowed. */

@@ -72,6 +72,7 @@ static void take_figures(struct store_run *run)
 {
     g_autoptr(json_t) record = run->state == STORE_OK ? result_load(run->folder, NULL) : NULL;
     g_autoptr(json_t) figures = record ? store_figures(record) : NULL;
+    run->state = record ? store_state_of_record(record) : run->state;
     run->figures = figures ? jsonx_dump(figures, JSONX_COMPACT) : NULL;
 }
 

@@ -110,7 +110,7 @@ static void judge_coverage(const struct stratum *s, struct tally *t, struct verd
     struct band band = judge_held(judge_band(s), t->n);
     if (t->answered < t->n)
         miss(v, t, s, "answered", (double)t->answered, (double)t->n, (double)t->n);
-    /* T2 and T3 are bands of the pool: a single load may sit anywhere in the wider band of a stratum */
+    /* The band of T2 is that of the pool: a single load may sit anywhere in the wider band of a stratum. */
     if (!(share >= band.low && share <= band.high))
         miss(v, t, s, "covered", share, band.low, band.high);
     double widest = judge_widest(s) * (few(t->n) ? P95_SLACK : 1);
@@ -205,6 +205,78 @@ struct band judge_steps_band(const struct stratum *s)
     return (struct band){near ? NEARLY : LEAST, 1};
 }
 
+/* Detection and false alarms: what keeps step must be told, what does not must not be. Ten readings meet steps alike by
+ * chance, the more easily as a pattern of the load may be of two or four steps. Between both, any share will do. */
+#define TOLD_NEARLY  0.80
+#define TOLD_IN_STEP 0.95
+
+static double feared_most(double duration_s)
+{
+    return duration_s < 5 ? 0.10 : duration_s < 30 ? 0.02 : 0.01;
+}
+
+struct band judge_curve_band(enum steps_meeting meeting, double duration_s)
+{
+    if (meeting == STEPS_APART)
+        return (struct band){0, feared_most(duration_s)};
+    return (struct band){meeting == STEPS_IN_STEP ? TOLD_IN_STEP : meeting == STEPS_NEARLY ? TOLD_NEARLY : 0, 1};
+}
+
+struct steps_met judge_curve(const struct stratum *strata, const struct tally *tallies, size_t count,
+                             enum steps_meeting meeting, double duration_s)
+{
+    struct steps_met all = {0, 0};
+    for (size_t i = 0; i < count; i++) {
+        if (strata[i].test != TEST_STEPS || strata[i].duration_s != duration_s)
+            continue;
+        all.n += tallies[i].steps.met[meeting].n;
+        all.told += tallies[i].steps.met[meeting].told;
+    }
+    return all;
+}
+
+/* A single row may lie beyond the band of all rows: twice the alarms, or a tenth more of what is in step untold. */
+static struct band row_of(struct band band)
+{
+    return (struct band){MAX(0, band.low - 0.1), band.high < 1 ? 2 * band.high : 1};
+}
+
+static bool told_rightly(const struct steps_met *met, struct band band)
+{
+    double found = (double)met->told / (double)MAX(1, met->n);
+    band = judge_held(band, met->n);
+    return met->n == 0 || (found >= band.low && found <= band.high);
+}
+
+static void judge_row_told(const struct stratum *s, struct tally *t, struct verdict *v)
+{
+    for (int m = 0; m < STEPS_MEETING_COUNT; m++) {
+        const struct steps_met *met = &t->steps.met[m];
+        struct band band = row_of(judge_curve_band(m, s->duration_s));
+        g_autofree char *what = g_strdup_printf("steps of %g to %g T, jitter %g, alike %s: told", s->run.step.low,
+                                                s->run.step.high, s->run.jitter, steps_meeting_words[m]);
+        if (!told_rightly(met, band))
+            miss(v, t, s, what, (double)met->told / (double)met->n, band.low, band.high);
+    }
+}
+
+/* All rows of a duration, at its first one. */
+static void judge_told(const struct stratum *strata, const struct tally *tallies, size_t count, size_t first,
+                       struct verdict *v)
+{
+    double d = strata[first].duration_s;
+    for (size_t i = 0; i < first; i++)
+        if (strata[i].test == TEST_STEPS && strata[i].duration_s == d)
+            return;
+    for (int m = 0; m < STEPS_MEETING_COUNT; m++) {
+        struct steps_met met = judge_curve(strata, tallies, count, m, d);
+        struct band band = judge_curve_band(m, d);
+        if (!told_rightly(&met, band))
+            g_string_append_printf(v->missed, "steps of %g s, alike %s: told %.4g, band %.4g to %.4g\n", d,
+                                   steps_meeting_words[m], (double)met.told / (double)met.n, band.low, band.high);
+    }
+}
+
 static void judge_steps(const struct stratum *s, struct tally *t, struct verdict *v)
 {
     struct band band = judge_held(judge_steps_band(s), t->n);
@@ -213,6 +285,7 @@ static void judge_steps(const struct stratum *s, struct tally *t, struct verdict
                                             s->run.step.high, s->run.jitter);
     if (t->answered < t->n || found < band.low)
         miss(v, t, s, what, found, band.low, 1);
+    judge_row_told(s, t, v);
 }
 
 struct band judge_pool_held(const struct verdict *v, enum test test)
@@ -277,8 +350,10 @@ void judge(const struct stratum *strata, struct tally *tallies, size_t count, st
     for (size_t i = 0; i < count; i++) {
         if (strata[i].test == TEST_RUNS)
             judge_run(&strata[i], &tallies[i], ret);
-        if (strata[i].test == TEST_STEPS)
+        if (strata[i].test == TEST_STEPS) {
             judge_steps(&strata[i], &tallies[i], ret);
+            judge_told(strata, tallies, count, i, ret);
+        }
         if (strata[i].test >= TEST_RUNS)
             continue;
         judge_alarms(&strata[i], &tallies[i], ret);

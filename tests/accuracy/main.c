@@ -40,7 +40,7 @@ static const GOptionEntry entries[] = {
     {"only", 0, 0, G_OPTION_ARG_STRING, &only, "one class of sensor", "SENSOR"},
     {"test", 0, 0, G_OPTION_ARG_STRING, &only_test, "one test: T1, T2, T5, runs, steps", "TEST"},
     {"spoil", 0, 0, G_OPTION_ARG_STRING, &spoil_name,
-     "sabotage the estimator: naive, no_guard, narrow, no_flags, alarms", "HOW"},
+     "sabotage the estimator: naive, no_guard, narrow, no_flags, alarms, locked, unlocked", "HOW"},
     {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "another set of trials (default 1; smoke and joules: 0, which constants are set on)", "SEED"},
     {NULL, 0, 0, 0, NULL, NULL, NULL},
 };

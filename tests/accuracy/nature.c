@@ -500,12 +500,11 @@ double nature_above_idle_j(struct nature *n, const struct nature_window *w)
     return nature_truth_j(n, w) - sim_board_energy_j(n->idle, w->t0_ns, w->t1_ns);
 }
 
-#define ALIKE_SEEN 0.3 /* of a harmonic, that the window must leave for it to matter */
-
-double nature_alike(const struct nature *n)
+struct nature_meeting nature_meet(const struct nature *n)
 {
     const int64_t *ends = (const int64_t *)(const void *)n->stamps->data;
-    double cosine[2] = {0}, sine[2] = {0}, step_s = n->square_s, most = 0;
+    double cosine[2] = {0}, sine[2] = {0};
+    struct nature_meeting most = {0, 0};
     int64_t k = 0, met = 0;
     for (guint i = 0; i < n->stamps->len; i++) {
         int64_t begin_ns = i ? ends[i - 1] : n->work.t0_ns;
@@ -519,9 +518,10 @@ double nature_alike(const struct nature *n)
             }
     }
     for (int h = 0; h < 2; h++) {
-        double turns = G_PI * (h + 1) * (double)n->sensor.window_ns * 1e-9 / step_s;
-        if (fabs(sin(turns) / turns) >= ALIKE_SEEN)
-            most = MAX(most, hypot(cosine[h], sine[h]) / (double)MAX(1, met));
+        double turns = G_PI * (h + 1) * (double)n->sensor.window_ns * 1e-9 / n->square_s;
+        double alike = hypot(cosine[h], sine[h]) / (double)MAX(1, met), missed = fabs(sin(turns) / turns) * alike;
+        if (missed > most.missed)
+            most = (struct nature_meeting){alike, missed};
     }
     return most;
 }

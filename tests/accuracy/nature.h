@@ -149,6 +149,10 @@ int64_t nature_next_ns(struct nature *nature, int64_t t_ns);
 double nature_truth_j(struct nature *nature, const struct nature_window *window);
 /* The same of what is above the idle board. For a whole run. */
 double nature_above_idle_j(struct nature *nature, const struct nature_window *window);
-/* How alike the phases are in which a sensor with a window meets the steps of the work: 1 always the same, 0 spread
- * evenly; the most of first and second harmonic, where the window does not average it out. */
-double nature_alike(const struct nature *nature);
+/* How a sensor with a window meets the steps of the work, by the first or second harmonic of them, whichever the sum of
+ * its readings would miss more of. */
+struct nature_meeting {
+    double alike;  /* its phases: 1 always the same, 0 spread evenly */
+    double missed; /* of the harmonic by their mean: alike, less what the window averages out */
+};
+struct nature_meeting nature_meet(const struct nature *nature);

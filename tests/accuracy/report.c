@@ -28,12 +28,13 @@ static void print_run(const struct stratum *s, const struct tally *t)
 
 static void print_steps(const struct stratum *s, const struct tally *t)
 {
-    const struct steps_tally *k = &t->steps;
+    const struct steps_met *in_step = &t->steps.met[STEPS_IN_STEP], *apart = &t->steps.met[STEPS_APART];
     printf("steps %g to %g T, jitter %g, %g s: covered %.4f, flagged %.4f; in step %.4f, of them told %.4f; apart %.4f, "
-           "of them feared %.4f; silent %.4f; half %.4f%s\n",
+           "of them told %.4f; silent %.4f; half %.4f%s\n",
            s->run.step.low, s->run.step.high, s->run.jitter, s->duration_s, share(t->covered, t->answered),
-           share(t->locked, t->n), share(k->in_step, t->n), share(k->told, k->in_step), share(k->apart, t->n),
-           share(k->feared, k->apart), share(k->silent, t->n), 100 * t->half, t->bands_missed ? "  MISSED" : "");
+           share(t->locked, t->n), share(in_step->n, t->n), share(in_step->told, in_step->n), share(apart->n, t->n),
+           share(apart->told, apart->n), share(t->steps.silent, t->n), 100 * t->half,
+           t->bands_missed ? "  MISSED" : "");
 }
 
 void report_table(const struct stratum *strata, const struct tally *tallies, size_t count, const struct verdict *v)
@@ -84,10 +85,11 @@ static void add_steps(json_t *row, const struct stratum *s, const struct tally *
     json_object_set_new(row, "step", json_pack("[ff]", s->run.step.low, s->run.step.high));
     json_object_set_new(row, "jitter", jsonx_real(s->run.jitter));
     json_object_set_new(row, "locked", json_integer(t->locked));
-    json_object_set_new(row, "in_step", json_integer(k->in_step));
-    json_object_set_new(row, "told", json_integer(k->told));
-    json_object_set_new(row, "apart", json_integer(k->apart));
-    json_object_set_new(row, "feared", json_integer(k->feared));
+    json_t *met = json_object();
+    for (int m = 0; m < STEPS_MEETING_COUNT; m++)
+        json_object_set_new(met, steps_meeting_words[m],
+                            json_pack("{s:I, s:I}", "n", (json_int_t)k->met[m].n, "told", (json_int_t)k->met[m].told));
+    json_object_set_new(row, "alike", met);
     json_object_set_new(row, "silent", json_integer(k->silent));
 }
 
@@ -199,12 +201,19 @@ static const char runs_words[] =
 static const char steps_words[] =
     "## Phase lock over step, jitter and D: detection and false alarms\n\n"
     "Counter that sees 25 of 100 ms; a square wave (half and one and a half times its mean) whose step is drawn evenly in the\n"
-    "range, with normal jitter of each step. Work is *in step* where the phases in which the sensor meets it have a resultant of\n"
-    "at least 0.7 (first or second harmonic, where the window does not average it out), *apart* at 0.4 and below. In each\n"
-    "cell, in %: trials in step · of those, told by `phase_locked` · of the trials apart, flagged all the same (false alarms) ·\n"
-    "of all, outside of their interval and without a flag · median half-width. The interval widens with what the readings leave\n"
-    "open of a pattern, whether or not the flag is raised, so that the fourth figure is the one that matters. Band: intervals\n"
-    "hold the truth in at least 92.5 %, of this N in ";
+    "range, with normal jitter of each step. How *alike* the phases are in which the sensor meets it is the length of their\n"
+    "resultant (1 always the same, 0 spread evenly), for the first or second harmonic, whichever the sum of the readings would\n"
+    "miss more of; where that is a quarter or less of it, the work is *apart*, and where the window averages out more than half,\n"
+    "it has no place in the curve. The estimators know of none of this: they have stamps and readings.\n\n"
+    "The curve: of all such work, what `phase_locked` tells, in %. What is in step must be told (detection), what is apart must\n"
+    "not be (false alarms), and between them the share may be any. A row by itself may lie beyond the band of all rows: twice\n"
+    "the alarms, or a tenth more of what is in step untold.\n\n";
+
+static const char step_rows_words[] =
+    "In each cell, in %: trials alike by 0.95 and more · of those, told · of the trials apart, told all the same · of all,\n"
+    "outside of their interval and without a flag · median half-width. The interval widens with what the readings leave open of\n"
+    "a pattern, whether or not the flag is raised, so that the fourth figure is the one that matters. Band: intervals hold the\n"
+    "truth in at least 92.5 %, of this N in ";
 
 static void describe_loads(GString *page)
 {
@@ -399,11 +408,39 @@ static void percent(GString *page, const char *before, int64_t part, int64_t of)
 
 static void steps_cell(GString *page, const struct tally *t)
 {
-    const struct steps_tally *k = &t->steps;
-    percent(page, " ", k->in_step, t->n);
-    percent(page, " · ", k->told, k->in_step);
-    percent(page, " · ", k->feared, k->apart);
-    g_string_append_printf(page, " · %.1f · ±%.2g |", 100 * share(k->silent, t->n), 100 * t->half);
+    const struct steps_met *in_step = &t->steps.met[STEPS_IN_STEP], *apart = &t->steps.met[STEPS_APART];
+    percent(page, " ", in_step->n, t->n);
+    percent(page, " · ", in_step->told, in_step->n);
+    percent(page, " · ", apart->told, apart->n);
+    g_string_append_printf(page, " · %.1f · ±%.2g |", 100 * share(t->steps.silent, t->n), 100 * t->half);
+}
+
+static void curve_cell(GString *page, const struct steps_met *met, struct band band)
+{
+    struct band held = judge_held(band, met->n);
+    percent(page, " ", met->told, met->n);
+    g_string_append_printf(page, " of %" G_GINT64_FORMAT " |", met->n);
+    if (band.high < 1)
+        g_string_append_printf(page, " at most %.1f |", 100 * held.high);
+    else if (band.low > 0)
+        g_string_append_printf(page, " at least %.1f |", 100 * held.low);
+    else
+        g_string_append(page, " any |");
+}
+
+/* What is told, by how alike the phases are, and what it is held to. */
+static void curve_text(GString *page, const struct stratum *strata, const struct tally *tallies, size_t count)
+{
+    g_string_append(page, "| alike | 1 s | held to | 5 s | held to | 30 s | held to |\n|---|---|---|---|---|---|---|\n");
+    for (int m = 0; m < STEPS_MEETING_COUNT; m++) {
+        g_string_append_printf(page, "| %s |", steps_meeting_words[m]);
+        for (int c = 0; c < COLUMNS; c++) {
+            struct steps_met met = judge_curve(strata, tallies, count, m, columns[c]);
+            curve_cell(page, &met, judge_curve_band(m, columns[c]));
+        }
+        g_string_append(page, "\n");
+    }
+    g_string_append(page, "\n");
 }
 
 /* What rows of steps are held to: the usual, and a lower band where steps nearly meet the sensor. */
@@ -574,6 +611,8 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
     run_bands(page, strata, tallies, count);
     runs_text(page, strata, tallies, count);
     g_string_append(page, steps_words);
+    curve_text(page, strata, tallies, count);
+    g_string_append(page, step_rows_words);
     step_bands(page, strata, tallies, count);
     steps_text(page, strata, tallies, count);
     g_string_append(page, "## Boards drawn from the prior (T2), faults and phase lock (T5)\n\n"
@@ -588,7 +627,7 @@ char *report_markdown(const struct stratum *strata, const struct tally *tallies,
     other_tests(page, strata, tallies, count);
     g_string_append(page, "## Do the bands notice?\n\n"
                           "The tests run the harness with sabotaged estimators (`--spoil naive | "
-                          "no_guard | narrow | no_flags | alarms`): each must\n"
+                          "no_guard | narrow | no_flags | alarms | locked | unlocked`): each must\n"
                           "miss a band. A run that misses one writes this page and ends with "
                           "status 1, `make accuracy` with it. The band of false\nalarms is not widened for N.\n");
     return g_string_free(page, FALSE);

@@ -8,6 +8,11 @@
 #include <string.h>
 
 uint64_t strata_seed;
+const char *const steps_meeting_words[] = {
+#define X(id, words, least) words,
+    STEPS_MEETINGS(X)
+#undef X
+};
 const char *const test_names[TEST_COUNT] = {"T1", "T2", "T5", "runs", "steps"};
 
 static void add(GArray *list, enum test test, const struct nature_kind *sensor, enum nature_load load,
@@ -306,14 +311,26 @@ static void run_stratum(const struct stratum *s, int64_t n, enum spoil spoil, st
 
 /* --- one stratum ------------------------------------------------------------------------------------------------- */
 
+#define STEPS_MISSED 0.25 /* more of a harmonic is no longer apart */
+
+static const double meetings[] = {
+#define X(id, words, least) least,
+    STEPS_MEETINGS(X)
+#undef X
+};
+
 static void count_steps(const struct outcome *o, const struct sample *sample, struct steps_tally *to)
 {
     bool locked = o->estimate.flags & ENERGY_FLAG(PHASE_LOCKED);
-    to->in_step += o->alike >= STEPS_IN_STEP;
-    to->told += o->alike >= STEPS_IN_STEP && locked;
-    to->apart += o->alike <= STEPS_APART;
-    to->feared += o->alike <= STEPS_APART && locked;
+    const struct nature_meeting *m = &o->meeting;
+    int meeting = STEPS_APART;
+    while (m->missed > STEPS_MISSED && meeting + 1 < STEPS_MEETING_COUNT && m->alike >= meetings[meeting + 1])
+        meeting++;
     to->silent += !sample->covered && !locked;
+    if (meeting > STEPS_APART && m->missed < m->alike / 2)
+        return;
+    to->met[meeting].n++;
+    to->met[meeting].told += locked;
 }
 
 void stratum_run(const struct stratum *s, int64_t n, enum spoil spoil, struct tally *ret)

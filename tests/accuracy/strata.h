@@ -32,13 +32,27 @@ struct figure_tally {
     double p95, half, bias; /* as a share of the figure; of the tail, of the energy of the work */
 };
 
-/* Of loads whose steps may meet the sensor: what the flag makes of them. */
-#define STEPS_IN_STEP 0.7 /* nature_alike() of at least this much is in step */
-#define STEPS_APART   0.4 /* … of at most this much is not */
+/* Of loads whose steps may meet the sensor: how they do by nature_meet(), and what the flag makes of them. Apart is
+ * what readings miss a quarter or less of; a meeting of which the window averages out more than half has no place. */
+#define STEPS_MEETINGS(X)                                                                                             \
+    X(APART, "apart", 0)                                                                                             \
+    X(LITTLE, "up to 0.6", 0)                                                                                        \
+    X(SOME, "0.6 to 0.8", 0.6)                                                                                       \
+    X(MUCH, "0.8 to 0.9", 0.8)                                                                                       \
+    X(NEARLY, "0.9 to 0.95", 0.9)                                                                                    \
+    X(IN_STEP, "0.95 and more", 0.95)
+enum steps_meeting {
+#define X(id, words, least) STEPS_##id,
+    STEPS_MEETINGS(X)
+#undef X
+        STEPS_MEETING_COUNT
+};
+extern const char *const steps_meeting_words[STEPS_MEETING_COUNT];
 struct steps_tally {
-    int64_t in_step, told;  /* and of those with the flag */
-    int64_t apart, feared;  /* the same */
-    int64_t silent;         /* outside of the interval, without the flag */
+    struct steps_met {
+        int64_t n, told; /* … of them with the flag */
+    } met[STEPS_MEETING_COUNT];
+    int64_t silent; /* outside of the interval, without the flag */
 };
 
 struct tally {
@@ -128,6 +142,11 @@ struct band judge_class_band(enum judge_class class);
 /* Of a row of whole runs and one of its figures, and of a row of steps. ret_why: why not the usual one, or NULL. */
 struct band judge_figure_band(const struct stratum *stratum, enum figure figure, const char **ret_why);
 struct band judge_steps_band(const struct stratum *stratum);
+/* Of the share of meetings that are told, in the rows of a duration together. */
+struct band judge_curve_band(enum steps_meeting meeting, double duration_s);
+/* What those rows came to. */
+struct steps_met judge_curve(const struct stratum *strata, const struct tally *tallies, size_t count,
+                             enum steps_meeting meeting, double duration_s);
 
 /* Trials a row that the bands of the method are meant for: fewer widen them. */
 #define BANDS_N 1000

@@ -9,7 +9,8 @@
 #define MS NS_PER_MS
 
 const char *const fault_names[FAULT_COUNT] = {"none", "reset", "stuck", "gap", "glitch", "lost"};
-const char *const spoil_names[SPOIL_COUNT] = {"none", "naive", "no_guard", "narrow", "no_flags", "alarms"};
+const char *const spoil_names[SPOIL_COUNT] = {"none",     "naive",  "no_guard", "narrow",
+                                               "no_flags", "alarms", "locked",   "unlocked"};
 
 /* --- the judge's sabotage ---------------------------------------------------------------------------------------- */
 
@@ -37,6 +38,12 @@ static void spoil(struct scene *s, const struct energy_window *window, struct en
     case SPOIL_ALARMS:
         if (s->trial->seed % 20 == 0)
             e->flags |= ENERGY_FLAG(GAP);
+        break;
+    case SPOIL_LOCKED:
+        e->flags |= ENERGY_FLAG(PHASE_LOCKED);
+        break;
+    case SPOIL_UNLOCKED:
+        e->flags &= ~ENERGY_FLAG(PHASE_LOCKED);
         break;
     default:
         break;
@@ -72,7 +79,7 @@ void trial_run(const struct trial *trial, struct outcome *ret)
     options.stamps_ns = (const int64_t *)(void *)s.nature.stamps->data;
     options.stamp_count = s.nature.stamps->len;
     energy_scope_estimate(scopes->primary, &order.window, &options, &ret->estimate, NULL);
-    ret->alike = nature_alike(&s.nature);
+    ret->meeting = nature_meet(&s.nature);
     ret->truth_j = nature_truth_j(&s.nature, &s.nature.work);
     if (trial->spoil != SPOIL_NONE && ret->estimate.joules.status != QUANTITY_ABSENT)
         spoil(&s, &order.window, &ret->estimate);

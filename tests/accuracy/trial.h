@@ -20,6 +20,8 @@ enum spoil {
     SPOIL_NARROW,   /* half the interval */
     SPOIL_NO_FLAGS, /* flags thrown away */
     SPOIL_ALARMS,   /* in one trial of twenty a flag of a fault that is not there */
+    SPOIL_LOCKED,   /* everything is in step with the sensor */
+    SPOIL_UNLOCKED, /* nothing ever is */
     SPOIL_COUNT
 };
 extern const char *const spoil_names[SPOIL_COUNT];
@@ -38,7 +40,7 @@ struct trial {
 
 struct outcome {
     double truth_j;
-    double alike; /* nature_alike() */
+    struct nature_meeting meeting;
     struct energy_estimate estimate;
 };
 void trial_run(const struct trial *trial, struct outcome *ret);

@@ -48,6 +48,7 @@ def run(llem, fields, *arguments, expect, **options):
     ("stamps_order", "ProtocolError", "scheduled_ns lies before"),
     ("no_tokens", "ProtocolError", "not one token came out"),
     ("all_cached", "ProtocolError", "did not say 'prefix_cache'"),
+    ("over_cached", "ProtocolError", "did not say 'prefix_cache'"),
     ("load_backwards", "ProtocolError", "between request and reply"),
     ("remote", "ProtocolError", "is reserved"),
 ])
@@ -58,6 +59,19 @@ def test_engine_fault_is_a_typed_record(llem, fault, error_class, said):
     assert said in json.dumps(record)
     assert record["message"] in done.stdout
     assert study.states() == ["failed"]
+
+
+@pytest.mark.parametrize("prompts, shares", [(["a b c d", "e f g h"], 0), (["a b c d", "a b x y"], 2), (["a b c d", "a b c d"], None)])
+def test_a_cache_has_no_more_than_other_prompts_share(llem, prompts, shares):
+    """What the engine says of its cache is held to the prompts that it was given since it was emptied."""
+    (llem.folder / "p.jsonl").write_text("".join(json.dumps({"prompt": p}) + "\n" for p in prompts))
+    fields = {"sim.prefix_cache": True, "sim.fail": "over_cached", "dataset": "./p.jsonl", "n": 2, "warmup.enabled": False}
+    done, study = run(llem, fields, expect=0 if shares is None else 1)
+    if shares is None:
+        assert study.states() == ["ok"]
+    else:
+        assert study.error()["class"] == "ProtocolError"
+        assert f"n_cached is more than {shares}, all that its prompt shares" in study.error()["message"], study.error()
 
 
 @pytest.mark.parametrize("fields, said", [

@@ -50,7 +50,7 @@ SPECIAL = {
     "n_threads": ([1, None], "threads_bind", {}, []),
     "sampling.n": ([1, 2], "sampling.n", {}, [2]),
     "engine.attention_backend": (["CPU_ATTN", "no_such"], "engine.attention_backend", {}, ["no_such"]),
-    "engine.speculative_config": ([{"method": "suffix"}, {"method": "ngram"}], "engine.speculative_config", {}, [{"method": "ngram"}]),
+    "engine.speculative_config.method": (["suffix", "ngram"], "engine.speculative_config", {}, ["ngram"]),
     "engine.kv_cache_dtype": (["auto", "fp8", "nvfp4"], "engine.kv_cache_dtype", {"precision": "bf16"}, []),
     # the file has fp32 for precision; other types exclude it
     "engine.dtype": (["float32", "auto", "float16", "bfloat16"], "engine.dtype", {}, ["auto", "float16", "bfloat16"]),
@@ -62,11 +62,12 @@ def case_of(option):
     """Values by the type of the row; what they come to bears the option's name."""
     low = (option.get("range") or [0, None])[0] or 0
     values = {"boolean": [False, True], "integer": [low, low + 1], "number": [low, low + 0.5], "string": ["one", "two"],
-              "mapping": [{"a": 1}, {"b": 2}], "integers": [[1], [2, 4]]}.get(option["type"])
+              "mapping": [{"a": 1}, {"b": 2}], "list": [["a"], ["b"]], "integers": [[1], [2, 4]]}.get(option["type"])
     if option["type"] == "choice":
         values = [c if isinstance(c, str) else c["name"] for c in option["choices"]]
         values = values[:2] + values[2:][-1:]
-    return values, option["name"], {}, []
+    name = ".".join(option["name"].split(".")[:2])  # of a mapping the engine is given the whole
+    return values, name, {}, []
 
 
 def test_every_option_has_a_case(build_dir):
@@ -271,7 +272,7 @@ def test_what_the_engine_guesses_by_is_in_the_record(runs, words, fails):
 
 def test_what_became_of_a_mapping_is_in_the_record(runs):
     """All that the engine made of it, what nobody wrote too; not its folders, and not what it keeps in there."""
-    made = {"mode": 3, "cudagraph_mode": "FULL_AND_PIECEWISE", "custom_ops": ["none"],
+    made = {"mode": 3, "backend": "inductor", "cudagraph_mode": "FULL_AND_PIECEWISE", "custom_ops": ["none"],
             "pass_config": {"fuse_norm_quant": False, "eliminate_noops": True}}  # fmt: skip
     assert faked(runs, "")[1].result()["engine"]["resolved"]["engine"]["compilation_config"] == made
     fields = {"vllm.engine.compilation_config": {"mode": 0, "custom_ops": ["+rms_norm"], "cudagraph_mode": "NONE"}}
@@ -287,8 +288,54 @@ def test_what_became_of_a_mapping_is_in_the_record(runs):
     ("", {"pass_config": {"fuse_norm_quant": True}}, "compilation_config.pass_config.fuse_norm_quant: 'True' was asked for, 'False'"),
 ])
 def test_what_became_something_else_inside_a_mapping_is_a_substitution(runs, words, given, said):
+    runs.llem.ok("engine", "schema", "vllm")
     done, study = faked(runs, words, {"vllm.engine.compilation_config": given})
     assert done.returncode == 1 and said in study.error()["message"]
+
+
+BAD = """\
+model: m
+backend: vllm
+vllm:
+  engine:
+    compilation_config: {mod: 3, pass_config: {fuse_norm_qant: true}}
+    attention_config: {flash_attn_version: 9}
+    speculative_config: {num_speculative_tokens: many}
+    spec_method: suffix
+passthrough_kwargs: {speculative_config: {method: ngram}, compilation_config: {cudagraph_mode: FUL}}
+"""
+WRONG = [(5, "unknown field 'vllm.engine.compilation_config.mod'", "did you mean 'vllm.engine.compilation_config.mode'?"),
+         (5, "unknown field 'vllm.engine.compilation_config.pass_config.fuse_norm_qant'", "pass_config.fuse_norm_quant'?"),
+         (6, "vllm.engine.attention_config.flash_attn_version: expected an integer from 2 to 4, found 9", ""),
+         (7, "vllm.engine.speculative_config.num_speculative_tokens: expected an integer", ""),
+         (9, "vllm.engine.compilation_config.cudagraph_mode: expected one of NONE, PIECEWISE", "did you mean FULL?")]
+
+
+def test_what_stands_inside_a_mapping_is_checked_before_anything_starts(runs, tmp_path):
+    """By name, type and choices, wherever it is written."""
+    runs.llem.ok("engine", "schema", "vllm")
+    (tmp_path / "bad.yaml").write_text(BAD)
+    said = runs.llem.run("plan", "bad.yaml", cwd=tmp_path)
+    assert said.returncode == 2
+    for line, words, hint in WRONG:
+        (at,) = [i for i, text in enumerate(said.stderr.splitlines()) if words in text]
+        assert f"bad.yaml:{line}:" in said.stderr.splitlines()[at] and hint in "".join(said.stderr.splitlines()[at:at + 5])
+
+
+def test_a_member_of_a_mapping_is_swept(runs, noted):
+    """Each run is given the whole mapping with its own level."""
+    fields = {"vllm.engine.compilation_config": {"backend": "eager"}, "sweep": {"vllm.engine.compilation_config.mode": [0, 3]}}
+    given = set(noted(fields)["engine.compilation_config"])
+    assert {("<CompilationMode.NONE" in text, "backend='eager'" in text) for text in given} == {(True, True), (False, True)}
+
+
+@pytest.mark.parametrize("pair", ["{speculative_config: {method: suffix}, spec_method: suffix}",
+                                  "{attention_config: {backend: CPU_ATTN}, attention_backend: CPU_ATTN}"])
+def test_the_same_said_inside_and_outside_a_mapping_is_an_error(runs, tmp_path, pair):
+    runs.llem.ok("engine", "schema", "vllm")
+    (tmp_path / "both.yaml").write_text(f"model: m\nbackend: vllm\nvllm: {{engine: {pair}}}\n")
+    said = runs.llem.run("plan", "both.yaml", cwd=tmp_path)
+    assert said.returncode == 2 and "exclude each other" in said.stderr, said.stderr
 
 
 @pytest.mark.parametrize("given", [{"method": "ngram"}, {"model": "[ngram]", "num_speculative_tokens": 2}])

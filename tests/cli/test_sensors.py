@@ -256,8 +256,8 @@ def test_repeats_beside_a_prefix_cache_are_computed(boards):
 def test_repeats_that_a_cache_serves_all_the_same_are_unequal_work(boards, tmp_path):
     """A prompt of one word over and over stays itself wherever it begins."""
     (tmp_path / "same.jsonl").write_text(json.dumps({"prompt": "again again again again"}) + "\n")
-    record, done = boards([board()], {**SHORT, "dataset": "./same.jsonl"})
-    assert "unequal_work" in record["flags"]
+    record, done = boards([board()], {**SHORT, "dataset": "./same.jsonl"}, expect=1)
+    assert "unequal_work" in record["flags"] and "unequal" in done.stdout.split()
     assert metric(record, "joules_per_output_token")["value"] is None
     assert "unequal_work" in metric(record, "joules_per_output_token")["reason"]
     assert "unequal_work" in done.stdout

@@ -218,20 +218,79 @@ def test_ctrl_c_after_the_client_died(llem, docker, image, terminal):
     assert study.error()["phase"] == "measure"
 
 
-def test_ctrl_z_leaves_the_container_to_its_work(llem, docker, image):
-    """llem alone stops; the run goes on, and its end is found when llem is continued."""
-    path = write(llem.folder / "study.yaml", {**SLOW, "runners.sim.use": f"docker:{image}", "max_output_tokens": 20})
+def status_of(docker):
+    [container] = running(docker)
+    return docker.ok("inspect", "-f", "{{.State.Status}}", container)
+
+
+def is_stopped(process):
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def suspend(llem, docker, image, fields=None):
+    """A run that was at work when llem was suspended; started as a shell starts a job."""
+    path = write(llem.folder / "study.yaml", {**SLOW, "runners.sim.use": f"docker:{image}", "max_output_tokens": 20, **(fields or {})})
     process = llem.start("run", path, "-o", llem.folder / "results", process_group=0)
     wait_for_phase(llem, "measure")
+    time.sleep(0.5)
     os.killpg(process.pid, signal.SIGTSTP)
-    wait_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", 5, "stopped")
-    wait_until(lambda: of_the_run(llem, "*_result.json"), what="a result")
+    wait_until(lambda: is_stopped(process), 5, "stopped")
+    assert status_of(docker) == "paused"
+    return process
+
+
+def test_ctrl_z_pauses_the_container_and_fg_flags(llem, docker, image):
+    """Longer than the time limit of the run, which it does not count for."""
+    process = suspend(llem, docker, image, {"limits.timeout_seconds": 6})
+    time.sleep(6)
+    assert status_of(docker) == "paused"
     os.killpg(process.pid, signal.SIGCONT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, (out, err)
     study = the_study(llem.folder / "results")
-    assert study.states() == ["ok"] and "paused" not in study.result()["flags"]
+    record = study.result()
+    assert study.states() == ["ok"] and "paused" in record["flags"]
+    assert [p["cause"] for p in record["machine"]["pauses"]] == ["ctrl_z"]
+    assert 5.9 < record["machine"]["pauses"][0]["seconds"] < 8
     assert docker.containers() == []
+
+
+def test_an_interrupt_of_a_suspended_run(llem, docker, image):
+    process = suspend(llem, docker, image)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGCONT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert the_study(llem.folder / "results").error()["phase"] == "measure"
+    assert docker.containers() == []
+
+
+@pytest.mark.parametrize("client_too", [False, True], ids=["llem", "llem-and-client"])
+def test_nothing_stays_paused_when_a_suspended_llem_is_killed(llem, docker, image, client_too):
+    """The worker goes on, finds its owner gone, and leaves its record."""
+    process = suspend(llem, docker, image)
+    client = next(p for p in support.processes_marked(llem.mark) if " run " in p.command and "docker" in p.command)
+    if client_too:
+        client.kill()
+    process.kill()
+    process.communicate(timeout=10)
+    wait_until(lambda: not docker.containers(), 20, "the end of the container")
+    [record] = [json.loads(p.read_text()) for p in of_the_run(llem, "*_error.json")]
+    assert record["class"] == "Interrupted"
+    wait_until(lambda: not llem.left_running(), 10, "the end of what watched")
+
+
+def test_a_paused_orphan_is_swept(llem, own_docker):
+    image = own_docker.image("base")
+    process = suspend(llem, own_docker, image)
+    for p in support.processes_marked(llem.mark):  # the client, and who would let the container go on; llem after them
+        if p.pid != process.pid:
+            p.kill()
+    process.kill()
+    process.communicate(timeout=10)
+    assert status_of(own_docker) == "paused"
+    llem.ok("run", write(llem.folder / "next.yaml", {"runners.sim.use": f"docker:{image}"}), "-o", llem.folder / "next")
+    assert own_docker.containers() == []
 
 
 def test_deadline(llem, docker, image, terminal):

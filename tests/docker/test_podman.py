@@ -131,6 +131,35 @@ def test_kill_9_of_llem_and_the_next_start(llem, lone_podman):
         terminal.close()
 
 
+def suspend(llem, podman, image):
+    path = write(llem.folder / "study.yaml", {**SLOW, "runners.sim.use": f"podman:{image}", "max_output_tokens": 20})
+    process = llem.start("run", path, "-o", llem.folder / "results", process_group=0)
+    wait_until(lambda: measuring(llem))
+    os.killpg(process.pid, signal.SIGTSTP)
+    wait_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", 10)
+    [container] = ours(podman, llem)
+    assert podman.ok("inspect", "-f", "{{.State.Status}}", container) == "paused"
+    return process
+
+
+def test_ctrl_z(llem, podman, image):
+    process = suspend(llem, podman, image)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, (out, err)
+    assert [p["cause"] for p in the_study(llem.folder / "results").result()["machine"]["pauses"]] == ["ctrl_z"]
+    assert ours(podman, llem) == []
+
+
+def test_ctrl_z_and_kill_9(llem, podman, image):
+    """podman's client cannot make a paused container hear of the end of llem."""
+    process = suspend(llem, podman, image)
+    process.kill()
+    process.communicate(timeout=10)
+    wait_until(lambda: not ours(podman, llem), 20)
+
+
 def test_killed_from_outside(llem, podman, image):
     terminal = begin(llem, image)
     try:

@@ -55,9 +55,11 @@ static void read_generation(const char *line, size_t length)
 {
     static const int32_t ids[] = {1, 2, 3};
     const struct engine_prompt prompts[] = {{"a", ids, 3, 2, true}, {"b", ids, 2, 3, false}};
-    struct outcome o = {.batches = g_ptr_array_new_with_free_func(prepared_free), .prefix_cache = true, .cold = true};
+    struct outcome o = {.batches = g_ptr_array_new_with_free_func(prepared_free), .prefix_cache = true, .cold = true,
+                        .cached = cached_new()};
     const struct page page = {.n_batches = 1, .count = G_N_ELEMENTS(prompts)};
-    g_ptr_array_add(o.batches, prepared_new(1, prompts, G_N_ELEMENTS(prompts)));
+    g_ptr_array_add(o.batches, prepared_new(1, prompts, G_N_ELEMENTS(prompts), true));
+    cached_note(o.cached, g_ptr_array_index(o.batches, 0));
     g_autoptr(json_t) reply = jsonx_parse(line, (gssize)length, "line", NULL);
     struct engine_generation g = {0};
     g_autoptr(GError) error = NULL;
@@ -74,6 +76,7 @@ static void read_generation(const char *line, size_t length)
         engine_generation_clear(&g);
     }
     g_ptr_array_unref(o.batches);
+    g_hash_table_unref(o.cached);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -327,8 +327,8 @@ static void test_definition(void)
         const char *text, *engine, *fields;
     } rows[] = {
         {"model: m\nbackend: sim\nsim: {jitter: 0.1, threads: 1}\n", "sim", "\"model\":\"m\",\"sim.jitter\":0.1"},
-        {"model: m\nbackend: vllm\npassthrough_kwargs: {compilation_config: {a b: [1]}, block_size: null}\n", "vllm",
-         "\"model\":\"m\",\"vllm.engine.compilation_config\":{\"a b\":[1]}"},
+        {"model: m\nbackend: vllm\npassthrough_kwargs: {hf_overrides: {a b: [1]}, block_size: null}\n", "vllm",
+         "\"model\":\"m\",\"vllm.engine.hf_overrides\":{\"a b\":[1]}"},
         {"model: smollm2-135m-instruct\nbackend: llamacpp\n", "llamacpp",
          "\"model\":{\"pin\":\"b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53\"}"},
     };

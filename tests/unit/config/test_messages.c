@@ -125,7 +125,7 @@ static void test_overrides(void)
 static void test_retired(void)
 {
     static const char *const paths[] = {"tensorrt", "lora", "dtype", "vllm.engine.swap_space", "llamacpp.use_mmap",
-                                        "vllm.engine.ngram_prompt_lookup_max", "execution.cycle_order"};
+                                        "vllm.engine.use_v2_block_manager", "execution.cycle_order"};
     g_autoptr(owned_config_table) table = whole_table();
     for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
         g_autofree char *text = g_strdup_printf("model: m\nbackend: vllm\n%s: 1\n", paths[i]);

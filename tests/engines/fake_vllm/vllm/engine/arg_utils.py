@@ -2,16 +2,11 @@
 
 import dataclasses
 import enum
-import json
-import os
-import sys
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
+from ..config import CLASSES, ROWS, CompilationConfig, CompilationMode, CUDAGraphMode, PassConfig, type_of
 from ..noting import has, note
-
-DESCRIPTOR = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "engine.json")
-TYPES = {"boolean": bool, "integer": int, "number": float, "string": str, "mapping": dict, "integers": list}
 
 
 class AttentionBackendEnum(enum.Enum):
@@ -33,56 +28,21 @@ ODD = {"attention_backend": (AttentionBackendEnum | None, None), "optimization_l
 
 
 def fields():
-    with open(DESCRIPTOR, encoding="utf-8") as file:
-        descriptor = json.load(file)
-    made = {row["name"]: (Any, None) for row in [*descriptor["owned"], *descriptor["pass_through"].get("arguments", [])]}
-    for row in descriptor["options"]:
-        section, _, name = row["name"].rpartition(".")
-        choices = [choice if isinstance(choice, str) else choice["name"] for choice in row.get("choices", [])]
-        kind = Literal[tuple(choices)] if choices else TYPES.get(row["type"])
-        if section == "engine":
-            made[name] = (kind | None, None)
+    made = {row["name"]: (Any, None) for row in [*ROWS["owned"], *ROWS["pass_through"].get("arguments", [])]}
+    for row in ROWS["options"]:
+        section, _, name = row["name"].partition(".")
+        if section == "engine" and "." not in name:
+            made[name] = (type_of(row), None)
+    made.update({name: (kind, dataclasses.field(default_factory=kind)) for name, kind in CLASSES.items()})
     return {**made, **ODD}
 
 
-class CompilationMode(enum.IntEnum):
-    NONE = 0
-    VLLM_COMPILE = 3
-
-
-class CUDAGraphMode(enum.Enum):
-    NONE = 0
-    FULL_AND_PIECEWISE = (2, 1)
-
-
-@dataclasses.dataclass
-class PassConfig:
-    fuse_norm_quant: bool | None = None
-    eliminate_noops: bool | None = None
-
-
-@dataclasses.dataclass
-class CompilationConfig:
-    """With what is asked for, what this makes of the rest, and something of its own."""
-
-    mode: CompilationMode = CompilationMode.VLLM_COMPILE
-    cudagraph_mode: CUDAGraphMode = CUDAGraphMode.FULL_AND_PIECEWISE
-    custom_ops: list = dataclasses.field(default_factory=list)
-    pass_config: PassConfig = dataclasses.field(default_factory=PassConfig)
-    cache_dir: str = "/nowhere"
-    traced_files: set = dataclasses.field(default_factory=set, init=False)
-
-
 def compilation(args):
-    given = args.compilation_config or {}
-    made = CompilationConfig(custom_ops=["none", *given.get("custom_ops", [])], pass_config=PassConfig(False, True))
-    if "mode" in given and not has("compiles"):
-        made.mode = CompilationMode(given["mode"])
-    if "cudagraph_mode" in given and not has("no_graphs"):
-        made.cudagraph_mode = CUDAGraphMode[given["cudagraph_mode"]]
-    if has("no_graphs"):
-        made.cudagraph_mode = CUDAGraphMode.NONE
-    return made
+    given = args.compilation_config
+    mode = CompilationMode.VLLM_COMPILE if given.mode is None or has("compiles") else given.mode
+    graphs = CUDAGraphMode.FULL_AND_PIECEWISE if given.cudagraph_mode is None else given.cudagraph_mode
+    return CompilationConfig(mode=mode, backend=given.backend or "inductor", cudagraph_mode=CUDAGraphMode.NONE if has("no_graphs") else graphs,
+                             custom_ops=["none", *given.custom_ops], pass_config=PassConfig(False, True))
 
 
 def create_engine_config(self, context):
