@@ -207,8 +207,8 @@ static double floor_u(const struct energy_channel *channel, const struct edges *
 #define FACTOR_MOST 4.0
 
 /* A board that still cools holds more than its idle level, which shows as a fall between the halves of a stretch: of an
- * exponential with a time constant of τ the mean of both holds (1 + r)/(1 − r)/2 times that, r = exp(−half/τ). A fall may
- * be a drift as well, which is of the level. So what may be held lies between nothing and SLOW_S. */
+ * exponential with a time constant of τ the mean of both holds (1 + r)/(1 − r)/2 times that, r = exp(−half/τ). A fall
+ * may be a drift as well, which is of the level. So what may be held lies between nothing and SLOW_S. */
 static void allow_for_cooling(const struct edges *e, const double *means, size_t m, double gain,
                               struct energy_baseline *ret)
 {

@@ -154,8 +154,8 @@ enum quantity_status session_status(const struct session *session);
 
 /* --- idle, warm-up, measured block ------------------------------------------------------------------------------- */
 
-/* share: of baseline.duration_seconds. worked_ns: when something worked last, behind which the boards come to rest first;
- * 0: nothing did. mark: what its ends are called in the trace. */
+/* share: of baseline.duration_seconds. worked_ns: when something worked last, behind which the boards come to rest
+ * first; 0: nothing did. mark: what its ends are called in the trace. */
 bool idle_take(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors, double share,
                int64_t worked_ns, const char *mark, struct idle *ret, GError **error);
 
