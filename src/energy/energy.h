@@ -209,6 +209,7 @@ struct energy_phase {
     double miss2;  /* square of what the readings miss of a pattern over what they show of it; 1/N at random phases; NaN
                       where nothing can beat or there are too few readings */
     double u_w;    /* standard uncertainty of the mean power by such a pattern */
+    double unseen; /* where locked: the share of the longest such pattern that no reading saw; else NaN */
 };
 
 /* --- estimates --------------------------------------------------------------------------------------------------- */

@@ -132,8 +132,9 @@ static double board_limit(const struct energy_board *board, struct answer *a)
 }
 
 /* What the readings show of a pattern that they met at like phases is its scatter about them, which is the smaller the
- * more alike the phases were; what they do not show lies between idle and the limit of the board. So it does where
- * nothing tells of steps: readings in step with them would look the same. */
+ * more alike the phases were; what lies outside of all their windows is between idle and the limit of the board, for
+ * nothing else bounds it. So is all that they did not see where nothing tells of steps: readings in step with them
+ * would look the same. */
 static void check_phase(const struct energy_board *board, const struct energy_window *window,
                         const struct energy_options *options, const struct edges *edges, struct answer *a,
                         struct energy_estimate *ret)
@@ -151,7 +152,8 @@ static void check_phase(const struct energy_board *board, const struct energy_wi
         return;
     a->flags |= untold ? ENERGY_FLAG(PHASE_UNTOLD) : ENERGY_FLAG(PHASE_LOCKED);
     double mean = a->joules / d, above = board_limit(board, a) - mean, below = mean - (isfinite(idle) ? idle : 0);
-    answer_add_shared(a, STATS_RECTANGULAR, s.unseen * fmax(0, fmax(above, below)) * d);
+    double unseen = ret->phase.locked ? fmin(ret->phase.unseen, s.unseen) : s.unseen;
+    answer_add_shared(a, STATS_RECTANGULAR, unseen * fmax(0, fmax(above, below)) * d);
 }
 
 /* --- the record -------------------------------------------------------------------------------------------------- */
@@ -337,7 +339,7 @@ static void start(const struct energy_board *board, const struct energy_window *
     ret->pre_w = ret->post_w = ret->pre_u_w = ret->post_u_w = ret->period_s = NAN;
     ret->agreement_idle = ret->agreement_busy = ret->gain_rel_u = ret->offset_w_u = NAN;
     ret->coverage_share = NAN;
-    ret->phase = (struct energy_phase){false, NAN, NAN, 0};
+    ret->phase = (struct energy_phase){false, NAN, NAN, 0, NAN};
     if (any) {
         ret->device = any->info->device;
         ret->scope = any->info->scope;

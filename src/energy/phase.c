@@ -72,14 +72,19 @@ static bool mean_over(const struct energy_options *options, int64_t t_ns, double
     return true;
 }
 
+/* The distance of readings, by the trace where it shows them all. */
+static double grid_of(const struct sensor *sensor, const struct edges *e)
+{
+    return fabs(e->period / sensor->period - 1) < NEARLY ? e->period : sensor->period;
+}
+
 /* The readings of the work, on the sensor's grid: single edges are known to a poll only. New array of struct met. */
 static GArray *meetings(const struct energy_options *options, const struct energy_window *window,
                         const struct sensor *sensor, const struct edges *e, double harmonic, double step_s)
 {
     GArray *all = g_array_new(FALSE, FALSE, sizeof(struct met));
     double end = clock_seconds(window->t1_ns - window->t0_ns) + sensor->delay_hi;
-    bool near = fabs(e->period / sensor->period - 1) < NEARLY; /* then the trace knows best */
-    double period = near ? e->period : sensor->period;
+    double period = grid_of(sensor, e);
     double seen_cycles = sensor->window * harmonic / step_s, cycles = (period - sensor->window) * harmonic / step_s;
     for (double t = e->n ? e->at[0].t + period : INFINITY; t < end; t += period) {
         struct met m = {.watts = (edges_at(e, t) - edges_at(e, t - period)) / period};
@@ -131,10 +136,38 @@ static struct pattern pattern_of(const GArray *all)
     return p;
 }
 
+/* --- what no reading saw of the pattern --------------------------------------------------------------------------- */
+
+#define CIRCLE_STEPS 4   /* the longest pattern there is (harmonics[0]) */
+#define CIRCLE_BINS  240 /* choice: of the pattern; a step of the circle is told to a sixtieth */
+#define SURELY_SEEN  0.85 /* choice: of W; windows are published to some 15 % */
+
+/* The share of the longest pattern that lies outside of every window in which the work was read. */
+static double unseen_of(const struct energy_options *options, const struct energy_window *window,
+                        const struct sensor *sensor, const struct edges *e)
+{
+    bool seen[CIRCLE_BINS] = {false};
+    int left = CIRCLE_BINS, parts = CIRCLE_BINS;
+    double end = clock_seconds(window->t1_ns - window->t0_ns) + sensor->delay_hi, period = grid_of(sensor, e);
+    for (double t = e->n ? e->at[0].t + period : INFINITY; t < end; t += period) {
+        int64_t t_ns = window->t0_ns + llround((t - sensor->delay_mid) * 1e9);
+        for (int k = 0; k < parts; k++) {
+            double before = sensor->window * (0.5 + SURELY_SEEN * ((k + 0.5) / parts - 0.5));
+            double step = step_at(options->stamps_ns, options->stamp_count, t_ns - llround(before * 1e9));
+            if (!isfinite(step))
+                continue;
+            int bin = (int)(fmod(step, CIRCLE_STEPS) / CIRCLE_STEPS * CIRCLE_BINS) % CIRCLE_BINS;
+            left -= !seen[bin];
+            seen[bin] = true;
+        }
+    }
+    return (double)left / CIRCLE_BINS;
+}
+
 struct energy_phase phase_check(const struct energy_options *options, const struct energy_window *window,
                                 const struct sensor *sensor, const struct edges *edges)
 {
-    struct energy_phase phase = {false, median_step(options->stamps_ns, options->stamp_count), NAN, 0};
+    struct energy_phase phase = {false, median_step(options->stamps_ns, options->stamp_count), NAN, 0, NAN};
     if (!(phase.step_s > 0) || sensor->unseen <= 0 || sensor->sees_all || sensor->modelled)
         return phase;
     for (size_t h = 0; h < G_N_ELEMENTS(harmonics); h++) {
@@ -144,5 +177,7 @@ struct energy_phase phase_check(const struct energy_options *options, const stru
         phase.u_w = MAX(phase.u_w, p.u_w);
         phase.locked = phase.locked || p.miss2 > fmax(LOCKED2, CHANCE2 / p.n);
     }
+    if (phase.locked)
+        phase.unseen = unseen_of(options, window, sensor, edges);
     return phase;
 }

@@ -120,6 +120,18 @@ def test_steps_in_step_with_a_board_whose_limit_nobody_knows(boards, faults):
     assert 0.9 * 0.75 * (most_w - 200) < (energy["high"] - energy["low"]) / 2 / seconds < 1.1 * 0.75 * (most_w - 200)
 
 
+def test_what_readings_in_step_saw_of_the_steps_is_known(boards):
+    """Steps of 12.5 ms: a pattern of four of them fits into 50 ms, of which windows of 25 ms have seen half. No more than the
+    other half is left to lie below the limit."""
+    seen = board(architecture="hopper", instant={"period_ms": 100, "window_ms": 25}, power_limit_w=450)
+    record, _ = boards([seen], {"sim.token_us": 12500, "max_output_tokens": 112})
+    assert "phase_locked" in record["flags"], record["flags"]
+    energy, seconds = metric(record, "energy_j"), truth_j(record, 1)
+    half_w = (energy["high"] - energy["low"]) / 2 / seconds
+    assert energy["low"] < 200 * seconds < energy["high"]
+    assert 0.35 * (450 - 200) < half_w < 0.62 * (450 - 200)
+
+
 @pytest.mark.parametrize("n", [1, 20], ids=["one", "many"])
 def test_short_requests_have_steps_too(boards, n):
     """As many tokens in one answer or in many short ones, one after the other: steps of 100 ms on 25 of 100 ms are told."""
