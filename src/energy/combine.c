@@ -225,10 +225,15 @@ static void allow_for_cooling(const struct edges *e, const double *means, size_t
     ret->cooling_w = sure ? held_w / 2 : held_w;
 }
 
-static void set_interval(struct energy_baseline *b)
+static double baseline_half(const struct energy_baseline *b)
 {
     double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, b->df) * b->u_w;
-    half = sqrt(half * half + b->cooling_w * b->cooling_w);
+    return sqrt(half * half + b->cooling_w * b->cooling_w);
+}
+
+static void set_interval(struct energy_baseline *b)
+{
+    double half = baseline_half(b);
     b->watts.low = b->watts.value - half;
     b->watts.high = b->watts.value + half;
 }
@@ -330,7 +335,7 @@ void energy_net(const struct energy_estimate *gross, const struct energy_baselin
         return;
     }
     double idle_j = baseline->watts.value * gross->duration_s;
-    double idle_half = (baseline->watts.high - baseline->watts.low) / 2 * gross->duration_s;
+    double idle_half = baseline_half(baseline) * gross->duration_s;
     ret->joules.value -= idle_j;
     ret->raw_j = NAN;
     ret->joules.status = worst(gross->joules.status, baseline->watts.status);
