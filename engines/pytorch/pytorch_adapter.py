@@ -20,7 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "flash-attn", "optimum-quanto", "hqq")
 BNB = ("load_in_4bit", "load_in_8bit", "bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant",
-       "llm_int8_threshold")
+       "bnb_4bit_quant_storage", "llm_int8_threshold", "llm_int8_has_fp16_weight", "llm_int8_enable_fp32_cpu_offload",
+       "llm_int8_skip_modules")
 OF_BEAMS = ("early_stopping", "length_penalty")
 OF_ASSISTANT = ("num_assistant_tokens", "assistant_confidence_threshold")
 LOOKUP_NGRAM = 2  # of transformers' PromptLookupCandidateGenerator
@@ -39,7 +40,7 @@ NOT_PASSED = {
 OF_SAMPLING = {"top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"}
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 NO_SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": None}  # transformers' own top_k would be 50
-COMPILE_TYPES = {"fullgraph": (bool,), "dynamic": (bool, type(None)), "options": (dict,)}
+OF_COMPILER = ("fullgraph", "dynamic", "options")
 COMPILED_TOKENS = 4  # that the calls which compile say: the first of a text, the next, and those of a cache that grows
 ALLOCATORS = ("peak_bytes", "reserved_peak_bytes")
 DECODER = {*NO_SAMPLING, "do_sample", "repetition_penalty", "min_new_tokens"}
@@ -284,14 +285,10 @@ class PyTorch(Adapter):
 
     @staticmethod
     def _compile_arguments(load: Load) -> dict[str, Any]:
-        o, more = load.options, load.options["compile_config"] or {}
-        for name, value in more.items():
-            if name not in COMPILE_TYPES:
-                raise Refused("UnknownKey", f"load: 'compile_config': there is no '{name}'; it has {', '.join(COMPILE_TYPES)}")
-            if type(value) not in COMPILE_TYPES[name]:
-                raise Refused("BadValue", f"load: 'compile_config': '{name}' cannot be {value!r}")
+        o = load.options
+        more = {name: o[f"compile_config.{name}"] for name in OF_COMPILER if o[f"compile_config.{name}"] is not None}
         if more.get("options") and o["torch_compile_mode"] != "default":
-            raise Refused("BadValue", "load: 'compile_config': torch takes a 'torch_compile_mode' or 'options', not both")
+            raise Refused("BadValue", "load: 'compile_config.options': torch takes a 'torch_compile_mode' or 'options', not both")
         mode = {} if more.get("options") else {"mode": o["torch_compile_mode"]}
         return {**mode, "backend": o["torch_compile_backend"], **more}
 
@@ -358,7 +355,8 @@ class PyTorch(Adapter):
             return self._tensor_parallel(o)
         if o["device_map"]:
             memory = {int(k) if k.isdigit() else k: v for k, v in (o["max_memory"] or {}).items()}
-            return {"device_map": o["device_map"], **({"max_memory": memory} if memory else {})}
+            buffers = {} if o["offload_buffers"] is None else {"offload_buffers": o["offload_buffers"]}
+            return {"device_map": o["device_map"], **({"max_memory": memory} if memory else {}), **buffers}
         if o["load_in_4bit"] or o["load_in_8bit"]:
             return {"device_map": {"": self.asked}}  # such a model cannot be moved later
         return {}
@@ -378,6 +376,9 @@ class PyTorch(Adapter):
         if o["load_in_4bit"] or o["load_in_8bit"]:
             bnb = {name: o[name] for name in BNB if o[name] is not None}
             given["quantization_config"] = self.transformers.BitsAndBytesConfig(**bnb)
+        elif o["llm_int8_skip_modules"]:
+            raise Refused("BadValue", "load: 'llm_int8_skip_modules' needs load_in_4bit or load_in_8bit: nothing is quantised")
+        given.update({name: o[name] for name in ("experts_implementation", "use_kernels") if o[name]})
         make = self.transformers.AutoModelForCausalLM.from_pretrained
         try:
             model = make(source, **given)

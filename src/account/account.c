@@ -180,18 +180,53 @@ static struct quantity set_net(const struct energy_estimate *gross, const struct
 /* Loading is often too short for the channel of the work: what another one misses is no doubt about the work. */
 #define OF_THE_FIGURE_ALONE ENERGY_FLAG(PARTIAL_COVERAGE)
 
+/* An idle board has no steps that readings could be locked to, and no pulse that a limit bounds. */
+#define IDLE_FLAGS                                                                                                     \
+    (STRETCH_FLAGS & ~(ENERGY_FLAG(PHASE_LOCKED) | ENERGY_FLAG(PHASE_UNTOLD) | ENERGY_FLAG(LIMIT_UNKNOWN)))
+
 /* Raised for the run as the work's are, but for those of the figure alone; whose they are stands in
  * energy.stretch_flags. */
-static void raise_stretch_flags(const struct setting *s, const struct energy_estimate *e, const char *name)
+static void raise_stretch_flags(const struct setting *s, uint32_t flags, enum result_metric metric)
 {
     json_t *list = json_array();
     for (int i = 0; i < ENERGY_FLAG_COUNT; i++) {
-        bool raised = e->flags & STRETCH_FLAGS & (UINT32_C(1) << i);
+        bool raised = flags & (UINT32_C(1) << i);
         raise_sensor_flag(s->r, i, raised && !(OF_THE_FIGURE_ALONE & (UINT32_C(1) << i)));
         if (raised)
             json_array_append_new(list, json_string(energy_flag_name(i)));
     }
-    json_object_set_new(s->stretch_flags, name, list);
+    json_object_set_new(s->stretch_flags, result_metric_row(metric)->id, list);
+}
+
+/* The energy of a stretch without guards. */
+static void estimate_stretch(const struct setting *s, const struct energy_scope *scope,
+                             const struct account_stretch *at, struct energy_estimate *ret)
+{
+    struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0, 0};
+    struct energy_options options = {.draws = s->run->options.draws, .resolution = s->run->options.resolution,
+                                     .stamps_ns = at->stamps_ns, .stamp_count = at->stamp_count};
+    g_autoptr(owned_scopes) scopes =
+        account_scopes(s->source, at->t0_ns - MARGIN_NS, at->t1_ns + MARGIN_NS, &at->ticks);
+    energy_scope_estimate(same_scope(scopes, scope), &window, &options, ret, NULL);
+}
+
+/* What is to be doubted of the readings in two idle stretches that one level is of. */
+static void raise_idle_flags(const struct setting *s, const struct energy_scope *scope,
+                             const struct account_stretch *first, const struct account_stretch *second,
+                             enum result_metric level)
+{
+    const struct account_stretch *const both[] = {first, second};
+    uint32_t flags = 0;
+    if (result_get(s->r, level).status == QUANTITY_ABSENT)
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_auto(owned_estimate) e = {0};
+        if (!both[i] || both[i]->t1_ns == 0)
+            continue;
+        estimate_stretch(s, scope, both[i], &e);
+        flags |= e.flags & IDLE_FLAGS;
+    }
+    raise_stretch_flags(s, flags, level);
 }
 
 static void set_stretch(const struct setting *s, const struct energy_scope *scope, const struct account_stretch *at,
@@ -201,16 +236,11 @@ static void set_stretch(const struct setting *s, const struct energy_scope *scop
         result_set(s->r, metric, quantity_absent(reason ? reason : "it did not take place"));
         return;
     }
-    struct energy_window window = {at->t0_ns, at->t0_ns, at->t1_ns, at->t1_ns, 1, 0, 0};
-    struct energy_options options = {.draws = s->run->options.draws, .resolution = s->run->options.resolution,
-                                     .stamps_ns = at->stamps_ns, .stamp_count = at->stamp_count};
-    g_autoptr(owned_scopes) scopes =
-        account_scopes(s->source, at->t0_ns - MARGIN_NS, at->t1_ns + MARGIN_NS, &at->ticks);
     g_auto(owned_estimate) e = {0};
-    energy_scope_estimate(same_scope(scopes, scope), &window, &options, &e, NULL);
+    estimate_stretch(s, scope, at, &e);
     result_set(s->r, metric, e.joules);
     if (energy_scope_status(scope) != QUANTITY_MODELLED)
-        raise_stretch_flags(s, &e, result_metric_row(metric)->id);
+        raise_stretch_flags(s, e.flags & STRETCH_FLAGS, metric);
 }
 
 static void report_primary(const struct setting *s, const struct energy_scope *scope,
@@ -221,6 +251,8 @@ static void report_primary(const struct setting *s, const struct energy_scope *s
     struct quantity net = set_net(e, &context, METRIC_IDLE_CONTEXT, METRIC_NET_CONTEXT, s->r);
     result_set(s->r, METRIC_J_OUTPUT_NET, per_work(s, net, value_of(s->r, METRIC_TOKENS_OUT), "no output tokens"));
     set_net(e, &cold, METRIC_IDLE_COLD, METRIC_NET_COLD, s->r);
+    raise_idle_flags(s, scope, &s->run->idle_context, &s->run->idle_after, METRIC_IDLE_CONTEXT);
+    raise_idle_flags(s, scope, &s->run->idle_cold, NULL, METRIC_IDLE_COLD);
     set_stretch(s, scope, &s->run->load, METRIC_LOAD_ENERGY, NULL);
     set_stretch(s, scope, &s->run->compile, METRIC_COMPILE_ENERGY, s->run->compile.reason);
     set_stretch(s, scope, &s->run->warmup, METRIC_WARMUP_ENERGY, NULL);

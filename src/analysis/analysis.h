@@ -130,6 +130,9 @@ const char *frame_rule_name(enum frame_rule rule); /* "refuse", … */
       "other token ids came out for the same work: quality may differ")                                                \
     FRAME_MORE_KEYS(X)
 
+/* Runs whose work began at temperatures further apart than this are compared with a word about it. */
+#define FRAME_START_SPAN_K 5
+
 enum frame_key {
 #define X(code, id, path, rule, words, why) FRAME_KEY_##code,
     FRAME_KEYS(X)

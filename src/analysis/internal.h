@@ -28,6 +28,7 @@ struct frame_row {
     uint32_t key[FRAME_KEY_COUNT];
     uint64_t flags; /* bit i: frame->flags[i] */
     double statistical, systematic;
+    double start_c; /* temperature when the work began, of the hottest board, else of the CPU; NaN: nobody shows it */
     uint32_t systematic_source, outside, sources;
     uint32_t beside; /* scopes that have joules although none is the run's */
     int32_t differs_at; /* first position at which its answers are not those of the first of its group; -1: none */

@@ -2,6 +2,7 @@
 /* What is to be said below a table, as rows that a page can print as well. */
 #include "analysis/internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* --- Rows --------------------------------------------------------------------------------------------------------------- */
@@ -326,6 +327,50 @@ static void note_keys(const struct frame *frame, GPtrArray *notes)
         }
 }
 
+/* Where the work of a group began coldest and hottest; NaN: no run of it shows a temperature. */
+struct starts {
+    double low_c, high_c;
+};
+
+static void note_start(const struct frame *frame, int group, const struct starts *starts, GPtrArray *notes)
+{
+    struct frame_note *note = note_new("compare_with_care", "start_temperature", NULL);
+    g_autoptr(GString) warm = g_string_new(NULL);
+    for (size_t i = 0; i < frame_count(frame); i++) {
+        if (frame_group(frame, i) != group || !(frame_row(frame, i)->start_c > starts->low_c + FRAME_START_SPAN_K))
+            continue;
+        g_string_append_printf(warm, "%s%d", warm->len ? ", " : "", frame_row(frame, i)->index);
+        note_run(note, frame, i);
+    }
+    note->text = g_strdup_printf("The work of run%s %s began up to %.1f K warmer than another's (at %.1f °C): the same work "
+                                 "draws more power on warmer silicon.",
+                                 note->runs->len > 1 ? "s" : "", warm->str, starts->high_c - starts->low_c,
+                                 starts->low_c);
+    g_ptr_array_add(notes, note);
+}
+
+/* A key that is a number: runs are alike within a span. */
+static void note_starts(const struct frame *frame, GPtrArray *notes)
+{
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct starts));
+    for (size_t i = 0; i < frame_count(frame); i++) {
+        static const struct starts none = {NAN, NAN};
+        int group = frame_group(frame, i);
+        while (group >= (int)all->len)
+            g_array_append_val(all, none);
+        if (group < 0)
+            continue;
+        struct starts *starts = &g_array_index(all, struct starts, group);
+        starts->low_c = fmin(starts->low_c, frame_row(frame, i)->start_c);
+        starts->high_c = fmax(starts->high_c, frame_row(frame, i)->start_c);
+    }
+    for (guint group = 0; group < all->len; group++) {
+        const struct starts *starts = &g_array_index(all, struct starts, group);
+        if (starts->high_c - starts->low_c > FRAME_START_SPAN_K)
+            note_start(frame, (int)group, starts, notes);
+    }
+}
+
 /* --- Doubts and failures ---------------------------------------------------------------------------------------------- */
 
 /* Each doubt once, with the runs it holds for, in the order in which they appear. */
@@ -362,6 +407,7 @@ GPtrArray *frame_notes(const struct frame *frame)
     note_energy(frame, notes);
     note_work(frame, notes);
     note_keys(frame, notes);
+    note_starts(frame, notes);
     note_flags(frame, notes);
     note_runs(frame, notes);
     return notes;

@@ -174,6 +174,20 @@ static void take_levels(struct frame *frame, struct frame_row *row, const json_t
     g_array_append_val((GArray *)g_ptr_array_index(frame->cell_runs, row->cell), run);
 }
 
+/* Of a run's boards; of another's that is hot nothing follows. Without boards the CPU's. */
+static double start_temperature(const json_t *record)
+{
+    const json_t *own = jsonx_at(record, "machine.boards"), *gpus = jsonx_at(record, "machine.gpus");
+    const json_t *cpu = jsonx_at(record, "machine.cpu.start.temperature_c");
+    double hottest = NAN;
+    for (size_t i = 0; i < json_array_size(gpus); i++) {
+        const json_t *gpu = json_array_get(gpus, i), *celsius = json_object_get(gpu, "temperature_start_c");
+        if (json_is_number(celsius) && json_is_true(json_object_get(gpu, "ours")))
+            hottest = fmax(hottest, json_number_value(celsius));
+    }
+    return json_array_size(own) == 0 && json_is_number(cpu) ? json_number_value(cpu) : hottest;
+}
+
 /* --- A run ------------------------------------------------------------------------------------------------------------- */
 
 static void take_record(struct frame *frame, struct frame_row *row, const json_t *record)
@@ -188,6 +202,7 @@ static void take_record(struct frame *frame, struct frame_row *row, const json_t
         g_autofree char *text = key_text(record, i);
         row->key[i] = texts_number(&frame->texts, text);
     }
+    row->start_c = start_temperature(record);
     take_parts(frame, row, record);
     take_flags(frame, row, record);
 }
@@ -223,7 +238,7 @@ void frame_add(struct frame *frame, const struct frame_run *run, const json_t *r
     row->cycle = run->cycle;
     row->state = texts_number(&frame->texts, run->state);
     row->message = texts_number(&frame->texts, run->message);
-    row->statistical = row->systematic = NAN;
+    row->statistical = row->systematic = row->start_c = NAN;
     row->differs_at = -1;
     take_levels(frame, row, run->levels);
     take_metrics(frame, row, record);

@@ -29,6 +29,18 @@ def test_doubts_about_loading_are_told(boards, llem, tmp_path):  # noqa: F811
     assert ", ".join(doubts["load_energy_j"]) in next(line for line in shown.splitlines() if line.startswith("load_energy_j"))
 
 
+def test_doubts_about_an_idle_level_are_told(boards, llem, tmp_path):  # noqa: F811
+    """Half a second of it has no reading: the level is what the others say, and its line says that some are missing."""
+    faults = [{"call": "nvmlDeviceGetFieldValues", "field": f, "return": "UNKNOWN", "from_s": 4, "to_s": 4.5} for f in (83, 185, 186)]
+    record, _ = boards([board()], {"baseline.enabled": True, "baseline.duration_seconds": 6}, faults=faults)
+    doubts = record["energy"]["stretch_flags"]
+    assert metric(record, "idle_power_cold_w")["value"] is not None
+    assert "gap" in doubts["idle_power_cold_w"], doubts
+    assert "gap" in record["flags"] and "gap" not in record["energy"]["scopes"][0]["flags"]
+    shown = llem.ok("show", the_study(tmp_path / "results").runs[0])
+    assert "gap" in next(line for line in shown.splitlines() if line.startswith("idle_power_cold_w"))
+
+
 @contextmanager
 def stepping(path, microwatts, has_begun):
     """A file of microwatts that stays until the work has begun, and then shows twice as much now and then."""

@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from unittest.mock import ANY
 
 import fakes
 import ggufs
@@ -125,6 +126,7 @@ LLAMACPP = {
     "use_extra_bufts": ([True, False], "model.use_extra_bufts", {}, []),
     "add_bos": ([True, False], "tokenize.add_special", {}, []),
     "load_mode": (["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"], "model.load_mode", {}, ["mlock", "mmap+mlock", "dio"]),
+    "lazy_mode": (["off", "auto", "on"], "model.lazy_mode", {}, []),
 }
 
 WARM = {"decoder.temperature": 0.5}
@@ -172,6 +174,14 @@ def test_every_option_of_llamacpp_has_a_case(build_dir):
 @pytest.mark.parametrize("option", LLAMACPP)
 def test_an_option_of_llamacpp_reaches_libllama(recorded, option):
     judge(recorded, f"llamacpp.{option}", LLAMACPP[option])
+
+
+def test_more_shares_than_gpus_are_refused(llem, recorded):
+    """libllama drops those that are too many without a word."""
+    llem.env["LLEM_TEST_CPU_IS_GPU"] = "1"
+    (said,) = recorded({"llamacpp.tensor_split": [3, 1]})[REFUSED]
+    assert "tensor_split has 2 shares, and libllama finds 1 GPU: write a share for each" in said
+    assert recorded({"llamacpp.lazy_mode": "on", "llamacpp.load_mode": "none"})[REFUSED] == [ANY]
 
 
 def test_every_general_field_has_a_case(llem):
@@ -269,6 +279,7 @@ TEXTS = ["a b", "c d e", "f g h i", "j"]
 FOUR = {"pytorch.batch_size": 4}
 COMPILED = {"pytorch.torch_compile": True}
 FOUR_BITS = {"pytorch.load_in_4bit": True}
+EIGHT_BITS = {"pytorch.load_in_8bit": True}
 QUANTIZED = {"pytorch.cache_implementation": "quantized"}
 BEAMS = {"pytorch.num_beams": 2, "decoder.ignore_eos": False}
 ASSISTED = {"pytorch.assistant_model": "small"}
@@ -283,14 +294,22 @@ PYTORCH = {
     "attn_implementation": (["sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention", "eager"],
                             "from_pretrained.attn_implementation", {"precision": "bf16"}, []),
     "attn_kernel": (["kernels-community/flash-attn2", "kernels-community/flash-attn3"], "from_pretrained.attn_implementation", {}, []),
-    "compile_config": ([{"dynamic": True}, {"fullgraph": True}, {"options": {"max_autotune": True}}, {"full": True}], "compile", COMPILED,
-                       [{"full": True}]),
+    "compile_config.dynamic": ([False, True], "compile", COMPILED, []),
+    "compile_config.fullgraph": ([False, True], "compile", COMPILED, []),
+    "compile_config.options": ([{"max_autotune": True}, {"shape_padding": True}], "compile", COMPILED, []),
     "torch_compile": ([False, True], "compile", {}, []),
     "torch_compile_mode": (["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"], "compile", COMPILED, []),
     "torch_compile_backend": (["inductor", "eager"], "compile", COMPILED, []),
     "load_in_4bit": ([False, True], "bnb.load_in_4bit", {}, []),
     "load_in_8bit": ([False, True], "bnb.load_in_8bit", {}, []),
-    "llm_int8_threshold": ([0, 6], "bnb.llm_int8_threshold", {"pytorch.load_in_8bit": True}, []),
+    "llm_int8_threshold": ([0, 6], "bnb.llm_int8_threshold", EIGHT_BITS, []),
+    "llm_int8_has_fp16_weight": ([False, True], "bnb.llm_int8_has_fp16_weight", EIGHT_BITS, []),
+    "llm_int8_enable_fp32_cpu_offload": ([False, True], "bnb.llm_int8_enable_fp32_cpu_offload", EIGHT_BITS, []),
+    "llm_int8_skip_modules": ([["lm_head"], ["embed"]], "bnb.llm_int8_skip_modules", FOUR_BITS, []),
+    "bnb_4bit_quant_storage": (["uint8", "float16", "bfloat16", "float32"], "bnb.bnb_4bit_quant_storage", FOUR_BITS, []),
+    "experts_implementation": (["eager", "batched_mm"], "from_pretrained.experts_implementation", {}, []),
+    "use_kernels": ([False, True], "from_pretrained.use_kernels", {}, []),
+    "offload_buffers": ([False, True], "from_pretrained.offload_buffers", {"pytorch.device_map": "auto"}, []),
     "bnb_4bit_compute_dtype": (["float16", "bfloat16", "float32"], "bnb.bnb_4bit_compute_dtype", FOUR_BITS, []),
     "bnb_4bit_quant_type": (["nf4", "fp4"], "bnb.bnb_4bit_quant_type", FOUR_BITS, []),
     "bnb_4bit_use_double_quant": ([False, True], "bnb.bnb_4bit_use_double_quant", FOUR_BITS, []),

@@ -1,6 +1,7 @@
 """What a run begins with: the order of idle, warm-up and work, shapes that were warmed, clocks and temperatures in the
 record, and when an idle level is a cold one."""
 
+import json
 import time
 
 import pytest
@@ -21,6 +22,9 @@ def test_idle_before_the_warm_up_and_the_work_right_behind_it(boards):  # noqa: 
     assert timing["window"]["guard_from_ns"] - timing["warmup"]["t1_ns"] < 1e9
     assert timing["window"]["t0_ns"] - timing["window"]["guard_from_ns"] < 5e9
     assert timing["idle_after"]["t0_ns"] >= timing["window"]["guard_to_ns"]
+    # boards hold a shelf for 1.8 s behind loading and behind the work: it is in neither level
+    assert timing["idle_context"]["t0_ns"] - timing["load"]["t1_ns"] > 2e9
+    assert timing["idle_after"]["t0_ns"] - timing["window"]["t1_ns"] > 2e9
     assert record["steadiness"]["rewarmed"] is False
 
 
@@ -128,6 +132,22 @@ def test_the_temperature_of_the_cpus(llem, tmp_path, chips, celsius):
     cpu = the_study(tmp_path / "r").result()["machine"]["cpu"]
     assert [cpu[moment]["temperature_c"] for moment in ("start", "end")] == [celsius, celsius]
     assert celsius or "no chip" in cpu["start"]["temperature_c_reason"]
+
+
+@pytest.mark.parametrize("warmer, told", [(5, False), (9, True)])
+def test_runs_that_began_warmer_are_compared_with_a_word(llem, tmp_path, warmer, told):
+    """The second of two runs that are otherwise alike; the record says where each began, the table that they are apart."""
+    chip(tmp_path / "root", 0, "coretemp", Package_id_0=48)
+    llem.env["LLEM_SYSROOT"] = str(tmp_path / "root")
+    quick = {"sim.token_us": 500, "max_output_tokens": 4, "energy.modelled": False, "warmup.enabled": False}
+    llem.ok("run", write(tmp_path / "s.yaml", quick, execution={"n_cycles": 2}), "-o", tmp_path / "r")
+    study = the_study(tmp_path / "r")
+    path = study.runs[1] / "result.json"
+    record = json.loads(path.read_text())
+    record["machine"]["cpu"]["start"]["temperature_c"] += warmer
+    path.write_text(json.dumps(record))
+    note = "The work of run 2 began up to 9.0 K warmer than another's (at 48.0 °C)"
+    assert (note in llem.ok("show", study.folder)) == told
 
 
 BASELINE = {"baseline.enabled": True, "baseline.duration_seconds": 3}

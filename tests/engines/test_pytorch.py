@@ -407,6 +407,6 @@ def test_where_the_parts_of_a_model_went_is_resolved(pytorch, model):
 
 
 def test_a_mode_and_options_of_the_compiler_exclude_each_other(pytorch, model):
-    options = {"torch_compile": True, "torch_compile_mode": "max-autotune", "compile_config": {"options": {"max_autotune": True}}}
+    options = {"torch_compile": True, "torch_compile_mode": "max-autotune", "compile_config.options": {"max_autotune": True}}
     reply = pytorch().load(model, options=options)
     assert reply["class"] == "BadValue" and "not both" in reply["message"]

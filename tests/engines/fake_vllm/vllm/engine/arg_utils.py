@@ -41,7 +41,9 @@ def compilation(args):
     given = args.compilation_config
     mode = CompilationMode.VLLM_COMPILE if given.mode is None or has("compiles") else given.mode
     graphs = CUDAGraphMode.FULL_AND_PIECEWISE if given.cudagraph_mode is None else given.cudagraph_mode
-    return CompilationConfig(mode=mode, backend=given.backend or "inductor", cudagraph_mode=CUDAGraphMode.NONE if has("no_graphs") else graphs,
+    if has("no_graphs"):
+        graphs = CUDAGraphMode.NONE
+    return CompilationConfig(mode=mode, backend=given.backend or "inductor", cudagraph_mode=graphs,
                              custom_ops=["none", *given.custom_ops], pass_config=PassConfig(False, True))
 
 
