@@ -35,6 +35,22 @@ static void settle_folders(void)
                 "HOME, or XDG_CACHE_HOME\n", (unsigned)getuid(), g_get_user_cache_dir());
 }
 
+/* Weights of many gigabytes are read for minutes before anything else can be said of them. */
+static void say_reading(const char *path, int64_t done, int64_t total)
+{
+    static bool again;
+    g_autofree char *name = g_path_get_basename(path);
+    bool live = isatty(STDERR_FILENO), over = done == total;
+    if (live)
+        cli_control(stderr, CLI_CLEAR_LINE);
+    if (live && !over)
+        cli_say("llem: reading %s for its SHA-256: %d %% of %.1f GB", name, (int)(100 * done / total),
+                (double)total / 1e9);
+    else if (!again && !over)
+        cli_say("llem: reading %s for its SHA-256, which is kept: %.1f GB\n", name, (double)total / 1e9);
+    again = !over;
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
@@ -44,6 +60,7 @@ int main(int argc, char **argv)
     interrupt_ignore_file_limit();
     cli_take_stdout();
     settle_folders();
+    file_follow_sha256(say_reading);
     int code = cli_dispatch(argc - 1, argv + 1);
     int lost = cli_close_stdout();
     return code ? code : lost;
