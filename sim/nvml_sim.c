@@ -6,6 +6,8 @@
 #include "sim/script.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -157,6 +159,17 @@ EXPORT nvml_return nvmlInit_v2(void);
 EXPORT nvml_return nvmlInit(void);
 EXPORT nvml_return nvmlShutdown(void);
 
+/* Who has the library open, and when: a line each time a process opens it first or closes it last. */
+static void note(const char *what)
+{
+    const char *path = getenv("LLEM_NVML_SIM_LOG");
+    int file = path && *path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+    if (file < 0)
+        return;
+    dprintf(file, "%" PRId64 " %d %s\n", clock_mono_ns(), (int)getpid(), what);
+    close(file);
+}
+
 EXPORT nvml_return nvmlInitWithFlags(unsigned flags)
 {
     (void)flags;
@@ -178,6 +191,8 @@ EXPORT nvml_return nvmlInitWithFlags(unsigned flags)
     fputs(script->prints, stdout);
     code = fault_of("nvmlInit_v2", -1, -2);
     users += code == NVML_OK;
+    if (users == 1 && code == NVML_OK)
+        note("open");
     if (!users) {
         g_clear_pointer(&calls, g_hash_table_unref);
         g_clear_pointer(&script, sim_script_free);
@@ -201,6 +216,7 @@ EXPORT nvml_return nvmlShutdown(void)
     pthread_mutex_lock(&lock);
     nvml_return code = users ? NVML_OK : NVML_UNINITIALIZED;
     if (users && --users == 0) {
+        note("close");
         g_clear_pointer(&calls, g_hash_table_unref);
         g_clear_pointer(&script, sim_script_free);
     }

@@ -214,13 +214,26 @@ json_t *library_devices(void)
     return list;
 }
 
+static bool is_gpu(ggml_backend_dev_t device)
+{
+    return strcmp(device_type(ggml_backend_dev_type(device)), "gpu") == 0;
+}
+
+size_t library_gpus(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++)
+        n += is_gpu(ggml_backend_dev_get(i));
+    return n;
+}
+
 /* Free or used memory of all GPUs. */
 static int64_t gpu_bytes(bool used)
 {
     int64_t sum = -1;
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
         ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        if (strcmp(device_type(ggml_backend_dev_type(device)), "gpu") != 0)
+        if (!is_gpu(device))
             continue;
         size_t free_bytes = 0, total_bytes = 0;
         ggml_backend_dev_memory(device, &free_bytes, &total_bytes);

@@ -71,6 +71,8 @@ char *library_cpu_backend(void);
 /* [{"name", "description", "type", "memory_bytes"}]. New reference. */
 json_t *library_devices(void);
 /* Free memory of all GPUs, and what of them is in use by anyone; -1 without one. */
+/* How many GPUs it finds. */
+size_t library_gpus(void);
 int64_t library_gpu_free_bytes(void);
 int64_t library_gpu_used_bytes(void);
 /* Forgets what the log said (all of it, or only that something was an error); then what it said since: its warnings and
@@ -87,7 +89,7 @@ struct load_options {
     int quantization; /* -1: whatever the file holds */
     int64_t n_ctx;    /* 0: what the longest requests need */
     int64_t n_parallel, n_threads, n_threads_batch, n_batch, n_ubatch, n_gpu_layers, main_gpu;
-    int type_k, type_v, flash_attention, load_mode, split_mode;
+    int type_k, type_v, flash_attention, load_mode, lazy_mode, split_mode;
     bool offload_kqv, op_offload, kv_unified, swa_full, use_extra_bufts, add_bos;
     struct adapter_numbers tensor_split; /* n 0: not given */
 };
@@ -147,8 +149,8 @@ int quantize_main(const char *source, const char *target, const char *form);
 
 /* --- names.c ---------------------------------------------------------------------------------------------------- */
 
-extern const struct adapter_choice names_flash_attention[], names_load_mode[], names_split_mode[], names_kv_type[],
-    names_quantization[], names_file_type[]; /* each ended by a row without a name */
+extern const struct adapter_choice names_flash_attention[], names_load_mode[], names_lazy_mode[], names_split_mode[],
+    names_kv_type[], names_quantization[], names_file_type[]; /* each ended by a row without a name */
 
 /* The row's value, or fallback. */
 int name_value(const struct adapter_choice *rows, const char *name, int fallback);

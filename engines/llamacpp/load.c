@@ -54,10 +54,11 @@ static bool look_around(struct adapter *a, struct llamacpp *l, const struct adap
            fit_memory(a, room, l->facts.weights_bytes, -1, 0);
 }
 
-/* One share for each device that libllama can have; NULL: none were given, or false was said of them. */
+/* One share for each device that libllama can have; NULL: none were given, or false was said of them. Those beyond the
+ * GPUs that are there would be dropped without a word, and the rest shared out as nobody asked for. */
 static bool take_shares(struct adapter *a, const struct load_options *o, float **ret)
 {
-    size_t most = llama_max_devices();
+    size_t most = llama_max_devices(), gpus = library_gpus();
     double sum = 0;
     *ret = NULL;
     if (o->tensor_split.n == 0)
@@ -65,6 +66,9 @@ static bool take_shares(struct adapter *a, const struct load_options *o, float *
     if (o->tensor_split.n > most)
         return adapter_fail(a, ADAPTER_BAD_VALUE, "load: tensor_split has %zu shares; libllama has %zu devices at most",
                             o->tensor_split.n, most);
+    if (gpus > 0 && o->tensor_split.n > gpus)
+        return adapter_fail(a, ADAPTER_BAD_VALUE, "load: tensor_split has %zu shares, and libllama finds %zu GPU%s: write "
+                            "a share for each", o->tensor_split.n, gpus, gpus == 1 ? "" : "s");
     *ret = g_new0(float, most);
     for (size_t i = 0; i < o->tensor_split.n; i++) {
         (*ret)[i] = (float)o->tensor_split.values[i];
@@ -84,6 +88,7 @@ static bool load_model(struct adapter *a, struct llamacpp *l, const struct load_
     params.split_mode = (enum llama_split_mode)o->split_mode;
     params.main_gpu = (int32_t)o->main_gpu;
     params.load_mode = (enum llama_load_mode)o->load_mode;
+    params.lazy_mode = (enum llama_lazy_mode)o->lazy_mode;
     params.use_extra_bufts = o->use_extra_bufts;
     params.progress_callback = on_progress;
     params.progress_callback_user_data = l;

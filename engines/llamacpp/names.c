@@ -20,6 +20,13 @@ const struct adapter_choice names_load_mode[] = {
     {0},
 };
 
+const struct adapter_choice names_lazy_mode[] = {
+    {"off", LLAMA_LAZY_MODE_OFF},
+    {"auto", LLAMA_LAZY_MODE_AUTO},
+    {"on", LLAMA_LAZY_MODE_ON},
+    {0},
+};
+
 const struct adapter_choice names_split_mode[] = {
     {"none", LLAMA_SPLIT_MODE_NONE},
     {"layer", LLAMA_SPLIT_MODE_LAYER},

@@ -45,6 +45,8 @@ const struct adapter_option llamacpp_options[] = {
      "the tokenizer puts the model's own special tokens around a prompt"},
     {"load_mode", ADAPTER_STRING, "\"mmap\"", ADAPTER_NO_RANGE, names_load_mode, NULL, AT(load_mode),
      "how weights get into memory"},
+    {"lazy_mode", ADAPTER_STRING, "\"auto\"", ADAPTER_NO_RANGE, names_lazy_mode, NULL, AT(lazy_mode),
+     "whether rows of tensors that the architecture marks are read on demand"},
     {0},
 };
 

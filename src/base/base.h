@@ -31,7 +31,8 @@
  *   line.h      lines out of a byte stream that arrives in pieces, bounded
  *
  * Ownership: functions returning char * or json_t * hand over a new reference (free with g_free, json_decref);
- * "borrowed" is said where it is not so. Threading: no mutable state but in suspend.h; call from any thread.
+ * "borrowed" is said where it is not so. Threading: no mutable state but in suspend.h and file_follow_sha256(); call
+ * from any thread.
  * Errors: GError ** last, touched only on failure; context is prefixed by the caller on the way up.
  */
 #pragma once

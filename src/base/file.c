@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/file.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <dirent.h>
@@ -11,6 +12,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FOLLOW_NS NS_PER_S
 
 /* Which limit of this process an error is about, for behind it. */
 static const char *limit_of(int number)
@@ -173,6 +176,30 @@ bool file_make_dirs(const char *path, GError **error)
     return file_error(error, "cannot create folder", path);
 }
 
+static file_follow_fn *follower;
+
+void file_follow_sha256(file_follow_fn *follow)
+{
+    follower = follow;
+}
+
+/* A file that is being read. */
+struct reading {
+    const char *path;
+    int64_t done, total, told_ns; /* when its follower was told last: at first, when it began */
+    bool told;
+};
+
+static void tell_follower(struct reading *r)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (!follower || now_ns - r->told_ns < FOLLOW_NS || r->done >= r->total)
+        return;
+    follower(r->path, r->done, r->total);
+    r->told_ns = now_ns;
+    r->told = true;
+}
+
 char *file_sha256(const char *path, GError **error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -182,6 +209,8 @@ char *file_sha256(const char *path, GError **error)
     }
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
     g_autofree guchar *chunk = g_malloc(1 << 20);
+    struct stat st;
+    struct reading reading = {.path = path, .total = fstat(fd, &st) == 0 ? st.st_size : 0, .told_ns = clock_mono_ns()};
     ssize_t n;
     while ((n = read(fd, chunk, 1 << 20)) != 0) {
         if (n < 0 && errno == EINTR)
@@ -192,8 +221,12 @@ char *file_sha256(const char *path, GError **error)
             return NULL;
         }
         g_checksum_update(sum, chunk, n);
+        reading.done += n;
+        tell_follower(&reading);
     }
     close(fd);
+    if (reading.told)
+        follower(path, reading.total, reading.total);
     return g_strdup(g_checksum_get_string(sum));
 }
 

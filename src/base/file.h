@@ -22,6 +22,10 @@ bool file_write_durable(const char *path, const char *data, size_t length, GErro
 bool file_make_dirs(const char *path, GError **error);
 /* Lower-case hex SHA-256 of the content. New string. */
 char *file_sha256(const char *path, GError **error);
+/* Who is told, once a second, how far the digest of a file that takes longer has got, and of its end (done is total).
+ * For all of the process: set before any thread. */
+typedef void file_follow_fn(const char *path, int64_t done, int64_t total);
+void file_follow_sha256(file_follow_fn *follow);
 /* Removes a folder and what is in it; symbolic links are removed, not followed. Missing is fine. */
 bool file_remove_tree(const char *path, GError **error);
 /* Fsyncs a folder, so that a rename in it survives a power cut. */

@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define CLOSE_ON_EXEC 4U     /* CLOSE_RANGE_CLOEXEC, which older headers lack */
+#define INTERRUPT_TICK_MS 100 /* how often whoever may be interrupted looks for a signal */
+#define ASKED_MS          2000 /* before one that was asked to end is killed */
 #define MOST_FDS      65536L /* how far to go one by one, where the kernel cannot close a range */
 
 /* Everything the child needs, made before the fork: after it only async-signal-safe calls are allowed. */
@@ -348,9 +350,10 @@ static void stream_read(struct stream *s, size_t max_bytes)
         g_byte_array_remove_range(s->last, 0, s->last->len - (guint)max_bytes);
 }
 
-static void streams_follow(struct stream *streams, size_t n, size_t max_bytes)
+/* False once a signal waits that is to end the program. */
+static bool streams_follow(struct stream *streams, size_t n, size_t max_bytes, bool interruptible)
 {
-    for (;;) {
+    while (!interruptible || !interrupt_waits()) {
         struct pollfd fds[2];
         size_t open = 0;
         for (size_t i = 0; i < n; i++) {
@@ -358,11 +361,28 @@ static void streams_follow(struct stream *streams, size_t n, size_t max_bytes)
             open += streams[i].ours >= 0;
         }
         if (!open)
-            return;
-        poll(fds, n, -1);
+            return true;
+        poll(fds, n, interruptible ? INTERRUPT_TICK_MS : -1);
         for (size_t i = 0; i < n; i++)
             if (streams[i].ours >= 0 && fds[i].revents)
                 stream_read(&streams[i], max_bytes);
+    }
+    return false;
+}
+
+/* Asked, and after a while killed, with what it started. */
+static void end_child(pid_t pid)
+{
+    static const int signals[] = {SIGTERM, SIGKILL};
+    siginfo_t ended = {.si_pid = 0};
+    for (size_t i = 0; i < G_N_ELEMENTS(signals) && !ended.si_pid; i++) {
+        proc_signal_descendants(pid, signals[i]);
+        kill(pid, signals[i]);
+        for (int ms = 0; ms < ASKED_MS && !ended.si_pid; ms += INTERRUPT_TICK_MS) {
+            g_usleep(INTERRUPT_TICK_MS * 1000);
+            if (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) != 0)
+                return;
+        }
     }
 }
 
@@ -378,13 +398,19 @@ static bool capture(const struct spawn *spawn, struct stream *streams, size_t ma
         return false;
     close_end(&streams[0].its);
     close_end(&streams[1].its);
-    streams_follow(streams, 2, max_bytes);
+    bool followed = streams_follow(streams, 2, max_bytes, spawn->interruptible);
+    if (!followed)
+        end_child(child.pid);
     close_end(&child.pidfd);
     pid_t reaped;
     do
         reaped = waitpid(child.pid, ret_wait_status, 0);
     while (reaped < 0 && errno == EINTR);
-    return reaped == child.pid || file_error(error, "cannot wait for", spawn->argv[0]);
+    if (reaped == child.pid && followed)
+        return true;
+    if (reaped == child.pid)
+        g_set_error(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED, "interrupted while %s was at work", spawn->argv[0]);
+    return reaped != child.pid && file_error(error, "cannot wait for", spawn->argv[0]);
 }
 
 bool spawn_capture(const struct spawn *spawn, size_t max_bytes, char **ret_out, char **ret_err, int *ret_wait_status,

@@ -43,6 +43,7 @@ struct spawn {
     size_t n_fds;
     enum spawn_group group;
     int death_signal; /* sent by the kernel when we die; 0: none */
+    bool interruptible; /* of spawn_capture(): ended, with its children, once a blocked signal waits (INTERRUPTED) */
 };
 
 struct spawn_child {

@@ -159,7 +159,7 @@ static struct result *account(struct beside *b, const struct exchange *x, const 
 /* From the result that the worker left, and what it was told. */
 static bool write_energy(struct beside *b, const char *config_hash, const char *result_path, GError **error)
 {
-    g_autofree char *told = exchange_file(b->dir, config_hash, "config.json");
+    g_autofree char *told = exchange_file(b->dir, config_hash, result_files[RESULT_FILE_CONFIG].name);
     g_autofree char *path = g_build_filename(b->dir, result_files[RESULT_FILE_HOST_ENERGY].name, NULL);
     g_autoptr(json_t) record = jsonx_load(result_path, LIMIT_RESULT_BYTES, error);
     g_autofree char *sha256 = record ? file_sha256(result_path, error) : NULL;
@@ -173,7 +173,7 @@ static bool write_energy(struct beside *b, const char *config_hash, const char *
 
 bool beside_end(struct beside *b, const char *config_hash, GError **error)
 {
-    g_autofree char *result = b->dir ? exchange_file(b->dir, config_hash, "result.json") : NULL;
+    g_autofree char *result = b->dir ? exchange_file(b->dir, config_hash, result_files[RESULT_FILE_RESULT].name) : NULL;
     g_autoptr(GError) trace = NULL;
     if (!b->sampler)
         return true;

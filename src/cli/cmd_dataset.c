@@ -8,11 +8,15 @@
 #include <string.h>
 
 static gboolean as_json;
+static char *prompt_key;
 
-static const GOptionEntry json_options[] = {
-    {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON", NULL},
-    {0},
-};
+#define JSON_OPTION {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "As JSON", NULL}
+#define PROMPT_OPTION                                                                                                  \
+    {"prompt", 0, 0, G_OPTION_ARG_STRING, &prompt_key, "Which member of a line, or column of a table, is the prompt", "KEY"}
+
+static const GOptionEntry json_options[] = {JSON_OPTION, {0}};
+static const GOptionEntry show_options[] = {JSON_OPTION, PROMPT_OPTION, {0}};
+static const GOptionEntry import_options[] = {PROMPT_OPTION, {0}};
 
 /* --- list, show --------------------------------------------------------------------------------------------------- */
 
@@ -93,11 +97,13 @@ static int show(int argc, char **argv)
     if (!workload_names_read(&names, &error))
         return cli_fail(error);
     const struct workload_named *named = workload_names_find(&names, argv[0]);
+    if (named && prompt_key)
+        return cli_misuse("--prompt is for a file: %s is a name, and what its prompts are is known", argv[0]);
     if (named && !named->file && !workload_named_present(named))
         return show_absent(named);
     bool file = !named && g_file_test(argv[0], G_FILE_TEST_EXISTS);
     g_autofree char *path = file ? g_strdup(argv[0]) : workload_dataset_path(argv[0], &error);
-    g_autoptr(owned_dataset) set = path ? workload_dataset_take(path, &error) : NULL;
+    g_autoptr(owned_dataset) set = path ? workload_dataset_take(path, prompt_key, &error) : NULL;
     if (!set || (named && !workload_named_check(named, set, path, &error)))
         return cli_fail(error);
     return show_content(named, set, path);
@@ -128,9 +134,16 @@ static int refuse_name(const struct workload_names *names, const char *name)
                         : cli_misuse("no data set has the name '%s': there is %s", name, listed);
 }
 
-static int pull(int argc, char **argv)
+/* The exit code of a command that may take long, and was to end before it was done by a signal. */
+static int interruptible(int (*run)(char **argv), char **argv)
 {
-    (void)argc;
+    int interrupt_fd = interrupt_open();
+    int code = run(argv), signal_number = interrupt_take(interrupt_fd);
+    return signal_number ? CLI_SIGNAL + signal_number : code;
+}
+
+static int pull_named(char **argv)
+{
     static const struct fetch_voice voice = {say, NULL};
     g_autoptr(GError) error = NULL;
     g_auto(owned_names) names = {0};
@@ -141,21 +154,26 @@ static int pull(int argc, char **argv)
         return refuse_name(&names, argv[0]);
     if (workload_named_pull(named, &voice, &error))
         return print_path(named);
-    if (named->file)
+    if (named->file || g_error_matches(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
         return cli_fail(error);
     g_autofree char *remedy = workload_named_remedy(named);
     g_autoptr(GError) whole = g_error_new(error->domain, error->code, "%s\n%s", error->message, remedy);
     return cli_fail(whole);
 }
 
-static int import(int argc, char **argv)
+static int pull(int argc, char **argv)
 {
     (void)argc;
+    return interruptible(pull_named, argv);
+}
+
+static int import_file(char **argv)
+{
     g_autoptr(GError) error = NULL;
     g_auto(owned_names) names = {0};
     if (!workload_names_read(&names, &error))
         return cli_fail(error);
-    g_autoptr(owned_dataset) set = workload_dataset_take(argv[0], &error);
+    g_autoptr(owned_dataset) set = workload_dataset_take(argv[0], prompt_key, &error);
     const struct workload_named *named = set ? workload_names_of(&names, set) : NULL;
     if (named && workload_named_keep(named, set, &error))
         return print_path(named);
@@ -167,6 +185,12 @@ static int import(int argc, char **argv)
                     json_string_value(json_object_get(identity, "prompts")));
     }
     return cli_fail(error);
+}
+
+static int import(int argc, char **argv)
+{
+    (void)argc;
+    return interruptible(import_file, argv);
 }
 
 static const struct cli_action actions[] = {
@@ -184,7 +208,7 @@ static const struct cli_action actions[] = {
         .missing = "which data set? 'llem dataset list' shows them",
         .min = 1,
         .max = 1,
-        .options = json_options,
+        .options = show_options,
         .run = show,
     },
     {
@@ -209,6 +233,7 @@ static const struct cli_action actions[] = {
         .missing = "FILE is missing: name a JSONL, CSV or Parquet file",
         .min = 1,
         .max = 1,
+        .options = import_options,
         .run = import,
     },
     {0},

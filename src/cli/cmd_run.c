@@ -142,6 +142,8 @@ static int bring_data(const struct plan *plan, int interrupt_fd)
 {
     bool ok = cli_plan_bring_data(plan);
     int signal_number = interrupt_take(interrupt_fd);
+    if (signal_number)
+        cli_say("llem: interrupted while data sets were fetched: nothing was run\n");
     return signal_number ? CLI_SIGNAL + signal_number : ok ? CLI_OK : CLI_FAILED;
 }
 

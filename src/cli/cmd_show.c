@@ -65,7 +65,7 @@ static int explain(const char *path)
 /* An error record has no configuration; that of the run lies beside it. */
 static void add_configuration(json_t *record, const char *folder)
 {
-    g_autofree char *path = g_build_filename(folder, "config.json", NULL);
+    g_autofree char *path = g_build_filename(folder, result_files[RESULT_FILE_CONFIG].name, NULL);
     g_autoptr(json_t) exchange = jsonx_load(path, LIMIT_EXCHANGE_BYTES, NULL);
     json_object_set(record, "config", json_object_get(exchange, "config"));
     json_object_set(record, "origins", json_object_get(exchange, "origins"));
@@ -74,7 +74,7 @@ static void add_configuration(json_t *record, const char *folder)
 static int show_run(const char *folder)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *result = g_build_filename(folder, "result.json", NULL);
+    g_autofree char *result = g_build_filename(folder, result_files[RESULT_FILE_RESULT].name, NULL);
     bool failed = !g_file_test(result, G_FILE_TEST_EXISTS);
     g_autoptr(json_t) record = failed ? result_load_error(folder, &error) : result_load(folder, &error);
     if (!record)

@@ -160,7 +160,7 @@ static void bring(const struct config *config, const struct workload_named *name
     static const struct fetch_voice voice = {say_bringing, NULL};
     g_autoptr(GError) error = NULL;
     g_autofree char *remedy = workload_named_remedy(named);
-    if (workload_named_pull(named, &voice, &error))
+    if (workload_named_pull(named, &voice, &error) || g_error_matches(error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
         return;
     const struct diag_span *at = config_place(config, FIELD_DATASET);
     quote_source(diag, at ? at->source : NULL);
@@ -174,7 +174,7 @@ static bool for_data(const struct plan *plan, bool bringing)
     g_autoptr(owned_diag) diag = diag_new();
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     bool listed = workload_names_read(&names, NULL);
-    for (size_t i = 0; listed && i < plan_cells(plan); i++) {
+    for (size_t i = 0; listed && i < plan_cells(plan) && !(bringing && interrupt_waits()); i++) {
         g_autoptr(owned_config) config = plan_cell_config(plan, i);
         const struct workload_named *named = to_bring(config, &names, seen);
         if (named && bringing)

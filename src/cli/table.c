@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "report/report.h"
+#include "result/result.h"
 
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -22,7 +23,8 @@ static bool holds(const char *folder, const char *name)
 
 bool cli_is_run(const char *folder)
 {
-    return holds(folder, "result.json") || holds(folder, "error.json");
+    return holds(folder, result_files[RESULT_FILE_RESULT].name) ||
+           holds(folder, result_files[RESULT_FILE_ERROR].name);
 }
 
 static struct report_options report_options_of(const struct cli_table_options *options)

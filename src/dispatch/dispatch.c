@@ -94,6 +94,25 @@ static bool check_arguments(const struct engine *engine, const struct config *co
     return ok;
 }
 
+/* What names the Python of an image says nothing of one on this machine. What the user's file says of containers stays,
+ * whatever one study does. */
+static bool check_python(const struct engine *engine, const struct config *config, struct diag *diag)
+{
+    g_autofree char *path = config_runner_path(engine->backend, "python"), *user = config_user_file();
+    const struct diag_span *at = config_place_at(config, path);
+    if (!at || strcmp(engine->kind, RUNNER_LOCAL) != 0 || !g_strcmp0(at->source, user))
+        return true;
+    g_autoptr(GError) error = NULL;
+    const struct backend *backend = backend_find(engine->backend, &error);
+    const struct backend_python *python = backend ? backend_python(backend) : NULL;
+    diag_add(diag, DIAG_ERROR, at, "%s is the Python of an image, and %s runs on this machine, without one", path,
+             engine->backend);
+    if (python)
+        diag_hint(diag, "the Python here is named in %s; an image by  runners: {%s: docker:IMAGE}", python->variable,
+                  engine->backend);
+    return false;
+}
+
 /* A container without an image gets the published one of its engine. */
 static bool check_image(const struct dispatch *d, struct engine *engine, struct diag *diag)
 {
@@ -123,7 +142,7 @@ static bool decide(struct dispatch *d, struct engine *engine, const struct confi
     const char *python = settings_text(engine, "python");
     engine->python = g_strdup(python ? python : "python3");
     if (!read_choice(engine, text ? text : RUNNER_LOCAL, diag) || !check_arguments(engine, config, diag) ||
-        !check_image(d, engine, diag))
+        !check_python(engine, config, diag) || !check_image(d, engine, diag))
         return false;
     if (settings_make_runner(d, engine, origin ? origin : "default", &error))
         return true;

@@ -199,6 +199,45 @@ static double floor_u(const struct energy_channel *channel, const struct edges *
     return sqrt(ends2 + unit_j * unit_j / 6) / length;
 }
 
+/* Choices: cooling with more than SLOW_S is taken for drift (recorded boards take 0.7 to 2.8 s); what chance leaves
+ * between two halves is less than FALLING times its standard uncertainty; and no less is allowed for than
+ * a stretch FACTOR_MOST shorter than that can tell. */
+#define SLOW_S      15.0
+#define FALLING     2.0
+#define FACTOR_MOST 4.0
+
+/* A board that still cools holds more than its idle level, which shows as a fall between the halves of a stretch: of an
+ * exponential with a time constant of τ the mean of both holds (1 + r)/(1 − r)/2 times that, r = exp(−half/τ). A fall
+ * may be a drift as well, which is of the level. So what may be held lies between nothing and SLOW_S. */
+static void allow_for_cooling(const struct edges *e, const double *means, size_t m, double gain,
+                              struct energy_baseline *ret)
+{
+    double halves[2], sum = 0, half = (e->at[e->n - 1].t - e->at[0].t) / 2;
+    if (!level_blocks(e, 0, e->n - 1, 2, halves))
+        return;
+    for (size_t b = 1; b < m; b++)
+        sum += (means[b] - means[b - 1]) * (means[b] - means[b - 1]);
+    double u = 2 * sqrt(sum / 2 / (double)(m - 1) * LEVEL_CORRELATION / (double)m);
+    double r = exp(-half / SLOW_S), factor = MIN(FACTOR_MOST, (1 + r) / (1 - r) / 2);
+    double held_w = factor * MAX(0, halves[0] - halves[1]) / gain;
+    bool sure = halves[0] - halves[1] > FALLING * u;
+    ret->watts.value -= sure ? held_w / 2 : 0;
+    ret->cooling_w = sure ? held_w / 2 : held_w;
+}
+
+static double baseline_half(const struct energy_baseline *b)
+{
+    double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, b->df) * b->u_w;
+    return sqrt(half * half + b->cooling_w * b->cooling_w);
+}
+
+static void set_interval(struct energy_baseline *b)
+{
+    double half = baseline_half(b);
+    b->watts.low = b->watts.value - half;
+    b->watts.high = b->watts.value + half;
+}
+
 static void baseline_level(const struct energy_channel *channel, const struct edges *e, const struct sensor *s,
                            const struct energy_calibration *calibration, struct energy_baseline *ret)
 {
@@ -219,10 +258,9 @@ static void baseline_level(const struct energy_channel *channel, const struct ed
     ret->u_w = (counted ? MAX(scatter, least) : sqrt(scatter * scatter + least * least)) / gain;
     ret->df = (double)(m - 1);
     watts = (watts - (calibration ? calibration->offset_w : 0)) / gain;
-    double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, ret->df) * ret->u_w;
     ret->watts = quantity_of(channel->info->status, watts, "block means", channel->info->id);
-    ret->watts.low = watts - half;
-    ret->watts.high = watts + half;
+    allow_for_cooling(e, means, m, gain, ret);
+    set_interval(ret);
 }
 
 void energy_baseline_measure(const struct energy_board *board, int64_t from_ns, int64_t to_ns,
@@ -274,9 +312,8 @@ void energy_baseline_between(const struct energy_baseline *before, const struct 
     ret->u_w =
         sqrt((1 - w) * (1 - w) * before->u_w * before->u_w + w * w * after->u_w * after->u_w + change * change / 12);
     ret->df = before->df + after->df;
-    double half = stats_t_quantile(0.5 + STATS_LEVEL / 2, ret->df) * ret->u_w;
-    ret->watts.low = ret->watts.value - half;
-    ret->watts.high = ret->watts.value + half;
+    ret->cooling_w = (1 - w) * before->cooling_w + w * after->cooling_w; /* the same board cools alike behind both */
+    set_interval(ret);
     ret->to_ns = after->to_ns;
     *ret_drift = fabs(change) > DRIFT_SHARE * fabs(before->watts.value) &&
                  (before->watts.high < after->watts.low || after->watts.high < before->watts.low);
@@ -298,7 +335,7 @@ void energy_net(const struct energy_estimate *gross, const struct energy_baselin
         return;
     }
     double idle_j = baseline->watts.value * gross->duration_s;
-    double idle_half = stats_t_quantile(0.5 + STATS_LEVEL / 2, baseline->df) * baseline->u_w * gross->duration_s;
+    double idle_half = baseline_half(baseline) * gross->duration_s;
     ret->joules.value -= idle_j;
     ret->raw_j = NAN;
     ret->joules.status = worst(gross->joules.status, baseline->watts.status);

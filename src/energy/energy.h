@@ -294,9 +294,13 @@ struct quantity energy_cumulative(const struct energy_channel *channel, int64_t 
 
 /* --- baselines --------------------------------------------------------------------------------------------------- */
 
+/* How long after something worked an idle level may not begin, for all the channels to show none of it. */
+int64_t energy_rest_ns(const struct energy_channel *channels, size_t n);
+
 struct energy_baseline {
     struct quantity watts; /* low, high: statistical 95 % */
     double u_w, df;        /* standard uncertainty of the mean from block means */
+    double cooling_w;      /* half-width of what boards that still cool may hold beside it; boards share it */
     int64_t from_ns, to_ns;
     const char *sensor;
 };

@@ -296,8 +296,8 @@ static void set_derived(const struct answer *a, const struct energy_window *wind
                                     : quantity_absent("the sensor changed too seldom during the work");
     if (isfinite(a->tail)) {
         ret->tail_j = quantity_of(info->status, a->tail / gain, "guard energy above the settled level", info->id);
-        ret->tail_j.low = (a->tail - STATS_NORMAL_95 * a->tail_u) / gain; /* a difference: the offset is not in it */
-        ret->tail_j.high = (a->tail + STATS_NORMAL_95 * a->tail_u) / gain;
+        ret->tail_j.low = (a->tail - a->tail_half) / gain; /* a difference: the offset is not in it */
+        ret->tail_j.high = (a->tail + a->tail_half) / gain;
     } else {
         ret->tail_j = quantity_absent("no guard after the work to follow the power in");
     }

@@ -13,6 +13,7 @@
 #define NEAR_S     0.2
 #define NEAREST_S  0.5 /* level next to the work, a period at least: on recorded boards within 0.16 % at 1 s */
 #define FAR_S      1.0 /* at most 40 % of the guard */
+#define END_S      0.5 /* of what is left of a decay, in which most of them hardly change */
 
 static double mean_power(const struct edges *e, size_t from, size_t to)
 {
@@ -106,6 +107,11 @@ static void near_and_far(const struct edges *e, const struct sensor *sensor, siz
     level->near = mean_power(e, from, near_to);
     level->next = mean_power(e, next_from, next_to);
     level->far = mean_power(e, far_from, to);
+    size_t end_from = far_from;
+    while (end_from + 1 < to && e->at[to].t - e->at[end_from].t > END_S * 1.05)
+        end_from++;
+    level->end = mean_power(e, end_from, to);
+    level->end_s = e->at[to].t - e->at[end_from].t;
 }
 
 #define RATIO_MAX 3.0  /* choice: an exponential that fast would have been over before the guard: it was a step */

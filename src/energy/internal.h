@@ -75,6 +75,7 @@ struct sensor sensor_seen(const struct energy_channel *channel, const struct edg
  * independent. */
 #define LEVEL_LAG1        0.06
 #define LEVEL_CORRELATION ((1 + LEVEL_LAG1) / (1 - LEVEL_LAG1))
+#define LEVEL_CORRELATION_MOST 3.0 /* of a memory three times as long, where nothing else makes up for it */
 struct level {
     double watts;           /* of the stretch next to the work */
     double block_s;         /* length of a block */
@@ -83,6 +84,7 @@ struct level {
     double blocks;          /* how many independent blocks stand behind watts */
     double near, next, far; /* levels of the first part of the guard, the part after it, and the last */
     double near_s;          /* length of near and of next, and distance of their middles */
+    double end, end_s;      /* the last part of far, and its length */
     double slope_w;         /* added where the level is carried on towards the work */
     double noise;           /* sd of readings about what they average, averages only */
     bool known;
@@ -124,7 +126,7 @@ struct answer {
     struct parts shared; /* of parts, what boards have in common: lag, tails, phase lock */
     struct level pre, post;
     double before_s;       /* before the work, of which the readings that the level before is of may show nothing */
-    double tail, tail_u; /* J; NaN when it could not be followed */
+    double tail, tail_half; /* J; NaN when it could not be followed */
     double peak;         /* W */
     double duty_u;       /* J: standard uncertainty of the part that grows with the square root of D */
     uint32_t flags;

@@ -246,22 +246,37 @@ static double settle(struct answer *ret, const struct sensor *sensor, double aft
     return half * MAX(lever, 0) + hidden;
 }
 
+/* How far the mean of a part of the guard may be off from another one's, 95 %: both are known by the same scatter, and
+ * neither is longer than the other by much. */
+static double difference_half(const struct level *level, double length, double other)
+{
+    double blocks = MAX(1, length / level->block_s), others = MAX(1, other / level->block_s);
+    double u = level->s * sqrt(LEVEL_CORRELATION_MOST * (1 / blocks + 1 / others));
+    return stats_t_quantile(0.5 + STATS_LEVEL / 2, level->df) * u;
+}
+
+#define IDLE_DRIFT_W_S 0.15 /* choice: no decay, but the level itself while a board warms or cools */
+
 /* ∫ (P − P_settled) from t1 on: from the counter behind e1, by the near level between t1 and e1. What the work may hold
- * of it, or it of the work, is as uncertain here as there: split_u, J. */
+ * of it, or it of the work, is as uncertain here as there: split_j. Half-widths of 95 %. */
 static void follow_tail(const struct edges *e, const struct sensor *sensor, const struct energy_window *window,
-                        const struct ends *ends, double split_u, struct answer *ret)
+                        const struct ends *ends, double split_j, struct answer *ret)
 {
     double d = duration(window), to = clock_seconds(window->guard_to_ns - window->t0_ns);
     ssize_t last = edges_last_before(e, to);
     size_t e1 = edges_first_after(e, d + sensor->delay_hi);
-    ret->tail = ret->tail_u = NAN;
+    ret->tail = ret->tail_half = NAN;
     if (!ret->post.known || last <= (ssize_t)e1)
         return;
-    double span = e->at[last].t - e->at[e1].t;
-    ret->tail =
-        e->at[last].c - e->at[e1].c - ret->post.far * span + (ret->post.watts - ret->post.far) * (ends->t1 - d);
-    double levels_u = level_u(&ret->post, span) * (span + ends->t1 - d);
-    ret->tail_u = sqrt(levels_u * levels_u + split_u * split_u);
+    const struct edge *a = &e->at[e1], *b = &e->at[last];
+    double span = b->t - a->t, lever = ends->t1 - d - sensor->delay_mid;
+    double near_w = ret->post.watts + ret->post.slope_w - ret->post.end;
+    ret->tail = b->c - a->c - ret->post.end * span + near_w * lever;
+    double levels = difference_half(&ret->post, ret->post.end_s, span) * (span + MAX(0, lever));
+    double edges = STATS_NORMAL_95 * ret->post.watts * sqrt(a->u_t * a->u_t + b->u_t * b->u_t);
+    double lag = near_w * sensor->delay_half, end = (ret->post.far - ret->post.end) / 2 * (span + lever);
+    double drift = IDLE_DRIFT_W_S * span * (span + MAX(0, lever)) / 2;
+    ret->tail_half = sqrt(levels * levels + edges * edges + lag * lag + end * end + drift * drift + split_j * split_j);
 }
 
 /* --- the sum ----------------------------------------------------------------------------------------------------- */
@@ -305,8 +320,7 @@ static void pad(const struct edges *e, const struct sensor *sensor, const struct
     if (!sensor->counter)
         parts_add(&ret->parts, STATS_RECTANGULAR, e->spread * gap / 2, 0);
     answer_add_duty(ret, e, sensor, d, fabs(ret->joules / d - ret->pre.watts));
-    double lag = level_step(&ret->pre, &ret->post) * sensor->delay_half;
-    follow_tail(e, sensor, window, ends, sqrt((unsettled * unsettled + lag * lag) / 3), ret); /* both rectangular */
+    follow_tail(e, sensor, window, ends, unsettled, ret);
 }
 
 static bool usable(const struct edges *edges, struct answer *ret)

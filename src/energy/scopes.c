@@ -450,7 +450,7 @@ static const struct energy_board *board_at(const struct energy_scope *scope, gui
 void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_t to_ns, struct energy_baseline *ret)
 {
     struct energy_baseline sum = {.watts = quantity_absent("no board is bound"), .u_w = NAN, .df = NAN};
-    double half_width = 0, u2 = 0;
+    double half2 = 0, u2 = 0;
     for (guint i = 0; i < scope->boards->len; i++) {
         struct energy_baseline one;
         energy_baseline_measure(board_at(scope, i), from_ns, to_ns, &one);
@@ -458,14 +458,16 @@ void energy_scope_idle(const struct energy_scope *scope, int64_t from_ns, int64_
             *ret = one;
             return;
         }
-        half_width = sqrt(half_width * half_width + pow((one.watts.high - one.watts.low) / 2, 2));
+        half2 += pow((one.watts.high - one.watts.low) / 2, 2) - one.cooling_w * one.cooling_w;
         u2 += one.u_w * one.u_w;
         double watts = one.watts.value + (i ? sum.watts.value : 0);
-        double df = i ? MIN(one.df, sum.df) : one.df;
+        double df = i ? MIN(one.df, sum.df) : one.df, cooling_w = one.cooling_w + sum.cooling_w;
         sum = one;
         sum.watts.value = watts;
         sum.df = df;
+        sum.cooling_w = cooling_w; /* linearly: boards that did the same cool alike */
     }
+    double half_width = sqrt(half2 + sum.cooling_w * sum.cooling_w);
     sum.watts.low = sum.watts.value - half_width;
     sum.watts.high = sum.watts.value + half_width;
     sum.u_w = sqrt(u2);

@@ -151,6 +151,18 @@ struct energy_guard_plan energy_plan_guard(const struct energy_channel *channels
     return plan;
 }
 
+#define SHELF_S 2.0 /* recorded boards hold 15 to 26 W for 1.8 s after every load, and cool behind that */
+
+int64_t energy_rest_ns(const struct energy_channel *channels, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct sensor s = sensor_of(&channels[i]);
+        most = MAX(most, SHELF_S + s.delay_hi + s.period);
+    }
+    return ns(most);
+}
+
 int64_t energy_dither_ns(const struct energy_channel *channel)
 {
     struct sensor s = sensor_of(channel);

@@ -11,6 +11,7 @@ static const enum backend_reported_type types[] = {
     [BACKEND_BOOL] = REPORTED_BOOLEAN, [BACKEND_INT] = REPORTED_INTEGER,   [BACKEND_REAL] = REPORTED_NUMBER,
     [BACKEND_TEXT] = REPORTED_STRING,  [BACKEND_CHOICE] = REPORTED_STRING, [BACKEND_SPAN] = REPORTED_LIST,
     [BACKEND_INTS] = REPORTED_LIST,    [BACKEND_REALS] = REPORTED_NUMBERS, [BACKEND_MAP] = REPORTED_MAPPING,
+    [BACKEND_LIST] = REPORTED_LIST,  [BACKEND_ANY] = REPORTED_ANY,
 };
 
 /* The row of engine.json as an adapter would put it. Its trees are in *keep (new reference). */

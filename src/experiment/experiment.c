@@ -25,7 +25,7 @@ static bool open_sensors(struct experiment *x, GError **error)
 
 static bool take_idle_cold(struct experiment *x, GError **error)
 {
-    return idle_take(&x->inputs, &x->pace, &x->sensors, 1, "idle_cold", &x->idle_cold, error);
+    return idle_take(&x->inputs, &x->pace, &x->sensors, 1, 0, "idle_cold", &x->idle_cold, error);
 }
 
 static bool start_engine(struct experiment *x, GError **error)
@@ -64,7 +64,8 @@ static bool warm_up(struct experiment *x, GError **error)
  * shows. Not between warm-up and work, which would then begin on a board that has cooled. */
 static bool take_idle_context(struct experiment *x, GError **error)
 {
-    return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, "idle_context", &x->idle_context, error);
+    int64_t worked_ns = clock_mono_ns();
+    return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, worked_ns, "idle_context", &x->idle_context, error);
 }
 
 /* What is known of the sensors before the work: the least that boards draw, their calibration. */
@@ -79,7 +80,8 @@ static bool measure(struct experiment *x, GError **error)
 
 static bool take_idle_after(struct experiment *x, GError **error)
 {
-    return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, "idle_after", &x->idle_after, error);
+    int64_t worked_ns = x->block.window.t1_ns;
+    return idle_take(&x->inputs, &x->pace, &x->sensors, 0.5, worked_ns, "idle_after", &x->idle_after, error);
 }
 
 static bool ask_memory(struct experiment *x, GError **error)

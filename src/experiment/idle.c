@@ -10,8 +10,16 @@ void stretch_clear(struct stretch *stretch)
     g_clear_pointer(&stretch->tick1, g_free);
 }
 
+/* When a level may begin; of a short one the wait is no longer than the level itself. */
+static int64_t rested_at(const struct sensors *sensors, int64_t worked_ns, int64_t duration_ns)
+{
+    g_autoptr(GArray) channels = sensors_channels(sensors);
+    int64_t rest_ns = energy_rest_ns((const struct energy_channel *)(const void *)channels->data, channels->len);
+    return worked_ns + MIN(rest_ns, duration_ns);
+}
+
 bool idle_take(const struct inputs *in, const struct pace *pace, const struct sensors *sensors, double share,
-               const char *mark, struct idle *ret, GError **error)
+               int64_t worked_ns, const char *mark, struct idle *ret, GError **error)
 {
     *ret = (struct idle){0};
     if (!config_bool(in->config, FIELD_BASELINE_ENABLED))
@@ -21,6 +29,8 @@ bool idle_take(const struct inputs *in, const struct pace *pace, const struct se
     if (ret->reason)
         return true;
     int64_t duration_ns = (int64_t)(share * (double)config_ns(in->config, FIELD_BASELINE_DURATION_SECONDS));
+    if (worked_ns && !pace_wait_until(pace, rested_at(sensors, worked_ns, duration_ns), error))
+        return false;
     int64_t t0_ns = clock_mono_ns();
     if (!pace_wait_until(pace, t0_ns + duration_ns, error))
         return false;

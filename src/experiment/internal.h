@@ -154,9 +154,10 @@ enum quantity_status session_status(const struct session *session);
 
 /* --- idle, warm-up, measured block ------------------------------------------------------------------------------- */
 
-/* share: of baseline.duration_seconds. mark: what its ends are called in the trace. */
+/* share: of baseline.duration_seconds. worked_ns: when something worked last, behind which the boards come to rest
+ * first; 0: nothing did. mark: what its ends are called in the trace. */
 bool idle_take(const struct inputs *inputs, const struct pace *pace, const struct sensors *sensors, double share,
-               const char *mark, struct idle *ret, GError **error);
+               int64_t worked_ns, const char *mark, struct idle *ret, GError **error);
 
 /* Of a stretch before the engine was started, when it is known which boards are the run's: where they were still warm
  * of something else, it did not take place. */

@@ -50,8 +50,10 @@ char *fetch_ask(const char *const *argv, enum llem_error_code code, const char *
     g_autoptr(GError) spawn_error = NULL;
     int status;
     /* It ends when a signal ends llem alone, too. */
-    const struct spawn spawn = {.argv = argv, .env = apart, .death_signal = SIGTERM};
+    const struct spawn spawn = {.argv = argv, .env = apart, .death_signal = SIGTERM, .interruptible = true};
     if (!spawn_capture(&spawn, LAST_BYTES, &out, &err, &status, &spawn_error)) {
+        if (g_error_matches(spawn_error, LLEM_ERROR, LLEM_ERROR_INTERRUPTED))
+            code = LLEM_ERROR_INTERRUPTED;
         g_set_error(error, LLEM_ERROR, code, "%s: %s", what, spawn_error->message);
         return NULL;
     }

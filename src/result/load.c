@@ -30,8 +30,8 @@ static bool is_known(const json_t *record, const char *schema, const char *run_d
 
 json_t *result_load(const char *run_dir, GError **error)
 {
-    g_autoptr(json_t) record = load(run_dir, "result.json", error);
-    if (!record || !is_known(record, RESULT_SCHEMA, run_dir, "result.json", error))
+    g_autoptr(json_t) record = load(run_dir, result_files[RESULT_FILE_RESULT].name, error);
+    if (!record || !is_known(record, RESULT_SCHEMA, run_dir, result_files[RESULT_FILE_RESULT].name, error))
         return NULL;
     result_host_join_file(record, run_dir);
     return g_steal_pointer(&record);
@@ -39,8 +39,8 @@ json_t *result_load(const char *run_dir, GError **error)
 
 json_t *result_load_error(const char *run_dir, GError **error)
 {
-    g_autoptr(json_t) record = load(run_dir, "error.json", error);
-    if (!record || !is_known(record, RESULT_ERROR_SCHEMA, run_dir, "error.json", error))
+    g_autoptr(json_t) record = load(run_dir, result_files[RESULT_FILE_ERROR].name, error);
+    if (!record || !is_known(record, RESULT_ERROR_SCHEMA, run_dir, result_files[RESULT_FILE_ERROR].name, error))
         return NULL;
     return g_steal_pointer(&record);
 }

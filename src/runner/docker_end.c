@@ -2,6 +2,8 @@
 /* How a run in a container ended: by exit codes, what was written and, where that does not do, the daemon's events. */
 #include "runner/docker_end.h"
 
+#include "result/result.h"
+
 #include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -29,7 +31,7 @@ static bool run_has(const struct docker_run *run, const char *name)
 
 bool docker_has_begun(const struct docker_run *run)
 {
-    return run_has(run, RUNNER_LOG) || run_has(run, "progress.jsonl");
+    return run_has(run, RUNNER_LOG) || run_has(run, result_files[RESULT_FILE_PROGRESS].name);
 }
 
 /* --- Logs -------------------------------------------------------------------------------------------------------- */

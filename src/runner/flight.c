@@ -32,9 +32,9 @@ struct flight {
     struct runner_end end;
 };
 
-static char *flight_file(const struct flight *f, const char *suffix)
+static char *flight_file(const struct flight *f, enum result_file file)
 {
-    return exchange_file(f->dir, f->config_hash, suffix);
+    return exchange_file(f->dir, f->config_hash, result_files[file].name);
 }
 
 /* --- Under way ------------------------------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ struct flight *flight_start(const struct runner *runner, const struct runner_job
     f->job.exchange_dir = f->dir;
     f->job.config_hash = f->config_hash;
     f->job.places = NULL;
-    f->progress_path = g_build_filename(f->dir, "progress.jsonl", NULL);
+    f->progress_path = g_build_filename(f->dir, result_files[RESULT_FILE_PROGRESS].name, NULL);
     f->oom_before = oom_count();
     f->started_ns = clock_mono_ns();
     g_autoptr(GError) cause = NULL;
@@ -237,8 +237,8 @@ static GError *flight_explain_end(const struct flight *f)
 /* Writes the error record of a failure that the worker has none for; hands the failure back. */
 static GError *flight_write_record(const struct flight *f, GError *failure)
 {
-    g_autofree char *config = flight_file(f, "config.json");
-    g_autofree char *path = flight_file(f, "error.json");
+    g_autofree char *config = flight_file(f, RESULT_FILE_CONFIG);
+    g_autofree char *path = flight_file(f, RESULT_FILE_ERROR);
     g_autofree char *log = g_build_filename(f->dir, f->end.log ? f->end.log : RUNNER_LOG, NULL);
     g_auto(owned_exchange) x = {0};
     g_autoptr(GError) second = NULL;
@@ -287,8 +287,8 @@ static GError *flight_judge_result(const struct flight *f, const char *path)
 /* The failure of a run that has ended; NULL when the result is there. */
 static GError *flight_judge(const struct flight *f)
 {
-    g_autofree char *result_path = flight_file(f, "result.json");
-    g_autofree char *error_path = flight_file(f, "error.json");
+    g_autofree char *result_path = flight_file(f, RESULT_FILE_RESULT);
+    g_autofree char *error_path = flight_file(f, RESULT_FILE_ERROR);
     bool disowned = access(error_path, F_OK) == 0;
     GError *failure = disowned ? flight_judge_record(f, error_path) : flight_judge_result(f, result_path);
     if (failure)

@@ -3,6 +3,7 @@
 #include "runner/rows.h"
 
 #include "exchange/exchange.h"
+#include "result/result.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@ static bool spawn_worker(const struct local *local, const struct runner_job *job
                          GError **error)
 {
     g_autofree char *log = g_build_filename(job->exchange_dir, RUNNER_LOG, NULL);
-    g_autofree char *config = exchange_file(job->exchange_dir, job->config_hash, "config.json");
+    g_autofree char *config = exchange_file(job->exchange_dir, job->config_hash, result_files[RESULT_FILE_CONFIG].name);
     g_autofree char *variable = g_strconcat("LLEM_CONFIG_PATH=", config, NULL);
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)

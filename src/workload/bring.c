@@ -86,25 +86,31 @@ bool workload_named_pull(const struct workload_named *named, const struct fetch_
 }
 
 struct importing {
-    const char *file;
+    const char *file, *prompt;
     struct workload_dataset *set;
 };
+
+static struct workload_dataset *open_with(const char *file, const char *prompt, GError **error)
+{
+    g_autofree char *path = prompt ? g_strconcat(file, WORKLOAD_PROMPT_MARK, prompt, NULL) : g_strdup(file);
+    return workload_dataset_open(path, error);
+}
 
 static bool read_parquet(const char *work, void *data, GError **error)
 {
     struct importing *importing = data;
     g_autofree char *target = g_build_filename(work, "file.jsonl", NULL);
     if (run_bringer(importing->file, target, error))
-        importing->set = workload_dataset_open(target, error);
+        importing->set = open_with(target, importing->prompt, error);
     return importing->set != NULL;
 }
 
-struct workload_dataset *workload_dataset_take(const char *file, GError **error)
+struct workload_dataset *workload_dataset_take(const char *file, const char *prompt, GError **error)
 {
-    struct importing importing = {.file = file};
+    struct importing importing = {.file = file, .prompt = prompt};
     g_autofree char *folder = workload_datasets_folder();
     if (!workload_ends_in(file, ".parquet"))
-        return workload_dataset_open(file, error);
+        return open_with(file, prompt, error);
     if (file_is_readable_kind(file, error))
         fetch_apart(folder, file, NULL, read_parquet, &importing, error);
     return importing.set;

@@ -17,7 +17,9 @@ struct workload_dataset {
     GArray *records; /* struct record, in file order */
     char sha256[65];
     json_t *identity, *provenance;
-    const char *key; /* while it is read: the member that is the prompt; NULL: that of the usual ones which is there */
+    /* While it is read: */
+    const char *key;   /* the member that is the prompt; NULL: that of the usual ones which is there */
+    const char *thing; /* what holds a value: "member", of a table "column" */
 };
 
 static const char *const prompt_keys[] = {"prompt", "text", "instruction", "input", "question"};
@@ -94,7 +96,7 @@ static void record_clear(void *data)
 }
 
 /* Why an object has no prompt: forms of others are known by their members. */
-static const char *foreign_form(const json_t *object)
+static const char *foreign_form(const struct workload_dataset *set, const json_t *object, char **ret_detail)
 {
     static const struct {
         const char *member, *words;
@@ -107,7 +109,9 @@ static const char *foreign_form(const json_t *object)
     for (size_t i = 0; i < G_N_ELEMENTS(forms); i++)
         if (json_is_array(json_object_get(object, forms[i].member)))
             return forms[i].words;
-    return "no prompt: expected one of the members prompt, text, instruction, input, question";
+    *ret_detail = g_strdup_printf("no prompt: expected one of the %ss prompt, text, instruction, input, question",
+                                  set->thing);
+    return *ret_detail;
 }
 
 /* The one member that is the prompt; NULL with a reason (static, or *ret_detail) where none is, or nobody can tell. */
@@ -118,7 +122,7 @@ static const char *prompt_key(const struct workload_dataset *set, const json_t *
     if (set->key && json_object_get(object, set->key))
         return set->key;
     if (set->key) {
-        *ret_why = *ret_detail = g_strdup_printf("no member '%s', which was named as the prompt", set->key);
+        *ret_why = *ret_detail = g_strdup_printf("no %s '%s', which was named as the prompt", set->thing, set->key);
         return NULL;
     }
     for (size_t i = 0; i < G_N_ELEMENTS(prompt_keys); i++) {
@@ -126,13 +130,13 @@ static const char *prompt_key(const struct workload_dataset *set, const json_t *
             continue;
         if (found) {
             *ret_why = *ret_detail = g_strdup_printf(
-                "'%s' and '%s' could both be the prompt: say which in the study, as  dataset: {path: FILE, prompt: %s}",
-                found, prompt_keys[i], found);
+                "'%s' and '%s' could both be the prompt: say which, in a study as  dataset: {path: FILE, prompt: %s},  to llem "
+                "dataset by  --prompt %s", found, prompt_keys[i], found, found);
             return NULL;
         }
         found = prompt_keys[i];
     }
-    *ret_why = found ? NULL : foreign_form(object);
+    *ret_why = found ? NULL : foreign_form(set, object, ret_detail);
     return found;
 }
 
@@ -244,6 +248,7 @@ struct reading {
     const char *name;
     GString *wrong;
     int n_wrong;
+    bool table;
 };
 
 static void tell_wrong(struct reading *r, int64_t line, int column, const char *why)
@@ -295,18 +300,22 @@ static bool is_sound(struct reading *r, GError **error)
         return false;
     }
     if (r->n_wrong > LIMIT_DIAGNOSTICS)
-        g_string_append_printf(r->wrong, "\n%s: and %d more lines", r->name, r->n_wrong - LIMIT_DIAGNOSTICS);
+        g_string_append_printf(r->wrong, "\n%s: and %d more %ss", r->name, r->n_wrong - LIMIT_DIAGNOSTICS,
+                               r->table ? "row" : "line");
     if (r->n_wrong == 0 && r->set->records->len == 0)
         g_string_append_printf(r->wrong, "%s: no prompts in it", r->name);
     if (r->n_wrong > 0) {
-        g_autofree char *head = g_strdup_printf("%s has %d line%s that %s no prompt\n", r->name, r->n_wrong,
-                                                r->n_wrong == 1 ? "" : "s", r->n_wrong == 1 ? "is" : "are");
+        g_autofree char *head = g_strdup_printf("%s has %d %s%s that %s no prompt\n", r->name, r->n_wrong,
+                                                r->table ? "row" : "line", r->n_wrong == 1 ? "" : "s",
+                                                r->n_wrong == 1 ? "is" : "are");
         g_string_prepend(r->wrong, head);
     }
     if (r->wrong->len == 0)
         return true;
-    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s\nA data set has one JSON object a line, such as "
-                "{\"prompt\": \"Hello\"}", r->wrong->str);
+    g_set_error(error, LLEM_ERROR, LLEM_ERROR_DATA, "%s\n%s", r->wrong->str,
+                r->table ? "A table has a row of names first, one of them prompt, and then a row a prompt, with quotes around "
+                           "what holds a comma"
+                         : "A data set has one JSON object a line, such as {\"prompt\": \"Hello\"}");
     return false;
 }
 
@@ -323,14 +332,14 @@ static struct workload_dataset *dataset_parse(const char *text, size_t length, c
         g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)text, length);
     g_strlcpy(set->sha256, sum, sizeof set->sha256);
     g_autoptr(GString) wrong = g_string_new(NULL);
-    struct reading r = {.set = set, .name = name, .wrong = wrong};
+    struct reading r = {.set = set, .name = name, .wrong = wrong, .table = workload_ends_in(name, ".csv")};
     size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* some editors begin UTF-8 with one */
-    bool table = workload_ends_in(name, ".csv");
-    (table ? read_table : read_lines)(&r, text + mark, length - mark);
+    set->thing = r.table ? "column" : "member";
+    (r.table ? read_table : read_lines)(&r, text + mark, length - mark);
     if (!is_sound(&r, error))
         return NULL;
     set->identity = identity_of(set);
-    set->key = NULL;
+    set->key = set->thing = NULL;
     return g_steal_pointer(&set);
 }
 

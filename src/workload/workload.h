@@ -240,8 +240,8 @@ bool workload_named_check(const struct workload_named *named, const struct workl
                           GError **error);
 /* Fetches and verifies it; costs nothing where it is here. */
 bool workload_named_pull(const struct workload_named *named, const struct fetch_voice *voice, GError **error);
-/* A file of a data set that may also be Parquet. */
-struct workload_dataset *workload_dataset_take(const char *file, GError **error);
+/* A file of a data set that may also be Parquet. prompt: the member or column that is the prompt; NULL: a usual one. */
+struct workload_dataset *workload_dataset_take(const char *file, const char *prompt, GError **error);
 /* The pinned row whose prompts these are, or NULL. Borrowed. */
 const struct workload_named *workload_names_of(const struct workload_names *names, const struct workload_dataset *set);
 /* Verifies and keeps what was taken under its name. */

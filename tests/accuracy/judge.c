@@ -174,20 +174,12 @@ static void judge_flags(const struct stratum *s, struct tally *t, struct verdict
 }
 
 #define FOUR_PHASES 0.80 /* repeats that keep step with the sensor */
-#define LEFT_BEHIND 0.65 /* what the guard or an idle level takes for the board's rest: that it grows no worse */
 
 struct band judge_figure_band(const struct stratum *s, enum figure f, const char **ret_why)
 {
     double least = LEAST;
     *ret_why = NULL;
-    if (f == FIGURE_TAIL) {
-        least = LEFT_BEHIND;
-        *ret_why = "a shelf longer than the guard looks like a board that has settled, and a 1-s average shows the work "
-                   "for a second more";
-    } else if (f == FIGURE_NET && stratum_is_tail(s)) {
-        least = LEFT_BEHIND;
-        *ret_why = "an idle level is taken behind loading and behind the work, while what they left lasts";
-    } else if (s->load == NATURE_LOAD_LOCKED && s->shape == SHAPE_REPEATS && f < FIGURE_LOAD) {
+    if (s->load == NATURE_LOAD_LOCKED && s->shape == SHAPE_REPEATS && f < FIGURE_LOAD) {
         least = FOUR_PHASES;
         *ret_why = "four phases in step do not show how far the mean of four may be off";
     }

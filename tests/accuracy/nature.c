@@ -76,16 +76,16 @@ const struct nature_kind nature_kinds[] = {
      .period_ms = {100, 100}, .window_ms = {21, 29}, .delay_ms = {0, 350}, .rise_ms = {0, 30}, .noise_w = 0.3,
      .told_refresh_ns = 100 * MS, .told_window_ns = 25 * MS, .runs = 2, .known = true, .partial = true, MODERN},
     {.name = "counter-unknown", .words = "counter of an unknown make: T and W are told by nobody",
-     .kind = METER_ENERGY, .source = NATURE_WINDOW, .period_ms = {20, 500}, .share = {0.25, 1}, LATE,
+     .kind = METER_ENERGY, .source = NATURE_WINDOW, .period_ms = {20, 600}, .share = {0.15, 1}, LATE,
      .partial = true, MODERN},
     {.name = "counter-average", .words = "counter that adds up the 1-s average", .kind = METER_ENERGY,
      .source = NATURE_AVERAGE, .period_ms = {100, 100}, .average_ms = {900, 1100}, LATE,
      .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS, .told_part_ns = 100 * MS, .runs = 2, MODERN},
-    {.name = "counter-seconds", .words = "counter that refreshes each 0.6 to 1 s, which nobody told",
-     .kind = METER_ENERGY, .period_ms = {600, 1000}, LATE, .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS,
+    {.name = "counter-seconds", .words = "counter that refreshes each 0.6 to 1.2 s, which nobody told",
+     .kind = METER_ENERGY, .period_ms = {600, 1200}, LATE, .told_refresh_ns = 100 * MS, .told_window_ns = 100 * MS,
      .partial = true, MODERN},
     {.name = "hwmon", .words = "hwmon power: T and W are told by nobody", .kind = METER_POWER_INSTANT,
-     .period_ms = {2, 1000}, .share = {0.25, 1}, LATE, .jitter = 0.01, .noise_w = 0.2, .quantum = 1e-3,
+     .period_ms = {2, 1200}, .share = {0.2, 1}, LATE, .jitter = 0.01, .noise_w = 0.2, .quantum = 1e-3,
      .poll_ns = 100 * MS, .told_class = "hwmon", .partial = true},
     {.name = "power-rising", .words = "instant power, 15 ms, that rises with 55 ms", .kind = METER_POWER_INSTANT,
      .period_ms = {15.4, 15.4}, .delay_ms = {0, 30}, .rise_ms = {110, 121}, .first_order = true,
@@ -142,7 +142,7 @@ struct habit {
 
 static struct habit draw_habit(struct nature *n, enum nature_load load, enum nature_after after)
 {
-    double period_s = (double)n->sensor.period_ns * 1e-9, beat_hz = 1 / uniform(n, 1, 6);
+    double period_s = (double)n->sensor.period_ns * 1e-9, beat_hz = MIN(1 / uniform(n, 1, 6), 0.5 / period_s);
     struct habit h = {.load = load, .after = after};
     h.level_w = uniform(n, 150, MAX(LOAD_USUAL_W, LOAD_MOST * n->limit_w));
     h.swing = uniform(n, 0.05, 0.3);
@@ -161,9 +161,11 @@ static struct habit draw_habit(struct nature *n, enum nature_load load, enum nat
     double times = MAX(1, h.level_w / LOAD_USUAL_W); /* what is drawn more leaves more behind */
     h.tail_w = times * (after == NATURE_AFTER_SHELF  ? uniform(n, 15, 26)
                         : after == NATURE_AFTER_DROP ? uniform(n, 15, 40)
+                        : after == NATURE_AFTER_FALL ? log_uniform(n, 3, 32)
                                                      : log_uniform(n, 0.5, 20));
     h.tail_s = after == NATURE_AFTER_SHELF  ? uniform(n, 1.75, 1.85)
                : after == NATURE_AFTER_DROP ? uniform(n, 0.5, 4)
+               : after == NATURE_AFTER_FALL ? log_uniform(n, 1, 12)
                                             : log_uniform(n, 0.05, 20);
     h.fast_w = times * uniform(n, 0, 7);
     h.fast_s = uniform(n, 0.15, 0.6);
@@ -250,10 +252,23 @@ static void add_shelf(struct nature *n, int64_t from_ns, double watts, double se
     sim_board_add(n->board, trace);
 }
 
+static void add_fall(struct nature *n, int64_t from_ns, double watts, double seconds)
+{
+    struct sim_trace *trace = sim_trace_new(0);
+    fill_to(trace, from_ns);
+    int steps = MAX(8, (int)(seconds / 0.03));
+    for (int k = 0; k < steps; k++)
+        sim_trace_append(trace, llround(seconds / steps * 1e9), watts * (1 - (k + 0.5) / steps));
+    sim_trace_append(trace, 1, 0);
+    sim_board_add(n->board, trace);
+}
+
 static void add_after(struct nature *n, const struct habit *h, int64_t t1_ns)
 {
     if (h->after == NATURE_AFTER_TAIL)
         add_decay(n, t1_ns, h->tail_w, h->tail_s);
+    if (h->after == NATURE_AFTER_FALL)
+        add_fall(n, t1_ns, h->tail_w, h->tail_s);
     if (h->after == NATURE_AFTER_DROP)
         add_shelf(n, t1_ns, h->tail_w, h->tail_s);
     if (h->after == NATURE_AFTER_SHELF) {
@@ -438,6 +453,7 @@ struct nature_window nature_pass(struct nature *n, int64_t t0_ns, int64_t length
     append_window(n, n->habit, &w, n->loads, NULL);
     swap_streams(n, &n->work_rng);
     add_after(n, n->habit, w.t1_ns);
+    nature_break(n, SIM_NEVER, SIM_NEVER, SIM_NEVER); /* what was read ahead of it knew nothing of it */
     return w;
 }
 

@@ -32,7 +32,8 @@
     X(IDLE, "idle", "idle at once")                                                                                  \
     X(TAIL, "tail", "0.5 to 20 W that decay with 0.05 to 20 s")                                                         \
     X(SHELF, "shelf", "15 to 26 W for 1.8 s with a faster part on top, then slow cooling")                            \
-    X(DROP, "drop", "clocks that stay up: 15 to 40 W for 0.5 to 4 s")
+    X(DROP, "drop", "clocks that stay up: 15 to 40 W for 0.5 to 4 s") \
+    X(FALL, "fall", "3 to 32 W that fall evenly within 1 to 12 s")
 
 enum nature_load {
 #define X(id, name, words) NATURE_LOAD_##id,

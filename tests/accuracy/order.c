@@ -69,6 +69,15 @@ static struct energy_guard_plan plan_guard(const struct order *o)
     return energy_plan_guard((const struct energy_channel *)(const void *)channels->data, channels->len);
 }
 
+struct nature_window order_idle(const struct order *o, int64_t worked_ns)
+{
+    g_autoptr(owned_scopes) scopes = energy_scopes_new(&o->known, NULL);
+    g_autoptr(GArray) channels = energy_scopes_channels(scopes);
+    int64_t rest_ns = energy_rest_ns((const struct energy_channel *)(const void *)channels->data, channels->len);
+    int64_t t0_ns = MAX(o->now_ns, worked_ns + rest_ns);
+    return (struct nature_window){t0_ns, t0_ns + IDLE_NS};
+}
+
 /* --- the stretches of a run -------------------------------------------------------------------------------------- */
 
 static int64_t wait_ns(struct order *o, struct span ms)
@@ -90,8 +99,8 @@ static void warm_up(struct order *o)
 {
     o->load = pass(o, load_ms);
     o->now_ns += wait_ns(o, tokenize_ms);
-    o->idle = (struct nature_window){o->now_ns, o->now_ns + IDLE_NS};
-    o->now_ns += IDLE_NS;
+    o->idle = order_idle(o, o->now_ns);
+    o->now_ns = o->idle.t1_ns;
     o->warmup = (struct nature_window){0};
     if (!o->scenes[0].trial->sensor->unwarmed)
         o->warmup = pass(o, warmup_ms);

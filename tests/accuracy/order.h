@@ -32,6 +32,8 @@ void order_open(struct order *order, struct scene *scenes, size_t count);
 void order_earlier(struct order *order);
 /* The run that counts. */
 void order_measure(struct order *order);
+/* When the idle level is taken, behind what worked last. */
+struct nature_window order_idle(const struct order *order, int64_t worked_ns);
 /* What was read between two moments, and the scopes of it; ticks: of each board, or NULL. */
 struct energy_readings *order_read(struct order *order, int64_t from_ns, int64_t to_ns,
                                    const struct energy_ticks *ticks);

@@ -178,6 +178,8 @@ static const char coverage_words[] =
     "  p95: by steps alone a reading that rises late is not told from a board that does. Only a self-test tells.\n"
     "- *25 of 100 ms* and *500 ms* lie at 98.5 % or just above it: intervals that must hold for the worst phase of a pattern,\n"
     "  or for the little that is known of a slow sensor's lag, are wider than most trials need.\n"
+    "- `fall` is held to falls of 1 s and more. Shorter ones end within the lag of a sensor of 100 ms and slower, whose rows then\n"
+    "  cover 86 to 92 %.\n"
     "- A shelf that the guard shows behind the warm-up may end before the work: rows `shelf` and `drop` are as wide as that\n"
     "  allows.\n"
     "- An interval that is right for a board that idles at once is too narrow for one that cools within the sensor's lag, and\n"

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define MS         NS_PER_MS
-#define IDLE_NS    (15 * NS_PER_S) /* of the idle level after the work, as long as by default */
 #define END_NS     (400 * MS)      /* of the guard, in which the board has settled as far as anybody waits */
 #define CERTAIN    1e-9            /* relative, and W: what the calibration leaves open */
 
@@ -135,8 +134,8 @@ static struct account_run account_of(struct whole *w)
         .warmup = stretch(w, &w->order.warmup, &w->warmup),
         .on_boards = true};
     run.idle_context = (struct account_stretch){.t0_ns = w->order.idle.t0_ns, .t1_ns = w->order.idle.t1_ns};
-    run.idle_after = (struct account_stretch){.t0_ns = run.window.guard_to_ns,
-                                              .t1_ns = run.window.guard_to_ns + IDLE_NS};
+    struct nature_window after = order_idle(&w->order, run.window.t1_ns);
+    run.idle_after = (struct account_stretch){.t0_ns = after.t0_ns, .t1_ns = after.t1_ns};
     return run;
 }
 

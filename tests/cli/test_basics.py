@@ -1,7 +1,11 @@
 """The command line before any work: version, help, wrong words, output that cannot be written."""
 
+import json
+import os
+import pwd
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +69,38 @@ def test_usage_says_option_once(llem, command):
     usage = llem.ok(command, "--help").splitlines()[1]
     assert usage.count("[OPTION…]") == 1
     assert "  " not in usage.strip()
+
+
+# --- Folders of the user ---
+
+
+def place_of(llem, env, **options):
+    """Where data sets are kept, and what was said on stderr."""
+    gone = {"HOME", "XDG_CACHE_HOME", "LLEM_DATASETS_DIR"}
+    llem.env = {k: v for k, v in llem.env.items() if k not in gone} | env
+    done = llem.run("dataset", "list", "--json", **options)
+    assert done.returncode == 0, done.stderr
+    (path,) = [row["path"] for row in json.loads(done.stdout) if row["name"] == "aienergyscore"]
+    return path.removesuffix("/llem/datasets/aienergyscore.jsonl"), done.stderr
+
+
+@pytest.mark.parametrize("home", [None, "", "some/where"])
+@pytest.mark.parametrize("cache", [None, "", "here"])
+def test_a_home_or_a_folder_that_is_no_absolute_path_counts_as_not_set(llem, home, cache):
+    """As the XDG Base Directory Specification has it; a home is then that of the list of users."""
+    env = {k: v for k, v in (("HOME", home), ("XDG_CACHE_HOME", cache)) if v is not None}
+    assert place_of(llem, env) == (f"{pwd.getpwuid(os.getuid()).pw_dir}/.cache", "")
+
+
+def test_absolute_folders_are_taken(llem):
+    assert place_of(llem, {"HOME": "/h", "XDG_CACHE_HOME": "/c"})[0] == "/c"
+    assert place_of(llem, {"HOME": "/h"})[0] == "/h/.cache"
+
+
+def test_a_user_without_a_home_is_told(llem):
+    program = Path(llem.command()[0]).resolve()
+    if os.getuid() != 0 or not all(folder.stat().st_mode & 0o005 == 0o005 for folder in program.parents):
+        pytest.skip("needs:root a user whom nobody knows cannot be had, or not start llem where it lies")
+    where, said = place_of(llem, {}, preexec_fn=lambda: os.setuid(4242), cwd="/")
+    assert where == "/.cache" and "HOME is not set, and user 4242 has no entry in the list of users" in said
+    assert "warning" not in place_of(llem, {"XDG_CACHE_HOME": "/c"}, preexec_fn=lambda: os.setuid(4242), cwd="/")[1]

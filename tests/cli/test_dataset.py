@@ -8,9 +8,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import jsonschema
@@ -145,6 +147,54 @@ def test_import_of_another_text_says_what_to_do(pinned, tmp_path):
     assert "b.csv:2:1: error: a quote that begins here is not closed" in done.stderr
 
 
+@pytest.mark.parametrize("name, text", [("a.jsonl", "".join(json.dumps({"text": "other", "q": p}) + "\n" for p in PROMPTS)),
+                                        ("a.csv", csv_of(PROMPTS).replace("id,text", "text,q"))])
+def test_import_and_show_take_the_key_of_the_prompt(pinned, tmp_path, name, text):
+    """As a study does: a file may have two members that could be it."""
+    (tmp_path / name).write_text(text, newline="")
+    assert SHA256 in pinned.ok("dataset", "show", tmp_path / name, "--prompt", "q")
+    assert pinned.run("dataset", "import", tmp_path / name).returncode == 1
+    path = Path(pinned.ok("dataset", "import", tmp_path / name, "--prompt", "q").strip())
+    assert [json.loads(line).get("prompt") for line in path.read_text().splitlines()] == [None, *PROMPTS]
+    assert pinned.run("dataset", "show", "few", "--prompt", "q").returncode == 2
+
+
+def test_what_is_wrong_with_a_table_is_said_in_words_of_tables(llem, tmp_path):
+    (tmp_path / "a.csv").write_text("answer\nyes\nno\n")
+    said = llem.run("dataset", "show", tmp_path / "a.csv").stderr
+    assert "a.csv has 2 rows that are no prompt" in said and "expected one of the columns prompt," in said, said
+    assert "a row of names first" in said and "JSON" not in said and "member" not in said, said
+
+
+@pytest.mark.parametrize("command", [("dataset", "pull", "few"), ("run",)], ids=["pull", "run"])
+def test_a_signal_to_llem_alone_ends_fetching(pinned, home, tmp_path, command):
+    """The server begins to answer and falls silent."""
+    home.files["/set/resolve/r1/data.jsonl"] = b""
+    silent, over = threading.Event(), threading.Event()
+
+    def silence(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"{")
+        handler.wfile.flush()
+        silent.set()
+        over.wait(60)
+
+    home.RequestHandlerClass.do_GET = silence
+    process = pinned.start(*command, *([study(tmp_path)] if command == ("run",) else []))
+    try:
+        assert silent.wait(30)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert time.monotonic() - began < 3
+    finally:
+        over.set()
+    assert process.returncode == 128 + signal.SIGTERM and "interrupted" in err, err
+    assert sorted(p.name for p in (tmp_path / "sets").iterdir()) == [".lock"]
+    assert not pinned.left_running() and not (tmp_path / "results").exists()
+
+
 def test_a_study_fetches_before_its_first_run(pinned, home, tmp_path):
     path = study(tmp_path)
     for command in (["plan"], ["config", "check"]):
@@ -221,7 +271,7 @@ def test_two_prompts_in_a_record_are_told_apart_by_the_study(llem, tmp_path, nam
     jsonschema.validate(json.loads(path.read_text()), json.loads(llem.ok("config", "schema")))
     llem.ok("run", "-o", tmp_path / "results", path)
     done = llem.run("config", "check", write(tmp_path / "s.yaml", dataset={"path": name, "prompt": "answer"}))
-    assert done.returncode == 2 and "no member 'answer', which was named as the prompt" in done.stderr
+    assert done.returncode == 2 and f"no {'member' if line == 1 else 'column'} 'answer', which was named as the prompt" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["prompts.csv", "./PROMPTS.CSV", "d/prompts.csv"])

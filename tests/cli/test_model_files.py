@@ -3,6 +3,8 @@
 The toy engine of the documentation stands in where nothing has to be computed: it is given the model and does not read it."""
 
 import json
+import os
+import pty
 import re
 
 import ggufs
@@ -387,3 +389,24 @@ def test_a_folder_without_a_rule_says_so(llem, run, tmp_path, more):
     flops = metric(study.result(), "flops")
     assert flops["status"] == "absent"
     assert len(flops["reason"]) > 20
+
+
+def test_reading_a_large_model_says_how_far_it_is(llem, tmp_path):
+    """On a terminal in one line that is gone afterwards; elsewhere once."""
+    model = tmp_path / "large.gguf"
+    ggufs.write(model, *ggufs.llama())
+    os.truncate(model, 1 << 30)  # holes, which are read all the same
+    path = write(tmp_path / "s.yaml", {**QUICK, "backend": "llamacpp", "model": str(model)})
+    done = llem.run("config", "show", path)
+    assert done.stderr.count("reading large.gguf for its SHA-256, which is kept: 1.1 GB") == 1, done.stderr
+    assert "reading large.gguf" not in llem.run("config", "show", path).stderr  # it was kept
+    os.utime(model)
+    ours, its = pty.openpty()
+    process = llem.start("config", "show", path, stderr=its)
+    os.close(its)
+    process.communicate(timeout=120)
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    shown = re.findall(r"\r\x1b\[Kllem: reading large.gguf for its SHA-256: (\d+) % of 1.1 GB", said)
+    assert shown and all(0 < int(a) <= int(b) < 100 for a, b in zip(shown, shown[1:] + shown[-1:], strict=True)), said
+    assert said.rpartition("GB")[2].startswith("\r\x1b[K"), said

@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from unittest.mock import ANY
 
 import fakes
 import ggufs
@@ -125,6 +126,7 @@ LLAMACPP = {
     "use_extra_bufts": ([True, False], "model.use_extra_bufts", {}, []),
     "add_bos": ([True, False], "tokenize.add_special", {}, []),
     "load_mode": (["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"], "model.load_mode", {}, ["mlock", "mmap+mlock", "dio"]),
+    "lazy_mode": (["off", "auto", "on"], "model.lazy_mode", {}, []),
 }
 
 WARM = {"decoder.temperature": 0.5}
@@ -172,6 +174,14 @@ def test_every_option_of_llamacpp_has_a_case(build_dir):
 @pytest.mark.parametrize("option", LLAMACPP)
 def test_an_option_of_llamacpp_reaches_libllama(recorded, option):
     judge(recorded, f"llamacpp.{option}", LLAMACPP[option])
+
+
+def test_more_shares_than_gpus_are_refused(llem, recorded):
+    """libllama drops those that are too many without a word."""
+    llem.env["LLEM_TEST_CPU_IS_GPU"] = "1"
+    (said,) = recorded({"llamacpp.tensor_split": [3, 1]})[REFUSED]
+    assert "tensor_split has 2 shares, and libllama finds 1 GPU: write a share for each" in said
+    assert recorded({"llamacpp.lazy_mode": "on", "llamacpp.load_mode": "none"})[REFUSED] == [ANY]
 
 
 def test_every_general_field_has_a_case(llem):

@@ -3,6 +3,7 @@
 `make test` brings the model (its stage "model")."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -99,3 +100,32 @@ def test_weights_that_were_changed_behind_llem_are_not_run(llem, tmp_path, form)
     assert done.returncode == 1, done.stderr
     assert the_study(tmp_path / "after").states() == ["refused"]
     assert "is not the file that was pulled" in done.stdout + done.stderr and "llem model pull" in done.stdout + done.stderr
+
+
+@pytest.mark.timing
+def test_a_self_test_by_the_real_engine(llem, build_dir, tmp_path):
+    """Its answers are the load of a board whose counter sees all: that is found and kept, and nothing of it fails."""
+    engine, wrapper = next(p for p in build_dir.rglob("llem-engine-llamacpp") if p.is_file()), tmp_path / "engine"
+    # Before ordinary work, where that is granted: bursts of load are seen on a busy machine, too.
+    wrapper.write_text(f'#!/bin/sh\nchrt -r 1 true 2>&- && exec chrt -r 1 "{engine}"\nexec "{engine}"\n')
+    wrapper.chmod(0o755)
+    load = [{"type": "constant", "watts": 80}, {"type": "cpu", "program": "llem-engine-llamacpp", "watts_per_core": 120}]
+    device = {"architecture": "unknown", "load": load, "counter": {"period_ms": 100}, "average": False,
+              "instant": {"period_ms": 100, "window_ms": 100}}
+    (tmp_path / "boards.json").write_text(json.dumps({"devices": [device]}))
+    llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(tmp_path / "boards.json"),
+                 "LLEM_ENGINE_LLAMACPP": str(wrapper)}
+    llem.use_real_models()
+    [model] = (Path(llem.env["LLEM_MODELS_DIR"]) / REAL["model"]).glob("*-Q4_1.gguf")
+    for _ in range(2):
+        done = llem.run("meter", "selftest", "--json", "-s", "nvml", "--engine", "llamacpp", "--model", model,
+                        "--option", "n_threads=1", timeout=400)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        found = json.loads(done.stdout)
+        verdicts = {row["check"]: row["verdict"] for row in found["rows"] if row["channel"].endswith(":energy")}
+        if verdicts["duty_cycled"] == "pass":
+            break
+    assert [verdicts[name] for name in ("stuck", "mis_scaled", "duty_cycled", "follows_average")] == ["pass"] * 4, verdicts
+    [kept] = (tmp_path / "cache/llem/sensors").glob("selftest-*.json")
+    [channel] = [c for name, c in json.loads(kept.read_text())["channels"].items() if name.endswith(":energy")]
+    assert channel["verdict"] == "sees_all" and channel["load"].startswith("llama.cpp "), channel

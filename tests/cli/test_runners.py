@@ -2,6 +2,8 @@
 becomes of an engine that does not start here. Without a container: tests/docker/test_choice.py has the others."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -282,3 +284,17 @@ def test_a_record_says_who_chose(llem):
     assert context["runner"] == "local" and context["runner_source"].startswith(f"{path}:")
     config = json.loads((study.runs[0] / "config.json").read_text())
     assert config["config"]["runners"] == {"sim": {"use": "local"}}
+
+
+def test_the_python_of_an_image_is_none_of_this_machine(llem, tmp_path):
+    """It would be dropped without a word, and another interpreter be measured than the file names."""
+    path = write(tmp_path / "s.yaml", {"backend": "pytorch", "runners.pytorch.python": "/opt/python3"})
+    done = llem.run("plan", path)
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"s.yaml:\d+:\d+: error: runners.pytorch.python is the Python of an image, and pytorch runs on this machine",
+                     done.stderr), done.stderr
+    assert "LLEM_PYTORCH_PYTHON" in done.stderr
+    folder = Path(llem.env["XDG_CONFIG_HOME"]) / "llem"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("runners: {sim: {python: /opt/python3}}\n")  # for whatever is run in images
+    llem.ok("plan", write(tmp_path / "t.yaml"))

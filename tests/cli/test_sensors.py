@@ -140,6 +140,25 @@ def test_short_requests_have_steps_too(boards, n):
     assert "phase_locked" in record["flags"], record["flags"]
 
 
+def test_the_library_is_open_as_long_as_the_study_is(llem, build_dir, tmp_path):
+    """Without persistence mode a driver is torn down when nobody has it open: between two runs llem itself does."""
+    log, script = tmp_path / "nvml.log", tmp_path / "boards.json"
+    script.write_text(json.dumps({"devices": [board()]}))
+    llem.env |= {"LLEM_NVML_LIBRARY": str(build_dir / "lib" / "libllem-nvml-sim.so"), "LLEM_NVML_SIM": str(script),
+                 "LLEM_NVML_SIM_LOG": str(log)}
+    study = write(tmp_path / "s.yaml", {**WORK, "max_output_tokens": 4}, execution={"n_cycles": 2})
+    running = llem.start("run", study, "-o", tmp_path / "results")
+    said = running.communicate(timeout=150)
+    assert running.returncode == 0, said
+    seen = [(int(t), int(pid), what) for t, pid, what in map(str.split, log.read_text().splitlines())]
+    own = [(t, what) for t, pid, what in seen if pid == running.pid]
+    others = [t for t, pid, _ in seen if pid != running.pid]
+    assert len({pid for _, pid, _ in seen}) == 3  # a worker for each run
+    between = [what for t, what in own if min(others) < t < max(others)]
+    before = [what for t, what in own if t < min(others)]
+    assert before[-1] == "open" and between == [] and own[-1] == (own[-1][0], "close"), seen
+
+
 def test_net_of_idle(boards):
     """A board that always draws the same: nothing is left net of idle, and it is not clamped to a bare 0."""
     record, _ = boards([board()], {"baseline.enabled": True, "baseline.duration_seconds": 2})

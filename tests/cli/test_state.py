@@ -22,6 +22,9 @@ def test_idle_before_the_warm_up_and_the_work_right_behind_it(boards):  # noqa: 
     assert timing["window"]["guard_from_ns"] - timing["warmup"]["t1_ns"] < 1e9
     assert timing["window"]["t0_ns"] - timing["window"]["guard_from_ns"] < 5e9
     assert timing["idle_after"]["t0_ns"] >= timing["window"]["guard_to_ns"]
+    # boards hold a shelf for 1.8 s behind loading and behind the work: it is in neither level
+    assert timing["idle_context"]["t0_ns"] - timing["load"]["t1_ns"] > 2e9
+    assert timing["idle_after"]["t0_ns"] - timing["window"]["t1_ns"] > 2e9
     assert record["steadiness"]["rewarmed"] is False
 
 

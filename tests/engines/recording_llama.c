@@ -2,7 +2,8 @@
 /*
  * Preloaded before libllama: hands every call on, and writes what the engine was given into a file of its own in the
  * folder LLEM_TEST_RECORDING, a line "name value" each. The files' names sort by the order in which processes began.
- * With LLEM_TEST_NO_CLEAR_REFS the system has no /proc/self/clear_refs.
+ * With LLEM_TEST_NO_CLEAR_REFS the system has no /proc/self/clear_refs; with LLEM_TEST_CPU_IS_GPU every device is
+ * a GPU.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -61,6 +62,12 @@ int open(const char *path, int flags, ...)
     return next.function(path, flags, mode);
 }
 
+enum ggml_backend_dev_type ggml_backend_dev_type(ggml_backend_dev_t device)
+{
+    NEXT(ggml_backend_dev_type);
+    return getenv("LLEM_TEST_CPU_IS_GPU") ? GGML_BACKEND_DEVICE_TYPE_GPU : next.function(device);
+}
+
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params p)
 {
     NEXT(llama_model_load_from_file);
@@ -68,6 +75,7 @@ struct llama_model *llama_model_load_from_file(const char *path, struct llama_mo
     note("model.n_gpu_layers %d", p.n_gpu_layers);
     note("model.split_mode %d", (int)p.split_mode);
     note("model.load_mode %d", (int)p.load_mode);
+    note("model.lazy_mode %d", (int)p.lazy_mode);
     note("model.main_gpu %d", p.main_gpu);
     note("model.use_extra_bufts %d", p.use_extra_bufts);
     note("model.tensor_split %g %g", p.tensor_split ? p.tensor_split[0] : -1, p.tensor_split ? p.tensor_split[1] : -1);

@@ -52,7 +52,7 @@ static void test_errors(void)
         {"{\"prompt\": \"a\"}\n[1]\n", "d.jsonl:2:1: error: expected an object"},
         {"{\"promt\": \"a\"}\n", "d.jsonl:1:1: error: no prompt"},
         {"{\"instruction\": \"a\", \"input\": \"b\"}\n",
-         "d.jsonl:1:1: error: 'instruction' and 'input' could both be the prompt: say which in the study, as  dataset: {"},
+         "d.jsonl:1:1: error: 'instruction' and 'input' could both be the prompt: say which, in a study as  dataset: {"},
         {"{\"prompt\": 3}\n", "d.jsonl:1:1: error: 'prompt': expected text, found an integer"},
         {"{\"prompt\": \"\"}\n", "an empty string"},
         {"{\"prompt\": \"a\", \"prompt\": \"b\"}\n", "d.jsonl:1:"},
