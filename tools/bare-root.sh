@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The README's two commands where nothing is installed: in a fresh minimal root of this machine's release (debootstrap), once with
-# /sys/fs/cgroup, once without, and once as a user who is not root. Packages that a developer's machine has hide missing
-# steps; this does not. Needs root, debootstrap and unshare; some 2 hours for all of it.
+# The README's two commands where nothing is installed: in a fresh minimal root of this machine's release (debootstrap),
+# once with /sys/fs/cgroup, once without, and once as a user who is not root. Packages that a developer's machine has
+# hide missing steps; this does not. Needs root, debootstrap and unshare; some 2 hours for all of it.
 #   tools/bare-root.sh [cgroup|plain|user …]     default: all three
 # LLEM_BARE_COMMANDS (default "demo test"): the targets of make. LLEM_BARE_BIND: folders that the roots see read-only
 # (a mirror on this machine, say). Each root is made anew from build/bare-root/base and removed after a success.
@@ -56,8 +56,8 @@ inside() { # ROOT KIND
     for folder in ${LLEM_BARE_BIND:-}; do
         mount --bind -o ro "$folder" "$root$folder"
     done
-    chroot "$root" /bin/bash -euc 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
-        git make ca-certificates >/dev/null'
+    chroot "$root" apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get -qq install --no-install-recommends git make ca-certificates
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" # whom this machine trusts
     git clone -q "$source" "$root/tmp/llem"
     if [ "$kind" = user ]; then # who may install nothing: root does that part, once
@@ -78,7 +78,8 @@ for kind in "${@:-cgroup}" $([ $# -gt 0 ] || echo plain user); do
     printf '\n== bare root: %s\n' "$kind"
     prepare "$root" "$kind"
     begin=$(date +%s)
-    if unshare --mount --pid --fork --kill-child -- "$0" --inside "$root" "$kind" </dev/null >"$work/$kind.log" 2>&1; then
+    if unshare --mount --pid --fork --kill-child -- "$0" --inside "$root" "$kind" </dev/null >"$work/$kind.log" 2>&1
+    then
         printf 'passed in %s s\n' $(($(date +%s) - begin))
         rm -rf "$root"
     else
