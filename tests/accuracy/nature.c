@@ -142,7 +142,7 @@ struct habit {
 
 static struct habit draw_habit(struct nature *n, enum nature_load load, enum nature_after after)
 {
-    double period_s = (double)n->sensor.period_ns * 1e-9, beat_hz = MIN(1 / uniform(n, 1, 6), 0.5 / period_s);
+    double period_s = (double)n->sensor.period_ns * 1e-9, beat_hz = fmin(1 / uniform(n, 1, 6), 0.5 / period_s);
     struct habit h = {.load = load, .after = after};
     h.level_w = uniform(n, 150, MAX(LOAD_USUAL_W, LOAD_MOST * n->limit_w));
     h.swing = uniform(n, 0.05, 0.3);
