@@ -517,7 +517,8 @@ class VLLM(Adapter):
         """The options as the engine runs them. What was asked for and came to something else is a substitution."""
         known, engine = self.parameters(), {}
         given = known.given("engine", load.options)
-        for name in dict.fromkeys([*(row.split(".")[1] for row in known.rows if row.startswith("engine.")), "kernel_config", *given, "dtype"]):
+        rows = [row.split(".")[1] for row in known.rows if row.startswith("engine.")]
+        for name in dict.fromkeys([*rows, "kernel_config", *given, "dtype"]):
             value = getattr(args, name, None)
             value = found(config, RESOLVED[name], value) if name in RESOLVED else value
             engine[name] = str(value).rpartition(".")[2] if name == "dtype" else told(value)
