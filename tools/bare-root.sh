@@ -14,6 +14,10 @@ commands=${LLEM_BARE_COMMANDS:-demo test}
 
 die() { printf 'bare-root: %s\n' "$*" >&2; exit 1; }
 
+[ $# -gt 0 ] || set -- cgroup plain user
+[ "$1" = --inside ] || for kind in "$@"; do
+    case $kind in cgroup | plain | user) ;; *) die "no such root: '$kind' (cgroup, plain or user)" ;; esac
+done
 [ "$(id -u)" -eq 0 ] || die "only root may make a root"
 command -v debootstrap >/dev/null || die "debootstrap is not here: apt-get install debootstrap"
 [ -n "${VERSION_CODENAME:-}" ] || die "/etc/os-release names no release"
@@ -68,18 +72,21 @@ inside() { # ROOT KIND
     exec chroot "$root" /bin/bash -c "cd /tmp/llem && for c in $commands; do make \$c || exit 1; done"
 }
 
-if [ "${1:-}" = --inside ]; then
+if [ "$1" = --inside ]; then
     inside "$2" "$3"
 fi
 make_base
 failed=0
-for kind in "${@:-cgroup}" $([ $# -gt 0 ] || echo plain user); do
+# Of the caller's environment only the way to the network goes along.
+mapfile -t kept < <(env | grep -iE '^(https?_proxy|no_proxy|pip_[a-z_]*|LLEM_BARE_[A-Z]*)=')
+clean=(env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "${kept[@]}")
+for kind in "$@"; do
     root=$work/$kind
     printf '\n== bare root: %s\n' "$kind"
     prepare "$root" "$kind"
     begin=$(date +%s)
-    if unshare --mount --pid --fork --kill-child -- "$0" --inside "$root" "$kind" </dev/null >"$work/$kind.log" 2>&1
-    then
+    if "${clean[@]}" unshare --mount --pid --fork --kill-child -- "$source/tools/bare-root.sh" --inside "$root" "$kind" \
+        </dev/null >"$work/$kind.log" 2>&1; then
         printf 'passed in %s s\n' $(($(date +%s) - begin))
         rm -rf "$root"
     else

@@ -12,10 +12,10 @@ LLEM_CAMPAIGN_N=$rounds build/venv/bin/python -m pytest -q -m "campaign and not 
 # A round in containers takes seconds, not tenths of them.
 LLEM_CAMPAIGN_N=${LLEM_CAMPAIGN_N:-100} build/venv/bin/python -m pytest -q -s -m "campaign and docker" tests || failed=1
 
-export LOCPATH=$PWD/build/locales # make test has de_DE, with a comma before the fraction; tr_TR has a dotless i
+# make test has de_DE, with a comma before the fraction; tr_TR has a dotless i
 for language in C.UTF-8 tr_TR.UTF-8; do
     printf '\n== language %s\n' "$language"
-    LLEM_TEST_LOCALE=$language build/venv/bin/python -m pytest -q -n $((3 * $(nproc))) \
+    LOCPATH=$PWD/build/locales LLEM_TEST_LOCALE=$language build/venv/bin/python -m pytest -q -n $((3 * $(nproc))) \
         -m "not timing and not docker and not engines and not campaign" tests/cli || failed=1
 done
 

@@ -70,9 +70,9 @@ json_t *library_versions(void);
 char *library_cpu_backend(void);
 /* [{"name", "description", "type", "memory_bytes"}]. New reference. */
 json_t *library_devices(void);
-/* Free memory of all GPUs, and what of them is in use by anyone; -1 without one. */
 /* How many GPUs it finds. */
 size_t library_gpus(void);
+/* Free memory of all GPUs, and what of them is in use by anyone; -1 without one. */
 int64_t library_gpu_free_bytes(void);
 int64_t library_gpu_used_bytes(void);
 /* Forgets what the log said (all of it, or only that something was an error); then what it said since: its warnings and

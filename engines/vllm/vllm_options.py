@@ -152,6 +152,11 @@ def class_of(name: str, annotation: Any) -> Any:
     return parts[0] if len(parts) == 1 and dataclasses.is_dataclass(parts[0]) else None
 
 
+def is_inner(annotation: Any) -> bool:
+    """Whether an argument is for vLLM's own code, which hands on an object there that nobody looks at."""
+    return any(type(part).__name__ == "SkipValidation" for part in getattr(annotation, "__metadata__", ()))
+
+
 def _parts(name: str, annotation: Any, default: Any) -> Iterator[Parameter]:
     """A parameter, or where it is a class of the engine, each argument of that. Where nothing is made of it by itself, an
     argument written as it would be is not what the engine takes anyway: it has no default then."""
@@ -161,7 +166,7 @@ def _parts(name: str, annotation: Any, default: Any) -> Iterator[Parameter]:
         return
     for field in dataclasses.fields(kind):
         inner = _evaluated(field.type, kind.__module__)
-        if field.init and not field.name.startswith("_") and typing.get_origin(inner) is not typing.Annotated:
+        if field.init and not field.name.startswith("_") and not is_inner(inner):
             own = getattr(default, field.name, None) if dataclasses.is_dataclass(default) else None
             yield from _parts(f"{name}.{field.name}", inner, own)
 
@@ -184,7 +189,7 @@ class Parameters:
         owned = {row["name"] for row in tree["owned"]}
         renamed = {(row["option"], row["value"]) for row in tree["retired"] if "option" in row and "alias" in row}
         rows = {row.name: row for row in options_of(descriptor)}
-        owned -= {name.rpartition(".")[2] for name in rows}
+        owned -= {name.partition(".")[2] for name in rows}
         found = [*engine_parameters(engine_args, owned), *sampling_parameters(sampling)]
         self.rows = rows
         self.of = {parameter.name: parameter for parameter in found}

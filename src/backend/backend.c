@@ -97,18 +97,6 @@ bool backend_passes_through(const struct backend *b, const char **ret_section)
     return b->passes_through;
 }
 
-/* An argument by its name, or, where it is a mapping whose members are options, by that of a member. */
-static const struct backend_argument *mapping_of(const GArray *list, const char *name)
-{
-    for (unsigned i = 0; i < list->len; i++) {
-        const struct backend_argument *argument = &g_array_index(list, struct backend_argument, i);
-        size_t n = strlen(argument->name);
-        if (!strncmp(argument->name, name, n) && (!name[n] || name[n] == '.'))
-            return argument;
-    }
-    return NULL;
-}
-
 static const struct backend_argument *argument_of(const GArray *list, const char *name)
 {
     for (unsigned i = 0; i < list->len; i++) {
@@ -117,6 +105,23 @@ static const struct backend_argument *argument_of(const GArray *list, const char
             return argument;
     }
     return NULL;
+}
+
+bool backend_has_member(const char *mapping, const char *name)
+{
+    size_t n = strlen(mapping);
+    return !strncmp(mapping, name, n) && (!name[n] || name[n] == '.');
+}
+
+/* An argument by its name, or, where it is a mapping whose members are options, by that of a member. */
+static const struct backend_argument *mapping_of(const GArray *list, const char *name)
+{
+    const struct backend_argument *found = argument_of(list, name);
+    for (unsigned i = 0; !found && i < list->len; i++) {
+        const struct backend_argument *argument = &g_array_index(list, struct backend_argument, i);
+        found = backend_has_member(argument->name, name) ? argument : NULL;
+    }
+    return found;
 }
 
 const struct backend_argument *backend_owned_find(const struct backend *b, const char *name)

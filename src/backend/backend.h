@@ -180,6 +180,8 @@ size_t backend_unheeded(const struct backend *backend, const struct backend_unhe
 bool backend_passes_through(const struct backend *backend, const char **ret_section);
 /* Arguments that are known to be handed on, and those llem sets itself. */
 size_t backend_passed(const struct backend *backend, const struct backend_argument **ret);
+/* True if a name is that of a mapping, or of a member of it: "kernel_config" has "kernel_config.moe_backend". */
+bool backend_has_member(const char *mapping, const char *name);
 size_t backend_owned(const struct backend *backend, const struct backend_argument **ret);
 const struct backend_argument *backend_owned_find(const struct backend *backend, const char *name);
 /* The same for an argument by the name of an option ("engine.seed"), in its section or as it is written. One that is

@@ -91,7 +91,9 @@ static void hint_unasked(const struct config_table *table, const struct backend 
                          const char *path)
 {
     g_autofree char *audited = backend_with_version(engine, backend_audited(engine));
-    bool known = backend_passed_find(engine, field_last_part(path)) != NULL;
+    const char *name = field_last_part(path);
+    const struct backend_argument *mapping = backend_passed_option(engine, path + strlen(backend_name(engine)) + 1);
+    bool known = mapping ? !strcmp(mapping->name, name) : backend_passed_find(engine, name) != NULL;
     bool first = g_hash_table_add(table->advised, (void *)(uintptr_t)engine);
     g_autofree char *how = asking(table, engine);
     g_autofree char *advice = g_strdup_printf("%s asks %s %s for its parameters, which can then be written", how,
@@ -297,6 +299,11 @@ static void hint_shared(struct diag *diag, const struct doc_entry *entry, const 
         diag_hint(diag, "a block for other places to refer to stands at the top under a key that begins with x-:  x-%s", path);
 }
 
+static bool is_unset(const struct doc_node *node)
+{
+    return node->kind == DOC_SCALAR && json_is_null(node->json);
+}
+
 static void walk_map(const struct walk *walk, const struct doc_node *map, const char *prefix);
 
 static void walk_entry(const struct walk *walk, const struct doc_entry *entry, const char *path)
@@ -316,7 +323,7 @@ static void walk_entry(const struct walk *walk, const struct doc_entry *entry, c
     } else if (entry->value->kind == DOC_MAP) {
         g_autofree char *below = g_strconcat(path, ".", NULL);
         walk_map(walk, entry->value, below);
-    } else if (entry->value->kind != DOC_SCALAR || !json_is_null(entry->value->json)) {
+    } else if (!is_unset(entry->value)) {
         refuse_section(walk, path, entry->value);
     }
 }
@@ -382,10 +389,10 @@ static bool take_passed_of(struct layers *layers, const struct backend *engine, 
     struct config_value *value = index < 0 ? NULL : value_read(context, &layers->table->rows[index], entry->value);
     if (value)
         layers_put(layers, (size_t)index, value, context->diag);
-    else if (index < 0 && table_is_section(layers->table, section))
+    else if (index < 0 && table_is_section(layers->table, section) && !is_unset(entry->value))
         layers_read_section(layers, entry->value, section, context);
     else
-        return index >= 0;
+        return index >= 0 || table_is_section(layers->table, section);
     return true;
 }
 

@@ -199,7 +199,8 @@ bool container_stop(struct container_client *client, const char *name_or_id, int
 bool container_kill(struct container_client *client, const char *name_or_id, const char *signal, GError **error);
 bool container_remove(struct container_client *client, const char *name_or_id, GError **error);
 /* All of its processes stand still until it is unpaused, which stop and kill do first. False where it does not run, or
- * cannot be paused. Unpausing one that is not paused is an error that does no harm. */
+ * cannot be paused; TIMEOUT: the daemon may do it yet. Unpausing one that is not paused is an error that does no
+ * harm. */
 bool container_pause(struct container_client *client, const char *name_or_id, GError **error);
 bool container_unpause(struct container_client *client, const char *name_or_id, GError **error);
 /* True if it is there and runs. */

@@ -27,10 +27,11 @@ static bool step(struct container_client *client, const char *const *arguments, 
     return ok;
 }
 
-static bool still(struct container_client *client, const char *verb, const char *name, GError **error)
+static bool still(struct container_client *client, const char *verb, const char *name, int interrupt_fd, GError **error)
 {
+    const char *const words[] = {verb, name, NULL};
     struct container_output output;
-    if (!container_command(client, (const char *const[]){verb, name, NULL}, PAUSE_NS, &output, error))
+    if (!container_command_until(client, words, PAUSE_NS, interrupt_fd, &output, error))
         return false;
     g_autofree char *doing = g_strdup_printf("cannot %s container %s", verb, name);
     bool ok = output.exit_code == 0 || container_command_error(client, &output, doing, error);
@@ -40,32 +41,32 @@ static bool still(struct container_client *client, const char *verb, const char 
 
 bool container_pause(struct container_client *client, const char *name_or_id, GError **error)
 {
-    return still(client, "pause", name_or_id, error);
+    return still(client, "pause", name_or_id, -1, error);
 }
 
 bool container_unpause(struct container_client *client, const char *name_or_id, GError **error)
 {
-    return still(client, "unpause", name_or_id, error);
+    return still(client, "unpause", name_or_id, -1, error);
 }
 
 /* docker's daemon lets a paused container go on when it is to be stopped; podman takes it for one that does not run. */
-static void let_go_on(struct container_client *client, const char *name_or_id)
+static void let_go_on(struct container_client *client, const char *name_or_id, int interrupt_fd)
 {
     if (client->podman)
-        container_unpause(client, name_or_id, NULL);
+        still(client, "unpause", name_or_id, interrupt_fd, NULL);
 }
 
 bool container_stop(struct container_client *client, const char *name_or_id, int grace_s, GError **error)
 {
     g_autofree char *seconds = g_strdup_printf("%d", MAX(grace_s, 0));
-    let_go_on(client, name_or_id);
+    let_go_on(client, name_or_id, -1);
     return step(client, (const char *const[]){"stop", "-t", seconds, name_or_id, NULL},
                 MAX(grace_s, 0) * NS_PER_S + KILL_NS, "stop", name_or_id, error);
 }
 
 bool container_kill(struct container_client *client, const char *name_or_id, const char *signal, GError **error)
 {
-    let_go_on(client, name_or_id);
+    let_go_on(client, name_or_id, -1);
     return step(client, (const char *const[]){"kill", "--signal", signal ? signal : "KILL", name_or_id, NULL}, KILL_NS,
                 "kill", name_or_id, error);
 }
@@ -261,7 +262,7 @@ static bool sweep_one(struct container_client *client, const struct found *f, in
 {
     const char *const stop[] = {"stop", "-t", G_STRINGIFY(SWEEP_GRACE_S), f->id, NULL};
     struct container_output output;
-    let_go_on(client, f->id);
+    let_go_on(client, f->id, interrupt_fd);
     if (container_command_until(client, stop, SWEEP_GRACE_S * NS_PER_S + KILL_NS, interrupt_fd, &output, NULL))
         container_output_clear(&output); /* it may have been about to leave its record */
     if (!interrupt_pending(interrupt_fd))

@@ -200,8 +200,8 @@ static double floor_u(const struct energy_channel *channel, const struct edges *
 }
 
 /* Choices: cooling with more than SLOW_S is taken for drift (recorded boards take 0.7 to 2.8 s); what chance leaves
- * between two halves is less than FALLING times its standard uncertainty; and no less is allowed for than
- * a stretch FACTOR_MOST shorter than that can tell. */
+ * between two halves is less than FALLING times its standard uncertainty; and never more than
+ * FACTOR_MOST times the fall is allowed for. */
 #define SLOW_S      15.0
 #define FALLING     2.0
 #define FACTOR_MOST 4.0

@@ -151,12 +151,9 @@ static bool is_stated(const struct backend *backend, const char *name)
 /* True if an argument is there, whole or by its members. */
 static bool is_reported(const struct engine_schema *schema, const char *name)
 {
-    size_t n = strlen(name);
-    for (size_t i = 0; i < schema->n; i++) {
-        const char *option = schema->options[i].name;
-        if (!strncmp(option, name, n) && (!option[n] || option[n] == '.'))
+    for (size_t i = 0; i < schema->n; i++)
+        if (backend_has_member(name, schema->options[i].name))
             return true;
-    }
     return false;
 }
 

@@ -12,7 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKER_COMM "llem-worker\n"
+#define WORKER_COMM   "llem-worker\n"
+#define UNPAUSE_TRIES 3 /* then the keeper asks, who has all the time of the daemon */
 
 /* --- The keeper: only calls that are safe in a fork --------------------------------------------------------------- */
 
@@ -44,11 +45,12 @@ static void start_keeper(struct docker_run *run)
         close(ends[1]);
 }
 
-static void end_keeper(struct docker_run *run)
+/* Without `let_go_on` it does nothing more; else it does what it is there for, for as long as that takes. */
+static void end_keeper(struct docker_run *run, bool let_go_on)
 {
     if (run->keeper_line < 0)
         return;
-    if (waitpid(run->keeper.pid, NULL, WNOHANG) == 0) {
+    if (!let_go_on && waitpid(run->keeper.pid, NULL, WNOHANG) == 0) {
         kill(run->keeper.pid, SIGKILL);
         waitpid(run->keeper.pid, NULL, 0);
     }
@@ -60,6 +62,12 @@ static void end_keeper(struct docker_run *run)
 
 /* --- The run ------------------------------------------------------------------------------------------------------ */
 
+/* True where the daemon did not answer in time: what was asked of it may yet happen. */
+static bool is_open(const GError *why)
+{
+    return g_error_matches(why, LLEM_ERROR, LLEM_ERROR_TIMEOUT);
+}
+
 /* What is not paused works on, as its worker would see if it were: one that is only being made, or a client that cannot
  * (podman without root, on cgroups of version 1). */
 void docker_suspend(void *state)
@@ -69,10 +77,11 @@ void docker_suspend(void *state)
     if (run->over || run->lost_ns)
         return;
     start_keeper(run);
-    if (container_pause(run->docker->client, run->name, NULL))
+    g_autoptr(GError) why = NULL;
+    if (container_pause(run->docker->client, run->name, &why) || is_open(why))
         run->paused_ns = from_ns;
     else
-        end_keeper(run);
+        end_keeper(run, false);
 }
 
 static bool is_worker(pid_t pid)
@@ -94,7 +103,12 @@ void docker_resume(void *state, int64_t away_ns)
     for (guint i = 0; i < pids->len; i++)
         if (is_worker(g_array_index(pids, pid_t, i)))
             suspend_tell(g_array_index(pids, pid_t, i), clock_mono_ns() - run->paused_ns);
-    container_unpause(run->docker->client, run->name, NULL);
+    g_autoptr(GError) why = NULL;
+    for (int i = 0; i < UNPAUSE_TRIES; i++) {
+        g_clear_error(&why);
+        if (container_unpause(run->docker->client, run->name, &why) || !is_open(why))
+            break;
+    }
     run->paused_ns = 0;
-    end_keeper(run);
+    end_keeper(run, is_open(why));
 }

@@ -329,6 +329,24 @@ def test_a_member_of_a_mapping_is_swept(runs, noted):
     assert {("<CompilationMode.NONE" in text, "backend='eager'" in text) for text in given} == {(True, True), (False, True)}
 
 
+UNASKED = [("compilation_config: {enable_lora: true}", "compilation_config.enable_lora", False),
+           ("kernel_config: {moe_backend: triton}", "kernel_config", True)]
+
+
+@pytest.mark.parametrize("text, name, known", UNASKED, ids=["of a mapping", "the mapping"])
+def test_what_is_known_of_an_engine_that_nobody_asked(runs, tmp_path, text, name, known):
+    """A member is not the argument that happens to have its name."""
+    (tmp_path / "unasked.yaml").write_text(f"model: m\nbackend: vllm\nvllm: {{engine: {{{text}}}}}\n")
+    said = runs.llem.run("plan", "unasked.yaml", cwd=tmp_path).stderr
+    assert f"unknown field 'vllm.engine.{name}'" in said and "`llem engine schema vllm`" in said
+    assert ("has this parameter" in said) is known, said
+
+
+def test_a_mapping_handed_on_may_be_unset(runs, tmp_path):
+    (tmp_path / "unset.yaml").write_text("model: m\nbackend: vllm\npassthrough_kwargs: {compilation_config: null}\n")
+    assert "expected a mapping" not in runs.llem.run("plan", "unset.yaml", cwd=tmp_path).stderr
+
+
 @pytest.mark.parametrize("pair", ["{speculative_config: {method: suffix}, spec_method: suffix}",
                                   "{attention_config: {backend: CPU_ATTN}, attention_backend: CPU_ATTN}"])
 def test_the_same_said_inside_and_outside_a_mapping_is_an_error(runs, tmp_path, pair):
